@@ -1,0 +1,97 @@
+"""python -m gan_jax COMMAND RUN: what can be done with a run folder."""
+
+import argparse
+from pathlib import Path
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Writes a grid of samples of the newest checkpoint, or of that of --step."""
+    import jax
+
+    from gan_jax import checkpoint, parallel, plots, run, sampling
+    from gan_jax.errors import UserError
+    from gan_jax.state import generator_variables, init_state
+
+    if args.num < 1:
+        raise UserError(f"num is {args.num}: it must be at least 1")
+    if not 0 <= args.seed < 2**32:
+        raise UserError(f"seed is {args.seed}: it must be from 0 to 4294967295")
+    out = Path(args.out)
+    if out.exists() and not args.force:
+        raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
+    config = run.load_config(args.run)
+    example = run.load_example(args.run, config.batch_size)
+    like = jax.jit(lambda: init_state(config, jax.random.key(config.seed), example))()
+    found = None
+    if (args.run / "checkpoints").is_dir():
+        checkpoints = checkpoint.Checkpoints(args.run / "checkpoints", config.keep)
+        if args.step is not None and args.step not in checkpoints.steps():
+            steps = ", ".join(map(str, checkpoints.steps())) or "none"
+            raise UserError(f"step is {args.step}: the run has checkpoints of steps {steps}")
+        found = checkpoints.restore(parallel.place(like, jax.local_devices()[:1]), args.step)
+    if found is None:
+        raise UserError(f"{args.run} has no checkpoint yet")
+    step, state = found
+    made = sampling.sample(config, generator_variables(state), jax.random.key(args.seed), args.num)
+    if made.ndim == 2:
+        image = plots.density(made, made)
+    else:
+        pixels = plots.to_pixels(made, symmetric=config.data.symmetric)
+        image = plots.grid(pixels, min(args.num, sampling.classes(config) or 8))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        image.save(out)
+    except (OSError, ValueError) as error:
+        raise UserError(f"out is {args.out!r}: {error}") from None
+    print(f"{out}: {args.num} samples of step {step}, seed {args.seed}")
+
+
+def resume(args: argparse.Namespace) -> None:
+    """Goes on with a run, to --steps or to where it was meant to go."""
+    import dataclasses
+
+    from gan_jax import parallel, run, train
+    from gan_jax.config import validate
+
+    config = run.load_config(args.run)
+    if args.steps is not None:
+        config = dataclasses.replace(config, steps=args.steps)
+    validate(config)
+    train.fit(config, args.run, devices=parallel.pick_devices(args.devices, config.batch_size))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their flags. Nothing heavy is imported for it."""
+    top = argparse.ArgumentParser(prog="python -m gan_jax", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, help: str) -> argparse.ArgumentParser:  # noqa: A002
+        made = commands.add_parser(function.__name__, help=help, description=function.__doc__)
+        made.set_defaults(function=function)
+        made.add_argument("run", type=Path, help="run folder")
+        return made
+
+    one = command(sample, "a grid of samples")
+    one.add_argument("--num", type=int, default=64, help="how many (default 64)")
+    one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    one.add_argument("--out", default="samples.png", help="picture file (default samples.png)")
+    one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
+    one.add_argument("--force", action="store_true", help="overwrite --out")
+    one = command(resume, "go on with a run")
+    one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
+    one.add_argument("--devices", type=int, help="how many devices (default: all)")
+    return top
+
+
+def main() -> None:
+    """The command `gan-jax`."""
+    args = parser().parse_args()
+    from gan_jax import cli
+
+    with cli.user_errors():
+        cli.use_compilation_cache()
+        args.function(args)
+
+
+if __name__ == "__main__":
+    main()

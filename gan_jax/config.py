@@ -1,0 +1,190 @@
+"""What a run is: one frozen Config, checked with clear errors. The networks are fields of it."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import flax.linen as nn
+
+from gan_jax import losses, penalties
+from gan_jax.errors import UserError
+from gan_jax.schedules import Schedule, Value, bounds
+
+OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "sgd"]
+Latent = Literal["normal", "uniform"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """One player's optimiser. lr and b2 may be schedules over train steps."""
+
+    name: OptimizerName = "adam"
+    lr: Value = 2e-4
+    b1: float = 0.5
+    """Adam's beta1; momentum of rmsprop and sgd."""
+    b2: Value = 0.999
+    """Adam's beta2; decay of rmsprop."""
+    eps: float = 1e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalties:
+    """Weights of the critic's penalties, 0 for none; any combination. See gan_jax/penalties.py."""
+
+    r1: Value = 0.0
+    """gamma of gamma/2 E|grad f(real)|^2."""
+    r2: Value = 0.0
+    """gamma of gamma/2 E|grad f(fake)|^2."""
+    gradient_penalty: Value = 0.0
+    """lambda of WGAN-GP, two-sided."""
+    one_sided: Value = 0.0
+    """lambda of the one-sided (Lipschitz) gradient penalty."""
+    dragan: Value = 0.0
+    """lambda of DRAGAN."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which examples, and the form in which the networks see them."""
+
+    name: str = "digits"
+    """digits, ring, grid, folder, npz, idx, or the name of a prepared TFDS image set."""
+    split: str = "train"
+    """A part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
+    path: str | None = None
+    """Where folder, npz and idx read."""
+    dir: str | None = None
+    """TFDS data directory; without it $TFDS_DATA_DIR, then ~/tensorflow_datasets."""
+    size: int | None = None
+    """Side in pixels that pictures are cropped square and resized to; None keeps theirs."""
+    channels: Literal[1, 3] | None = None
+    """Convert pictures to grey (1) or RGB (3); None keeps the set's own (a folder: 3)."""
+    labels: bool = False
+    """Give the networks the class labels as cond."""
+    symmetric: bool = False
+    """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that decides a run's numbers. Batch sizes are global: over all devices."""
+
+    name: str
+    """Of the experiment; the default run folder is runs/NAME."""
+    gen: nn.Module
+    """The generator: gen(z, cond, train=...) -> examples."""
+    disc: nn.Module
+    """The discriminator or critic: disc(x, cond, train=...) -> logits."""
+    steps: int
+    """Train steps: n_critic updates of the critic, then one of the generator."""
+    data: Data = Data()
+    """The data set."""
+    loss: str = "non_saturating"
+    """Adversarial loss: a name in gan_jax.losses.LOSSES."""
+    label_smoothing: float = 0.0
+    """Share s by which the real label falls short of 1 (minimax and non_saturating only)."""
+    penalties: Penalties = Penalties()
+    """Critic penalties."""
+    penalty_every: int = 1
+    """Penalties at every k-th critic update only, k times as strong (StyleGAN2's lazy ones)."""
+    weight_clip: float = 0.0
+    """Critic weights are clipped to [-c, c] after each update (the first WGAN); 0: not."""
+    gen_opt: Optimizer = Optimizer()
+    """The generator's optimiser."""
+    disc_opt: Optimizer = Optimizer()
+    """The critic's optimiser."""
+    n_critic: int = 1
+    """Critic updates a generator update."""
+    z_dim: int = 100
+    """Dimensions of the noise z."""
+    latent: Latent = "normal"
+    """Law of z: N(0, 1), or uniform on [-1, 1]."""
+    ema_half_life: Value = 0.0
+    """Half-life, in images, of the generator's moving average; 0: none."""
+    ema_ramp: float = 0.0
+    """Half-life at most this share of the images seen so far; 0: no ramp."""
+    batch_size: int = 64
+    """Real examples a critic update."""
+    seed: int = 0
+    """Of everything random in the run."""
+    log_every: int = 10
+    """Steps between rows of metrics.jsonl."""
+    sample_every: int = 1000
+    """Steps between sample grids."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""
+    keep: int = 3
+    """Checkpoints kept."""
+    skip_limit: int = 100
+    """Steps in a row with a non-finite (and so skipped) update after which the run stops."""
+
+
+def _fail(field: str, value: Any, allowed: str) -> None:
+    raise UserError(f"{field} is {value!r}: it must be {allowed}")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """` (did you mean ...?)` where one of the words is close, else nothing."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _check_value(field: str, value: float | Schedule, low: float, high: float, allowed: str) -> None:
+    smallest, largest = bounds(value)
+    if not (math.isfinite(smallest) and low <= smallest and largest < high):
+        _fail(field, str(value) if isinstance(value, Schedule) else value, allowed)
+
+
+def validate(config: Config) -> None:
+    """Raises UserError, naming the field, its value and what is allowed, if a value makes no sense."""
+    positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
+    for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
+        if getattr(config, field) < 1:
+            _fail(field, getattr(config, field), "at least 1")
+    if not 0 <= config.seed < 2**32:
+        _fail("seed", config.seed, "from 0 to 4294967295")
+    if config.steps * config.n_critic * config.batch_size >= 2**32:
+        _fail("steps", config.steps, "fewer: steps x n_critic x batch_size must stay below 2^32")
+    if config.loss not in losses.LOSSES:
+        hint = nearest(config.loss, losses.LOSSES)
+        _fail("loss", config.loss, f"one of {', '.join(losses.LOSSES)}{hint}")
+    if not 0 <= config.label_smoothing < 1:
+        _fail("label_smoothing", config.label_smoothing, "in [0, 1)")
+    if config.label_smoothing and config.loss not in losses.SMOOTHABLE:
+        _fail("label_smoothing", config.label_smoothing, f"0 with the loss {config.loss!r}")
+    if config.latent not in get_args(Latent):
+        _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
+    if config.data.size is not None and config.data.size < 1:
+        _fail("data.size", config.data.size, "at least 1")
+    for field in ("weight_clip", "ema_ramp"):
+        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
+    _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")
+    for name in penalties.PENALTIES:
+        value = getattr(config.penalties, name)
+        _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
+    for player in ("gen_opt", "disc_opt"):
+        opt = getattr(config, player)
+        if opt.name not in get_args(OptimizerName):
+            _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
+        _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
+        _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
+        _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
+
+
+def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs differ, by dotted name, with both values. `steps` is left out:
+    it says how far a run goes, not which run it is."""
+    found: dict[str, tuple[Any, Any]] = {}
+
+    def compare(prefix: str, a: Any, b: Any) -> None:
+        if dataclasses.is_dataclass(a) and type(a) is type(b):
+            for field in dataclasses.fields(a):
+                if field.name not in ("parent", "name") or not isinstance(a, nn.Module):
+                    compare(f"{prefix}.{field.name}", getattr(a, field.name), getattr(b, field.name))
+        elif a != b:
+            found[prefix[1:]] = (a, b)
+
+    compare("", dataclasses.replace(ours, steps=0), dataclasses.replace(theirs, steps=0))
+    return found

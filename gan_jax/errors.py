@@ -1,0 +1,8 @@
+"""The one exception that a user's mistake raises."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: its message is one line with the value and what is allowed.
+
+    Commands print it as `error: ...` and leave with status 2; from a notebook it is a ValueError.
+    """

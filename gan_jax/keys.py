@@ -1,0 +1,41 @@
+"""All randomness of a run: one root key, then purpose, step, iteration and global example index.
+
+Nothing else in the project draws. So what is random at step t can be had without the steps before
+it, does not depend on how a batch is cut over devices, and needs no state but the root key.
+"""
+
+import enum
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+class Purpose(enum.IntEnum):
+    """What randomness is drawn for. Append only: a number, once used, fixes published runs."""
+
+    INIT_GEN = 0
+    INIT_DISC = 1
+    DATA_ORDER = 2
+    CRITIC_Z = 3
+    PENALTY = 4
+    GEN_Z = 5
+    GRID = 6
+
+
+def step_key(key: jax.Array, purpose: Purpose, step: jax.Array | int, iteration: jax.Array | int = 0):
+    """The key of one purpose at one step (and critic iteration)."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, purpose), step), iteration)
+
+
+def example_keys(key: jax.Array, n: int, axis: str | None = None) -> jax.Array:
+    """Keys [n], one per example, by its *global* index: on device d of `axis`, d*n to d*n + n-1."""
+    first = lax.axis_index(axis) * n if axis else 0
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(n))
+
+
+def latents(keys: jax.Array, dim: int, law: str) -> jax.Array:
+    """z [n, dim] float32, one row per key: `normal` N(0, 1) or `uniform` on [-1, 1)."""
+    if law == "uniform":
+        return jax.vmap(lambda key: jax.random.uniform(key, (dim,), minval=-1.0))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, (dim,)))(keys)

@@ -1,0 +1,1 @@
+"""Networks: `layers.py`, and one paper a file."""

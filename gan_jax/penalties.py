@@ -1,0 +1,95 @@
+"""Gradient penalties of a critic: pure functions, per example, norm over all non-batch axes, float32.
+
+`critic(x [n, ...]) -> logits [n]`. All share one signature, penalty(critic, real, fake, keys, axis),
+and return the unweighted mean over the examples at hand (in the step: of this device; the step
+averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits, which for a
+critic whose layers do not mix examples is each example's own gradient; for one with batch or
+minibatch statistics it also holds what an example does to the others' logits, as in StyleGAN2.
+"""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Critic = Callable[[jax.Array], jax.Array]
+
+
+def squared_slope(critic: Critic, x: jax.Array) -> jax.Array:
+    """|grad_x f(x_i)|^2 [n] float32: squares summed over all axes but the first."""
+
+    def total(x: jax.Array) -> jax.Array:
+        logits = critic(x)
+        chex.assert_shape(logits, (len(x),))
+        return logits.astype(jnp.float32).sum()
+
+    slope = jax.grad(total)(x).astype(jnp.float32)
+    return jnp.square(slope).reshape(len(x), -1).sum(1)
+
+
+def slope_norm(critic: Critic, x: jax.Array) -> jax.Array:
+    """|grad_x f(x_i)| [n]; its own gradient at slope zero is 0, not NaN."""
+    squared = squared_slope(critic, x)
+    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
+
+
+def _per_example(factors: jax.Array, x: jax.Array) -> jax.Array:
+    return factors.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def between(real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax.Array:
+    """x = e real + (1-e) fake with one e ~ U(0, 1) per example. 1704.00028, alg. 1."""
+    e = _per_example(jax.vmap(jax.random.uniform)(keys), real)
+    return e * real + (1 - e) * fake
+
+
+def r1(critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None):
+    """1/2 E_p |grad f|^2. Mescheder et al. 2018 (1801.04406), eq. 9."""
+    return 0.5 * squared_slope(critic, real).mean()
+
+
+def r2(critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None):
+    """1/2 E_q |grad f|^2. 1801.04406, eq. 10."""
+    return 0.5 * squared_slope(critic, fake).mean()
+
+
+def gradient_penalty(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+):
+    """E (|grad f(x)| - 1)^2 between reals and fakes. Gulrajani et al. 2017 (1704.00028), eq. 3."""
+    return jnp.square(slope_norm(critic, between(real, fake, keys)) - 1).mean()
+
+
+def one_sided(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+):
+    """E max(0, |grad f(x)| - 1)^2: WGAN-LP. Petzka et al. 2018 (1709.08894), eq. 8."""
+    slope = slope_norm(critic, between(real, fake, keys))
+    return jnp.square(jax.nn.relu(slope - 1)).mean()
+
+
+def dragan(
+    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+):
+    """E (|grad f(x + d)| - 1)^2, d = std/2 U(0, 1) per pixel. Kodali et al. 2017 (1705.07215).
+
+    std is over all pixels of the whole batch, as in the authors' code; of the variants in use
+    (d of either sign, clipped, interpolated) this is the one of the paper's algorithm 1.
+    """
+    mean, square = real.mean(), jnp.square(real).mean()
+    if axis:
+        mean, square = lax.pmean((mean, square), axis)
+    std = jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0))
+    noise = jax.vmap(lambda key: jax.random.uniform(key, real.shape[1:]))(keys)
+    return jnp.square(slope_norm(critic, real + 0.5 * std * noise) - 1).mean()
+
+
+PENALTIES = {
+    "r1": r1,
+    "r2": r2,
+    "gradient_penalty": gradient_penalty,
+    "one_sided": one_sided,
+    "dragan": dragan,
+}

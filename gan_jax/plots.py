@@ -1,0 +1,54 @@
+"""Pictures of samples: grids, densities, film strips. uint8 arrays in, Pillow images out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+WIDTH = 560  # pixels that a grid or a density is at least wide
+REAL, FAKE = (170, 170, 170), (230, 90, 20)
+
+
+def to_pixels(x: np.ndarray, *, symmetric: bool) -> np.ndarray:
+    """Examples float [n, h, w, c] in [0, 1], or [-1, 1] where `symmetric`, as uint8, rounded."""
+    unit = (x + 1) / 2 if symmetric else x
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+
+
+def grid(pixels: np.ndarray, columns: int) -> Image.Image:
+    """uint8 [n, h, w, c] row by row, a pixel of white between; small pictures are enlarged by a
+    whole factor, without smoothing. The last row may be short."""
+    n, height, width, channels = pixels.shape
+    rows = -(-n // columns)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 255, np.uint8)
+    for i, picture in enumerate(pixels):
+        top, left = i // columns * (height + 1) + 1, i % columns * (width + 1) + 1
+        canvas[top : top + height, left : left + width] = picture
+    image = Image.fromarray(canvas.squeeze(-1) if channels == 1 else canvas)
+    factor = max(1, WIDTH // image.width)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def density(fake: np.ndarray, real: np.ndarray) -> Image.Image:
+    """Points [n, 2] of the generator in orange over those of the data in grey, on a square that
+    holds the data with a margin of a quarter; the higher the first coordinate, the further right."""
+    reach = 1.25 * np.abs(real).max()
+    canvas = np.full((WIDTH, WIDTH, 3), 255, np.uint8)
+    for points, colour in ((real, REAL), (fake, FAKE)):
+        place = np.rint((points / reach + 1) / 2 * (WIDTH - 1)).astype(int)
+        place = place[((place >= 1) & (place < WIDTH - 1)).all(1)]
+        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):  # dots of 2x2
+            canvas[WIDTH - 1 - place[:, 1] - dy, place[:, 0] + dx] = colour
+    return Image.fromarray(canvas)
+
+
+def film(frames: Sequence[Path], rows: int = 10) -> Image.Image:
+    """The top strips of at most `rows` sample grids, evenly spaced in time, the earliest on top."""
+    picked = np.unique(np.linspace(0, len(frames) - 1, rows).round().astype(int))
+    strips = [Image.open(frames[i]) for i in picked]
+    height = strips[0].height // 8
+    image = Image.new(strips[0].mode, (strips[0].width, height * len(strips)))
+    for i, strip in enumerate(strips):
+        image.paste(strip.crop((0, 0, strip.width, height)), (0, i * height))
+    return image

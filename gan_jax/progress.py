@@ -1,0 +1,38 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from tqdm.auto import tqdm
+
+
+class Progress:
+    """Steps done, examples a second, the latest losses, and the time left, on stderr."""
+
+    def __init__(self, done: int, total: int, examples_per_step: int, *, quiet: bool = False):
+        self._plain = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
+        self._bar = tqdm(
+            total=total, initial=done, unit="step", disable=quiet or self._plain, dynamic_ncols=True
+        )
+        self._first = self._done = done
+        self._total, self._examples = total, examples_per_step
+        self._started = time.monotonic()
+        self._due = self._started
+
+    def update(self, steps: int, losses: dict[str, float]) -> None:
+        """`steps` more are done. A plain line appears at the first call, then each ten seconds."""
+        self._done += steps
+        now = time.monotonic()
+        rate = (self._done - self._first) / max(now - self._started, 1e-9)
+        text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        self._bar.set_postfix_str(f"{rate * self._examples:.0f} examples/s {text}", refresh=False)
+        self._bar.update(steps)
+        if self._plain and (now >= self._due or self._done == self._total):
+            left = (self._total - self._done) / rate
+            speed = f"{rate * self._examples:.0f} examples/s, {left:.0f} s left"
+            print(f"step {self._done}/{self._total}, {speed}, {text}", file=sys.stderr, flush=True)
+            self._due = now + 10
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        self._bar.close()

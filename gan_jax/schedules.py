@@ -1,0 +1,70 @@
+"""Hyper-parameters that may change over a run: a number, or a Schedule over train steps."""
+
+import dataclasses
+from typing import Annotated, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import tyro
+
+from gan_jax.errors import UserError
+
+Shape = Literal["linear", "cosine"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """From `start` at step 0 to `end` at step `steps`, and `end` from there on."""
+
+    start: float
+    end: float
+    steps: int
+    shape: Shape = "linear"
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise UserError(f"a schedule needs at least 1 step, got {self.steps}")
+        if self.shape not in get_args(Shape):
+            raise UserError(f"schedule shape {self.shape!r}: allowed are {', '.join(get_args(Shape))}")
+
+    def __str__(self):
+        return f"{self.start}:{self.end}:{self.steps}:{self.shape}"
+
+
+def parse(text: str) -> float | Schedule:
+    """`2e-4`, or `START:END:STEPS[:linear|cosine]`. Raises ValueError on anything else."""
+    parts = text.split(":")
+    if len(parts) == 1:
+        return float(text)
+    if len(parts) not in (3, 4):
+        raise ValueError(f"{text!r} is neither a number nor START:END:STEPS[:SHAPE]")
+    return Schedule(float(parts[0]), float(parts[1]), int(parts[2]), *parts[3:])
+
+
+# What tyro makes of a Value: one flag that takes `2e-4` or `2e-4:5e-5:20000:cosine`.
+Value = Annotated[
+    float | Schedule,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT|START:END:STEPS[:SHAPE]",
+        instance_from_str=lambda args: parse(args[0]),
+        is_instance=lambda value: isinstance(value, (int, float, Schedule)),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+
+
+def at(value: float | Schedule, step: jax.Array) -> float | jax.Array:
+    """The value at a train step: itself, or the schedule's point (a float32 scalar)."""
+    if not isinstance(value, Schedule):
+        return value
+    done = jnp.clip(jnp.asarray(step, jnp.float32) / value.steps, 0.0, 1.0)
+    if value.shape == "cosine":
+        done = 0.5 - 0.5 * jnp.cos(jnp.pi * done)
+    return value.start + (value.end - value.start) * done
+
+
+def bounds(value: float | Schedule) -> tuple[float, float]:
+    """The smallest and the largest value that it takes."""
+    ends = (value.start, value.end) if isinstance(value, Schedule) else (value, value)
+    return min(ends), max(ends)

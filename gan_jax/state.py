@@ -1,0 +1,82 @@
+"""All that changes during training, in one pytree; and the batch that a step eats."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from gan_jax import keys, optimizers
+from gan_jax.config import Config, Optimizer
+
+Metrics = dict[str, jax.Array]
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Examples `real` [n, ...] float32, and what they are conditioned on: None, labels [n] int32, or
+    any pytree with leaves [n, ...]. The batch of a train step has leaves [n_critic, n, ...]."""
+
+    real: Any
+    cond: Any = None
+
+
+class Player(flax.struct.PyTreeNode):
+    """One network's half of the game."""
+
+    params: Any
+    stats: Any
+    """Every collection of variables but the parameters: batch norm's, spectral norm's u, ..."""
+    opt_state: Any
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """A run at one step. Whoever has it, the config and the data can go on with the run."""
+
+    step: jax.Array
+    """Train steps done, int32."""
+    key: jax.Array
+    """The run's root key; it never changes (see gan_jax/keys.py)."""
+    gen: Player
+    disc: Player
+    ema: Any
+    """Moving average of the generator's variables; None where the config asks for none."""
+    skipped: jax.Array
+    """Steps with a non-finite update, in all, int32: such an update changes nothing."""
+    skipped_in_row: jax.Array
+    """Of these, the latest ones without a good step between, int32."""
+
+
+def variables(player: Player) -> dict[str, Any]:
+    """What `module.apply` takes."""
+    return {"params": player.params, **player.stats}
+
+
+def generator_variables(state: TrainState) -> dict[str, Any]:
+    """The generator to sample from: its moving average where there is one."""
+    return variables(state.gen) if state.ema is None else state.ema
+
+
+def _init_player(module: nn.Module, key: jax.Array, optimizer: Optimizer, *inputs: Any) -> Player:
+    stats = dict(module.init(key, *inputs, train=False))
+    params = stats.pop("params")
+    return Player(params, stats, optimizers.make(optimizer, 0).init(params))
+
+
+def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
+    """The state before the first step. Of `batch` (leaves [n, ...]) only shapes and dtypes count.
+
+    Run it under `jax.jit`: outside, `ema` would share its buffers with the generator's parameters,
+    which a step that donates its state cannot have.
+    """
+    z = jnp.zeros((len(batch.real), config.z_dim))
+    purpose = keys.Purpose
+    gen = _init_player(
+        config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, batch.cond
+    )
+    disc = _init_player(
+        config.disc, keys.step_key(key, purpose.INIT_DISC, 0), config.disc_opt, batch.real, batch.cond
+    )
+    zero = jnp.zeros((), jnp.int32)
+    ema = variables(gen) if config.ema_half_life else None
+    return TrainState(zero, key, gen, disc, ema, skipped=zero, skipped_in_row=zero)

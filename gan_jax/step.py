@@ -1,0 +1,167 @@
+"""The algorithm: n_critic updates of the discriminator, then one of the generator.
+
+`make_train_step(config)` returns train_step(state, batch) -> (state, metrics), a pure function that
+`jit` compiles, `scan` repeats, `vmap` runs for many GANs and `pmap` shards (gan_jax/parallel.py).
+With `axis`, the name of a mapped device axis, each device holds its slice of the batch and all end
+with the same state: logits are gathered, so a loss sees the whole batch; gradients are averaged.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from gan_jax import keys, losses, optimizers, penalties, schedules
+from gan_jax.config import Config
+from gan_jax.keys import Purpose
+from gan_jax.networks.layers import on_axis
+from gan_jax.state import Batch, Metrics, Player, TrainState, variables
+
+
+def make_train_step(
+    config: Config, axis: str | None = None
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The train step of `config`; batch leaves are [n_critic, n, ...], n per device of `axis`.
+
+    Metrics are float32 scalars, the critic's a mean over its updates; skipped is 1 where an update
+    of the step was not finite and left its player as it was.
+    """
+    gen, disc = on_axis(config.gen, axis), on_axis(config.disc, axis)
+    loss = losses.gan_loss(config.loss, config.label_smoothing)
+    weights = {name: getattr(config.penalties, name) for name in penalties.PENALTIES}
+    weights = {name: w for name, w in weights.items() if not isinstance(w, float | int) or w}
+    lazy = config.penalty_every if weights else 1
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        step, n = state.step, batch.real.shape[1]
+
+        def draw(purpose: Purpose, iteration: jax.Array | int = 0) -> jax.Array:
+            return keys.example_keys(keys.step_key(state.key, purpose, step, iteration), n, axis)
+
+        def generate(params: Any, keys_z: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
+            z = keys.latents(keys_z, config.z_dim, config.latent)
+            return _apply(gen, params, state.gen.stats, z, cond)
+
+        def update_disc(player: Player, inputs: tuple) -> tuple[Player, Metrics]:
+            iteration, real, cond = inputs
+            fake, _ = generate(state.gen.params, draw(Purpose.CRITIC_Z, iteration), cond)
+
+            def adversarial(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+                real_logits, stats = _apply(disc, params, player.stats, real, cond)
+                fake_logits, stats = _apply(disc, params, stats, fake, cond)
+                real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
+                value = loss.disc(real_logits, fake_logits)
+                logits = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+                return value, (stats, {"disc_loss": value, **logits})
+
+            def penalty(params: Any) -> tuple[jax.Array, Metrics]:
+                def critic(x: jax.Array) -> jax.Array:
+                    return _apply(disc, params, player.stats, x, cond)[0]
+
+                example_keys = draw(Purpose.PENALTY, iteration)
+                terms = {
+                    name: penalties.PENALTIES[name](critic, real, fake, example_keys, axis)
+                    for name in weights
+                }
+                weighted = [schedules.at(weights[name], step) * terms[name] for name in weights]
+                return lazy * sum(weighted, jnp.zeros(())), terms
+
+            def both(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+                (value, (stats, metrics)), (extra, terms) = adversarial(params), penalty(params)
+                return value + extra, (stats, metrics | terms)
+
+            def penalise(player: Player) -> tuple[Player, Metrics]:
+                def objective(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+                    value, terms = penalty(params)
+                    return value, (player.stats, terms)
+
+                player, metrics = _update(player, objective, optimizer, axis)
+                return player, {name: metrics[name] for name in (*weights, "skipped")}
+
+            def spare(player: Player) -> tuple[Player, Metrics]:
+                return player, {name: jnp.zeros(()) for name in (*weights, "skipped")}
+
+            optimizer = optimizers.make(config.disc_opt, step, lazy)
+            player, metrics = _update(player, both if lazy == 1 else adversarial, optimizer, axis)
+            if lazy > 1:
+                due = (step * config.n_critic + iteration) % lazy == 0
+                player, extra = lax.cond(due, penalise, spare, player)
+                metrics |= extra | {"skipped": jnp.maximum(metrics["skipped"], extra["skipped"])}
+            if config.weight_clip:
+                c = config.weight_clip
+                clipped = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
+                player = player.replace(params=clipped)
+            return player, {"disc_grad_norm": metrics.pop("grad_norm"), **metrics}
+
+        new_disc, disc_metrics = lax.scan(
+            update_disc, state.disc, (jnp.arange(config.n_critic), batch.real, batch.cond)
+        )
+        real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
+
+        def fool(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            fake, stats = generate(params, draw(Purpose.GEN_Z), cond)
+            fake_logits, _ = _apply(disc, new_disc.params, new_disc.stats, fake, cond)
+            real_logits, _ = _apply(disc, new_disc.params, new_disc.stats, real, cond)
+            value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
+            return value, (stats, {"gen_loss": value})
+
+        optimizer = optimizers.make(config.gen_opt, step)
+        new_gen, gen_metrics = _update(state.gen, fool, optimizer, axis)
+
+        skipped = jnp.maximum(disc_metrics["skipped"].max(), gen_metrics["skipped"])
+        metrics = {name: values.mean() for name, values in disc_metrics.items()}
+        metrics |= {"gen_grad_norm": gen_metrics.pop("grad_norm"), **gen_metrics, "skipped": skipped}
+        bad = skipped.astype(jnp.int32)
+        state = state.replace(
+            step=step + 1,
+            gen=new_gen,
+            disc=new_disc,
+            ema=_average(config, state.ema, variables(new_gen), step + 1),
+            skipped=state.skipped + bad,
+            skipped_in_row=(state.skipped_in_row + bad) * bad,
+        )
+        return state, lax.pmean(metrics, axis) if axis else metrics
+
+    return train_step
+
+
+def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any]:
+    """A network in training mode: its float32 output and its new statistics."""
+    outputs, stats = module.apply(
+        {"params": params, **stats}, *inputs, train=True, mutable=list(stats)
+    )
+    return outputs.astype(jnp.float32), dict(stats)
+
+
+def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
+    """The logits of the whole batch. With the mean of the devices' gradients, that of their loss."""
+    return lax.all_gather(logits, axis, tiled=True) if axis else logits
+
+
+def _update(
+    player: Player, objective: Callable, optimizer: optax.GradientTransformation, axis: str | None
+) -> tuple[Player, Metrics]:
+    """One update of one player; with a gradient that is not finite, the player as it was."""
+    (_, (stats, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(player.params)
+    grads = lax.pmean(grads, axis) if axis else grads
+    updates, opt_state = optimizer.update(grads, player.opt_state, player.params)
+    updated = Player(optax.apply_updates(player.params, updates), stats, opt_state)
+    norm = optax.global_norm(grads)
+    finite = jnp.isfinite(norm)
+    player = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, player)
+    return player, metrics | {"grad_norm": norm, "skipped": (~finite).astype(jnp.float32)}
+
+
+def _average(config: Config, ema: Any, new: Any, step: jax.Array) -> Any:
+    """Towards `new` by 1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
+    if ema is None:
+        return None
+    half_life = schedules.at(config.ema_half_life, step)
+    if config.ema_ramp:
+        seen = step.astype(jnp.float32) * config.batch_size
+        half_life = jnp.minimum(half_life, config.ema_ramp * seen)
+    decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
+    return jax.tree.map(lambda old, now: now + decay * (old - now), ema, new)

@@ -1,0 +1,28 @@
+"""Strict by default: eight CPU devices, no silent broadcasting, no NaN, warnings are errors."""
+
+import os
+from pathlib import Path
+
+# Before the first import of jax: the device count is fixed when the backend starts.
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+DATA = Path(os.environ.get("TFDS_DATA_DIR", REPOSITORY.parent / "shared" / "data" / "tfds"))
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_nans", True)
+# Programs are compiled once for all test processes, and for the next run of the tests.
+jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture
+def tfds_dir() -> Path:
+    """Where the prepared real data sets are; skips the test where they are not."""
+    if not DATA.is_dir():
+        pytest.skip(f"no prepared TFDS data sets in {DATA}")
+    return DATA
