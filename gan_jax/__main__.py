@@ -22,13 +22,16 @@ def sample(args: argparse.Namespace) -> None:
     config = run.load_config(args.run)
     example = run.load_example(args.run, config.batch_size)
     like = jax.jit(lambda: init_state(config, jax.random.key(config.seed), example))()
-    found = None
-    if (args.run / "checkpoints").is_dir():
-        checkpoints = checkpoint.Checkpoints(args.run / "checkpoints", config.keep)
-        if args.step is not None and args.step not in checkpoints.steps():
-            steps = ", ".join(map(str, checkpoints.steps())) or "none"
-            raise UserError(f"step is {args.step}: the run has checkpoints of steps {steps}")
-        found = checkpoints.restore(parallel.place(like, jax.local_devices()[:1]), args.step)
+    like = parallel.place(like, jax.local_devices()[:1])
+    folder = args.run / "checkpoints"
+    if not folder.is_dir():
+        raise UserError(f"{args.run} has no checkpoint yet")
+    with checkpoint.Checkpoints(folder, config.keep) as checkpoints:
+        steps = checkpoints.steps()
+        if args.step is not None and args.step not in steps:
+            there = ", ".join(map(str, steps)) or "none"
+            raise UserError(f"step is {args.step}: the run has checkpoints of steps {there}")
+        found = checkpoints.restore(like, args.step)
     if found is None:
         raise UserError(f"{args.run} has no checkpoint yet")
     step, state = found

@@ -131,14 +131,16 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _check_value(field: str, value: float | Schedule, low: float, high: float, allowed: str) -> None:
+def _check_value(
+    field: str, value: float | Schedule, low: float, high: float, allowed: str
+) -> None:
     smallest, largest = bounds(value)
     if not (math.isfinite(smallest) and low <= smallest and largest < high):
         _fail(field, str(value) if isinstance(value, Schedule) else value, allowed)
 
 
 def validate(config: Config) -> None:
-    """Raises UserError, naming the field, its value and what is allowed, if a value makes no sense."""
+    """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
     positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
     for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
         if getattr(config, field) < 1:
@@ -174,15 +176,17 @@ def validate(config: Config) -> None:
 
 
 def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two configs differ, by dotted name, with both values. `steps` is left out:
-    it says how far a run goes, not which run it is."""
+    """The fields in which two configs differ, by dotted name, with both values; but not `steps`,
+    which says how far a run goes, not which run it is."""
     found: dict[str, tuple[Any, Any]] = {}
 
     def compare(prefix: str, a: Any, b: Any) -> None:
         if dataclasses.is_dataclass(a) and type(a) is type(b):
             for field in dataclasses.fields(a):
                 if field.name not in ("parent", "name") or not isinstance(a, nn.Module):
-                    compare(f"{prefix}.{field.name}", getattr(a, field.name), getattr(b, field.name))
+                    compare(
+                        f"{prefix}.{field.name}", getattr(a, field.name), getattr(b, field.name)
+                    )
         elif a != b:
             found[prefix[1:]] = (a, b)
 

@@ -23,7 +23,9 @@ class Purpose(enum.IntEnum):
     GRID = 6
 
 
-def step_key(key: jax.Array, purpose: Purpose, step: jax.Array | int, iteration: jax.Array | int = 0):
+def step_key(
+    key: jax.Array, purpose: Purpose, step: jax.Array | int, iteration: jax.Array | int = 0
+):
     """The key of one purpose at one step (and critic iteration)."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, purpose), step), iteration)
 

@@ -65,7 +65,7 @@ def hinge_disc(real: jax.Array, fake: jax.Array) -> jax.Array:
 
 
 def wasserstein_disc(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """E_q f - E_p f, over 1-Lipschitz f minus the W1 distance. Arjovsky et al. 2017 (1701.07875)."""
+    """E_q f - E_p f, over 1-Lipschitz f minus the W1 distance. Arjovsky et al. 2017, 1701.07875."""
     return fake.mean() - real.mean()
 
 
@@ -119,5 +119,5 @@ def gan_loss(name: str, label_smoothing: float = 0.0) -> GanLoss:
     """The named loss. Raises KeyError on another name; smoothing is for those in SMOOTHABLE."""
     loss = LOSSES[name]
     if name in SMOOTHABLE:
-        return loss._replace(disc=functools.partial(loss.disc, smoothing=label_smoothing))
+        return loss._replace(disc=functools.partial(logistic_disc, smoothing=label_smoothing))
     return loss

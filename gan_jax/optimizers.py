@@ -1,5 +1,5 @@
-"""One player's optax optimiser at one train step. Its hyper-parameters are read at that step, so they
-may be schedules, or traced values of a sweep; its state holds moments and nothing else."""
+"""One player's optax optimiser at one train step. Its hyper-parameters are read at that step, so lr
+and b2 may be schedules, or traced values of a sweep; its state holds moments and nothing else."""
 
 import jax
 import optax
@@ -11,8 +11,8 @@ from gan_jax.config import Optimizer
 def make(config: Optimizer, step: jax.Array | int, lazy: int = 1) -> optax.GradientTransformation:
     """The optimiser that `config` describes, at train step `step`.
 
-    With lazy penalties every `lazy` = k > 1 updates there are k+1 updates where there were k, so the
-    learning rate is scaled, and the decays are raised to the power, c = k/(k+1)
+    With lazy penalties every `lazy` = k > 1 updates there are k+1 updates where there were k, so
+    the learning rate is scaled, and the decays are raised to the power, c = k/(k+1)
     (Karras et al. 2020, 1912.04958, appendix B).
     """
     c = lazy / (lazy + 1) if lazy > 1 else 1

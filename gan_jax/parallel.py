@@ -31,7 +31,9 @@ def pick_devices(count: int | None, batch_size: int) -> list[jax.Device]:
     found = jax.local_devices()
     count = len(found) if count is None else count
     if not 1 <= count <= len(found):
-        hint = f"; on CPUs, XLA_FLAGS=--xla_force_host_platform_device_count={count} makes that many"
+        hint = (
+            f"; on CPUs, XLA_FLAGS=--xla_force_host_platform_device_count={count} makes that many"
+        )
         raise UserError(
             f"devices is {count}: it must be from 1 to {len(found)}, the devices found"
             + (hint if count > 1 and found[0].platform == "cpu" else "")
@@ -48,7 +50,7 @@ def place(tree: Any, devices: Sequence[jax.Device]) -> Any:
 
 
 def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
-    """Pixels uint8 to float32 in [0, 1], or [-1, 1] where `symmetric`; float32 examples as they are."""
+    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; float32 ones as they are."""
     if real.dtype != jnp.uint8:
         return real
     unit = real.astype(jnp.float32) / 255
@@ -69,7 +71,9 @@ def make_chunk(config: Config, devices: Sequence[jax.Device], longest: int) -> C
     """
     axis = AXIS if len(devices) > 1 else None
     shards = len(devices)
-    train_step = jax.jit(make_train_step(config, axis))  # jit: its one trace serves the whole program
+    train_step = jax.jit(
+        make_train_step(config, axis)
+    )  # jit: its one trace serves the whole program
 
     def chunk(state: TrainState, steps: jax.Array, examples: Batch, shard: jax.Array):
         def one_step(state: TrainState) -> tuple[TrainState, Metrics]:
@@ -83,7 +87,8 @@ def make_chunk(config: Config, devices: Sequence[jax.Device], longest: int) -> C
             return state, jax.tree.map(lambda rows, row: rows.at[done].set(row), carry[1], metrics)
 
         rows = jax.tree.map(
-            lambda row: jnp.zeros((longest, *row.shape), row.dtype), jax.eval_shape(one_step, state)[1]
+            lambda row: jnp.zeros((longest, *row.shape), row.dtype),
+            jax.eval_shape(one_step, state)[1],
         )
         return lax.fori_loop(0, steps, body, (state, rows))
 

@@ -1,9 +1,9 @@
-"""Gradient penalties of a critic: pure functions, per example, norm over all non-batch axes, float32.
+"""Gradient penalties of a critic: pure, per example, norm over all non-batch axes, float32.
 
-`critic(x [n, ...]) -> logits [n]`. All share one signature, penalty(critic, real, fake, keys, axis),
-and return the unweighted mean over the examples at hand (in the step: of this device; the step
-averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits, which for a
-critic whose layers do not mix examples is each example's own gradient; for one with batch or
+`critic(x [n, ...]) -> logits [n]`. All share one signature, penalty(critic, real, fake, keys,
+axis), and return the unweighted mean over the examples at hand (in the step: of this device; the
+step averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits:
+for a critic whose layers do not mix examples each example's own gradient; for one with batch or
 minibatch statistics it also holds what an example does to the others' logits, as in StyleGAN2.
 """
 
@@ -32,7 +32,8 @@ def squared_slope(critic: Critic, x: jax.Array) -> jax.Array:
 def slope_norm(critic: Critic, x: jax.Array) -> jax.Array:
     """|grad_x f(x_i)| [n]; its own gradient at slope zero is 0, not NaN."""
     squared = squared_slope(critic, x)
-    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
+    flat = squared == 0
+    return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))
 
 
 def _per_example(factors: jax.Array, x: jax.Array) -> jax.Array:
@@ -78,10 +79,11 @@ def dragan(
     std is over all pixels of the whole batch, as in the authors' code; of the variants in use
     (d of either sign, clipped, interpolated) this is the one of the paper's algorithm 1.
     """
-    mean, square = real.mean(), jnp.square(real).mean()
-    if axis:
-        mean, square = lax.pmean((mean, square), axis)
-    std = jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0))
+
+    def mean(x: jax.Array) -> jax.Array:
+        return lax.pmean(x.mean(), axis) if axis else x.mean()
+
+    std = jnp.sqrt(mean(jnp.square(real - mean(real))))
     noise = jax.vmap(lambda key: jax.random.uniform(key, real.shape[1:]))(keys)
     return jnp.square(slope_norm(critic, real + 0.5 * std * noise) - 1).mean()
 

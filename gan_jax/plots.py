@@ -32,7 +32,7 @@ def grid(pixels: np.ndarray, columns: int) -> Image.Image:
 
 def density(fake: np.ndarray, real: np.ndarray) -> Image.Image:
     """Points [n, 2] of the generator in orange over those of the data in grey, on a square that
-    holds the data with a margin of a quarter; the higher the first coordinate, the further right."""
+    holds the data with a margin of a quarter; the first coordinate goes right, the second up."""
     reach = 1.25 * np.abs(real).max()
     canvas = np.full((WIDTH, WIDTH, 3), 255, np.uint8)
     for points, colour in ((real, REAL), (fake, FAKE)):

@@ -1,4 +1,4 @@
-"""The run folder: config.json, versions.json, metrics.jsonl, samples/, checkpoints/, timing.json."""
+"""The run folder: config, versions, metrics, samples, checkpoints, timing."""
 
 import importlib.metadata
 import json
@@ -37,8 +37,18 @@ def _git_commit() -> str | None:
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", "../experiments"]
+        commit = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+        status = [
+            *git,
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            ".",
+            "../experiments",
+        ]
         dirty = subprocess.run(status, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -95,7 +105,9 @@ def load_example(workdir: Path, n: int) -> Batch:
     return Batch(real, cond)
 
 
-def open_run(workdir: Path, config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> None:
+def open_run(
+    workdir: Path, config: Config, dataset: Dataset, devices: Sequence[jax.Device]
+) -> None:
     """Makes the run folder, or makes sure that it is of this very config and data.
 
     Raises UserError, naming the fields that differ, if it is not. Only `steps` may be another.
@@ -106,7 +118,9 @@ def open_run(workdir: Path, config: Config, dataset: Dataset, devices: Sequence[
         if (workdir / "config.json").exists():
             differing = differences(load_config(workdir), config)
             if differing:
-                fields = "; ".join(f"{name} is {a!r} there, {b!r} here" for name, (a, b) in differing.items())
+                fields = "; ".join(
+                    f"{name} is {a!r} there, {b!r} here" for name, (a, b) in differing.items()
+                )
                 raise UserError(f"workdir {workdir} holds a run of another config: {fields}")
             there = json.loads((workdir / "versions.json").read_text())["data"]["fingerprint"]
             if there != dataset.fingerprint:
@@ -147,7 +161,7 @@ class MetricsLog:
         write_atomically(path, "".join(kept))
 
     def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:
-        """Rows of the steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps]."""
+        """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps]."""
         count = len(next(iter(metrics.values())))
         lines = [
             json.dumps({"step": first + i, **{name: _plain(v[i]) for name, v in metrics.items()}})

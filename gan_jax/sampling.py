@@ -22,10 +22,14 @@ def cycled_labels(config: Config, n: int) -> np.ndarray | None:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _generate(config: Config, variables: Any, key: jax.Array, first: jax.Array, cond: Any) -> jax.Array:
+def _generate(
+    config: Config, variables: Any, key: jax.Array, first: jax.Array, cond: Any
+) -> jax.Array:
     index = first + jnp.arange(_BATCH)
-    z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, index), config.z_dim, config.latent)
-    return config.gen.apply(variables, z, cond, train=False).astype(jnp.float32)
+    z = keys.latents(
+        jax.vmap(jax.random.fold_in, (None, 0))(key, index), config.z_dim, config.latent
+    )
+    return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
 
 
 _BATCH = 128
@@ -36,8 +40,8 @@ def sample(
 ) -> np.ndarray:
     """`n` examples float32 [n, ...] of the generator with `variables`, in evaluation mode.
 
-    `cond` [n] are their labels, 0, 1, 2, ... in turn by default. Made in batches of one size, so that
-    one program serves any n.
+    `cond` [n] are their labels, 0, 1, 2, ... in turn by default. Made in batches of one size, so
+    that one program serves any n.
     """
     cond = cycled_labels(config, n) if cond is None else np.asarray(cond)
     made = []

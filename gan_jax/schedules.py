@@ -1,7 +1,8 @@
 """Hyper-parameters that may change over a run: a number, or a Schedule over train steps."""
 
 import dataclasses
-from typing import Annotated, Literal, get_args
+import math
+from typing import Annotated, Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,10 @@ Shape = Literal["linear", "cosine"]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """From `start` at step 0 to `end` at step `steps`, and `end` from there on."""
+    """From `start` at step 0 to `end` at step `steps`, and `end` from there on.
+
+    Raises UserError if an end is not finite, or there is no step or no such shape.
+    """
 
     start: float
     end: float
@@ -22,23 +26,31 @@ class Schedule:
     shape: Shape = "linear"
 
     def __post_init__(self):
+        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+            raise UserError(f"a schedule must be finite, got {self.start} to {self.end}")
         if self.steps < 1:
             raise UserError(f"a schedule needs at least 1 step, got {self.steps}")
         if self.shape not in get_args(Shape):
-            raise UserError(f"schedule shape {self.shape!r}: allowed are {', '.join(get_args(Shape))}")
+            raise UserError(
+                f"schedule shape {self.shape!r}: allowed are {', '.join(get_args(Shape))}"
+            )
 
     def __str__(self):
         return f"{self.start}:{self.end}:{self.steps}:{self.shape}"
 
 
 def parse(text: str) -> float | Schedule:
-    """`2e-4`, or `START:END:STEPS[:linear|cosine]`. Raises ValueError on anything else."""
+    """`2e-4`, or `START:END:STEPS[:linear|cosine]`. Raises UserError on anything else."""
     parts = text.split(":")
-    if len(parts) == 1:
-        return float(text)
-    if len(parts) not in (3, 4):
-        raise ValueError(f"{text!r} is neither a number nor START:END:STEPS[:SHAPE]")
-    return Schedule(float(parts[0]), float(parts[1]), int(parts[2]), *parts[3:])
+    try:
+        if len(parts) == 1:
+            return float(text)
+        start, end, steps, shape = parts if len(parts) == 4 else (*parts, "linear")
+        numbers = float(start), float(end), int(steps)
+    except ValueError:
+        allowed = f"START:END:STEPS[:{'|'.join(get_args(Shape))}]"
+        raise UserError(f"{text!r} is neither a number nor {allowed}") from None
+    return Schedule(*numbers, cast(Shape, shape))
 
 
 # What tyro makes of a Value: one flag that takes `2e-4` or `2e-4:5e-5:20000:cosine`.
@@ -54,14 +66,17 @@ Value = Annotated[
 ]
 
 
-def at(value: float | Schedule, step: jax.Array) -> float | jax.Array:
-    """The value at a train step: itself, or the schedule's point (a float32 scalar)."""
+def at(value: float | Schedule, step: jax.Array | int) -> float | jax.Array:
+    """The value at a train step: itself, or the schedule's point (a float32 scalar).
+
+    Both ends are met exactly, however far apart they are.
+    """
     if not isinstance(value, Schedule):
         return value
     done = jnp.clip(jnp.asarray(step, jnp.float32) / value.steps, 0.0, 1.0)
     if value.shape == "cosine":
         done = 0.5 - 0.5 * jnp.cos(jnp.pi * done)
-    return value.start + (value.end - value.start) * done
+    return value.start * (1 - done) + value.end * done
 
 
 def bounds(value: float | Schedule) -> tuple[float, float]:

@@ -14,8 +14,8 @@ Metrics = dict[str, jax.Array]
 
 
 class Batch(flax.struct.PyTreeNode):
-    """Examples `real` [n, ...] float32, and what they are conditioned on: None, labels [n] int32, or
-    any pytree with leaves [n, ...]. The batch of a train step has leaves [n_critic, n, ...]."""
+    """Examples `real` [n, ...] float32, and what they are conditioned on: None, labels [n] int32,
+    or any pytree with leaves [n, ...]. The batch of a train step has leaves [n_critic, n, ...]."""
 
     real: Any
     cond: Any = None
@@ -75,7 +75,11 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
         config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, batch.cond
     )
     disc = _init_player(
-        config.disc, keys.step_key(key, purpose.INIT_DISC, 0), config.disc_opt, batch.real, batch.cond
+        config.disc,
+        keys.step_key(key, purpose.INIT_DISC, 0),
+        config.disc_opt,
+        batch.real,
+        batch.cond,
     )
     zero = jnp.zeros((), jnp.int32)
     ema = variables(gen) if config.ema_half_life else None

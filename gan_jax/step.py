@@ -113,7 +113,11 @@ def make_train_step(
 
         skipped = jnp.maximum(disc_metrics["skipped"].max(), gen_metrics["skipped"])
         metrics = {name: values.mean() for name, values in disc_metrics.items()}
-        metrics |= {"gen_grad_norm": gen_metrics.pop("grad_norm"), **gen_metrics, "skipped": skipped}
+        metrics |= {
+            "gen_grad_norm": gen_metrics.pop("grad_norm"),
+            **gen_metrics,
+            "skipped": skipped,
+        }
         bad = skipped.astype(jnp.int32)
         state = state.replace(
             step=step + 1,
@@ -137,7 +141,7 @@ def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Arra
 
 
 def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
-    """The logits of the whole batch. With the mean of the devices' gradients, that of their loss."""
+    """The whole batch's logits. The mean of the devices' gradients is then that of their loss."""
     return lax.all_gather(logits, axis, tiled=True) if axis else logits
 
 
@@ -149,7 +153,7 @@ def _update(
     grads = lax.pmean(grads, axis) if axis else grads
     updates, opt_state = optimizer.update(grads, player.opt_state, player.params)
     updated = Player(optax.apply_updates(player.params, updates), stats, opt_state)
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     finite = jnp.isfinite(norm)
     player = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, player)
     return player, metrics | {"grad_norm": norm, "skipped": (~finite).astype(jnp.float32)}

@@ -1,4 +1,4 @@
-"""Training: `iterate`, a generator of steps; `fit`, iterate with a run folder; `main`, its command."""
+"""Training: `iterate` generates steps, `fit` does it in a run folder, `main` is its command."""
 
 import contextlib
 import dataclasses
@@ -64,9 +64,9 @@ def iterate(
     """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
 
     Yields after each chunk: the steps done, the state (whole until the next item is asked for), and
-    the metrics of the chunk's steps, float32 [steps of the chunk] each. Chunks end where samples and
-    checkpoints are due; their lengths change no number. Raises UserError at once if config, data
-    and devices do not fit together.
+    the metrics of the chunk's steps, float32 [steps of the chunk] each. Chunks end where samples
+    and checkpoints are due; their lengths change no number. Raises UserError at once if config,
+    data and devices do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = parallel.pick_devices(None, config.batch_size) if devices is None else devices
@@ -79,9 +79,15 @@ def _chunks(
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     examples = parallel.place(dataset.batch, devices)
     chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK)
-    done, length = int(state.step), 1  # one step first: it compiles, and tells how long a step takes
+    done, length = (
+        int(state.step),
+        1,
+    )  # one step first: it compiles, and tells how long a step takes
     while done < config.steps:
-        due = (config.steps, *(done + e - done % e for e in (config.sample_every, config.checkpoint_every)))
+        due = (
+            config.steps,
+            *(done + e - done % e for e in (config.sample_every, config.checkpoint_every)),
+        )
         steps = min(length, min(due) - done)
         began = time.monotonic()
         state, metrics = chunk(state, steps, examples)
@@ -112,29 +118,31 @@ def fit(
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
     run.open_run(workdir, config, dataset, devices)
-    checkpoints = Checkpoints(workdir / "checkpoints", config.keep)
-    done, state = checkpoints.restore(state) or (0, state)
-    if done > config.steps:
-        raise UserError(f"steps is {config.steps}: the run in {workdir} is at step {done} already")
-    log = run.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
-    progress = Progress(done, config.steps, config.batch_size * config.n_critic, quiet=quiet)
-    timing = {"command": run.command(), "from_step": done, "ready_seconds": time.monotonic() - began}
-    if done == 0:
-        _draw(config, dataset, state, workdir / "samples" / "real.png", real=True)
-    began, saved = time.monotonic(), done
-    with _signals() as signals:
-        for reached, state, metrics in iterate(config, dataset, state, devices):
+    with Checkpoints(workdir / "checkpoints", config.keep) as checkpoints, _signals() as signals:
+        done, state = checkpoints.restore(state) or (0, state)
+        if done > config.steps:
+            raise UserError(
+                f"steps is {config.steps}: the run in {workdir} is at step {done} already"
+            )
+        timing: dict[str, Any] = {"command": run.command(), "seed": config.seed, "from_step": done}
+        timing["ready_seconds"] = time.monotonic() - began
+        log = run.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
+        progress = Progress(done, config.steps, config.batch_size, quiet=quiet)
+        if done == 0:
+            _draw(config, dataset, state, workdir / "samples" / "real.png", real=True)
+        began, saved = time.monotonic(), done
+        chunks = iterate(config, dataset, state, devices)
+        for reached, state, metrics in chunks:
             timing.setdefault("first_step_seconds", time.monotonic() - began)
             log.write(done + 1, metrics)
-            means = {name: metrics[name].mean() for name in ("disc_loss", "gen_loss")}
-            progress.update(reached - done, means)
-            done = reached
-            bad = int(state.skipped_in_row)
+            progress.update(
+                reached - done, {n: metrics[n].mean() for n in ("disc_loss", "gen_loss")}
+            )
+            done, bad = reached, int(state.skipped_in_row)
             if bad >= config.skip_limit:
-                checkpoints.close()
                 raise UserError(
-                    f"{bad} steps in a row had non-finite updates, to step {done}: stopped; the last "
-                    f"good checkpoint is of step {saved}"
+                    f"{bad} steps in a row had non-finite updates, to step {done}: stopped; the "
+                    f"last good checkpoint is of step {saved}"
                 )
             if done % config.sample_every == 0 or done == config.steps:
                 _draw(config, dataset, state, workdir / "samples" / f"step_{done:08d}.png")
@@ -143,11 +151,9 @@ def fit(
                 saved = done
             if signals:
                 break
-    checkpoints.close()
+        timing |= {"to_step": done, "train_seconds": time.monotonic() - began}
     progress.close()
-    seconds = time.monotonic() - began
-    timing |= {"to_step": done, "train_seconds": seconds}
-    _record(workdir / "timing.json", {**timing, "config_seed": config.seed})
+    _record(workdir / "timing.json", timing)
     frames = sorted((workdir / "samples").glob("step_*.png"))
     if frames:
         plots.film(frames).save(workdir / "film.png")
@@ -156,13 +162,17 @@ def fit(
     return state
 
 
-def _draw(config: Config, dataset: Dataset, state: TrainState, path: Path, *, real: bool = False) -> None:
+def _draw(
+    config: Config, dataset: Dataset, state: TrainState, path: Path, *, real: bool = False
+) -> None:
     """The sample grid of the run's fixed z (or, once, real examples in the same form)."""
     columns = sampling.classes(config) or 8
     points = dataset.batch.real.ndim == 2
     count = 2560 if points else 8 * columns
     if real:
-        made = np.asarray(parallel.scale(dataset.batch.real[:count], symmetric=config.data.symmetric))
+        made = np.asarray(
+            parallel.scale(dataset.batch.real[:count], symmetric=config.data.symmetric)
+        )
     else:
         key = keys.step_key(jax.device_get(state.key), keys.Purpose.GRID, 0)
         variables = jax.device_put(generator_variables(state), jax.local_devices()[0])
@@ -185,7 +195,7 @@ def _signals() -> Iterator[list[int]]:
     """The SIGINTs and SIGTERMs that came; the second SIGINT ends the process as ever."""
     came: list[int] = []
 
-    def note(number: int, frame: Any) -> None:
+    def note(number: int, _: Any) -> None:
         if came and number == signal.SIGINT:
             raise KeyboardInterrupt
         came.append(number)

@@ -15,6 +15,8 @@ DATA = Path(os.environ.get("TFDS_DATA_DIR", REPOSITORY.parent / "shared" / "data
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
+# Compiling is most of the tests' time; programs that train for real ask for `optimized`.
+jax.config.update("jax_disable_most_optimizations", True)
 # Programs are compiled once for all test processes, and for the next run of the tests.
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -26,3 +28,11 @@ def tfds_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no prepared TFDS data sets in {DATA}")
     return DATA
+
+
+@pytest.fixture
+def optimized():
+    """Programs of this test are compiled as users have them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)

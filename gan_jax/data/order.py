@@ -1,10 +1,17 @@
 """The order of examples, as a pure function of (key, step): nothing to save, nothing to skip.
 
 Epoch e goes through the set in a permutation of its own, and batches run on over the ends of
-epochs, so every example is seen once an epoch and none is dropped. The permutation is not stored but
+epochs, so each example is seen once an epoch and none is dropped. The permutation is not stored but
 computed point by point, so that it can be had anywhere, at any step, in a compiled program: a
-Feistel network of six rounds on the smallest even number of bits that holds the set (Luby & Rackoff
-1988), walked until it lands inside (Black & Rogaway 2002, sec. 3).
+Feistel network of twelve rounds on the smallest even number of bits that holds the set (Luby &
+Rackoff 1988), walked until it lands inside (Black & Rogaway 2002, sec. 3).
+
+Twelve rounds for the sake of small sets. For four points the law of the permutation, computed
+exactly, is within 0.1 % of uniform (six rounds: 6 %); the 120 and 720 permutations of five and six
+points are, over 4e6 keys, 0.5 % off in the mean; of where two neighbours go in sets of 16, 17 and
+100 chi-square sees nothing over 1e6 keys from ten rounds on. On 4 bits or more a Feistel network is
+an even permutation however many rounds it has; a last coin, which swaps the points 0 and 1, mends
+that (without it, the permutations of five points stay 8 % off).
 """
 
 import jax
@@ -13,7 +20,7 @@ from jax import lax
 
 from gan_jax.keys import Purpose
 
-ROUNDS = 6
+ROUNDS = 12
 
 
 def _hash(x: jax.Array) -> jax.Array:
@@ -23,21 +30,39 @@ def _hash(x: jax.Array) -> jax.Array:
     return x ^ (x >> 16)
 
 
-def permute(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
-    """Where the permutation of range(size) that `key` picks sends `place`, a uint32 scalar below size."""
-    if size == 1:
-        return place
-    bits = ((size - 1).bit_length() + 1) // 2
+def _secrets(key: jax.Array) -> jax.Array:
+    """What fixes a permutation: the round keys and, in the last one's lowest bit, the coin."""
+    return jax.random.bits(key, (ROUNDS + 1,), jnp.uint32)
+
+
+def _walk(secrets: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    """The permutations that `secrets` [ROUNDS+1, *place.shape or nothing] fix, at `place`."""
+    bits = max((size - 1).bit_length() + 1, 2) // 2
     low = jnp.uint32((1 << bits) - 1)
-    round_keys = jax.random.bits(key, (ROUNDS,), jnp.uint32)
+    *round_keys, coin = secrets
 
     def network(x: jax.Array) -> jax.Array:
         left, right = x >> bits, x & low
         for round_key in round_keys:
             left, right = right, left ^ (_hash(right ^ round_key) & low)
-        return (left << bits) | right
+        x = (left << bits) | right
+        return jnp.where(x < 2, x ^ (coin & 1), x)
 
-    return lax.while_loop(lambda x: x >= size, network, network(place))
+    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        x, outside = carry
+        x = jnp.where(outside, network(x), x)
+        return x, x >= size
+
+    start = (place, jnp.ones(place.shape, bool))
+    return lax.while_loop(lambda carry: carry[1].any(), again, start)[0]
+
+
+def permute(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
+    """Where the permutation of range(size) that `key` picks sends each `place`.
+
+    `place` is uint32 of any shape, below `size`; so is the result. `size` is 1 to 2^31 - 1.
+    """
+    return _walk(_secrets(key), place, size)
 
 
 def indices(key: jax.Array, step: jax.Array, n_critic: int, batch: int, examples: int) -> jax.Array:
@@ -45,11 +70,10 @@ def indices(key: jax.Array, step: jax.Array, n_critic: int, batch: int, examples
 
     Exact while fewer than 2^32 examples have been seen.
     """
-    order = jax.random.fold_in(key, Purpose.DATA_ORDER)
-    seen = jnp.asarray(step).astype(jnp.uint32) * jnp.uint32(n_critic * batch)
-    places = seen + jnp.arange(n_critic * batch, dtype=jnp.uint32)
-
-    def index(place: jax.Array) -> jax.Array:
-        return permute(jax.random.fold_in(order, place // examples), place % examples, examples)
-
-    return jax.vmap(index)(places).reshape(n_critic, batch).astype(jnp.int32)
+    order, n = jax.random.fold_in(key, Purpose.DATA_ORDER), n_critic * batch
+    seen = jnp.asarray(step).astype(jnp.uint32) * jnp.uint32(n)
+    epochs = seen // examples + jnp.arange((n - 1) // examples + 2, dtype=jnp.uint32)
+    secrets = jax.vmap(lambda epoch: _secrets(jax.random.fold_in(order, epoch)))(epochs)
+    places = seen % examples + jnp.arange(n, dtype=jnp.uint32)  # from the first epoch's start
+    chosen = _walk(secrets[places // examples].T, places % examples, examples)
+    return chosen.reshape(n_critic, batch).astype(jnp.int32)

@@ -1,10 +1,12 @@
 """Pictures of any kind to uint8 arrays of one shape, by one stated resize."""
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gan_jax.config import Data
 from gan_jax.errors import UserError
@@ -12,45 +14,61 @@ from gan_jax.errors import UserError
 MODES = {1: "L", 3: "RGB"}
 
 
-def decode(path: Path, channels: int) -> np.ndarray:
-    """A picture file as uint8 [h, w, channels]. Raises OSError or ValueError if it is broken.
+def decode(file: Path | io.BytesIO, channels: int) -> np.ndarray:
+    """A picture file as uint8 [h, w, channels], channels 1 (grey) or 3. Raises an Exception, of no
+    one kind (Pillow's readers have many), if it is broken.
 
     Transparency is laid over white; 16-bit grey is scaled to 8; the first frame stands for an
-    animation; the EXIF orientation is obeyed.
+    animation; the EXIF orientation is obeyed. Refused are pictures of 32-bit pixels, whose range no
+    file states, and those of more than Pillow's limit of 89 million, which it takes for bombs.
     """
-    from PIL import ImageOps
-
-    with Image.open(path) as picture:
-        picture.load()
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I") or picture.mode == "F":
-            values = np.asarray(picture, np.float64)
-            wide = picture.mode.startswith("I;16") or values.max(initial=0) > 255
-            picture = Image.fromarray((values / (257 if wide else 1)).clip(0, 255).astype(np.uint8))
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            paper = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(paper, picture)
-        return np.asarray(picture.convert(MODES[channels])).reshape(*picture.size[::-1], channels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of damaged metadata: the pixels may be whole
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(file) as picture:
+            wide = picture.mode.startswith("I;16") or picture.format in ("PNG", "PPM")
+            if picture.mode == "F" or (picture.mode.startswith("I") and not wide):
+                raise ValueError("pictures of 32-bit pixels are not read")
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I"):
+        grey = np.asarray(upright, np.float64) / 257  # 65535 / 255
+        upright = Image.fromarray(np.rint(grey).astype(np.uint8))
+    if upright.has_transparency_data:
+        paper = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(paper, upright.convert("RGBA"))
+    pixels = np.asarray(upright.convert(MODES[channels]))
+    return pixels if channels == 3 else pixels[..., None]
 
 
 def resize(picture: np.ndarray, side: int) -> np.ndarray:
     """uint8 [h, w, c] -> [side, side, c]: the central square, by Pillow's bicubic filter, which
-    averages where it shrinks (and so does not alias)."""
+    averages where it shrinks (and so does not alias). Each channel for itself, however many."""
     height, width, channels = picture.shape
     if (height, width) == (side, side):
         return picture
     cut = min(height, width)
     top, left = (height - cut) // 2, (width - cut) // 2
-    image = Image.fromarray(picture[top : top + cut, left : left + cut].squeeze())
-    resized = image.resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(resized).reshape(side, side, channels)
+    square = picture[top : top + cut, left : left + cut]
+    # Pillow would weigh two or four channels with the last one, its alpha.
+    parts = [square] if channels == 3 else np.moveaxis(square, -1, 0)
+    size, bicubic = (side, side), Image.Resampling.BICUBIC
+    resized = [np.asarray(Image.fromarray(part).resize(size, bicubic)) for part in parts]
+    return resized[0] if channels == 3 else np.stack(resized, -1)
 
 
 def recolour(real: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [n, h, w, c] to 1 or 3 channels; grey is Pillow's L, the luma of ITU-R 601."""
+    """uint8 [n, h, w, c] to 1 or 3 channels; grey is Pillow's L, the luma of ITU-R 601.
+
+    Raises UserError if c is neither 1 nor 3, nor `channels`.
+    """
     if real.shape[-1] == channels:
         return real
+    if real.shape[-1] not in MODES:
+        raise UserError(
+            f"data.channels is {channels}: pictures of {real.shape[-1]} channels cannot be "
+            "converted, only those of 1 or 3"
+        )
     if channels == 3:
         return np.repeat(real, 3, -1)
     grey = [np.asarray(Image.fromarray(picture).convert("L")) for picture in real]
@@ -58,8 +76,8 @@ def recolour(real: np.ndarray, channels: int) -> np.ndarray:
 
 
 def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
-    """Pictures [h, w, c] as one array, resized if `data.size` asks for it. Raises UserError if
-    they differ in shape and it does not."""
+    """At least one picture uint8 [h, w, c] as one array [n, h, w, c], resized if `data.size` asks
+    for it. Raises UserError if they differ in shape and it does not."""
     if data.size:
         found = [resize(picture, data.size) for picture in found]
     shapes = sorted({picture.shape for picture in found})
@@ -68,12 +86,19 @@ def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
             f"data set {data.name!r} has pictures of {len(shapes)} shapes, such as {shapes[0]} and "
             f"{shapes[-1]}: give --data.size to crop and resize them"
         )
-    return np.stack(found) if found else np.zeros((0, 1, 1, 1), np.uint8)
+    return np.stack(found)
 
 
 def conform(real: np.ndarray, data: Data) -> np.ndarray:
-    """Arrays of any source in the size and the channels that `data` asks for."""
+    """Arrays of any source, with at least one example, in the size and the channels that `data`
+    asks for. Raises UserError if it asks for them of points [n, d]."""
     if real.ndim != 4:
+        for field in ("size", "channels", "symmetric"):
+            if getattr(data, field):
+                raise UserError(
+                    f"data.{field} is {getattr(data, field)}: the data set {data.name!r} holds "
+                    "points, not pictures; leave it out"
+                )
         return real
     if data.size and real.shape[1:3] != (data.size, data.size):
         real = np.stack([resize(picture, data.size) for picture in real])

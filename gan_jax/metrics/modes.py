@@ -18,8 +18,8 @@ class Modes(NamedTuple):
 def modes(samples: np.ndarray, centres: np.ndarray, sigma: float) -> Modes:
     """Coverage by samples [n, 2] of equally likely Gaussians at `centres` [K, 2].
 
-    Srivastava et al. 2017 (1705.07761, sec. 4.1) and Lin et al. 2018 (1712.04086, sec. 4.1), who use
-    2500 samples. Raises ValueError if a sample is not finite.
+    Srivastava et al. 2017 (1705.07761, sec. 4.1) and Lin et al. 2018 (1712.04086, sec. 4.1), who
+    use 2500 samples. Raises ValueError if a sample is not finite.
     """
     samples = np.asarray(samples, np.float64)
     if not np.isfinite(samples).all():

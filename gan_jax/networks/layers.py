@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import tyro
 from jax import lax
 
-# The mapped device axis over which a layer takes the batch's statistics. A network with such a layer
+# The mapped device axis over which a layer takes batch statistics. A network with such a layer
 # declares `axis: Axis = None` and hands it on; the step sets it, so it is no flag and not written.
 Axis = Annotated[str | None, tyro.conf.Suppress]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh"]
@@ -33,7 +33,9 @@ def activate(x: jax.Array, name: Activation | Output) -> jax.Array:
     raise ValueError(f"unknown nonlinearity {name!r}")
 
 
-def batch_norm(x: jax.Array, *, train: bool, axis: str | None, dtype: Dtype = "float32") -> jax.Array:
+def batch_norm(
+    x: jax.Array, *, train: bool, axis: str | None, dtype: Dtype = "float32"
+) -> jax.Array:
     """Batch norm (1502.03167) over the examples of all devices, statistics in float32.
 
     Call it in a compact method. The layer before it must have no bias: its gradient is zero, and
@@ -74,7 +76,9 @@ class MinibatchStd(nn.Module):
         everyone = lax.all_gather(x, self.axis, tiled=True) if self.axis else x
         group = min(self.group_size, len(everyone))
         if len(everyone) % group:
-            raise ValueError(f"minibatch std: groups of {group} do not divide {len(everyone)} examples")
+            raise ValueError(
+                f"minibatch std: groups of {group} do not divide {len(everyone)} examples"
+            )
         y = everyone.astype(jnp.float32).reshape(group, -1, *x.shape[1:])  # [g, n/g, ...]
         y = jnp.sqrt(jnp.square(y - y.mean(0, keepdims=True)).mean(0) + 1e-8)
         y = y.reshape(len(y), -1).mean(1)  # [n/g]

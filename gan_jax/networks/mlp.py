@@ -1,7 +1,7 @@
 """Multilayer perceptrons: the article's pair, for pictures and for points.
 
-Goodfellow et al. 2014 (1406.2661); with classes, their one-hot vector joins the input of both, as in
-Mirza & Osindero 2014 (1411.1784). The defaults are the article's widths.
+Goodfellow et al. 2014 (1406.2661); with classes, their one-hot vector joins the input of both, as
+in Mirza & Osindero 2014 (1411.1784). The defaults are the article's widths.
 """
 
 import math
@@ -59,6 +59,9 @@ class Discriminator(nn.Module):
     """Of the hidden layers; spectral: of the last one too."""
     minibatch_std: int = 0
     """Group size of a minibatch standard deviation before the last layer, 0 for none."""
+    last_bias: bool = True
+    """A bias of the logit. Relativistic losses do not see it: its gradient is rounding noise, which
+    Adam turns into steps, so leave it out where runs on other device counts are to agree."""
     dtype: Dtype = "float32"
     """Of the computation; parameters and logits are float32."""
     axis: Axis = None
@@ -68,7 +71,7 @@ class Discriminator(nn.Module):
         def dense(y: jax.Array, width: int, *, bias: bool = True) -> jax.Array:
             layer = nn.Dense(width, use_bias=bias, dtype=self.dtype)
             if self.norm == "spectral":
-                return layers.SpectralNorm(layer, dtype=self.dtype)(y, train=train)
+                return layers.SpectralNorm(layer)(y, train=train)
             return layer(y)
 
         y = x.reshape(len(x), -1)
@@ -80,4 +83,4 @@ class Discriminator(nn.Module):
             y = layers.activate(y, self.activation)
         if self.minibatch_std:
             y = layers.MinibatchStd(self.minibatch_std, self.axis)(y)
-        return dense(y, 1)[:, 0].astype(jnp.float32)
+        return dense(y, 1, bias=self.last_bias)[:, 0].astype(jnp.float32)

@@ -1,0 +1,36 @@
+# make train: the article's GAN on real digits.   make test: all tests.   Nothing need be installed.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: train test test-fast lint lock clean
+.DEFAULT_GOAL := train
+
+# Exact versions, by hash; then the project itself.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+train: $(VENV)/installed
+	$(BIN)/python -m experiments.digits_mlp $(ARGS)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python
+
+# Newest versions that pyproject.toml allows, for every supported Python, without any index address.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock" -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis

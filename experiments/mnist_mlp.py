@@ -1,0 +1,20 @@
+"""The article's GAN on MNIST: experiments/digits_mlp.py, with its deviations, on 60,000 digits.
+
+Data     MNIST 3.0.1 as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR; MNIST's
+         own files serve with --data.name idx --data.path FOLDER
+Command  python -m experiments.mnist_mlp
+Result   README.md, from experiments/results/mnist_mlp.json
+"""
+
+import dataclasses
+
+from experiments import digits_mlp
+from gan_jax import train
+from gan_jax.config import Data
+
+config = dataclasses.replace(
+    digits_mlp.config, name="mnist_mlp", steps=20_000, data=Data("mnist"), sample_every=2000
+)
+
+if __name__ == "__main__":
+    train.main(config)

@@ -1,0 +1,74 @@
+"""A run that is small in everything but its demands: batch norm, spectral norm, minibatch
+statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax import parallel, train
+from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.data import sources
+from gan_jax.networks import mlp
+from gan_jax.schedules import Schedule
+from gan_jax.state import TrainState
+
+CONFIG = Config(
+    name="small",
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32), norm="batch"),
+    disc=mlp.Discriminator(widths=(32, 24), norm="spectral", minibatch_std=4, last_bias=False),
+    steps=12,
+    data=Data("digits", "all"),
+    loss="relativistic_average",
+    penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10)),
+    # eps well above the gradients' rounding errors, which Adam would else turn into whole steps.
+    gen_opt=Optimizer(lr=Schedule(1e-3, 1e-4, 20, "cosine"), b2=0.99, eps=1e-4),
+    disc_opt=Optimizer(eps=1e-4),
+    n_critic=2,
+    z_dim=8,
+    ema_half_life=100.0,
+    batch_size=16,
+    log_every=3,
+    sample_every=10,
+    checkpoint_every=5,
+)
+
+
+def config(**changes: Any) -> Config:
+    """CONFIG with other values."""
+    return dataclasses.replace(CONFIG, **changes)
+
+
+def train_state(
+    config: Config, devices: int = 1, chunks: tuple[int, ...] | None = None
+) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """The state after the chunks of steps (by default config.steps in one), and all metrics."""
+    dataset, on = sources.load(config.data), jax.local_devices()[:devices]
+    state, examples = train.start(config, dataset, on), parallel.place(dataset.batch, on)
+    chunks = chunks or (config.steps,)
+    chunk = parallel.make_chunk(config, on, 16)
+    rows = []
+    for steps in chunks:
+        state, metrics = chunk(state, steps, examples)
+        rows.append({name: row[:steps] for name, row in jax.device_get(metrics).items()})
+    return state, {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def leaves(state: Any) -> dict[str, np.ndarray]:
+    """Every leaf by its path, the key as its bits."""
+
+    def plain(leaf: Any) -> np.ndarray:
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+    found = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): plain(leaf) for path, leaf in found}
+
+
+def assert_same_bits(a: Any, b: Any) -> None:
+    """Two states agree in every bit of every leaf."""
+    ours, theirs = leaves(a), leaves(b)
+    assert ours.keys() == theirs.keys()
+    differing = [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
+    assert not differing

@@ -1,0 +1,136 @@
+"""The contracts of a run within one process: chunks, devices, one compile, precision."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+from jax import lax
+
+from gan_jax import keys, parallel, train
+from gan_jax.data import sources
+from gan_jax.networks import mlp
+
+
+def test_rerun_is_bitwise():
+    (state, metrics), (again, metrics_again) = (small.train_state(small.CONFIG) for _ in range(2))
+    small.assert_same_bits(state, again)
+    chex.assert_trees_all_equal(metrics, metrics_again)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_chunks_do_not_change_a_bit(devices):
+    whole, metrics = small.train_state(small.CONFIG, devices)
+    cut, metrics_cut = small.train_state(small.CONFIG, devices, chunks=(1, 7, 4))
+    small.assert_same_bits(whole, cut)
+    chex.assert_trees_all_equal(metrics, metrics_cut)
+
+
+@pytest.mark.parametrize("devices", [2, 4, 8])
+@pytest.mark.parametrize("lazy", [1, 2])
+def test_devices_end_at_the_same_state(devices, lazy):
+    config = small.config(steps=4, penalty_every=lazy)
+    one, metrics_one = small.train_state(config)
+    many, metrics_many = small.train_state(config, devices)
+    # Sums over the batch are taken in another order. Adam divides by the gradient's own size, so a
+    # rounding error of 1e-7 of a gradient that is nearly zero may move a weight by a share of the
+    # learning rate, 1e-3; four steps stay well below a tenth of one.
+    ours, theirs = small.leaves(one), small.leaves(many)
+    for name in ours:
+        np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    for name in metrics_one:
+        np.testing.assert_allclose(metrics_many[name], metrics_one[name], rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [2, 4, 8])
+def test_devices_see_the_same_inputs_bitwise(devices, monkeypatch):
+    def spy(config, axis=None):
+        def step(state, batch):
+            example = keys.example_keys(
+                keys.step_key(state.key, keys.Purpose.GEN_Z, state.step), batch.real.shape[1], axis
+            )
+            z = keys.latents(example, config.z_dim, config.latent)
+            seen = {"real": batch.real, "z": z[None]}
+            if axis:
+                seen = lax.all_gather(seen, axis, axis=1, tiled=True)
+            return state.replace(step=state.step + 1), seen
+
+        return step
+
+    monkeypatch.setattr(parallel, "make_train_step", spy)
+    _, one = small.train_state(small.CONFIG)
+    _, many = small.train_state(small.CONFIG, devices)
+    assert one["real"].shape == (12, 2, 16, 8, 8, 1)
+    chex.assert_trees_all_equal(one, many)
+    assert len(np.unique(one["z"])) == one["z"].size  # no noise is used twice
+
+
+def test_a_run_traces_its_step_once(monkeypatch):
+    traces = []
+    make = parallel.make_train_step
+
+    def counted(config, axis=None):
+        step = make(config, axis)
+        return lambda state, batch: traces.append(1) or step(state, batch)
+
+    monkeypatch.setattr(parallel, "make_train_step", counted)
+    for devices in (1, 2):
+        traces.clear()
+        small.train_state(small.CONFIG, devices, chunks=(1, 4, 2, 5))
+        assert len(traces) == 1
+
+
+def test_a_run_compiles_one_program():
+    config = small.config(seed=5)
+    dataset, devices = sources.load(config.data), jax.local_devices()[:1]
+    state = train.start(config, dataset, devices)
+    train.iterate(config, dataset, state, devices)  # a generator: nothing has run yet
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None
+    )
+    try:
+        steps = [reached for reached, _, _ in train.iterate(config, dataset, state, devices)]
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert steps[-1] == 12
+    assert len(steps) > 2
+    assert len(compiled) == 1
+
+
+def test_bfloat16_networks_leave_float32_everywhere_else():
+    config = small.config(
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), norm="batch", dtype="bfloat16"),
+        disc=mlp.Discriminator(widths=(24,), norm="spectral", dtype="bfloat16"),
+        steps=3,
+    )
+    state, metrics = small.train_state(config)
+    dtypes = {leaf.dtype for leaf in small.leaves(state).values()}
+    assert dtypes == {np.dtype("float32"), np.dtype("int32"), np.dtype("uint32")}
+    assert {row.dtype for row in metrics.values()} == {np.dtype("float32")}
+    assert metrics["skipped"].sum() == 0
+    exact, _ = small.train_state(
+        small.config(
+            gen=config.gen.clone(dtype="float32"), disc=config.disc.clone(dtype="float32"), steps=3
+        )
+    )
+    ours, theirs = small.leaves(state.gen.params), small.leaves(exact.gen.params)
+    assert any((ours[name] != theirs[name]).any() for name in ours)  # it did compute in bfloat16
+    for name in ours:
+        # Three Adam steps of 1e-3 each, whatever the gradients' rounding.
+        np.testing.assert_allclose(ours[name], theirs[name], atol=6e-3, rtol=0)
+
+
+def test_penalties_of_a_bfloat16_critic_are_float32():
+    critic = mlp.Discriminator(widths=(24,), dtype="bfloat16")
+    variables = critic.init(jax.random.key(0), jnp.zeros((2, 4)), train=False)
+    from gan_jax import penalties
+
+    x = jax.random.normal(jax.random.key(1), (8, 4))
+    value = penalties.r1(lambda x: critic.apply(variables, x, train=True), x, x, None)
+    exact = penalties.r1(
+        lambda x: critic.clone(dtype="float32").apply(variables, x, train=True), x, x, None
+    )
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, exact, rtol=0.05)  # bfloat16 keeps 8 bits of each product

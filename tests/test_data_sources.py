@@ -1,0 +1,303 @@
+"""Data sets: the bundled digits, the mixtures, prepared TFDS sets, fingerprints."""
+
+import dataclasses
+import io
+import shutil
+import types
+
+import jax
+import numpy as np
+import pytest
+import tensorflow_datasets
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from gan_jax.config import Data
+from gan_jax.data import pictures, sources
+from gan_jax.errors import UserError
+
+
+def refused(data, *said):
+    with pytest.raises(UserError) as error:
+        sources.load(data)
+    assert "\n" not in str(error.value)
+    for part in said:
+        assert part in str(error.value)
+
+
+# --- digits ---
+
+
+@pytest.mark.parametrize(("split", "n"), [("all", 1797), ("train", 1437), ("test", 360)])
+def test_digits(split, n):
+    dataset = sources.load(Data("digits", split, labels=True))
+    real, labels = dataset.batch.real, dataset.batch.cond
+    assert (real.shape, real.dtype) == ((n, 8, 8, 1), np.uint8)
+    assert (labels.shape, labels.dtype) == ((n,), np.int32)
+    assert len(dataset) == n
+    assert (real.min(), real.max()) == (0, 255)
+    assert set(labels) == set(range(10))
+
+
+def test_digits_are_those_of_scikit_learn():
+    found, (real, labels) = load_digits(), sources.digits(Data(split="all"))
+    # 17 grey levels, each of the 256 nearest to its share: a step of 15.9375, so no two meet.
+    np.testing.assert_array_equal(np.rint(real[..., 0] * (16 / 255)), found.images)
+    np.testing.assert_array_equal(labels, found.target)
+
+
+def test_the_splits_of_the_digits_do_not_meet():
+    parts = [sources.digits(Data(split=split))[0] for split in ("train", "test")]
+    np.testing.assert_array_equal(np.concatenate(parts), sources.digits(Data(split="all"))[0])
+
+
+def test_digits_resized_and_coloured():
+    small = sources.load(Data("digits", "test")).batch.real
+    large = sources.load(Data("digits", "test", size=28, channels=3)).batch.real
+    assert (large.shape, large.dtype) == ((360, 28, 28, 3), np.uint8)
+    np.testing.assert_array_equal(large[7, ..., 2], pictures.resize(small[7], 28)[..., 0])
+
+
+def test_digits_have_no_other_split():
+    refused(Data("digits", "valid"), "data.split is 'valid'", "all, train, test")
+
+
+# --- mixtures ---
+
+
+@pytest.mark.parametrize(
+    ("name", "modes", "sigma", "radii", "apart"),
+    [("ring", 8, 0.01, (1, 1), 2 * np.sin(np.pi / 8)), ("grid", 25, 0.05, (0, np.sqrt(32)), 2)],
+)
+def test_mixtures(name, modes, sigma, radii, apart):
+    dataset = sources.load(Data(name, labels=True))
+    points, labels = dataset.batch.real.astype(np.float64), dataset.batch.cond
+    n = len(points)
+    assert dataset.batch.real.dtype == np.float32
+    assert (n, set(labels)) == (100_000, set(range(modes)))
+    centres, stated = sources.MIXTURES[name]
+    centres = centres()
+    assert stated == sigma
+    between = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    assert between[~np.eye(modes, dtype=bool)].min() == pytest.approx(apart)
+    lengths = np.linalg.norm(centres, axis=1)
+    np.testing.assert_allclose((lengths.min(), lengths.max()), radii)
+    # Five standard errors each, of shares, means and variances.
+    share = 1 / modes
+    counts = np.bincount(labels, minlength=modes) / n
+    np.testing.assert_allclose(counts, share, atol=5 * np.sqrt(share * (1 - share) / n))
+    noise = (points - centres[labels]) / sigma
+    for mode in range(modes):
+        here = noise[labels == mode]
+        np.testing.assert_allclose(here.mean(0), 0, atol=5 / np.sqrt(len(here)))
+        np.testing.assert_allclose((here**2).mean(0), 1, atol=5 * np.sqrt(2 / len(here)))
+
+
+@pytest.mark.parametrize("name", sources.MIXTURES)
+def test_mixtures_are_always_the_same(name):
+    first = sources.load(Data(name))
+    with jax.enable_x64(True):  # JAX_ENABLE_X64 makes other default dtypes
+        assert sources.load(Data(name)).fingerprint == first.fingerprint
+
+
+def test_mixtures_hold_no_pictures():
+    refused(Data("ring", size=28), "data.size is 28", "points, not pictures")
+    refused(Data("grid", symmetric=True), "data.symmetric is True", "points, not pictures")
+
+
+# --- what load makes of them ---
+
+
+def test_labels_only_if_asked_for():
+    assert sources.load(Data("digits")).batch.cond is None
+    assert sources.load(Data("digits", labels=True)).batch.cond is not None
+
+
+def test_example_is_what_the_networks_see():
+    example = sources.example(sources.load(Data("digits", labels=True)), 3)
+    assert (example.real.shape, example.real.dtype) == ((3, 8, 8, 1), np.float32)
+    assert (example.cond.shape, example.cond.dtype) == ((3,), np.int32)
+    assert sources.example(sources.load(Data("ring")), 3).cond is None
+
+
+def fingerprint(tmp_path, **arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    labelled = "labels" in arrays
+    return sources.load(Data("npz", path=str(tmp_path / "a.npz"), labels=labelled)).fingerprint
+
+
+def test_fingerprints_tell_sets_apart(tmp_path):
+    images, labels = np.zeros((4, 2, 2, 1), np.uint8), np.zeros(4, np.int32)
+    other, moved = images.copy(), labels.copy()
+    other[3, 1, 1, 0] = moved[3] = 1
+    found = [
+        fingerprint(tmp_path, images=images),
+        fingerprint(tmp_path, images=other),  # one byte
+        fingerprint(tmp_path, images=images.reshape(4, 4, 1, 1)),  # the same bytes
+        fingerprint(tmp_path, images=images[:2]),
+        fingerprint(tmp_path, images=np.zeros((4, 1), np.float32)),  # the same bytes
+        fingerprint(tmp_path, images=images, labels=labels),
+        fingerprint(tmp_path, images=images, labels=moved),
+    ]
+    assert len(set(found)) == len(found)
+    assert fingerprint(tmp_path, images=images) == found[0]
+    assert len(found[0]) == 64
+
+
+# --- TFDS ---
+
+SETS = [
+    # MNIST is not balanced: LeCun's counts.
+    ("mnist", (10000, 28, 28, 1), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]),
+    ("fashion_mnist", (10000, 28, 28, 1), [1000] * 10),
+    ("cifar10_jpeg75", (10000, 32, 32, 3), [1000] * 10),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "classes"), SETS)
+def test_prepared_sets(tfds_dir, name, shape, classes):
+    real, labels = sources.tfds(Data(name, "test", dir=str(tfds_dir)))
+    assert (real.shape, real.dtype) == (shape, np.uint8)
+    assert (labels.shape, labels.dtype) == (shape[:1], np.int32)
+    assert list(np.bincount(labels)) == classes
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10_jpeg75"])
+def test_pixels_and_order_are_those_of_tfds(tfds_dir, name):
+    source = tensorflow_datasets.data_source(name, split="test[:50]", data_dir=tfds_dir)
+    real, labels = sources.tfds(Data(name, "test[:50]", dir=str(tfds_dir)))
+    np.testing.assert_array_equal(real, np.stack([example["image"] for example in source]))
+    np.testing.assert_array_equal(labels, [example["label"] for example in source])
+
+
+def test_blocks_of_records_are_all_read(tfds_dir, monkeypatch):
+    data = Data("mnist", "test[:50]", dir=str(tfds_dir))
+    whole = sources.load(data)
+    monkeypatch.setattr(sources, "BLOCK", 7)
+    assert sources.load(data).fingerprint == whole.fingerprint
+
+
+def test_the_data_directory_may_come_from_the_environment(tfds_dir, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_dir))
+    dataset = sources.load(Data("cifar10_jpeg75", "test[:3]+train[-2:]", size=16, channels=1))
+    assert dataset.batch.real.shape == (5, 16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "said"),
+    [
+        ("mnist", "valid", "'valid'"),
+        ("mnist", "test[:0]", "'test[:0]'"),
+        ("mnist:9.9.9", "test", "9.9.9"),
+        ("spoken_digit:1.0.9", "train", "no feature 'image' of pictures, only audio"),
+        ("minst", "test", "data set 'minst' is not in"),
+        ("", "test", "data set ''"),
+        ("..", "test", "data set '..'"),
+    ],
+)
+def test_what_tfds_cannot_give_is_refused(tfds_dir, name, split, said):
+    refused(Data(name, split, dir=str(tfds_dir)), said, str(tfds_dir))
+
+
+@pytest.mark.parametrize("path", ["nowhere", "~no_such_user_at_all", "a" * 5000])
+def test_a_data_directory_that_is_not_there_is_refused(path):
+    refused(Data("mnist", dir=path), path)
+
+
+def test_a_missing_set_says_what_prepares_it(tmp_path):
+    refused(Data("mnist", dir=str(tmp_path)), "`tfds build mnist --file_format=array_record`")
+
+
+def test_a_set_that_is_not_prepared_is_not_downloaded(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    refused(Data("mnist", dir=str(tmp_path)), "data set 'mnist', split 'train'")
+    assert not list((tmp_path / "mnist").iterdir())
+
+
+def test_a_damaged_set_is_refused(tfds_dir, tmp_path):
+    shutil.copytree(
+        tfds_dir / "mnist", tmp_path / "mnist", ignore=shutil.ignore_patterns("*train*")
+    )
+    (records,) = tmp_path.rglob("*-test.array_record*")
+    whole = records.read_bytes()
+    at = len(whole) // 2
+    records.write_bytes(whole[:at] + bytes(64) + whole[at + 64 :])
+    refused(Data("mnist", "test", dir=str(tmp_path)), "data set 'mnist', split 'test'")
+
+
+# --- sets of other kinds; TFDS's own mock_data cannot leave pictures encoded without TensorFlow ---
+
+
+def encoded(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return {"image": file.getvalue()}
+
+
+class Prepared(list):
+    """Three times the same example, as a builder and as its source."""
+
+    def __getitems__(self, places):
+        return [self[i] for i in places]
+
+    def as_data_source(self, split, decoders):
+        assert (split, set(decoders)) == ("train", {"image"})
+        return self
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    def prepare(image, label=None, shape=(None, None, 3), dtype=np.uint8, **example):
+        features = {"image": tensorflow_datasets.features.Image(shape=shape, dtype=dtype)}
+        features |= {"label": label} if label else {}
+        builder = Prepared([{**encoded(image), **example}] * 3)
+        builder.info = types.SimpleNamespace(features=features)
+        monkeypatch.setattr(tensorflow_datasets, "builder", lambda name, data_dir: builder)
+        return Data("set", dir=str(tmp_path))
+
+    (tmp_path / "set").mkdir()
+    return prepare
+
+
+CLASS = tensorflow_datasets.features.ClassLabel(num_classes=3)
+TEXT = tensorflow_datasets.features.Text()
+RED = Image.new("RGB", (4, 3), "red")
+
+
+@pytest.mark.parametrize(
+    ("label", "example", "expected"),
+    [(CLASS, 2, [2, 2, 2]), (CLASS, -1, None), (TEXT, b"cat", None), (None, 2, None)],
+)
+def test_labels_are_known_classes(prepared, label, example, expected):
+    real, labels = sources.tfds(prepared(RED, label, label=example))
+    np.testing.assert_array_equal(real, np.broadcast_to(np.uint8([255, 0, 0]), (3, 3, 4, 3)))
+    assert (labels if labels is None else list(labels)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "pixel"),
+    [
+        (RED.convert("P"), 3, [255, 0, 0]),
+        (RED.convert("L"), 3, [76, 76, 76]),
+        (RED.convert("L"), 1, [76]),
+        (RED, 1, [76]),
+    ],
+)
+def test_pictures_are_stored_in_any_mode(prepared, image, channels, pixel):
+    real, _ = sources.tfds(prepared(image, shape=(3, 4, channels)))
+    np.testing.assert_array_equal(real, np.broadcast_to(np.uint8(pixel), (3, 3, 4, channels)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "said"),
+    [((3, 4, 4), np.uint8, "uint8 (3, 4, 4)"), ((3, 4, 1), np.uint16, "uint16 (3, 4, 1)")],
+)
+def test_other_pixels_are_refused(prepared, shape, dtype, said):
+    refused(prepared(RED, shape=shape, dtype=dtype), said, "only uint8, 1 or 3 channels")
+
+
+def test_pictures_of_several_shapes_need_a_size(prepared):
+    data = prepared(RED)
+    tensorflow_datasets.builder("set", None)[0] = encoded(RED.resize((5, 5)))
+    refused(data, "pictures of 2 shapes, such as (3, 4, 3) and (5, 5, 3): give --data.size")
+    assert sources.load(dataclasses.replace(data, size=2)).batch.real.shape == (3, 2, 2, 3)

@@ -1,0 +1,41 @@
+"""Mode coverage of 2-D mixtures: known answers."""
+
+import numpy as np
+import pytest
+
+from gan_jax.data import sources
+from gan_jax.metrics.modes import modes
+
+
+@pytest.mark.parametrize("name", sources.MIXTURES)
+def test_the_mixture_itself(name):
+    centres, sigma = sources.MIXTURES[name][0](), sources.MIXTURES[name][1]
+    random = np.random.default_rng(0)
+    n, k = 2500, len(centres)
+    scores = []
+    for _ in range(40):
+        points = centres[random.integers(k, size=n)] + sigma * random.normal(size=(n, 2))
+        scores.append(modes(points, centres, sigma))
+    assert {score.covered for score in scores} == {k}
+    # 1 - exp(-9/2) of a Gaussian lies within 3 sigma; 100,000 draws: sd 0.0003.
+    assert np.mean([s.high_quality for s in scores]) == pytest.approx(1 - np.exp(-4.5), abs=0.0015)
+    # chi-square of K-1 degrees of freedom over 2n: sd of a mean of 40 is sqrt(2/(40 (K-1))) of it.
+    floor = (k - 1) / (2 * n)
+    assert np.mean([s.kl for s in scores]) == pytest.approx(
+        floor, rel=4 * np.sqrt(2 / (40 * (k - 1)))
+    )
+
+
+def test_collapse_and_misses():
+    centres, sigma = sources.ring_centres(), 0.01
+    covered, high_quality, kl = modes(np.tile(centres[:1], (10, 1)), centres, sigma)
+    assert (covered, high_quality) == (1, 1.0)
+    assert kl == pytest.approx(np.log(8))  # one of eight modes
+    covered, high_quality, kl = modes(centres * 1.031, centres, sigma)  # each just beyond 3 sigma
+    assert (covered, high_quality) == (0, 0.0)
+    assert kl == pytest.approx(0, abs=1e-12)
+
+
+def test_samples_must_be_finite():
+    with pytest.raises(ValueError, match="not finite"):
+        modes(np.full((3, 2), np.nan), sources.ring_centres(), 0.01)

@@ -1,0 +1,151 @@
+"""Runs on the disk, in processes of their own: rerun, stop and resume, kill; and their faults."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from gan_jax import config_json, run, train
+from gan_jax.checkpoint import Checkpoints
+
+TRAIN = """
+import dataclasses, sys
+from pathlib import Path
+import jax
+jax.config.update("jax_compilation_cache_dir", {cache!r})
+from gan_jax import cli, config_json, train
+config = config_json.loads(Path(sys.argv[1]).read_text())
+with cli.user_errors():
+    train.fit(dataclasses.replace(config, steps=int(sys.argv[3])), sys.argv[2])
+"""
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Starts a run of small.CONFIG in a new process: launch(workdir, steps, **changes) -> Popen."""
+
+    def start(workdir, steps, **changes):
+        config = tmp_path / "start.json"
+        config.write_text(config_json.dumps(small.config(**changes)))
+        code = TRAIN.format(cache=jax.config.jax_compilation_cache_dir)
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(config), str(workdir), str(steps)],
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "XLA_FLAGS": ""},  # one device
+        )
+
+    return start
+
+
+def final_state(workdir, step):
+    config = run.load_config(workdir)
+    like = train.start(config, train.sources.load(config.data), jax.local_devices()[:1])
+    with Checkpoints(workdir / "checkpoints", 3) as checkpoints:
+        found, state = checkpoints.restore(like, step)
+    assert found == step
+    return state
+
+
+def assert_same_run(a, b, step):
+    assert (a / "metrics.jsonl").read_bytes() == (b / "metrics.jsonl").read_bytes()
+    names = sorted(path.name for path in (a / "samples").iterdir())
+    assert f"step_{step:08d}.png" in names
+    for name in names:
+        assert (a / "samples" / name).read_bytes() == (b / "samples" / name).read_bytes()
+    small.assert_same_bits(final_state(a, step), final_state(b, step))
+
+
+@pytest.fixture
+def unbroken(launch, tmp_path):
+    """A run of 23 steps that nothing stops."""
+    assert launch(tmp_path / "unbroken", 23).wait() == 0
+    return tmp_path / "unbroken"
+
+
+def test_rerun_in_a_new_process(launch, unbroken, tmp_path):
+    assert launch(tmp_path / "again", 23).wait() == 0
+    assert_same_run(unbroken, tmp_path / "again", 23)
+    rows = run.read_metrics(unbroken)
+    assert rows["step"].tolist() == list(range(3, 24, 3))
+    assert np.isfinite(rows["disc_loss"]).all()
+
+
+def test_stop_at_an_odd_step_and_resume_in_a_new_process(launch, unbroken, tmp_path):
+    assert launch(tmp_path / "cut", 7).wait() == 0
+    assert launch(tmp_path / "cut", 23).wait() == 0
+    (tmp_path / "cut" / "samples" / "step_00000007.png").unlink()  # an end is a reason for a grid
+    assert_same_run(unbroken, tmp_path / "cut", 23)
+    launches = json.loads((tmp_path / "cut" / "timing.json").read_text())
+    assert [(entry["from_step"], entry["to_step"]) for entry in launches] == [(0, 7), (7, 23)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_kill_and_resume(launch, tmp_path, number, status):
+    steps = 3000
+    often = {"log_every": 100, "checkpoint_every": 250, "sample_every": 1000}
+    process = launch(tmp_path / "cut", steps, **often)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list((tmp_path / "cut").glob("checkpoints/[0-9]*")):
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait() == status
+    rows = run.read_metrics(tmp_path / "cut")["step"]
+    assert rows[-1] < steps  # it was stopped in the middle
+    for folder in ("cut", "whole"):
+        process = launch(tmp_path / folder, steps, **often)
+        assert process.wait() == 0
+    assert_same_run(tmp_path / "cut", tmp_path / "whole", steps)
+
+
+def test_resume_on_other_devices(tmp_path):
+    config = small.config(steps=5)
+    train.fit(config, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    state = train.fit(
+        small.config(steps=8), tmp_path / "run", devices=jax.local_devices()[:4], quiet=True
+    )
+    one, _ = small.train_state(small.config(steps=8))
+    for name, leaf in small.leaves(one).items():
+        # As in test_contracts: the order of sums, through Adam.
+        np.testing.assert_allclose(
+            small.leaves(state)[name], leaf, rtol=1e-3, atol=2e-4, err_msg=name
+        )
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog):
+    folder = tmp_path / "run"
+    one = jax.local_devices()[:1]
+    train.fit(small.config(steps=10), folder, devices=one, quiet=True)
+    for path in (folder / "checkpoints" / "10").rglob("d/*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    state = train.fit(small.config(steps=12), folder, devices=one, quiet=True)
+    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    whole, _ = small.train_state(small.config(steps=12))
+    small.assert_same_bits(state, whole)
+    assert run.read_metrics(folder)["step"].tolist() == [3, 6, 9, 12]
+
+
+def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
+    good = small.config(steps=5)
+    folder = tmp_path / "run"
+    one = jax.local_devices()[:1]
+    train.fit(good, folder, devices=one, quiet=True)
+    losses = train.parallel.make_train_step.__globals__["losses"]
+    broken = losses.GanLoss(
+        lambda real, fake: (real * jax.numpy.nan).mean(), losses.relativistic_gen
+    )
+    monkeypatch.setattr(losses, "gan_loss", lambda name, smoothing: broken)
+    with (
+        jax.debug_nans(False),
+        pytest.raises(train.UserError, match="good checkpoint is of step 5"),
+    ):
+        train.fit(small.config(steps=400), folder, devices=one, quiet=True)
+    with Checkpoints(folder / "checkpoints", 3) as checkpoints:
+        assert checkpoints.steps() == [5]

@@ -1,0 +1,115 @@
+"""Schedules: their text, their values at and between the ends, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_jax import schedules
+from gan_jax.errors import UserError
+from gan_jax.schedules import Schedule
+
+# Of the sizes that rates and weights have: float32 loses the relation between ends beyond these.
+ENDS = st.floats(-1e6, 1e6, width=32)
+SCHEDULES = st.builds(
+    Schedule, ENDS, ENDS, st.integers(1, 2**31 - 1), st.sampled_from(["linear", "cosine"])
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2e-4", 2e-4),
+        ("0", 0.0),
+        ("-1.5", -1.5),
+        ("2e-4:5e-5:20000", Schedule(2e-4, 5e-5, 20000)),
+        ("2e-4:5e-5:20000:linear", Schedule(2e-4, 5e-5, 20000)),
+        ("0:1:1:cosine", Schedule(0.0, 1.0, 1, "cosine")),
+    ],
+)
+def test_parse(text, value):
+    assert schedules.parse(text) == value
+
+
+@given(SCHEDULES)
+def test_parse_reads_what_str_writes(schedule):
+    assert schedules.parse(str(schedule)) == schedule
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        *((text, repr(text)) for text in ("", "fast", "0x10", "1:2", "1:2:x", "1:2:1.5", ":::")),
+        ("1:2:3:linear:5", "'1:2:3:linear:5' is neither a number nor START:END:STEPS"),
+        ("1:2:0", "at least 1 step, got 0"),
+        ("1:2:-3", "at least 1 step, got -3"),
+        ("1:2:3:square", "shape 'square': allowed are linear, cosine"),
+        ("1:2:3:", "shape '': allowed are linear, cosine"),
+        ("nan:1:5", "finite, got nan to 1.0"),
+        ("0:inf:5", "finite, got 0.0 to inf"),
+        ("1:-inf:5:cosine", "finite, got 1.0 to -inf"),
+    ],
+)
+def test_parse_refuses_on_one_line(text, said):
+    with pytest.raises(UserError) as error:
+        schedules.parse(text)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_schedule_that_ends_at_no_number_is_refused():
+    # min and max of (1, nan) are both 1: bounds would hide it from the config's checks.
+    with pytest.raises(UserError, match=r"finite, got 1\.0 to nan$"):
+        Schedule(1.0, float("nan"), 10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "step", "value"),
+    [
+        ("linear", 0, 3.0),
+        ("linear", 5, 2.5),
+        ("linear", 10, 2.0),
+        ("linear", 20, 1.0),
+        ("linear", 2**31 - 1, 1.0),
+        ("cosine", 0, 3.0),
+        ("cosine", 5, 2 + np.cos(np.pi / 4)),
+        ("cosine", 10, 2.0),
+        ("cosine", 15, 2 - np.cos(np.pi / 4)),
+        ("cosine", 20, 1.0),
+        ("cosine", 21, 1.0),
+    ],
+)
+def test_at(shape, step, value):
+    found = schedules.at(Schedule(3.0, 1.0, 20, shape), jnp.int32(step))
+    assert found.dtype == jnp.float32
+    # Four float32 roundings of numbers up to 3.
+    np.testing.assert_allclose(found, value, rtol=0, atol=1e-6)
+
+
+@given(SCHEDULES)
+def test_the_ends_are_met_exactly(schedule):
+    # Also where they are far apart: start + (end - start) would give 0 for 1 -> 1e-8.
+    for step, end in ((0, schedule.start), (schedule.steps, schedule.end)):
+        assert schedules.at(schedule, jnp.int32(step)) == np.float32(end)
+
+
+@given(SCHEDULES, st.floats(0, 1.5))
+def test_bounds_hold_at_every_step(schedule, share):
+    step = jnp.int32(min(int(share * schedule.steps), 2**31 - 1))
+    low, high = schedules.bounds(schedule)
+    slack = 2 * np.spacing(np.float32(max(abs(low), abs(high))))  # two roundings
+    assert low - slack <= schedules.at(schedule, step) <= high + slack
+
+
+def test_a_number_is_its_own_schedule():
+    assert schedules.at(2e-4, jnp.int32(7)) == 2e-4  # in float64: not even rounded
+    assert schedules.bounds(2e-4) == (2e-4, 2e-4)
+
+
+def test_at_is_traceable():
+    schedule, steps = Schedule(1.0, 0.0, 8), jnp.arange(10)
+    found = jax.jit(jax.vmap(lambda step: schedules.at(schedule, step)))(steps)
+    # Eighths are exact in float32.
+    np.testing.assert_array_equal(found, np.clip(1 - np.arange(10) / 8, 0, 1))
