@@ -20,7 +20,7 @@ from gan_jax.errors import UserError
 from gan_jax.networks import layers
 
 PACKAGE = "gan_jax."
-CLASS = re.compile(r"gan_jax(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*", re.ASCII)
+CLASS = re.compile(r"gan_jax(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*")
 WORDS = {
     bool: "true or false",
     int: "an integer",

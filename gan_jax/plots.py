@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WIDTH = 560  # pixels that a grid or a density is at least wide
+WIDTH = 560  # pixels that a grid is about, and a density exactly, wide
 REAL, FAKE = (170, 170, 170), (230, 90, 20)
 
 
@@ -26,7 +26,7 @@ def grid(pixels: np.ndarray, columns: int) -> Image.Image:
         top, left = i // columns * (height + 1) + 1, i % columns * (width + 1) + 1
         canvas[top : top + height, left : left + width] = picture
     image = Image.fromarray(canvas.squeeze(-1) if channels == 1 else canvas)
-    factor = max(1, WIDTH // image.width)
+    factor = max(1, round(WIDTH / image.width))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
+import gan_jax
 from gan_jax import config_json
 from gan_jax.config import Config, differences
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.state import Batch
 
-PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -60,6 +61,7 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], dataset.batch.cond)
     return {
         "python": platform.python_version(),
+        "gan_jax": gan_jax.__version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_commit": _git_commit(),
         "device": {

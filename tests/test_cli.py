@@ -150,10 +150,7 @@ def test_sample(command, finished, tmp_path):
     assert status == 0
     assert "20 samples of step 12, seed 1" in said
     with Image.open(out) as image:
-        assert (image.width, image.height) == (
-            7 * 73,
-            7 * 28,
-        )  # 8 columns of 9 pixels and an edge, x7
+        assert image.size == (8 * 73, 8 * 28)  # 8 columns of 9 pixels and an edge, x8
     status, _, error = command(__main__.main, words)
     assert (status, error.count("\n")) == (2, 1)
     assert "--force" in error

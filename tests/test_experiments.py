@@ -16,7 +16,8 @@ from gan_jax.data import sources
 from gan_jax.metrics.modes import modes
 from gan_jax.state import generator_variables
 
-NAMES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
+MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
+NAMES = [name for name in MODULES if name != "benchmark"]
 
 
 @pytest.mark.parametrize("name", NAMES)

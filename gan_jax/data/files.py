@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -119,7 +120,11 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     """
     path = _path(data)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # of which numpy would say that it is pickled
+                raise ValueError("it is no whole zip archive")
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # numpy, zipfile and zlib each raise kinds of their own
         raise UserError(f"{path}: not a readable npz file: {_line(error)}") from None

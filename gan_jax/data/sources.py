@@ -98,17 +98,19 @@ def _decode(encoded: bytes, channels: int) -> np.ndarray:
 def _read_tfds(data: Data, root: Path) -> tuple[list[np.ndarray], list[int] | None]:
     import tensorflow_datasets
 
+    kinds: Any = tensorflow_datasets.features
     builder: Any = tensorflow_datasets.builder(data.name, data_dir=root)
     raw = {"image": tensorflow_datasets.decode.SkipDecoding()}
     source = builder.as_data_source(data.split, decoders=raw)
     features: dict[str, Any] = dict(builder.info.features.items())
-    image = features.get("image")
-    if not isinstance(image, tensorflow_datasets.features.Image):
-        raise UserError(f"it has no feature 'image' of pictures, only {', '.join(features)}")
-    if image.np_dtype != np.uint8 or image.shape[-1] not in pictures.MODES:
+    if not isinstance(features.get("image"), kinds.Image):
         raise UserError(
-            f"its pictures are {image.np_dtype} {image.shape}: only uint8, 1 or 3 channels"
+            f"it has no feature 'image' of pictures, only {', '.join(sorted(features))}"
         )
+    image = features["image"]
+    kind = np.dtype(image.np_dtype)
+    if kind != np.uint8 or image.shape[-1] not in pictures.MODES:
+        raise UserError(f"its pictures are {kind} {image.shape}: only uint8, 1 or 3 channels")
     label = features.get("label")
     labelled = label is not None and not label.shape and np.issubdtype(label.np_dtype, np.integer)
     found, labels = [], []

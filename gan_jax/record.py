@@ -1,0 +1,103 @@
+"""What finished runs were and came to, small enough to commit; and the README's table of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax import run
+from gan_jax.errors import UserError
+
+CURVE_POINTS = 100
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
+    """One run: its launches, its speed after the first step (which compiles), its last losses.
+
+    Losses are means over the last tenth of the run: single steps are noisy. Raises UserError if the
+    run has not come to its end.
+    """
+    config, metrics = run.load_config(workdir), run.read_metrics(workdir)
+    launches = _read(workdir / "timing.json")
+    if launches[-1]["to_step"] != config.steps:
+        raise UserError(f"{workdir} is at step {launches[-1]['to_step']} of {config.steps}")
+    steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in launches)
+    seconds = sum(launch["train_seconds"] - launch["first_step_seconds"] for launch in launches)
+    late = metrics["step"] > 0.9 * config.steps
+    last = {name: float(np.nanmean(rows[late])) for name, rows in metrics.items() if name != "step"}
+    return {
+        "seed": config.seed,
+        "steps": config.steps,
+        "launches": launches,
+        "train_seconds": sum(launch["train_seconds"] for launch in launches),
+        "examples_per_second": steps * config.batch_size / seconds,
+        "skipped_share_of_rows": float((metrics["skipped"] > 0).mean()),
+        "last_tenth": last,
+        "scores": scores,
+    }
+
+
+def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Path) -> Path:
+    """Writes OUT/NAME.json of runs of one experiment that differ by seed, and NAME.png, the last
+    grid of the first. Returns the former's path."""
+    config = run.load_config(workdirs[0])
+    metrics = run.read_metrics(workdirs[0])
+    keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
+    entry = {
+        "experiment": config.name,
+        "config": _read(workdirs[0] / "config.json"),
+        "versions": _read(workdirs[0] / "versions.json"),
+        "runs": [
+            summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)
+        ],
+        "curve": {
+            name: [None if np.isnan(v) else float(f"{v:.6g}") for v in rows[keep]]
+            for name, rows in metrics.items()
+        },
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{config.name}.json"
+    run.write_atomically(path, json.dumps(entry, indent=1) + "\n")
+    grid = workdirs[0] / "samples" / f"step_{config.steps:08d}.png"
+    (out / f"{config.name}.png").write_bytes(grid.read_bytes())
+    return path
+
+
+def _mean_sd(values: Sequence[float], digits: int) -> str:
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def table(folder: Path) -> str:
+    """The README's table: a row for each NAME.json with runs in `folder`, by name."""
+    lines = [
+        "| command | seeds | training | images/s | critic loss | generator loss | scores |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.glob("*.json")):
+        entry = _read(path)
+        if "runs" not in entry:
+            continue
+        runs = entry["runs"]
+        names = list(runs[0]["scores"])
+        scores = [f"{n} {_mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
+        cells = [
+            f"`python -m experiments.{entry['experiment']}`",
+            ", ".join(str(one["seed"]) for one in runs),
+            f"{runs[0]['steps']} steps, {_mean_sd([r['train_seconds'] for r in runs], 0)} s",
+            _mean_sd([r["examples_per_second"] for r in runs], 0),
+            _mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
+            _mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
+            ", ".join(scores) or "the picture",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""The README tells the truth: its table comes from the result files, its code runs."""
+
+import json
+import re
+
+import pytest
+from conftest import REPOSITORY
+
+from gan_jax import record
+
+README = (REPOSITORY / "README.md").read_text()
+RESULTS = REPOSITORY / "experiments" / "results"
+
+
+def test_the_table_is_that_of_the_result_files():
+    assert record.table(RESULTS) in README
+
+
+def test_the_loop_costs_what_was_measured():
+    found = json.loads((RESULTS / "loop.json").read_text())
+    assert f"{100 * found['loop_over_bare_step']:+.1f} %" in README
+    assert found["loop_over_bare_step"] <= 0.05
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_results_say_how_they_were_made(path):
+    found = json.loads(path.read_text())
+    runs = found.get("runs", [found])
+    commands = [launch["command"] for one in runs for launch in one.get("launches", [one])]
+    assert all(command.startswith("python -m experiments.") for command in commands)
+    assert {"python", "packages", "git_commit", "device", "data"} <= found["versions"].keys()
+    assert len({one.get("seed") for one in runs}) == len(runs)
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(links) > 15
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", re.findall(r"`(test_\w+)\*?`", README))
+def test_tests_that_the_readme_names_exist(name):
+    sources = "".join(path.read_text() for path in (REPOSITORY / "tests").glob("test_*.py"))
+    assert f"def {name}" in sources
+
+
+def test_python_blocks_run():
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict = {}
+    exec(block, names)
+    assert names["step"] >= 100
