@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """A UserError becomes its line on stderr and exit status 2."""
+    """A UserError, or an error of the disk, becomes one line on stderr and exit status 2."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -31,11 +31,12 @@ def grid(pixels: np.ndarray, columns: int) -> Image.Image:
 
 
 def density(fake: np.ndarray, real: np.ndarray) -> Image.Image:
-    """Points [n, 2] of the generator in orange over those of the data in grey, on a square that
-    holds the data with a margin of a quarter; the first coordinate goes right, the second up."""
-    reach = 1.25 * np.abs(real).max()
+    """Points [n, d] of the generator in orange over those of the data in grey, on a square that
+    holds the data with a margin of a quarter; x to the right, y (if any) up."""
+    reach = 1.25 * (np.abs(real[:, :2]).max() or 1.0)
     canvas = np.full((WIDTH, WIDTH, 3), 255, np.uint8)
     for points, colour in ((real, REAL), (fake, FAKE)):
+        points = np.pad(points, ((0, 0), (0, 1)))[:, :2]
         place = np.rint((points / reach + 1) / 2 * (WIDTH - 1)).astype(int)
         place = place[((place >= 1) & (place < WIDTH - 1)).all(1)]
         for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):  # dots of 2x2

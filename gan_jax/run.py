@@ -95,6 +95,11 @@ def load_config(workdir: Path) -> Config:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
+def write_config(workdir: Path, config: Config) -> None:
+    """Writes the config of a run folder: at the start, and when its `steps` change."""
+    write_atomically(workdir / "config.json", config_json.dumps(config))
+
+
 def load_example(workdir: Path, n: int) -> Batch:
     """What `n` examples of the run's data look like to a network, without the data: zeros."""
     path = workdir / "versions.json"
@@ -134,8 +139,8 @@ def open_run(
             raise UserError(f"workdir {workdir} is neither empty nor a run folder")
         else:
             write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
+            write_config(workdir, config)
         (workdir / "samples").mkdir(exist_ok=True)
-        write_atomically(workdir / "config.json", config_json.dumps(config))
     except OSError as error:
         raise UserError(f"workdir {workdir}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -124,6 +124,7 @@ def fit(
             raise UserError(
                 f"steps is {config.steps}: the run in {workdir} is at step {done} already"
             )
+        run.write_config(workdir, config)
         timing: dict[str, Any] = {"command": run.command(), "seed": config.seed, "from_step": done}
         timing["ready_seconds"] = time.monotonic() - began
         log = run.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
@@ -151,6 +152,8 @@ def fit(
                 saved = done
             if signals:
                 break
+        if "first_step_seconds" not in timing:
+            return state  # it was at its end already
         timing |= {"to_step": done, "train_seconds": time.monotonic() - began}
     progress.close()
     _record(workdir / "timing.json", timing)

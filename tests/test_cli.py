@@ -1,6 +1,7 @@
 """Commands as users give them: what they write, and one line with status 2 for each mistake."""
 
 import dataclasses
+import json
 import sys
 
 import numpy as np
@@ -95,6 +96,10 @@ def test_run_and_run_again(command, tmp_path):
     assert (status, error.count("\n")) == (2, 1)
     assert "steps is 3: the run in" in error
     assert "is at step 4 already" in error
+    assert run.load_config(tmp_path / "run").steps == 4
+    status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
+    assert status == 0  # nothing is left to do, and nothing is done
+    assert len(json.loads((tmp_path / "run" / "timing.json").read_text())) == 1
 
 
 def test_workdir_of_another_config_names_the_fields(command, finished):
