@@ -12,7 +12,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 train: $(VENV)/installed
@@ -33,4 +33,4 @@ lock:
 	  --no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock" -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newer $(VENV) .cache .pytest_cache .ruff_cache .hypothesis

@@ -8,18 +8,18 @@ def _restore(workdir: Path, step: int | None = None):
     """(step, config, state) of the newest checkpoint of a run folder, or that of `step`."""
     import jax
 
-    from gan_jax import checkpoint, parallel, run
+    from gan_jax import checkpoint, keys, parallel, run
     from gan_jax.errors import UserError
     from gan_jax.state import init_state
 
     config = run.load_config(workdir)
     example = run.load_example(workdir, config.batch_size)
-    like = jax.jit(lambda: init_state(config, jax.random.key(config.seed), example))()
+    like = jax.jit(lambda key: init_state(config, key, example))(keys.root(config.seed))
     like = parallel.place(like, jax.local_devices()[:1])
     folder = workdir / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{workdir} has no checkpoint yet")
-    with checkpoint.Checkpoints(folder, config.keep) as checkpoints:
+    with checkpoint.Checkpoints(folder, keep=None) as checkpoints:
         steps = checkpoints.steps()
         if step is not None and step not in steps:
             there = ", ".join(map(str, steps)) or "none"
@@ -32,9 +32,7 @@ def _restore(workdir: Path, step: int | None = None):
 
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step."""
-    import jax
-
-    from gan_jax import plots, sampling
+    from gan_jax import keys, plots, sampling
     from gan_jax.errors import UserError
     from gan_jax.state import generator_variables
 
@@ -46,7 +44,12 @@ def sample(args: argparse.Namespace) -> None:
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
     step, config, state = _restore(args.run, args.step)
-    made = sampling.sample(config, generator_variables(state), jax.random.key(args.seed), args.num)
+    made = sampling.sample(
+        config,
+        generator_variables(state),
+        keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0),
+        args.num,
+    )
     if made.ndim == 2:
         image = plots.density(made, made)
     else:
@@ -65,9 +68,7 @@ def record(args: argparse.Namespace) -> None:
 
     Runs on a 2-D mixture are scored: modes covered, high-quality share and KL of 2500 samples.
     """
-    import jax
-
-    from gan_jax import record, sampling
+    from gan_jax import keys, record, sampling
     from gan_jax.data.sources import MIXTURES
     from gan_jax.metrics.modes import modes
     from gan_jax.state import generator_variables
@@ -78,7 +79,7 @@ def record(args: argparse.Namespace) -> None:
         found = {}
         if config.data.name in MIXTURES:
             centres, sigma = MIXTURES[config.data.name]
-            key = jax.random.key(config.seed)
+            key = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
             points = sampling.sample(config, generator_variables(state), key, 2500)
             found = modes(points, centres(), sigma)._asdict()
         scores.append(found)

@@ -5,16 +5,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gan_jax.errors import UserError
 from gan_jax.state import TrainState
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +34,22 @@ def _quiet_event_loop() -> Iterator[None]:
 
 
 class Checkpoints:
-    """The checkpoints of one run: written in the background, the last `keep` of them kept.
+    """The checkpoints of one run: written in the background, the last `keep` of them kept; or, with
+    `keep` None, only read, while a run may be writing them.
 
     A context manager: on leaving, all that was saved is whole on the disk.
     """
 
-    def __init__(self, folder: Path, keep: int):
+    def __init__(self, folder: Path, keep: int | None):
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
         logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates each save there
         self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        if keep is None:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self._writes = keep is not None
         self._manager: ocp.CheckpointManager = ocp.CheckpointManager(
             folder.absolute(), options=options, item_names=("state",)
         )
@@ -59,34 +61,34 @@ class Checkpoints:
     def save(self, step: int, state: TrainState) -> None:
         """Starts writing. The state is copied first, so the caller may go on and donate it."""
         copy = jax.tree.map(jnp.copy, state)
-        self._manager.save(
-            step, args=self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
-        )
+        args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
+        if not self._manager.save(step, args=args, force=True):
+            raise RuntimeError(f"orbax did not save the checkpoint of step {step}")
 
     @_quiet_event_loop()
     def restore(self, like: Any, step: int | None = None) -> tuple[int, TrainState] | None:
         """The newest checkpoint that can be read (or that of `step`), in the structure, the dtypes
         and the placement of `like` (arrays, or ShapeDtypeStructs with shardings); None if there is
-        none. A damaged one is named in the log and the one before it is taken. Raises UserError if
-        all are damaged."""
+        none. A damaged one is named in the log and the one before it is taken; where checkpoints
+        are written it is then removed, for orbax would not write steps before it. Raises UserError
+        if all are damaged, and removes none."""
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
         )
         args = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(abstract))
-        tried = self.steps() if step is None else [step]
-        for candidate in reversed(tried):
+        tried = self.steps()[::-1] if step is None else [step]
+        for i, candidate in enumerate(tried):
             try:
                 state = self._manager.restore(candidate, args=args)["state"]
+                if jax.tree.structure(state) != jax.tree.structure(like):
+                    raise ValueError("it is not of this run")
             except Exception as error:  # orbax and tensorstore raise many kinds
                 reason = " ".join(str(error).split())[:200]
                 log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
                 continue
-            if (
-                jax.tree.structure(state) == jax.tree.structure(like)
-                and int(state.step) == candidate
-            ):
-                return candidate, state
-            log.warning("checkpoint %d is not of this run and passed over", candidate)
+            for damaged in tried[:i] if self._writes else ():
+                self._manager.delete(damaged)
+            return candidate, state
         if tried:
             raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
         return None

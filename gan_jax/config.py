@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
@@ -143,8 +144,10 @@ def validate(config: Config) -> None:
     """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
     positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
     for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
-        if getattr(config, field) < 1:
-            _fail(field, getattr(config, field), "at least 1")
+        if not 1 <= getattr(config, field) < 2**31:
+            _fail(field, getattr(config, field), "at least 1, and below 2^31")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
+        _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
     if not 0 <= config.seed < 2**32:
         _fail("seed", config.seed, "from 0 to 4294967295")
     if config.steps * config.n_critic * config.batch_size >= 2**32:
@@ -171,14 +174,19 @@ def validate(config: Config) -> None:
         if opt.name not in get_args(OptimizerName):
             _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
         _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
+        _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
         _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
         _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
 
 
 def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two configs differ, by dotted name, with both values; but not `steps`,
-    which says how far a run goes, not which run it is."""
+    """The fields in which two configs differ, by dotted name, with both values. Not `steps`, which
+    says how far a run goes; nor where its data lies: fingerprints tell whether it is the same."""
     found: dict[str, tuple[Any, Any]] = {}
+
+    def identity(config: Config) -> Config:
+        data = dataclasses.replace(config.data, path=None, dir=None)
+        return dataclasses.replace(config, steps=0, data=data)
 
     def compare(prefix: str, a: Any, b: Any) -> None:
         if dataclasses.is_dataclass(a) and type(a) is type(b):
@@ -190,5 +198,5 @@ def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
         elif a != b:
             found[prefix[1:]] = (a, b)
 
-    compare("", dataclasses.replace(ours, steps=0), dataclasses.replace(theirs, steps=0))
+    compare("", identity(ours), identity(theirs))
     return found

@@ -6,3 +6,6 @@ class UserError(ValueError):
 
     Commands print it as `error: ...` and leave with status 2; from a notebook it is a ValueError.
     """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))

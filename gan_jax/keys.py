@@ -21,6 +21,13 @@ class Purpose(enum.IntEnum):
     PENALTY = 4
     GEN_Z = 5
     GRID = 6
+    SAMPLE = 7
+
+
+def root(seed: int) -> jax.Array:
+    """The root key of a run, or of a command's samples. Threefry, whatever JAX's default is: with
+    some others a draw depends on what else is in the batch."""
+    return jax.random.key(seed, impl="threefry2x32")
 
 
 def step_key(
@@ -39,5 +46,5 @@ def example_keys(key: jax.Array, n: int, axis: str | None = None) -> jax.Array:
 def latents(keys: jax.Array, dim: int, law: str) -> jax.Array:
     """z [n, dim] float32, one row per key: `normal` N(0, 1) or `uniform` on [-1, 1)."""
     if law == "uniform":
-        return jax.vmap(lambda key: jax.random.uniform(key, (dim,), minval=-1.0))(keys)
-    return jax.vmap(lambda key: jax.random.normal(key, (dim,)))(keys)
+        return jax.vmap(lambda key: jax.random.uniform(key, (dim,), jnp.float32, -1.0))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, (dim,), jnp.float32))(keys)

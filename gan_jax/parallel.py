@@ -16,6 +16,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.config import Config
+from gan_jax.data.feeds import take
 from gan_jax.data.order import indices
 from gan_jax.errors import UserError
 from gan_jax.state import Batch, Metrics, TrainState
@@ -47,20 +48,6 @@ def place(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The pytree whole on each of the devices: where a chunk wants its state and its data."""
     mesh = Mesh(np.asarray(devices), (AXIS,))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
-
-
-def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
-    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; float32 ones as they are."""
-    if real.dtype != jnp.uint8:
-        return real
-    unit = real.astype(jnp.float32) / 255
-    return unit * 2 - 1 if symmetric else unit
-
-
-def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
-    """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
-    batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
-    return batch.replace(real=scale(batch.real, symmetric=config.data.symmetric))
 
 
 def make_chunk(config: Config, devices: Sequence[jax.Device], longest: int) -> Chunk:

@@ -44,10 +44,17 @@ def density(fake: np.ndarray, real: np.ndarray) -> Image.Image:
     return Image.fromarray(canvas)
 
 
-def film(frames: Sequence[Path], rows: int = 10) -> Image.Image:
-    """The top strips of at most `rows` sample grids, evenly spaced in time, the earliest on top."""
+def film(frames: Sequence[Path], *, whole: bool, rows: int = 10) -> Image.Image:
+    """At most `rows` of the sample pictures, evenly spaced in time: of grids the top strips, the
+    earliest on top; `whole` ones (densities) side by side, a quarter as large."""
     picked = np.unique(np.linspace(0, len(frames) - 1, rows).round().astype(int))
     strips = [Image.open(frames[i]) for i in picked]
+    if whole:
+        side = strips[0].width // 4
+        image = Image.new(strips[0].mode, (side * len(strips), side))
+        for i, frame in enumerate(strips):
+            image.paste(frame.resize((side, side)), (i * side, 0))
+        return image
     height = strips[0].height // 8
     image = Image.new(strips[0].mode, (strips[0].width, height * len(strips)))
     for i, strip in enumerate(strips):

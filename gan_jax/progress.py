@@ -14,22 +14,28 @@ class Progress:
         self._bar = tqdm(
             total=total, initial=done, unit="step", disable=quiet or self._plain, dynamic_ncols=True
         )
-        self._first = self._done = done
+        self._done = done
         self._total, self._examples = total, examples_per_step
-        self._started = time.monotonic()
-        self._due = self._started
+        self._since: tuple[int, float] | None = None
+        self._due = 0.0
 
     def update(self, steps: int, losses: dict[str, float]) -> None:
-        """`steps` more are done. A plain line appears at the first call, then each ten seconds."""
+        """`steps` more are done. A plain line appears at the first call, then each ten seconds.
+
+        The rate is from the end of the first call on: before it lies compilation.
+        """
         self._done += steps
         now = time.monotonic()
-        rate = (self._done - self._first) / max(now - self._started, 1e-9)
         text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
-        self._bar.set_postfix_str(f"{rate * self._examples:.0f} examples/s {text}", refresh=False)
-        self._bar.update(steps)
-        if self._plain and (now >= self._due or self._done == self._total):
+        if self._since is None:
+            self._since, speed = (self._done, now), "compiled"
+        else:
+            rate = (self._done - self._since[0]) / max(now - self._since[1], 1e-9)
             left = (self._total - self._done) / rate
             speed = f"{rate * self._examples:.0f} examples/s, {left:.0f} s left"
+        self._bar.set_postfix_str(f"{speed}, {text}", refresh=False)
+        self._bar.update(steps)
+        if self._plain and (now >= self._due or self._done == self._total):
             print(f"step {self._done}/{self._total}, {speed}, {text}", file=sys.stderr, flush=True)
             self._due = now + 10
 

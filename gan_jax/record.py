@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import run
+from gan_jax import logs, run
+from gan_jax.config import differences
 from gan_jax.errors import UserError
 
 CURVE_POINTS = 100
@@ -26,31 +27,42 @@ def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
     Losses are means over the last tenth of the run: single steps are noisy. Raises UserError if the
     run has not come to its end.
     """
-    config, metrics = run.load_config(workdir), run.read_metrics(workdir)
+    config, metrics = run.load_config(workdir), logs.read_metrics(workdir)
     launches = _read(workdir / "timing.json")
-    if launches[-1]["to_step"] != config.steps:
-        raise UserError(f"{workdir} is at step {launches[-1]['to_step']} of {config.steps}")
+    ends = [launch["to_step"] for launch in launches]
+    if [launch["from_step"] for launch in launches] != [0, *ends[:-1]]:
+        raise UserError(f"{workdir}: timing.json does not account for all steps")
+    if ends[-1] != config.steps:
+        raise UserError(f"{workdir} is at step {ends[-1]} of {config.steps}")
+    late = metrics["step"] > 0.9 * config.steps
+    if not late.any():
+        raise UserError(f"{workdir} has no row of metrics in its last tenth")
     steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in launches)
     seconds = sum(launch["train_seconds"] - launch["first_step_seconds"] for launch in launches)
-    late = metrics["step"] > 0.9 * config.steps
-    last = {name: float(np.nanmean(rows[late])) for name, rows in metrics.items() if name != "step"}
     return {
         "seed": config.seed,
         "steps": config.steps,
         "launches": launches,
         "train_seconds": sum(launch["train_seconds"] for launch in launches),
         "examples_per_second": steps * config.batch_size / seconds,
-        "skipped_share_of_rows": float((metrics["skipped"] > 0).mean()),
-        "last_tenth": last,
+        "rows_with_a_skip": int((metrics["skipped"] > 0).sum()),
+        "last_tenth": {n: float(metrics[n][late].mean()) for n in ("disc_loss", "gen_loss")},
         "scores": scores,
     }
 
 
 def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Path) -> Path:
-    """Writes OUT/NAME.json of runs of one experiment that differ by seed, and NAME.png, the last
-    grid of the first. Returns the former's path."""
+    """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png, the
+    last grid of the first, and NAME_real.png, its data. Returns the first one's path.
+
+    Raises UserError if the runs are of different configs, or one is not at its end.
+    """
     config = run.load_config(workdirs[0])
-    metrics = run.read_metrics(workdirs[0])
+    for workdir in workdirs[1:]:
+        other = differences(config, run.load_config(workdir)).keys() - {"seed"}
+        if other:
+            raise UserError(f"{workdir} differs from {workdirs[0]} in {', '.join(sorted(other))}")
+    metrics = logs.read_metrics(workdirs[0])
     keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
     entry = {
         "experiment": config.name,
@@ -66,9 +78,13 @@ def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Pa
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.json"
-    run.write_atomically(path, json.dumps(entry, indent=1) + "\n")
-    grid = workdirs[0] / "samples" / f"step_{config.steps:08d}.png"
-    (out / f"{config.name}.png").write_bytes(grid.read_bytes())
+    logs.write_atomically(path, json.dumps(entry, indent=1, allow_nan=False) + "\n")
+    samples = workdirs[0] / "samples"
+    for picture, name in (
+        (f"step_{config.steps:08d}", config.name),
+        ("real", f"{config.name}_real"),
+    ):
+        (out / f"{name}.png").write_bytes((samples / f"{picture}.png").read_bytes())
     return path
 
 

@@ -2,10 +2,10 @@
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,42 +18,30 @@ from gan_jax import config_json
 from gan_jax.config import Config, differences
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
+from gan_jax.logs import write_atomically
 from gan_jax.state import Batch
 
+log = logging.getLogger(__name__)
+FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
+# What a folder may hold that was started and not yet ready.
+BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The file has the old text or the new one, never a part of it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
 def _git_commit() -> str | None:
-    """The commit of this package's checkout, with + where files differ from it."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here)]
+    """The commit of this package's checkout, with + where its Python files differ from it; None
+    where the package is not the checkout's own (but installed into some environment)."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+
+    def ask(*words: str) -> str:
+        return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
+
     try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-        status = [
-            *git,
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--",
-            ".",
-            "../experiments",
-        ]
-        dirty = subprocess.run(status, capture_output=True, text=True, check=True)
+        ask("ls-files", "--error-unmatch", Path(__file__).name)
+        commit = ask("rev-parse", "HEAD").strip()
+        return commit + ("+" if ask("status", "--porcelain", "--", "*.py", "../*.py") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 
 
 def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
@@ -64,6 +52,7 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
         "gan_jax": gan_jax.__version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_commit": _git_commit(),
+        "flags": {name: text for name in FLAGS if (text := os.environ.get(name))},
         "device": {
             "platform": devices[0].platform,
             "kind": devices[0].device_kind,
@@ -114,89 +103,45 @@ def load_example(workdir: Path, n: int) -> Batch:
 
 def open_run(
     workdir: Path, config: Config, dataset: Dataset, devices: Sequence[jax.Device]
-) -> None:
-    """Makes the run folder, or makes sure that it is of this very config and data.
+) -> dict[str, Any]:
+    """Makes the run folder, or makes sure that it is of this very config and data. Returns the
+    versions of this launch; where they are not those of the first, the log says so.
 
-    Raises UserError, naming the fields that differ, if it is not. Only `steps` may be another.
+    Raises UserError, naming the fields that differ, if it is of others. Only `steps` may differ.
     """
     found = versions(dataset, devices)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "samples").mkdir(exist_ok=True)
         if (workdir / "config.json").exists():
-            differing = differences(load_config(workdir), config)
-            if differing:
-                fields = "; ".join(
-                    f"{name} is {a!r} there, {b!r} here" for name, (a, b) in differing.items()
-                )
-                raise UserError(f"workdir {workdir} holds a run of another config: {fields}")
-            there = json.loads((workdir / "versions.json").read_text())["data"]["fingerprint"]
-            if there != dataset.fingerprint:
-                raise UserError(
-                    f"workdir {workdir} holds a run on other data: fingerprint {there[:12]} there, "
-                    f"{dataset.fingerprint[:12]} here"
-                )
-        elif any(workdir.iterdir()):
+            _check_same(workdir, config, found)
+        elif {path.name for path in workdir.iterdir()} - BEGINNINGS - {"samples"}:
+            (workdir / "samples").rmdir()
             raise UserError(f"workdir {workdir} is neither empty nor a run folder")
         else:
             write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
             write_config(workdir, config)
-        (workdir / "samples").mkdir(exist_ok=True)
     except OSError as error:
         raise UserError(f"workdir {workdir}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{workdir / 'versions.json'} is damaged: {error}") from None
+    return found
 
 
-class MetricsLog:
-    """metrics.jsonl: a row of metrics each `every` steps, step by step, no step twice.
-
-    A row holds the step's own values and no times, so a rerun writes the same bytes.
-    """
-
-    def __init__(self, path: Path, every: int, step: int):
-        """Goes on after `step`: later rows, and a row that was cut short, are dropped."""
-        self._path, self._every = path, every
-        kept = []
-        for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
-            try:
-                if json.loads(line)["step"] <= step and line.endswith("\n"):
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                continue
-        write_atomically(path, "".join(kept))
-
-    def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:
-        """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps]."""
-        count = len(next(iter(metrics.values())))
-        lines = [
-            json.dumps({"step": first + i, **{name: _plain(v[i]) for name, v in metrics.items()}})
-            for i in range(count)
-            if (first + i) % self._every == 0
-        ]
-        with self._path.open("a") as file:
-            file.write("".join(line + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _plain(value: np.ndarray) -> float | None:
-    """As JSON has it: null where not finite; else the shortest decimal that is this float32."""
-    return float(str(value)) if np.isfinite(value) else None
-
-
-def read_metrics(workdir: Path) -> dict[str, np.ndarray]:
-    """The rows of metrics.jsonl as float64 arrays by name, `step` among them; NaN for null."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    names = rows[0] if rows else ["step"]
-    nan = float("nan")
-    return {n: np.asarray([nan if r[n] is None else r[n] for r in rows], np.float64) for n in names}
-
-
-def command() -> str:
-    """The command that started this process, as the user could have typed it."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    name = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
-    return " ".join([f"python -m {name}" if spec else name, *sys.argv[1:]])
+def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:
+    differing = differences(load_config(workdir), config)
+    if differing:
+        fields = "; ".join(f"{n} is {a!r} there, {b!r} here" for n, (a, b) in differing.items())
+        raise UserError(f"workdir {workdir} holds a run of another config: {fields}")
+    try:
+        first = json.loads((workdir / "versions.json").read_text())
+        there, here = first["data"]["fingerprint"], found["data"]["fingerprint"]
+        parted = [name for name in ("packages", "device", "flags") if first[name] != found[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{workdir / 'versions.json'} is damaged: {reason}") from None
+    if there != here:
+        raise UserError(
+            f"workdir {workdir} holds a run on other data: fingerprint {there[:12]} there, "
+            f"{here[:12]} here"
+        )
+    for name in parted:
+        log.warning("%s differ from the run's first ones: its bits may too", name)

@@ -7,15 +7,16 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from gan_jax import keys, optimizers
+from gan_jax import keys, optimizers, schedules
 from gan_jax.config import Config, Optimizer
 
 Metrics = dict[str, jax.Array]
 
 
 class Batch(flax.struct.PyTreeNode):
-    """Examples `real` [n, ...] float32, and what they are conditioned on: None, labels [n] int32,
-    or any pytree with leaves [n, ...]. The batch of a train step has leaves [n_critic, n, ...]."""
+    """Examples `real` [n, ...] (float32, or uint8 pixels as a data set stores them), and what they
+    are conditioned on: None, labels [n] int32, or any pytree with leaves [n, ...].
+    The batch of a train step has leaves [n_critic, n, ...]."""
 
     real: Any
     cond: Any = None
@@ -55,6 +56,19 @@ def variables(player: Player) -> dict[str, Any]:
 def generator_variables(state: TrainState) -> dict[str, Any]:
     """The generator to sample from: its moving average where there is one."""
     return variables(state.gen) if state.ema is None else state.ema
+
+
+def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
+    """The moving average after `step` steps: towards the generator's variables by
+    1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
+    if ema is None:
+        return None
+    half_life = schedules.at(config.ema_half_life, step)
+    if config.ema_ramp:
+        seen = step.astype(jnp.float32) * config.batch_size
+        half_life = jnp.minimum(half_life, config.ema_ramp * seen)
+    decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
+    return jax.tree.map(lambda old, now: now + decay * (old - now), ema, variables(gen))
 
 
 def _init_player(module: nn.Module, key: jax.Array, optimizer: Optimizer, *inputs: Any) -> Player:

@@ -18,7 +18,9 @@ from gan_jax import keys, losses, optimizers, penalties, schedules
 from gan_jax.config import Config
 from gan_jax.keys import Purpose
 from gan_jax.networks.layers import on_axis
-from gan_jax.state import Batch, Metrics, Player, TrainState, variables
+from gan_jax.state import Batch, Metrics, Player, TrainState, average
+
+Objective = tuple[jax.Array, tuple[Any, Metrics]]  # value, (new statistics, metrics)
 
 
 def make_train_step(
@@ -41,15 +43,15 @@ def make_train_step(
         def draw(purpose: Purpose, iteration: jax.Array | int = 0) -> jax.Array:
             return keys.example_keys(keys.step_key(state.key, purpose, step, iteration), n, axis)
 
-        def generate(params: Any, keys_z: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
-            z = keys.latents(keys_z, config.z_dim, config.latent)
+        def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
+            z = keys.latents(noise, config.z_dim, config.latent)
             return _apply(gen, params, state.gen.stats, z, cond)
 
         def update_disc(player: Player, inputs: tuple) -> tuple[Player, Metrics]:
             iteration, real, cond = inputs
             fake, _ = generate(state.gen.params, draw(Purpose.CRITIC_Z, iteration), cond)
 
-            def adversarial(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            def adversarial(params: Any) -> Objective:
                 real_logits, stats = _apply(disc, params, player.stats, real, cond)
                 fake_logits, stats = _apply(disc, params, stats, fake, cond)
                 real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
@@ -57,51 +59,48 @@ def make_train_step(
                 logits = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
                 return value, (stats, {"disc_loss": value, **logits})
 
-            def penalty(params: Any) -> tuple[jax.Array, Metrics]:
+            def penalty(params: Any) -> Objective:
                 def critic(x: jax.Array) -> jax.Array:
                     return _apply(disc, params, player.stats, x, cond)[0]
 
-                example_keys = draw(Purpose.PENALTY, iteration)
-                terms = {
-                    name: penalties.PENALTIES[name](critic, real, fake, example_keys, axis)
-                    for name in weights
-                }
-                weighted = [schedules.at(weights[name], step) * terms[name] for name in weights]
-                return lazy * sum(weighted, jnp.zeros(())), terms
+                value, terms, noise = jnp.float32(0), {}, draw(Purpose.PENALTY, iteration)
+                for name, weight in weights.items():
+                    terms[name] = penalties.PENALTIES[name](critic, real, fake, noise, axis)
+                    value += lazy * schedules.at(weight, step) * terms[name]
+                return value, (player.stats, terms)
 
-            def both(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
-                (value, (stats, metrics)), (extra, terms) = adversarial(params), penalty(params)
+            def both(params: Any) -> Objective:
+                value, (stats, metrics) = adversarial(params)
+                extra, (_, terms) = penalty(params)
                 return value + extra, (stats, metrics | terms)
 
-            def penalise(player: Player) -> tuple[Player, Metrics]:
-                def objective(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
-                    value, terms = penalty(params)
-                    return value, (player.stats, terms)
-
-                player, metrics = _update(player, objective, optimizer, axis)
-                return player, {name: metrics[name] for name in (*weights, "skipped")}
-
-            def spare(player: Player) -> tuple[Player, Metrics]:
-                return player, {name: jnp.zeros(()) for name in (*weights, "skipped")}
-
             optimizer = optimizers.make(config.disc_opt, step, lazy)
-            player, metrics = _update(player, both if lazy == 1 else adversarial, optimizer, axis)
-            if lazy > 1:
-                due = (step * config.n_critic + iteration) % lazy == 0
-                player, extra = lax.cond(due, penalise, spare, player)
-                metrics |= extra | {"skipped": jnp.maximum(metrics["skipped"], extra["skipped"])}
+            if lazy == 1:
+                player, metrics = _update(player, both, optimizer, axis)
+            else:  # the penalties are due every `lazy` updates, in an update of their own
+                player, metrics = _update(player, adversarial, optimizer, axis)
+                due = (step * config.n_critic + iteration + 1) % lazy == 0
+                none = {name: jnp.float32(0) for name in (*weights, "grad_norm", "skipped")}
+                player, extra = lax.cond(
+                    due,
+                    lambda player: _update(player, penalty, optimizer, axis),
+                    lambda player: (player, none),
+                    player,
+                )
+                skipped = jnp.maximum(metrics["skipped"], extra["skipped"])
+                metrics = extra | metrics | {"skipped": skipped}
             if config.weight_clip:
                 c = config.weight_clip
-                clipped = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
-                player = player.replace(params=clipped)
-            return player, {"disc_grad_norm": metrics.pop("grad_norm"), **metrics}
+                params = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
+                player = player.replace(params=params)
+            return player, metrics
 
         new_disc, disc_metrics = lax.scan(
             update_disc, state.disc, (jnp.arange(config.n_critic), batch.real, batch.cond)
         )
         real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
 
-        def fool(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        def fool(params: Any) -> Objective:
             fake, stats = generate(params, draw(Purpose.GEN_Z), cond)
             fake_logits, _ = _apply(disc, new_disc.params, new_disc.stats, fake, cond)
             real_logits, _ = _apply(disc, new_disc.params, new_disc.stats, real, cond)
@@ -111,19 +110,17 @@ def make_train_step(
         optimizer = optimizers.make(config.gen_opt, step)
         new_gen, gen_metrics = _update(state.gen, fool, optimizer, axis)
 
-        skipped = jnp.maximum(disc_metrics["skipped"].max(), gen_metrics["skipped"])
+        skipped = jnp.maximum(disc_metrics.pop("skipped").max(), gen_metrics.pop("skipped"))
         metrics = {name: values.mean() for name, values in disc_metrics.items()}
-        metrics |= {
-            "gen_grad_norm": gen_metrics.pop("grad_norm"),
-            **gen_metrics,
-            "skipped": skipped,
-        }
+        metrics["disc_grad_norm"] = metrics.pop("grad_norm")
+        gen_metrics["gen_grad_norm"] = gen_metrics.pop("grad_norm")
+        metrics |= gen_metrics | {"skipped": skipped}
         bad = skipped.astype(jnp.int32)
         state = state.replace(
             step=step + 1,
             gen=new_gen,
             disc=new_disc,
-            ema=_average(config, state.ema, variables(new_gen), step + 1),
+            ema=average(config, state.ema, new_gen, step + 1),
             skipped=state.skipped + bad,
             skipped_in_row=(state.skipped_in_row + bad) * bad,
         )
@@ -148,24 +145,12 @@ def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
 def _update(
     player: Player, objective: Callable, optimizer: optax.GradientTransformation, axis: str | None
 ) -> tuple[Player, Metrics]:
-    """One update of one player; with a gradient that is not finite, the player as it was."""
+    """One update of one player; if anything of it is not finite, the player as it was."""
     (_, (stats, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(player.params)
     grads = lax.pmean(grads, axis) if axis else grads
     updates, opt_state = optimizer.update(grads, player.opt_state, player.params)
     updated = Player(optax.apply_updates(player.params, updates), stats, opt_state)
     norm = optax.tree.norm(grads)
-    finite = jnp.isfinite(norm)
+    finite = jnp.isfinite(norm) & jnp.isfinite(optax.tree.norm((updated.params, stats)))
     player = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, player)
     return player, metrics | {"grad_norm": norm, "skipped": (~finite).astype(jnp.float32)}
-
-
-def _average(config: Config, ema: Any, new: Any, step: jax.Array) -> Any:
-    """Towards `new` by 1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
-    if ema is None:
-        return None
-    half_life = schedules.at(config.ema_half_life, step)
-    if config.ema_ramp:
-        seen = step.astype(jnp.float32) * config.batch_size
-        half_life = jnp.minimum(half_life, config.ema_ramp * seen)
-    decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
-    return jax.tree.map(lambda old, now: now + decay * (old - now), ema, new)

@@ -1,9 +1,6 @@
 """Training: `iterate` generates steps, `fit` does it in a run folder, `main` is its command."""
 
-import contextlib
 import dataclasses
-import json
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,47 +9,69 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
+from flax.errors import FlaxError
 
-from gan_jax import cli, keys, parallel, plots, run, sampling
+from gan_jax import cli, keys, logs, parallel, plots, run, sampling, signals
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, validate
-from gan_jax.data import sources
+from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.progress import Progress
-from gan_jax.state import TrainState, generator_variables, init_state
+from gan_jax.state import Player, TrainState, generator_variables, init_state, variables
 
-LONGEST_CHUNK = 100  # steps in one program: a row of metrics each is held on the device
-CHUNK_SECONDS = 1.0  # a chunk of slow steps ends after about this long, so that the run can be seen
+LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
+CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can be seen and stopped
+
+
+def _check_networks(config: Config, dataset: Dataset, state: TrainState) -> None:
+    """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
+    n, example = config.batch_size, sources.example(dataset, config.batch_size)
+    empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
+    if empty:
+        raise ValueError(f"a width of 0 makes parameters of shape {list(empty[0].shape)}")
+
+    def shape(module: Any, player: Player, x: Any) -> tuple[int, ...]:
+        def outputs(all_variables: Any, x: Any, cond: Any) -> Any:
+            return module.apply(all_variables, x, cond, train=True, mutable=list(player.stats))[0]
+
+        return jax.eval_shape(outputs, variables(player), x, example.cond).shape
+
+    made = shape(config.gen, state.gen, np.zeros((n, config.z_dim), np.float32))
+    if made != example.real.shape:
+        made, given = list(made[1:]), list(example.real.shape[1:])
+        raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
+    logits = shape(config.disc, state.disc, example.real)
+    if logits != (n,):
+        raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{n}]")
+    for player, module in (("gen", config.gen), ("disc", config.disc)):
+        classes, labels = getattr(module, "classes", 0), dataset.batch.cond
+        if classes and labels is not None and labels.max() >= classes:
+            raise UserError(
+                f"{player}.classes is {classes}: the data has labels from 0 to {labels.max()}"
+            )
 
 
 def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> TrainState:
     """The state before the first step, placed on the devices.
 
-    Raises UserError if the networks cannot take the data's shapes or their labels.
+    Raises UserError if the networks cannot take the data's shapes or its labels.
     """
     validate(config)
     example = sources.example(dataset, config.batch_size)
 
-    def init() -> TrainState:
-        return init_state(config, jax.random.key(config.seed), example)
+    def init(key: jax.Array) -> TrainState:
+        return init_state(config, key, example)
 
+    key = keys.root(config.seed)
     try:
-        state = jax.eval_shape(init)
-        z = jax.ShapeDtypeStruct((config.batch_size, config.z_dim), np.float32)
-        made = jax.eval_shape(
-            lambda variables, z: config.gen.apply(variables, z, example.cond, train=False),
-            {"params": state.gen.params, **state.gen.stats},
-            z,
-        )
-    except (ValueError, TypeError, ZeroDivisionError) as error:
-        given = list(example.real.shape[1:])
-        reason = " ".join(str(error).split())[:300]
+        _check_networks(config, dataset, jax.eval_shape(init, key))
+    except UserError:
+        raise
+    except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:
+        given, reason = list(example.real.shape[1:]), str(error)[:300]
         raise UserError(f"the networks cannot take examples of shape {given}: {reason}") from None
-    if made.shape != example.real.shape:
-        made, given = list(made.shape[1:]), list(example.real.shape[1:])
-        raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
-    return parallel.place(jax.jit(init)(), devices)
+    return parallel.place(jax.jit(init)(key), devices)
 
 
 def iterate(
@@ -79,22 +98,17 @@ def _chunks(
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     examples = parallel.place(dataset.batch, devices)
     chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK)
-    done, length = (
-        int(state.step),
-        1,
-    )  # one step first: it compiles, and tells how long a step takes
+    done, length, compiled = int(state.step), 1, False
     while done < config.steps:
-        due = (
-            config.steps,
-            *(done + e - done % e for e in (config.sample_every, config.checkpoint_every)),
-        )
-        steps = min(length, min(due) - done)
+        every = (config.sample_every, config.checkpoint_every)
+        steps = min(length, config.steps - done, *(e - done % e for e in every))
         began = time.monotonic()
         state, metrics = chunk(state, steps, examples)
         metrics = {name: rows[:steps] for name, rows in jax.device_get(metrics).items()}
-        per_step = (time.monotonic() - began) / steps
-        length = 10 if length == 1 else int(np.clip(CHUNK_SECONDS / per_step, 1, LONGEST_CHUNK))
-        done += steps
+        if compiled:  # the first step's time says nothing of the others'
+            fitting = CHUNK_SECONDS * steps / (time.monotonic() - began)
+            length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
+        done, compiled = done + steps, True
         yield done, state, metrics
 
 
@@ -117,51 +131,53 @@ def fit(
     devices = parallel.pick_devices(None, config.batch_size) if devices is None else devices
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
-    run.open_run(workdir, config, dataset, devices)
-    with Checkpoints(workdir / "checkpoints", config.keep) as checkpoints, _signals() as signals:
+    found = run.open_run(workdir, config, dataset, devices)
+    with (
+        signals.caught() as came,
+        Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
+    ):
         done, state = checkpoints.restore(state) or (0, state)
         if done > config.steps:
             raise UserError(
                 f"steps is {config.steps}: the run in {workdir} is at step {done} already"
             )
         run.write_config(workdir, config)
-        timing: dict[str, Any] = {"command": run.command(), "seed": config.seed, "from_step": done}
-        timing["ready_seconds"] = time.monotonic() - began
-        log = run.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
+        timing = logs.Timing(workdir / "timing.json", config.seed, done, found)
+        log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
         progress = Progress(done, config.steps, config.batch_size, quiet=quiet)
         if done == 0:
             _draw(config, dataset, state, workdir / "samples" / "real.png", real=True)
-        began, saved = time.monotonic(), done
-        chunks = iterate(config, dataset, state, devices)
-        for reached, state, metrics in chunks:
-            timing.setdefault("first_step_seconds", time.monotonic() - began)
+        row, saved = int(state.skipped_in_row), done
+        timing.ready(time.monotonic() - began)
+        for reached, state, metrics in iterate(config, dataset, state, devices):  # noqa: B020
+            stop = bool(came) or reached == config.steps
             log.write(done + 1, metrics)
-            progress.update(
-                reached - done, {n: metrics[n].mean() for n in ("disc_loss", "gen_loss")}
-            )
-            done, bad = reached, int(state.skipped_in_row)
-            if bad >= config.skip_limit:
-                raise UserError(
-                    f"{bad} steps in a row had non-finite updates, to step {done}: stopped; the "
-                    f"last good checkpoint is of step {saved}"
-                )
+            losses = {name: metrics[name].mean() for name in ("disc_loss", "gen_loss")}
+            progress.update(reached - done, losses)
+            done = reached
+            for skipped in metrics["skipped"]:
+                row = row + 1 if skipped else 0
+                if row >= config.skip_limit:
+                    raise UserError(
+                        f"{row} steps in a row had non-finite updates, by step {done}: stopped; "
+                        f"the last checkpoint is of step {saved}"
+                    )
             if done % config.sample_every == 0 or done == config.steps:
                 _draw(config, dataset, state, workdir / "samples" / f"step_{done:08d}.png")
-            if not bad and (done % config.checkpoint_every == 0 or done == config.steps or signals):
+            timing.reached(done)
+            if stop or (done % config.checkpoint_every == 0 and not row):
+                timing.write()  # first, so that every checkpoint's launch is on record
                 checkpoints.save(done, state)
                 saved = done
-            if signals:
+            if stop:
                 break
-        if "first_step_seconds" not in timing:
-            return state  # it was at its end already
-        timing |= {"to_step": done, "train_seconds": time.monotonic() - began}
-    progress.close()
-    _record(workdir / "timing.json", timing)
+        progress.close()
+    timing.close()
     frames = sorted((workdir / "samples").glob("step_*.png"))
     if frames:
-        plots.film(frames).save(workdir / "film.png")
-    if signals:
-        raise SystemExit(128 + signals[0])
+        plots.film(frames, whole=dataset.batch.real.ndim == 2).save(workdir / "film.png")
+    if came:
+        raise SystemExit(128 + came[0])
     return state
 
 
@@ -173,9 +189,7 @@ def _draw(
     points = dataset.batch.real.ndim == 2
     count = 2560 if points else 8 * columns
     if real:
-        made = np.asarray(
-            parallel.scale(dataset.batch.real[:count], symmetric=config.data.symmetric)
-        )
+        made = np.asarray(feeds.scale(dataset.batch.real[:count], symmetric=config.data.symmetric))
     else:
         key = keys.step_key(jax.device_get(state.key), keys.Purpose.GRID, 0)
         variables = jax.device_put(generator_variables(state), jax.local_devices()[0])
@@ -187,33 +201,6 @@ def _draw(
     image.save(path)
 
 
-def _record(path: Path, entry: dict[str, Any]) -> None:
-    """One more launch in timing.json: the only file of a run that differs between reruns."""
-    launches = json.loads(path.read_text()) if path.exists() else []
-    run.write_atomically(path, json.dumps([*launches, entry], indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The SIGINTs and SIGTERMs that came; the second SIGINT ends the process as ever."""
-    came: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if came and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    try:
-        before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where Python delivers signals: leave them alone
-        before = {}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @dataclasses.dataclass(frozen=True)
 class Launch:
     """What a command line says: the run, and where and on what to do it."""
@@ -222,7 +209,7 @@ class Launch:
     workdir: str | None = None
     """Run folder; runs/NAME by default. An interrupted run in it is continued."""
     devices: int | None = None
-    """How many devices, all by default. Numbers do not depend on it."""
+    """How many devices, all by default. They see the same noise and data whatever their number."""
     compilation_cache: bool = True
     """Keep compiled programs on the disk, for a quick start next time."""
 

@@ -9,7 +9,7 @@ import pytest
 import small
 from PIL import Image
 
-from gan_jax import __main__, config_json, run, train
+from gan_jax import __main__, config_json, logs, run, train
 from gan_jax.config import Data
 from gan_jax.networks import mlp
 
@@ -67,6 +67,11 @@ def finished(tmp_path_factory):
         ("--gen.shape 9 9 1", "makes examples of shape [9, 9, 1], the data has [8, 8, 1]"),
         ("--disc.minibatch-std 5", "groups of 5 do not divide 16 examples"),
         ("--data.labels", "a network of 0 classes is given labels"),
+        (
+            "--data.labels --gen.classes 3 --disc.classes 10",
+            "gen.classes is 3: the data has labels",
+        ),
+        ("--name a/b", "name is 'a/b': it must be letters"),
         ("--data.size 0", "data.size is 0: it must be at least 1"),
         ("--data.split rest", "data.split is 'rest': the digits have all, train, test"),
         (
@@ -187,7 +192,7 @@ def test_resume_goes_on(command, tmp_path):
     train.fit(small.config(steps=5), workdir, devices=train.jax.local_devices()[:1], quiet=True)
     assert command(__main__.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
     assert run.load_config(workdir) == small.CONFIG
-    assert run.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
+    assert logs.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
 
 
 def test_conditional_samples_follow_their_labels(tmp_path):

@@ -16,7 +16,7 @@ from gan_jax.networks import layers, mlp
 from gan_jax.schedules import Schedule
 
 CONFIG = Config(
-    name="a name, \N{SNOWMAN}\n",
+    name="a_name-1.0",
     gen=mlp.Generator(shape=(2,), widths=(7, 5), classes=3, norm="batch", dtype="bfloat16"),
     disc=mlp.Discriminator(widths=(), norm="spectral", minibatch_std=4),
     steps=10,
@@ -47,7 +47,7 @@ OPTIMIZER = st.builds(
 )
 CONFIGS = st.builds(
     Config,
-    name=st.text(),
+    name=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", fullmatch=True),
     gen=st.builds(mlp.Generator, shape=WIDTHS, widths=WIDTHS, activation=st.just("elu")),
     disc=st.builds(mlp.Discriminator, widths=WIDTHS, norm=st.sampled_from(["none", "spectral"])),
     steps=STEPS,

@@ -19,7 +19,7 @@ from gan_jax.networks import mlp
 from gan_jax.schedules import Schedule
 
 CONFIG = Config(
-    name="a name, \N{SNOWMAN}\n",
+    name="a_name-1.0",
     gen=mlp.Generator(shape=(2,), widths=(7, 5), classes=3, norm="batch", dtype="bfloat16"),
     disc=mlp.Discriminator(widths=(), norm="spectral", minibatch_std=4),
     steps=10,

@@ -1,5 +1,7 @@
 """The contracts of a run within one process: chunks, devices, one compile, precision."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,8 @@ import pytest
 import small
 from jax import lax
 
-from gan_jax import keys, parallel, train
+from gan_jax import keys, parallel, penalties, train
+from gan_jax.config import Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.networks import mlp
 
@@ -43,13 +46,32 @@ def test_devices_end_at_the_same_state(devices, lazy):
         np.testing.assert_allclose(metrics_many[name], metrics_one[name], rtol=2e-3, atol=1e-5)
 
 
+def test_devices_agree_with_batch_statistics_in_a_penalised_critic_and_labels():
+    sgd = Optimizer("sgd", lr=0.02, b1=0.0)
+    config = small.config(
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), norm="batch", classes=10),
+        disc=mlp.Discriminator(widths=(24,), norm="batch", classes=10),
+        data=dataclasses.replace(small.CONFIG.data, labels=True),
+        loss="non_saturating",
+        penalties=Penalties(**dict.fromkeys(penalties.PENALTIES, 0.1)),
+        gen_opt=sgd,
+        disc_opt=sgd,
+        steps=3,
+    )
+    (one, _), (four, _) = small.train_state(config), small.train_state(config, 4)
+    for name, leaf in small.leaves(one).items():
+        # SGD passes rounding errors of 1e-7 on as they are.
+        np.testing.assert_allclose(
+            small.leaves(four)[name], leaf, rtol=1e-4, atol=1e-5, err_msg=name
+        )
+
+
 @pytest.mark.parametrize("devices", [2, 4, 8])
 def test_devices_see_the_same_inputs_bitwise(devices, monkeypatch):
     def spy(config, axis=None):
         def step(state, batch):
-            example = keys.example_keys(
-                keys.step_key(state.key, keys.Purpose.GEN_Z, state.step), batch.real.shape[1], axis
-            )
+            root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
+            example = keys.example_keys(root, batch.real.shape[1], axis)
             z = keys.latents(example, config.z_dim, config.latent)
             seen = {"real": batch.real, "z": z[None]}
             if axis:
@@ -85,7 +107,6 @@ def test_a_run_compiles_one_program():
     config = small.config(seed=5)
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state = train.start(config, dataset, devices)
-    train.iterate(config, dataset, state, devices)  # a generator: nothing has run yet
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None
@@ -110,23 +131,20 @@ def test_bfloat16_networks_leave_float32_everywhere_else():
     assert dtypes == {np.dtype("float32"), np.dtype("int32"), np.dtype("uint32")}
     assert {row.dtype for row in metrics.values()} == {np.dtype("float32")}
     assert metrics["skipped"].sum() == 0
-    exact, _ = small.train_state(
+    _, exact = small.train_state(
         small.config(
             gen=config.gen.clone(dtype="float32"), disc=config.disc.clone(dtype="float32"), steps=3
         )
     )
-    ours, theirs = small.leaves(state.gen.params), small.leaves(exact.gen.params)
-    assert any((ours[name] != theirs[name]).any() for name in ours)  # it did compute in bfloat16
-    for name in ours:
-        # Three Adam steps of 1e-3 each, whatever the gradients' rounding.
-        np.testing.assert_allclose(ours[name], theirs[name], atol=6e-3, rtol=0)
+    for name in ("disc_loss", "gen_loss", "disc_grad_norm", "gen_grad_norm"):
+        first, first_exact = metrics[name][0], exact[name][0]
+        assert first != first_exact  # it did compute in bfloat16
+        np.testing.assert_allclose(first, first_exact, rtol=0.1)  # of 8 bits, through a few layers
 
 
 def test_penalties_of_a_bfloat16_critic_are_float32():
     critic = mlp.Discriminator(widths=(24,), dtype="bfloat16")
     variables = critic.init(jax.random.key(0), jnp.zeros((2, 4)), train=False)
-    from gan_jax import penalties
-
     x = jax.random.normal(jax.random.key(1), (8, 4))
     value = penalties.r1(lambda x: critic.apply(variables, x, train=True), x, x, None)
     exact = penalties.r1(

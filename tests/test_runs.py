@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, run, train
+from gan_jax import config_json, logs, run, train
 from gan_jax.checkpoint import Checkpoints
 
 TRAIN = """
@@ -72,7 +72,7 @@ def unbroken(launch, tmp_path):
 def test_rerun_in_a_new_process(launch, unbroken, tmp_path):
     assert launch(tmp_path / "again", 23).wait() == 0
     assert_same_run(unbroken, tmp_path / "again", 23)
-    rows = run.read_metrics(unbroken)
+    rows = logs.read_metrics(unbroken)
     assert rows["step"].tolist() == list(range(3, 24, 3))
     assert np.isfinite(rows["disc_loss"]).all()
 
@@ -97,7 +97,7 @@ def test_kill_and_resume(launch, tmp_path, number, status):
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait() == status
-    rows = run.read_metrics(tmp_path / "cut")["step"]
+    rows = logs.read_metrics(tmp_path / "cut")["step"]
     assert rows[-1] < steps  # it was stopped in the middle
     for folder in ("cut", "whole"):
         process = launch(tmp_path / folder, steps, **often)
@@ -125,15 +125,41 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     train.fit(small.config(steps=10), folder, devices=one, quiet=True)
     for path in (folder / "checkpoints" / "10").rglob("d/*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    state = train.fit(small.config(steps=12), folder, devices=one, quiet=True)
+    state = train.fit(small.config(steps=10), folder, devices=one, quiet=True)
     assert "checkpoint 10 is damaged and passed over" in caplog.text
-    whole, _ = small.train_state(small.config(steps=12))
+    whole, _ = small.train_state(small.config(steps=10))
     small.assert_same_bits(state, whole)
-    assert run.read_metrics(folder)["step"].tolist() == [3, 6, 9, 12]
+    small.assert_same_bits(final_state(folder, 10), whole)  # written again
+    assert logs.read_metrics(folder)["step"].tolist() == [3, 6, 9]
+
+
+def test_reading_a_run_leaves_what_is_being_written(tmp_path):
+    train.fit(small.config(steps=3), tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    being_written = tmp_path / "run" / "checkpoints" / "9.orbax-checkpoint-tmp"
+    being_written.mkdir()
+    with Checkpoints(tmp_path / "run" / "checkpoints", keep=None) as checkpoints:
+        assert checkpoints.steps() == [3]
+    assert being_written.is_dir()
+
+
+def test_a_run_killed_before_it_was_ready_is_started_over(tmp_path):
+    (tmp_path / "versions.json").write_text("{")
+    (tmp_path / "config.json.part").write_text("{")
+    train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
+    assert run.load_config(tmp_path) == small.config(steps=3)
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_completed(tmp_path):
+    one = jax.local_devices()[:1]
+    train.fit(small.config(steps=3), tmp_path, devices=one, quiet=True)
+    (tmp_path / "film.png").unlink()
+    train.fit(small.config(steps=3), tmp_path, devices=one, quiet=True)
+    assert (tmp_path / "film.png").exists()
+    assert [entry["to_step"] for entry in json.loads((tmp_path / "timing.json").read_text())] == [3]
 
 
 def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
-    good = small.config(steps=5)
+    good = small.config(steps=5, skip_limit=20)
     folder = tmp_path / "run"
     one = jax.local_devices()[:1]
     train.fit(good, folder, devices=one, quiet=True)
@@ -144,8 +170,8 @@ def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, 
     monkeypatch.setattr(losses, "gan_loss", lambda name, smoothing: broken)
     with (
         jax.debug_nans(False),
-        pytest.raises(train.UserError, match="good checkpoint is of step 5"),
+        pytest.raises(train.UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
     ):
-        train.fit(small.config(steps=400), folder, devices=one, quiet=True)
+        train.fit(small.config(steps=400, skip_limit=20), folder, devices=one, quiet=True)
     with Checkpoints(folder / "checkpoints", 3) as checkpoints:
         assert checkpoints.steps() == [5]

@@ -11,7 +11,7 @@ import small
 
 from gan_jax import losses, penalties
 from gan_jax.config import Optimizer, Penalties
-from gan_jax.keys import Purpose, example_keys, latents, step_key
+from gan_jax.keys import Purpose, example_keys, latents, root, step_key
 from gan_jax.networks import mlp
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
@@ -28,15 +28,15 @@ PLAIN = small.config(
 )
 
 
-def one_step(config, real=None):
+def one_step(config, real=None, step=0):
     real = (
         jax.random.uniform(jax.random.key(7), (config.n_critic, 16, 8, 8, 1))
         if real is None
         else real
     )
     batch = Batch(real)
-    init = jax.jit(lambda: init_state(config, jax.random.key(config.seed), Batch(real[0])))
-    state = init()
+    init = jax.jit(lambda: init_state(config, root(config.seed), Batch(real[0])))
+    state = init().replace(step=jnp.int32(step))
     return (state, *jax.jit(make_train_step(config))(state, batch), batch)
 
 
@@ -58,12 +58,13 @@ def test_each_update_moves_its_own_player_only(still):
 def test_a_step_is_the_gradients_written_out(lazy):
     weights = Penalties(r1=0.7, r2=0.3)
     config = dataclasses.replace(PLAIN, penalties=weights, penalty_every=lazy)
-    before, after, metrics, batch = one_step(config)
+    now = lazy - 1  # when the lazy penalty is due
+    before, after, metrics, batch = one_step(config, step=now)
     real, key = batch.real[0], before.key
     opt = optax.sgd(0.1 * lazy / (lazy + 1) if lazy > 1 else 0.1)
 
     def noise(purpose):
-        return latents(example_keys(step_key(key, purpose, 0), 16), 8, "normal")
+        return latents(example_keys(step_key(key, purpose, now), 16), 8, "normal")
 
     def generate(params, z):
         return config.gen.apply({"params": params}, z, train=True)
@@ -107,7 +108,7 @@ def test_a_step_is_the_gradients_written_out(lazy):
 def test_lazy_penalties_are_due_every_kth_critic_update():
     config = small.config(steps=6, penalty_every=3, n_critic=1)
     _, metrics = small.train_state(config)
-    assert (metrics["r1"] > 0).tolist() == [True, False, False] * 2
+    assert (metrics["r1"] > 0).tolist() == [False, False, True] * 2
 
 
 def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
@@ -118,6 +119,17 @@ def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
     small.assert_same_bits(before.gen, after.gen)
     assert metrics["skipped"] == 1
     assert (int(after.step), int(after.skipped), int(after.skipped_in_row)) == (1, 1, 1)
+
+
+def test_a_nonfinite_update_of_finite_gradients_changes_nothing_and_is_counted():
+    config = dataclasses.replace(
+        PLAIN, disc_opt=Optimizer("sgd", lr=1e38, b1=0.0), loss="wasserstein"
+    )
+    with jax.debug_nans(False):
+        before, after, metrics, _ = one_step(config, real=jnp.full((1, 16, 8, 8, 1), 1e5))
+    assert np.isfinite(metrics["disc_grad_norm"])
+    assert metrics["skipped"] == 1
+    small.assert_same_bits(before.disc, after.disc)
 
 
 def test_good_steps_reset_the_row_of_skipped_ones():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -63,12 +62,10 @@ def digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
 def _mixture(centres: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Points float32 [n, 2] of equally likely Gaussians, and which one each is of, int32 [n]."""
     n = SYNTHETIC_EXAMPLES
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        key_mode, key_noise = jax.random.split(jax.random.key(0))
-        # The dtypes are stated: with JAX_ENABLE_X64 the defaults would be other points.
-        mode = np.asarray(jax.random.randint(key_mode, (n,), 0, len(centres), jnp.int32))
-        noise = np.asarray(jax.random.normal(key_noise, (n, 2), jnp.float32))
-    return (centres[mode] + sigma * noise).astype(np.float32), mode
+    random = np.random.Generator(np.random.PCG64(0))  # the set is fixed: no seed of a run is in it
+    mode = random.integers(len(centres), size=n)
+    points = centres[mode] + sigma * random.standard_normal((n, 2))
+    return points.astype(np.float32), mode.astype(np.int32)
 
 
 def ring_centres() -> np.ndarray:
@@ -158,6 +155,8 @@ def load(data: Data) -> Dataset:
     if not len(real):
         raise UserError(f"data set {data.name!r} holds no examples")
     real = pictures.conform(real, data)
+    if real.ndim == 4 and real.shape[-1] not in pictures.MODES:
+        raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
     batch = Batch(real, labels if data.labels else None)

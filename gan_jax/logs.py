@@ -1,0 +1,119 @@
+"""What a run writes as it goes: metrics.jsonl, and timing.json."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.errors import UserError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file has the old text or the new one, never a part of it."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+class MetricsLog:
+    """metrics.jsonl: a row of metrics each `every` steps, step by step, no step twice.
+
+    A row holds the step's own values and no times, so a rerun writes the same bytes.
+    """
+
+    def __init__(self, path: Path, every: int, step: int):
+        """Goes on after `step`: later rows, and a row that was cut short, are dropped."""
+        self._path, self._every = path, every
+        kept = []
+        for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+            try:
+                if json.loads(line)["step"] <= step and line.endswith("\n"):
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                continue
+        write_atomically(path, "".join(kept))
+
+    def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:
+        """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps]."""
+        count = len(next(iter(metrics.values())))
+        lines = [
+            json.dumps({"step": first + i, **{name: _plain(v[i]) for name, v in metrics.items()}})
+            for i in range(count)
+            if (first + i) % self._every == 0
+        ]
+        if not lines:
+            return
+        with self._path.open("a") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _plain(value: np.ndarray) -> float | None:
+    """As JSON has it: null where not finite; else the shortest decimal that is this float32."""
+    return float(str(value)) if np.isfinite(value) else None
+
+
+def read_metrics(workdir: Path) -> dict[str, np.ndarray]:
+    """The rows of metrics.jsonl as float64 arrays by name, `step` among them; NaN for null."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    names = rows[0] if rows else ["step"]
+    nan = float("nan")
+    return {n: np.asarray([nan if r[n] is None else r[n] for r in rows], np.float64) for n in names}
+
+
+def command() -> str:
+    """The command that started this process, as the user could have typed it."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    name = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
+    return shlex.join([*(["python", "-m"] if spec else []), name, *sys.argv[1:]])
+
+
+class Timing:
+    """timing.json: what each launch of the run took. Of a run's records only this one, and the time
+    stamps inside checkpoints, differ between reruns."""
+
+    def __init__(self, path: Path, seed: int, step: int, versions: dict[str, Any]):
+        """Goes on after `step`. Raises UserError if the file is damaged."""
+        self._path = path
+        try:
+            self._launches = json.loads(path.read_text()) if path.exists() else []
+            for launch in self._launches:
+                launch["to_step"] = min(launch["to_step"], step)  # what a kill undid does not count
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+        self._entry: dict[str, Any] = {"command": command(), "seed": seed, "from_step": step}
+        self._versions = versions
+        self._began = time.monotonic()
+
+    def ready(self, seconds: float) -> None:
+        """The first step is about to start, so many seconds after the launch."""
+        self._entry["ready_seconds"] = seconds
+        self._began = time.monotonic()
+
+    def reached(self, step: int) -> None:
+        """A chunk ended at this step."""
+        self._entry["to_step"] = step
+        self._entry["train_seconds"] = time.monotonic() - self._began
+        self._entry.setdefault("first_step_seconds", self._entry["train_seconds"])
+
+    def write(self) -> None:
+        """Puts this launch on record, if it has done a step."""
+        if "to_step" in self._entry:
+            launches = [*self._launches, {**self._entry, "versions": self._versions}]
+            write_atomically(self._path, json.dumps(launches, indent=2) + "\n")
+
+    def close(self) -> None:
+        """The last checkpoint is on the disk: the launch took until now."""
+        if "to_step" in self._entry:
+            self.reached(self._entry["to_step"])
+        self.write()
