@@ -52,8 +52,8 @@ def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
 
 
 def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Path) -> Path:
-    """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png, the
-    last grid of the first, and NAME_real.png, its data. Returns the first one's path.
+    """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
+    the last grid of the first, and NAME_real.png, its data. Returns the first file's path.
 
     Raises UserError if the runs are of different configs, or one is not at its end.
     """

@@ -167,7 +167,7 @@ def test_validate_lets_the_edges_pass(changes):
         ("seed", 3),
         ("gen", mlp.Discriminator()),
         ("gen.widths", (7, 6)),
-        ("data.path", None),
+        ("data.split", "half"),
         ("gen_opt.lr", 2e-4),
         ("gen_opt.lr.end", 1.0),
         ("penalties.r1", Schedule(1 / 3, 1 / 3, 1)),
@@ -175,6 +175,7 @@ def test_validate_lets_the_edges_pass(changes):
 )
 def test_differences_name_the_field(path, value):
     other = dataclasses.replace(changed(CONFIG, path, value), steps=77)  # steps do not count
+    other = changed(other, "data.path", "elsewhere")  # nor does the place of the data
     here = CONFIG
     for name in path.split("."):
         here = getattr(here, name)

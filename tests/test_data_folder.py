@@ -68,11 +68,12 @@ def test_one_sub_folder_is_no_class(tmp_path):
     refused(Data("folder", path=str(tmp_path), labels=True), "'folder' has no labels")
 
 
-def test_mixed_sizes_need_a_size(tmp_path):
+def test_mixed_sizes_are_brought_to_the_shortest_side(tmp_path, caplog):
     save(tmp_path / "a.png", 1, (3, 4))
     save(tmp_path / "b.png", 2, (5, 5))
-    said = "2 shapes, such as (3, 4, 3) and (5, 5, 3): give --data.size"
-    refused(Data("folder", path=str(tmp_path)), said)
+    real, _ = files.folder(Data("folder", path=str(tmp_path)))
+    assert real.shape == (2, 3, 3, 3)
+    assert "pictures of 2 sizes, all brought to 3 x 3" in caplog.text
     real, _ = files.folder(Data("folder", path=str(tmp_path), size=2))
     assert real.shape == (2, 2, 2, 3)
 

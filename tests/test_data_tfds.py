@@ -173,8 +173,8 @@ def test_other_pixels_are_refused(prepared, shape, dtype, said):
     refused(prepared(RED, shape=shape, dtype=dtype), said, "only uint8, 1 or 3 channels")
 
 
-def test_pictures_of_several_shapes_need_a_size(prepared):
+def test_pictures_of_several_sizes_become_one(prepared):
     data = prepared(RED)
     tensorflow_datasets.builder("set", None)[0] = encoded(RED.resize((5, 5)))
-    refused(data, "pictures of 2 shapes, such as (3, 4, 3) and (5, 5, 3): give --data.size")
+    assert sources.load(data).batch.real.shape == (3, 3, 3, 3)
     assert sources.load(dataclasses.replace(data, size=2)).batch.real.shape == (3, 2, 2, 3)

@@ -54,7 +54,7 @@ def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     Links to files are followed, links to folders are not. See `pictures.decode` for what becomes of
     which kind; broken files are named in the log and left out. Where the pictures lie in more than
     one folder these are classes, labels int32 [n], numbered by name. Raises UserError where there
-    is no picture, or a folder that cannot be read, or shapes differ and no `data.size` is given.
+    is no picture, or a folder that cannot be read.
     """
     root = _path(data)
     if not root.is_dir():

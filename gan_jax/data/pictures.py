@@ -1,6 +1,7 @@
 """Pictures of any kind to uint8 arrays of one shape, by one stated resize."""
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 from gan_jax.config import Data
 from gan_jax.errors import UserError
 
+log = logging.getLogger(__name__)
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -76,17 +78,17 @@ def recolour(real: np.ndarray, channels: int) -> np.ndarray:
 
 
 def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
-    """At least one picture uint8 [h, w, c] as one array [n, h, w, c], resized if `data.size` asks
-    for it. Raises UserError if they differ in shape and it does not."""
-    if data.size:
-        found = [resize(picture, data.size) for picture in found]
-    shapes = sorted({picture.shape for picture in found})
-    if len(shapes) > 1:
-        raise UserError(
-            f"data set {data.name!r} has pictures of {len(shapes)} shapes, such as {shapes[0]} and "
-            f"{shapes[-1]}: give --data.size to crop and resize them"
+    """At least one picture uint8 [h, w, c] as one array [n, h, w, c], cropped and resized to
+    `data.size`; without it, if they differ in size, to the shortest side of any, with a log."""
+    size, sizes = data.size, {picture.shape[:2] for picture in found}
+    if size is None and len(sizes) > 1:
+        size = min(min(sides) for sides in sizes)
+        log.warning(
+            "%s: pictures of %d sizes, all brought to %d x %d, the shortest side; --data.size sets "
+            "another",
+            *(data.name, len(sizes), size, size),
         )
-    return np.stack(found)
+    return np.stack([resize(picture, size) for picture in found] if size else found)
 
 
 def conform(real: np.ndarray, data: Data) -> np.ndarray:
