@@ -1,4 +1,4 @@
-"""What a run costs over its bare train step: logging, grids and checkpoints included.
+"""What a run costs over its bare train step, logging, grids and checkpoints included; and to start.
 
 Command  python -m experiments.benchmark --out experiments/results/loop.json
 
@@ -12,6 +12,8 @@ one process; medians of the repeats.
 import dataclasses
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -73,6 +75,17 @@ def whole_loop(config: Config) -> float:
     return (config.steps - 1) * config.batch_size / seconds
 
 
+def one_step_command(config: Config) -> float:
+    """Seconds of a whole process that does one step: imports, data, compilation from the warm cache,
+    the step, a grid, a checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ["--steps", "1", "--workdir", str(Path(folder) / "run")]
+        words = [sys.executable, "-m", f"experiments.{config.name}", *flags]
+        began = time.perf_counter()
+        subprocess.run(words, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+
 def main() -> None:
     """Measures, prints, and writes JSON if asked to."""
     flags = tyro.cli(Benchmark)
@@ -84,6 +97,7 @@ def main() -> None:
             rates[name].append(measure(config))
         print(", ".join(f"{n} {r[-1]:.0f}" for n, r in rates.items()), "images/s", flush=True)
     medians = {name: statistics.median(rate) for name, rate in rates.items()}
+    starts = [one_step_command(config) for _ in range(flags.repeats + 1)][1:]  # the first warms up
     found = {
         "command": logs.command(),
         "experiment": config.name,
@@ -91,10 +105,12 @@ def main() -> None:
         "images_per_second": rates,
         "loop_over_bare_step": medians["bare_step"] / medians["whole_loop"] - 1,
         "loop_over_bare_chunk": medians["bare_chunk"] / medians["whole_loop"] - 1,
+        "one_step_command_seconds": starts,
         "versions": run.versions(sources.load(config.data), jax.local_devices()[:1]),
     }
     for name in ("loop_over_bare_step", "loop_over_bare_chunk"):
         print(f"{name}: {100 * found[name]:+.1f} %")
+    print(f"a process that does one step: {statistics.median(starts):.1f} s")
     if flags.out:
         logs.write_atomically(Path(flags.out), json.dumps(found, indent=1) + "\n")
 

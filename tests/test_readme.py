@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 
 import pytest
 from conftest import REPOSITORY
@@ -19,7 +20,11 @@ def test_the_table_is_that_of_the_result_files():
 def test_the_loop_costs_what_was_measured():
     found = json.loads((RESULTS / "loop.json").read_text())
     assert f"{100 * found['loop_over_bare_step']:+.1f} %" in README
+    assert f"{100 * found['loop_over_bare_chunk']:+.1f} %" in README
     assert found["loop_over_bare_step"] <= 0.05
+    start = statistics.median(found["one_step_command_seconds"])
+    assert f"{start:.1f} s" in README
+    assert start <= 15
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
