@@ -76,7 +76,7 @@ def whole_loop(config: Config) -> float:
 
 
 def one_step_command(config: Config) -> float:
-    """Seconds of a whole process that does one step: imports, data, compilation from the warm cache,
+    """Seconds of a whole process that does one step: imports, data, compiling from a warm cache,
     the step, a grid, a checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--steps", "1", "--workdir", str(Path(folder) / "run")]
