@@ -33,10 +33,12 @@ class MetricsLog:
         """Goes on after `step`: later rows, and a row that was cut short, are dropped."""
         self._path, self._every = path, every
         kept = []
-        for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+        text, last = path.read_text(errors="replace") if path.exists() else "", 0
+        for line in text.splitlines(keepends=True):
             try:
-                if json.loads(line)["step"] <= step and line.endswith("\n"):
+                if last < (found := json.loads(line)["step"]) <= step and line.endswith("\n"):
                     kept.append(line)
+                    last = found
             except (ValueError, KeyError, TypeError):
                 continue
         write_atomically(path, "".join(kept))
@@ -88,7 +90,9 @@ class Timing:
         try:
             self._launches = json.loads(path.read_text()) if path.exists() else []
             for launch in self._launches:
-                launch["to_step"] = min(launch["to_step"], step)  # what a kill undid does not count
+                if launch["to_step"] > step:  # a kill undid the end of it: its speed is not known
+                    launch |= {"to_step": step, "from_step": min(launch["from_step"], step)}
+                    launch["undone"] = True
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
         self._entry: dict[str, Any] = {"command": command(), "seed": seed, "from_step": step}

@@ -22,7 +22,7 @@ def make(config: Optimizer, step: jax.Array | int, lazy: int = 1) -> optax.Gradi
         case "adam":
             return optax.adam(lr, b1, b2, config.eps)
         case "optimistic_adam":
-            return optax.optimistic_adam_v2(lr, b1=b1, b2=b2, eps=config.eps)
+            return optax.optimistic_adam_v2(lr, b1=b1, b2=b2, eps=config.eps, nesterov=False)
         case "rmsprop":
             return optax.rmsprop(lr, b2, config.eps, momentum=b1 or None)
         case "sgd":

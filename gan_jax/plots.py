@@ -37,6 +37,7 @@ def density(fake: np.ndarray, real: np.ndarray) -> Image.Image:
     canvas = np.full((WIDTH, WIDTH, 3), 255, np.uint8)
     for points, colour in ((real, REAL), (fake, FAKE)):
         points = np.pad(points, ((0, 0), (0, 1)))[:, :2]
+        points = points[(np.abs(points) <= reach).all(1)]
         place = np.rint((points / reach + 1) / 2 * (WIDTH - 1)).astype(int)
         place = place[((place >= 1) & (place < WIDTH - 1)).all(1)]
         for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):  # dots of 2x2

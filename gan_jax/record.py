@@ -21,34 +21,57 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {error}") from None
 
 
+def _metrics(workdir: Path) -> dict[str, np.ndarray]:
+    try:
+        return logs.read_metrics(workdir)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{workdir / 'metrics.jsonl'} cannot be read: {error}") from None
+
+
 def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
     """One run: its launches, its speed after the first step (which compiles), its last losses.
 
     Losses are means over the last tenth of the run: single steps are noisy. Raises UserError if the
     run has not come to its end.
     """
-    config, metrics = run.load_config(workdir), logs.read_metrics(workdir)
+    config, metrics = run.load_config(workdir), _metrics(workdir)
     launches = _read(workdir / "timing.json")
-    ends = [launch["to_step"] for launch in launches]
-    if [launch["from_step"] for launch in launches] != [0, *ends[:-1]]:
+    try:
+        ends = [launch["to_step"] for launch in launches]
+        whole = [launch for launch in launches if not launch.get("undone")]
+        steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in whole)
+        times = [launch["train_seconds"] - launch["first_step_seconds"] for launch in whole]
+        joined = [launch["from_step"] for launch in launches] == [0, *ends[:-1]]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{workdir}: timing.json is damaged: {error}") from None
+    if not joined:
         raise UserError(f"{workdir}: timing.json does not account for all steps")
     if ends[-1] != config.steps:
         raise UserError(f"{workdir} is at step {ends[-1]} of {config.steps}")
-    late = metrics["step"] > 0.9 * config.steps
+    late = (metrics["step"] > 0.9 * config.steps) & np.isfinite(metrics["disc_loss"])
+    late &= np.isfinite(metrics["gen_loss"])
     if not late.any():
-        raise UserError(f"{workdir} has no row of metrics in its last tenth")
-    steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in launches)
-    seconds = sum(launch["train_seconds"] - launch["first_step_seconds"] for launch in launches)
+        raise UserError(f"{workdir} has no row of finite losses in its last tenth")
     return {
         "seed": config.seed,
         "steps": config.steps,
         "launches": launches,
         "train_seconds": sum(launch["train_seconds"] for launch in launches),
-        "examples_per_second": steps * config.batch_size / seconds,
+        "examples_per_second": steps * config.batch_size / sum(times),
         "rows_with_a_skip": int((metrics["skipped"] > 0).sum()),
         "last_tenth": {n: float(metrics[n][late].mean()) for n in ("disc_loss", "gen_loss")},
         "scores": scores,
     }
+
+
+def _fingerprint(workdir: Path) -> str:
+    return _read(workdir / "versions.json").get("data", {}).get("fingerprint", "")
+
+
+def _rounded(name: str, value: float) -> float | int | None:
+    if name == "step":
+        return int(value)
+    return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
 def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Path) -> Path:
@@ -59,10 +82,13 @@ def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Pa
     """
     config = run.load_config(workdirs[0])
     for workdir in workdirs[1:]:
-        other = differences(config, run.load_config(workdir)).keys() - {"seed"}
+        theirs = run.load_config(workdir)
+        other = differences(config, theirs).keys() - {"seed"}
+        other |= {"steps"} if theirs.steps != config.steps else set()
+        other |= {"data"} if _fingerprint(workdir) != _fingerprint(workdirs[0]) else set()
         if other:
             raise UserError(f"{workdir} differs from {workdirs[0]} in {', '.join(sorted(other))}")
-    metrics = logs.read_metrics(workdirs[0])
+    metrics = _metrics(workdirs[0])
     keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
     entry = {
         "experiment": config.name,
@@ -72,8 +98,7 @@ def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Pa
             summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)
         ],
         "curve": {
-            name: [None if np.isnan(v) else float(f"{v:.6g}") for v in rows[keep]]
-            for name, rows in metrics.items()
+            name: [_rounded(name, value) for value in rows[keep]] for name, rows in metrics.items()
         },
     }
     out.mkdir(parents=True, exist_ok=True)

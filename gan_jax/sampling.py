@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax import keys
 from gan_jax.config import Config
+from gan_jax.errors import UserError
 
 
 def classes(config: Config) -> int:
@@ -44,6 +45,8 @@ def sample(
     that one program serves any n.
     """
     cond = cycled_labels(config, n) if cond is None else np.asarray(cond)
+    if n < 1 or (cond is not None and len(cond) != n):
+        raise UserError(f"{n} samples asked for, {n if cond is None else len(cond)} labels given")
     made = []
     for first in range(0, n, _BATCH):
         part = None if cond is None else np.resize(cond[first : first + _BATCH], _BATCH)

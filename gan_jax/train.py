@@ -1,6 +1,8 @@
 """Training: `iterate` generates steps, `fit` does it in a run folder, `main` is its command."""
 
 import dataclasses
+import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -158,6 +160,7 @@ def fit(
             for skipped in metrics["skipped"]:
                 row = row + 1 if skipped else 0
                 if row >= config.skip_limit:
+                    progress.close()
                     raise UserError(
                         f"{row} steps in a row had non-finite updates, by step {done}: stopped; "
                         f"the last checkpoint is of step {saved}"
@@ -177,6 +180,8 @@ def fit(
     if frames:
         plots.film(frames, whole=dataset.batch.real.ndim == 2).save(workdir / "film.png")
     if came:
+        name = signal.Signals(came[0]).name
+        print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
         raise SystemExit(128 + came[0])
     return state
 
