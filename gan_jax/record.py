@@ -138,7 +138,7 @@ def table(folder: Path) -> str:
             _mean_sd([r["examples_per_second"] for r in runs], 0),
             _mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
             _mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
-            ", ".join(scores) or "the picture",
+            ", ".join(scores) or f"[picture](experiments/results/{path.stem}.png)",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 from gan_jax import parallel, train
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
+from gan_jax.errors import UserError
 from gan_jax.networks import mlp
 from gan_jax.schedules import Schedule
 from gan_jax.state import TrainState
@@ -72,3 +74,12 @@ def assert_same_bits(a: Any, b: Any) -> None:
     assert ours.keys() == theirs.keys()
     differing = [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
     assert not differing
+
+
+def refused(data: Data, *said: str) -> None:
+    """Loading the data raises a UserError of one line that holds each of `said`."""
+    with pytest.raises(UserError) as error:
+        sources.load(data)
+    assert "\n" not in str(error.value)
+    for part in said:
+        assert part in str(error.value)

@@ -7,21 +7,12 @@ import types
 
 import numpy as np
 import pytest
+import small
 import tensorflow_datasets
 from PIL import Image
 
 from gan_jax.config import Data
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-
-
-def refused(data, *said):
-    with pytest.raises(UserError) as error:
-        sources.load(data)
-    assert "\n" not in str(error.value)
-    for part in said:
-        assert part in str(error.value)
-
 
 SETS = [
     # MNIST is not balanced: LeCun's counts.
@@ -73,21 +64,21 @@ def test_the_data_directory_may_come_from_the_environment(tfds_dir, monkeypatch)
     ],
 )
 def test_what_tfds_cannot_give_is_refused(tfds_dir, name, split, said):
-    refused(Data(name, split, dir=str(tfds_dir)), said, str(tfds_dir))
+    small.refused(Data(name, split, dir=str(tfds_dir)), said, str(tfds_dir))
 
 
 @pytest.mark.parametrize("path", ["nowhere", "~no_such_user_at_all", "a" * 5000])
 def test_a_data_directory_that_is_not_there_is_refused(path):
-    refused(Data("mnist", dir=path), path)
+    small.refused(Data("mnist", dir=path), path)
 
 
 def test_a_missing_set_says_what_prepares_it(tmp_path):
-    refused(Data("mnist", dir=str(tmp_path)), "`tfds build mnist --file_format=array_record`")
+    small.refused(Data("mnist", dir=str(tmp_path)), "`tfds build mnist --file_format=array_record`")
 
 
 def test_a_set_that_is_not_prepared_is_not_downloaded(tmp_path):
     (tmp_path / "mnist").mkdir()
-    refused(Data("mnist", dir=str(tmp_path)), "data set 'mnist', split 'train'")
+    small.refused(Data("mnist", dir=str(tmp_path)), "data set 'mnist', split 'train'")
     assert not list((tmp_path / "mnist").iterdir())
 
 
@@ -99,7 +90,7 @@ def test_a_damaged_set_is_refused(tfds_dir, tmp_path):
     whole = records.read_bytes()
     at = len(whole) // 2
     records.write_bytes(whole[:at] + bytes(64) + whole[at + 64 :])
-    refused(Data("mnist", "test", dir=str(tmp_path)), "data set 'mnist', split 'test'")
+    small.refused(Data("mnist", "test", dir=str(tmp_path)), "data set 'mnist', split 'test'")
 
 
 # --- sets of other kinds; TFDS's own mock_data cannot leave pictures encoded without TensorFlow ---
@@ -170,7 +161,7 @@ def test_pictures_are_stored_in_any_mode(prepared, image, channels, pixel):
     [((3, 4, 4), np.uint8, "uint8 (3, 4, 4)"), ((3, 4, 1), np.uint16, "uint16 (3, 4, 1)")],
 )
 def test_other_pixels_are_refused(prepared, shape, dtype, said):
-    refused(prepared(RED, shape=shape, dtype=dtype), said, "only uint8, 1 or 3 channels")
+    small.refused(prepared(RED, shape=shape, dtype=dtype), said, "only uint8, 1 or 3 channels")
 
 
 def test_pictures_of_several_sizes_become_one(prepared):

@@ -178,7 +178,7 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
     assert record.table(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.digits` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
-        "| the picture |",
+        "| [picture](experiments/results/digits.png) |",
         "| `python -m experiments.ring` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
         "| 0.600 ± 0.141 | -1.000 ± 0.000 | modes 7.500 ± 0.707, kl 0.375 ± 0.177 |",
     ]
