@@ -11,6 +11,8 @@ from gan_jax import keys
 from gan_jax.config import Config
 from gan_jax.errors import UserError
 
+_BATCH = 128  # examples in one program
+
 
 def classes(config: Config) -> int:
     """How many class labels the generator is conditioned on, 0 for none."""
@@ -31,9 +33,6 @@ def _generate(
         jax.vmap(jax.random.fold_in, (None, 0))(key, index), config.z_dim, config.latent
     )
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
-
-
-_BATCH = 128
 
 
 def sample(

@@ -36,9 +36,9 @@ def test_devices_end_at_the_same_state(devices, lazy):
     config = small.config(steps=4, penalty_every=lazy)
     one, metrics_one = small.train_state(config)
     many, metrics_many = small.train_state(config, devices)
-    # Sums over the batch are taken in another order. Adam divides by the gradient's own size, so a
-    # rounding error of 1e-7 of a gradient that is nearly zero may move a weight by a share of the
-    # learning rate, 1e-3; four steps stay well below a tenth of one.
+    # Sums over the batch are taken in another order. Adam divides a rounding error of 1e-7 by its
+    # eps of 1e-4 and takes 1e-3 of that, four times, and the game feeds it back: 1e-4 leaves room
+    # for a factor of 25, and is a fortieth of what four steps can move a weight by.
     ours, theirs = small.leaves(one), small.leaves(many)
     for name in ours:
         np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3, atol=1e-4, err_msg=name)
