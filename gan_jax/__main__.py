@@ -8,13 +8,13 @@ def _restore(workdir: Path, step: int | None = None):
     """(step, config, state) of the newest checkpoint of a run folder, or that of `step`."""
     import jax
 
-    from gan_jax import checkpoint, keys, parallel, run
+    from gan_jax import checkpoint, parallel, population, run
     from gan_jax.errors import UserError
-    from gan_jax.state import init_state
 
     config = run.load_config(workdir)
     example = run.load_example(workdir, config.batch_size)
-    like = jax.jit(lambda key: init_state(config, key, example))(keys.root(config.seed))
+    init = jax.jit(lambda roots: population.init(config, roots, example))
+    like = init(population.roots(config))
     like = parallel.place(like, jax.local_devices()[:1])
     folder = workdir / "checkpoints"
     if not folder.is_dir():
@@ -32,7 +32,7 @@ def _restore(workdir: Path, step: int | None = None):
 
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step."""
-    from gan_jax import keys, plots, sampling
+    from gan_jax import keys, plots, population, sampling
     from gan_jax.errors import UserError
     from gan_jax.state import generator_variables
 
@@ -44,6 +44,15 @@ def sample(args: argparse.Namespace) -> None:
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
     step, config, state = _restore(args.run, args.step)
+    of = ""
+    if population.is_population(config):
+        count, number = len(population.members(config)), args.member or 0
+        if not 0 <= number < count:
+            raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
+        of = f", member {number}"
+        config, state = population.member(config, state, number)
+    elif args.member is not None:
+        raise UserError(f"member is {args.member}: the run in {args.run} is no population")
     made = sampling.sample(
         config,
         generator_variables(state),
@@ -60,7 +69,7 @@ def sample(args: argparse.Namespace) -> None:
         image.save(out)
     except (OSError, ValueError) as error:
         raise UserError(f"out is {args.out!r}: {error}") from None
-    print(f"{out}: {args.num} samples of step {step}, seed {args.seed}")
+    print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
 
 
 def record(args: argparse.Namespace) -> None:
@@ -68,22 +77,14 @@ def record(args: argparse.Namespace) -> None:
 
     Runs on a 2-D mixture are scored: modes covered, high-quality share and KL of 2500 samples.
     """
-    from gan_jax import keys, record, sampling
-    from gan_jax.data.sources import MIXTURES
-    from gan_jax.metrics.modes import modes
-    from gan_jax.state import generator_variables
+    from gan_jax import record
+    from gan_jax.scores import scores
 
-    scores = []
+    found = []
     for workdir in args.run:
         _, config, state = _restore(workdir)
-        found = {}
-        if config.data.name in MIXTURES:
-            centres, sigma = MIXTURES[config.data.name]
-            key = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
-            points = sampling.sample(config, generator_variables(state), key, 2500)
-            found = modes(points, centres(), sigma)._asdict()
-        scores.append(found)
-    print(record.record(args.run, scores, args.out))
+        found.append(scores(config, state))
+    print(record.record(args.run, found, args.out))
 
 
 def resume(args: argparse.Namespace) -> None:
@@ -91,13 +92,14 @@ def resume(args: argparse.Namespace) -> None:
     import dataclasses
 
     from gan_jax import parallel, run, train
-    from gan_jax.config import validate
+    from gan_jax.validation import validate
 
     config = run.load_config(args.run)
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     validate(config)
-    train.fit(config, args.run, devices=parallel.pick_devices(args.devices, config.batch_size))
+    devices = parallel.pick_devices(args.devices, config.batch_size)
+    train.fit(config, args.run, devices=devices, members_at_once=args.members_at_once)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,11 +117,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--num", type=int, default=64, help="how many (default 64)")
     one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     one.add_argument("--out", default="samples.png", help="picture file (default samples.png)")
+    one.add_argument("--member", type=int, help="of which member of a population (default 0)")
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
     one = command(resume, "go on with a run")
     one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
     one.add_argument("--devices", type=int, help="how many devices (default: all)")
+    one.add_argument("--members-at-once", type=int, help="of a population (default: all)")
     one = command(record, "what runs came to, as a file to commit", nargs="+")
     one.add_argument("--out", type=Path, default=Path("experiments/results"), help="folder")
     return top

@@ -1,17 +1,12 @@
-"""What a run is: one frozen Config, checked with clear errors. The networks are fields of it."""
+"""What a run is: one frozen Config. The networks are fields of it."""
 
 import dataclasses
-import difflib
-import math
-import re
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import flax.linen as nn
 
-from gan_jax import losses, penalties
-from gan_jax.errors import UserError
-from gan_jax.schedules import Schedule, Value, bounds
+from gan_jax.schedules import Value
+from gan_jax.sweeps import Sweeps
 
 OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "sgd"]
 Latent = Literal["normal", "uniform"]
@@ -110,6 +105,10 @@ class Config:
     """Real examples a critic update."""
     seed: int = 0
     """Of everything random in the run."""
+    seeds: tuple[int, ...] = ()
+    """A population: one GAN of each of these seeds, all trained at once; none: one, of `seed`."""
+    sweep: Sweeps = ()
+    """A population: one GAN of each combination of the fields' values, of every seed."""
     log_every: int = 10
     """Steps between rows of metrics.jsonl."""
     sample_every: int = 1000
@@ -120,63 +119,6 @@ class Config:
     """Checkpoints kept."""
     skip_limit: int = 100
     """Steps in a row with a non-finite (and so skipped) update after which the run stops."""
-
-
-def _fail(field: str, value: Any, allowed: str) -> None:
-    raise UserError(f"{field} is {value!r}: it must be {allowed}")
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """` (did you mean ...?)` where one of the words is close, else nothing."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _check_value(
-    field: str, value: float | Schedule, low: float, high: float, allowed: str
-) -> None:
-    smallest, largest = bounds(value)
-    if not (math.isfinite(smallest) and low <= smallest and largest < high):
-        _fail(field, str(value) if isinstance(value, Schedule) else value, allowed)
-
-
-def validate(config: Config) -> None:
-    """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
-    positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
-    for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
-        if not 1 <= getattr(config, field) < 2**31:
-            _fail(field, getattr(config, field), "at least 1, and below 2^31")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
-        _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
-    if not 0 <= config.seed < 2**32:
-        _fail("seed", config.seed, "from 0 to 4294967295")
-    if config.steps * config.n_critic * config.batch_size >= 2**32:
-        _fail("steps", config.steps, "fewer: steps x n_critic x batch_size must stay below 2^32")
-    if config.loss not in losses.LOSSES:
-        hint = nearest(config.loss, losses.LOSSES)
-        _fail("loss", config.loss, f"one of {', '.join(losses.LOSSES)}{hint}")
-    if not 0 <= config.label_smoothing < 1:
-        _fail("label_smoothing", config.label_smoothing, "in [0, 1)")
-    if config.label_smoothing and config.loss not in losses.SMOOTHABLE:
-        _fail("label_smoothing", config.label_smoothing, f"0 with the loss {config.loss!r}")
-    if config.latent not in get_args(Latent):
-        _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
-    if config.data.size is not None and config.data.size < 1:
-        _fail("data.size", config.data.size, "at least 1")
-    for field in ("weight_clip", "ema_ramp"):
-        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
-    _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")
-    for name in penalties.PENALTIES:
-        value = getattr(config.penalties, name)
-        _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
-    for player in ("gen_opt", "disc_opt"):
-        opt = getattr(config, player)
-        if opt.name not in get_args(OptimizerName):
-            _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
-        _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
-        _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
-        _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
-        _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
 
 
 def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:

@@ -15,9 +15,10 @@ from typing import Any, Union
 
 import flax.linen as nn
 
-from gan_jax.config import Config, nearest, validate
-from gan_jax.errors import UserError
+from gan_jax.config import Config
+from gan_jax.errors import UserError, nearest
 from gan_jax.networks import layers
+from gan_jax.validation import validate
 
 PACKAGE = "gan_jax."
 CLASS = re.compile(r"gan_jax(\.[A-Za-z_]\w*)+:[A-Za-z_]\w*")

@@ -1,4 +1,7 @@
-"""The one exception that a user's mistake raises."""
+"""The one exception that a user's mistake raises, and the hint that goes with it."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -9,3 +12,9 @@ class UserError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """` (did you mean ...?)` where one of the words is close, else nothing."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -44,7 +44,8 @@ class MetricsLog:
         write_atomically(path, "".join(kept))
 
     def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:
-        """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps]."""
+        """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps], or
+        [steps, members]: a list in the row."""
         count = len(next(iter(metrics.values())))
         lines = [
             json.dumps({"step": first + i, **{name: _plain(v[i]) for name, v in metrics.items()}})
@@ -59,17 +60,19 @@ class MetricsLog:
             os.fsync(file.fileno())
 
 
-def _plain(value: np.ndarray) -> float | None:
+def _plain(value: np.ndarray) -> float | list | None:
     """As JSON has it: null where not finite; else the shortest decimal that is this float32."""
+    if value.ndim:
+        return [_plain(one) for one in value]
     return float(str(value)) if np.isfinite(value) else None
 
 
 def read_metrics(workdir: Path) -> dict[str, np.ndarray]:
-    """The rows of metrics.jsonl as float64 arrays by name, `step` among them; NaN for null."""
+    """The rows of metrics.jsonl as float64 arrays [rows], of a population [rows, members], by name,
+    `step` among them; NaN for null."""
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     names = rows[0] if rows else ["step"]
-    nan = float("nan")
-    return {n: np.asarray([nan if r[n] is None else r[n] for r in rows], np.float64) for n in names}
+    return {name: np.array([row[name] for row in rows], np.float64) for name in names}
 
 
 def command() -> str:
@@ -84,7 +87,7 @@ class Timing:
     """timing.json: what each launch of the run took. Of a run's records only this one, and the time
     stamps inside checkpoints, differ between reruns."""
 
-    def __init__(self, path: Path, seed: int, step: int, versions: dict[str, Any]):
+    def __init__(self, path: Path, seeds: list[int], step: int, versions: dict[str, Any]):
         """Goes on after `step`. Raises UserError if the file is damaged."""
         self._path = path
         try:
@@ -95,7 +98,7 @@ class Timing:
                     launch["undone"] = True
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-        self._entry: dict[str, Any] = {"command": command(), "seed": seed, "from_step": step}
+        self._entry: dict[str, Any] = {"command": command(), "seeds": seeds, "from_step": step}
         self._versions = versions
         self._began = time.monotonic()
 

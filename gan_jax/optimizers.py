@@ -18,13 +18,14 @@ def make(config: Optimizer, step: jax.Array | int, lazy: int = 1) -> optax.Gradi
     c = lazy / (lazy + 1) if lazy > 1 else 1
     lr = schedules.at(config.lr, step) * c
     b1, b2 = config.b1**c, schedules.at(config.b2, step) ** c
+    momentum = None if schedules.is_off(b1) else b1
     match config.name:
         case "adam":
             return optax.adam(lr, b1, b2, config.eps)
         case "optimistic_adam":
             return optax.optimistic_adam_v2(lr, b1=b1, b2=b2, eps=config.eps, nesterov=False)
         case "rmsprop":
-            return optax.rmsprop(lr, b2, config.eps, momentum=b1 or None)
+            return optax.rmsprop(lr, b2, config.eps, momentum=momentum)
         case "sgd":
-            return optax.sgd(lr, momentum=b1 or None)
+            return optax.sgd(lr, momentum=momentum)
     raise ValueError(config.name)

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax import population
 from gan_jax.config import Config
 from gan_jax.data.feeds import take
 from gan_jax.data.order import indices
@@ -50,21 +51,24 @@ def place(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def make_chunk(config: Config, devices: Sequence[jax.Device], longest: int) -> Chunk:
+def make_chunk(
+    config: Config, devices: Sequence[jax.Device], longest: int, at_once: int | None = None
+) -> Chunk:
     """chunk(state, steps, examples) -> (state, metrics): `steps` train steps, at most `longest`.
 
     `state` and `examples` (leaves [examples, ...]) must have been placed; `state` is consumed.
-    Metrics have leaves [longest], of which the first `steps` count.
+    Metrics have leaves [longest], of which the first `steps` count; of a population [members,
+    longest]. Its members train in groups of `at_once` (by default all together): one group does
+    all the steps, then the next.
     """
     axis = AXIS if len(devices) > 1 else None
-    shards = len(devices)
-    train_step = jax.jit(
-        make_train_step(config, axis)
-    )  # jit: its one trace serves the whole program
+    shards, n = len(devices), config.batch_size // len(devices)
 
-    def chunk(state: TrainState, steps: jax.Array, examples: Batch, shard: jax.Array):
+    def solo(config: Config, state: TrainState, steps: Any, examples: Batch, shard: Any):
+        train_step = jax.jit(make_train_step(config, axis))  # one trace serves both uses below
+
         def one_step(state: TrainState) -> tuple[TrainState, Metrics]:
-            n, total = config.batch_size // shards, len(examples.real)
+            total = len(examples.real)
             chosen = indices(state.key, state.step, config.n_critic, config.batch_size, total)
             chosen = lax.dynamic_slice_in_dim(chosen, shard * n, n, axis=1)
             return train_step(state, take(config, examples, chosen))
@@ -78,6 +82,25 @@ def make_chunk(config: Config, devices: Sequence[jax.Device], longest: int) -> C
             jax.eval_shape(one_step, state)[1],
         )
         return lax.fori_loop(0, steps, body, (state, rows))
+
+    def every_member(state: TrainState, steps: Any, examples: Batch, shard: Any):
+        def one(member: tuple[TrainState, dict[str, Any]]) -> tuple[TrainState, Metrics]:
+            rest, values = member  # the step is everyone's: what depends on it alone is not mapped
+            mine = population.bind(config, values)
+            mine, rows = solo(mine, rest.replace(step=state.step), steps, examples, shard)
+            return mine.replace(step=None), rows
+
+        everyone = (state.replace(step=None), population.swept(config))
+        if at_once is None or at_once >= len(population.members(config)):
+            rest, rows = jax.vmap(one)(everyone)
+        else:
+            rest, rows = lax.map(one, everyone, batch_size=at_once if at_once > 1 else None)
+        return rest.replace(step=state.step + steps), rows
+
+    def chunk(state: TrainState, steps: Any, examples: Batch, shard: Any):
+        if population.is_population(config):
+            return every_member(state, steps, examples, shard)
+        return solo(config, state, steps, examples, shard)
 
     if axis is None:
         program = jax.jit(chunk, donate_argnums=0)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import logs, run
+from gan_jax import logs, population, run, sweep_table
 from gan_jax.config import differences
 from gan_jax.errors import UserError
+from gan_jax.sweep_table import mean_sd
 
 CURVE_POINTS = 100
 
@@ -28,11 +29,13 @@ def _metrics(workdir: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{workdir / 'metrics.jsonl'} cannot be read: {error}") from None
 
 
-def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
-    """One run: its launches, its speed after the first step (which compiles), its last losses.
+def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
+    """One run, an entry a member: launches, speed after the first step (which compiles), last
+    losses, and the given `scores`. What a population's members share is in each entry, and is the
+    whole population's: training time and examples a second of all.
 
-    Losses are means over the last tenth of the run: single steps are noisy. Raises UserError if the
-    run has not come to its end.
+    Losses are means over the last tenth of the run. Raises UserError if the run has not come to its
+    end.
     """
     config, metrics = run.load_config(workdir), _metrics(workdir)
     launches = _read(workdir / "timing.json")
@@ -48,20 +51,28 @@ def summarise(workdir: Path, scores: dict[str, float]) -> dict[str, Any]:
         raise UserError(f"{workdir}: timing.json does not account for all steps")
     if ends[-1] != config.steps:
         raise UserError(f"{workdir} is at step {ends[-1]} of {config.steps}")
-    late = (metrics["step"] > 0.9 * config.steps) & np.isfinite(metrics["disc_loss"])
-    late &= np.isfinite(metrics["gen_loss"])
-    if not late.any():
+    members = population.members(config)
+    losses = sweep_table.last_tenth(metrics, config)
+    if not all(np.isfinite([*one.values()]).all() for one in losses):
         raise UserError(f"{workdir} has no row of finite losses in its last tenth")
-    return {
-        "seed": config.seed,
+    skips = (metrics["skipped"].reshape(-1, len(members)) > 0).sum(0)
+    shared = {
         "steps": config.steps,
-        "launches": launches,
+        "members": len(members),
         "train_seconds": sum(launch["train_seconds"] for launch in launches),
-        "examples_per_second": steps * config.batch_size / sum(times),
-        "rows_with_a_skip": int((metrics["skipped"] > 0).sum()),
-        "last_tenth": {n: float(metrics[n][late].mean()) for n in ("disc_loss", "gen_loss")},
-        "scores": scores,
+        "examples_per_second": steps * config.batch_size * len(members) / sum(times),
     }
+    return [
+        {
+            "seed": one.seed,
+            **shared,
+            "launches": launches if one is members[0] else [],
+            "rows_with_a_skip": int(skipped),
+            "last_tenth": loss,
+            "scores": score,
+        }
+        for one, skipped, loss, score in zip(members, skips, losses, scores, strict=True)
+    ]
 
 
 def _fingerprint(workdir: Path) -> str:
@@ -74,52 +85,65 @@ def _rounded(name: str, value: float) -> float | int | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
-def record(workdirs: Sequence[Path], scores: Sequence[dict[str, float]], out: Path) -> Path:
+def record(
+    workdirs: Sequence[Path], scores: Sequence[Sequence[dict[str, float]]], out: Path
+) -> Path:
     """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
     the last grid of the first, and NAME_real.png, its data. Returns the first file's path.
 
-    Raises UserError if the runs are of different configs, or one is not at its end.
+    `scores` has a list a run, of an entry a member. Raises UserError if the runs are of different
+    configs, one is not at its end, or one is a sweep (whose sweep.json says all of it).
     """
     config = run.load_config(workdirs[0])
-    for workdir in workdirs[1:]:
+    for workdir in workdirs:
         theirs = run.load_config(workdir)
-        other = differences(config, theirs).keys() - {"seed"}
+        other = differences(config, theirs).keys() - {"seed", "seeds"}
         other |= {"steps"} if theirs.steps != config.steps else set()
         other |= {"data"} if _fingerprint(workdir) != _fingerprint(workdirs[0]) else set()
         if other:
             raise UserError(f"{workdir} differs from {workdirs[0]} in {', '.join(sorted(other))}")
+        if theirs.sweep:
+            raise UserError(f"{workdir} is a sweep: its record is {workdir / 'sweep.json'}")
     metrics = _metrics(workdirs[0])
     keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
+    first = {name: rows.reshape(len(rows), -1)[:, 0] for name, rows in metrics.items()}
+    each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
     entry = {
         "experiment": config.name,
         "config": _read(workdirs[0] / "config.json"),
         "versions": _read(workdirs[0] / "versions.json"),
-        "runs": [
-            summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)
-        ],
+        "runs": [one for members in each for one in members],
         "curve": {
-            name: [_rounded(name, value) for value in rows[keep]] for name, rows in metrics.items()
+            name: [_rounded(name, value) for value in rows[keep]] for name, rows in first.items()
         },
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.json"
     logs.write_atomically(path, json.dumps(entry, indent=1, allow_nan=False) + "\n")
     samples = workdirs[0] / "samples"
+    drawn = samples / "member_00" if population.is_population(config) else samples
     for picture, name in (
-        (f"step_{config.steps:08d}", config.name),
-        ("real", f"{config.name}_real"),
+        (drawn / f"step_{config.steps:08d}.png", config.name),
+        (samples / "real.png", f"{config.name}_real"),
     ):
-        (out / f"{name}.png").write_bytes((samples / f"{picture}.png").read_bytes())
+        (out / f"{name}.png").write_bytes(picture.read_bytes())
     return path
 
 
-def _mean_sd(values: Sequence[float], digits: int) -> str:
-    mean = f"{np.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+def _seeds(runs: Sequence[dict[str, Any]]) -> str:
+    """`0, 1, 2`, or `0 to 9, at once` of a population."""
+    seeds = [one["seed"] for one in runs]
+    together = ", at once" if runs[0].get("members", 1) > 1 else ""
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}{together}"
+    return ", ".join(map(str, seeds)) + together
 
 
 def table(folder: Path) -> str:
-    """The README's table: a row for each NAME.json with runs in `folder`, by name."""
+    """The README's table: a row for each NAME.json with runs in `folder`, by name.
+
+    Training time and speed of seeds trained at once are of all of them together.
+    """
     lines = [
         "| command | seeds | training | images/s | critic loss | generator loss | scores |",
         "|---|---|---|---|---|---|---|",
@@ -129,15 +153,16 @@ def table(folder: Path) -> str:
         if "runs" not in entry:
             continue
         runs = entry["runs"]
+        launched = [one for one in runs if one["launches"]]
         names = list(runs[0]["scores"])
-        scores = [f"{n} {_mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
+        scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
         cells = [
             f"`python -m experiments.{entry['experiment']}`",
-            ", ".join(str(one["seed"]) for one in runs),
-            f"{runs[0]['steps']} steps, {_mean_sd([r['train_seconds'] for r in runs], 0)} s",
-            _mean_sd([r["examples_per_second"] for r in runs], 0),
-            _mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
-            _mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
+            _seeds(runs),
+            f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
+            mean_sd([r["examples_per_second"] for r in launched], 0),
+            mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
+            mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
             ", ".join(scores) or f"[picture](experiments/results/{path.stem}.png)",
         ]
         lines.append(f"| {' | '.join(cells)} |")

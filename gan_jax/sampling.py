@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,15 +25,19 @@ def cycled_labels(config: Config, n: int) -> np.ndarray | None:
     return np.arange(n, dtype=np.int32) % classes(config) if classes(config) else None
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _generate(
-    config: Config, variables: Any, key: jax.Array, first: jax.Array, cond: Any
+    gen: nn.Module,
+    z_dim: int,
+    latent: str,
+    variables: Any,
+    key: jax.Array,
+    first: jax.Array,
+    cond: Any,
 ) -> jax.Array:
     index = first + jnp.arange(_BATCH)
-    z = keys.latents(
-        jax.vmap(jax.random.fold_in, (None, 0))(key, index), config.z_dim, config.latent
-    )
-    return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
+    z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, index), z_dim, latent)
+    return jnp.asarray(gen.apply(variables, z, cond, train=False), jnp.float32)
 
 
 def sample(
@@ -49,5 +54,6 @@ def sample(
     made = []
     for first in range(0, n, _BATCH):
         part = None if cond is None else np.resize(cond[first : first + _BATCH], _BATCH)
-        made.append(_generate(config, variables, key, first, part))
+        what = (config.gen, config.z_dim, config.latent)
+        made.append(_generate(*what, variables, key, first, part))
     return np.concatenate(jax.device_get(made))[:n]

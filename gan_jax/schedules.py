@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,8 @@ class Schedule:
     shape: Shape = "linear"
 
     def __post_init__(self):
-        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+        ends = [end for end in (self.start, self.end) if isinstance(end, float | int)]  # or traced
+        if not all(map(math.isfinite, ends)):
             raise UserError(f"a schedule must be finite, got {self.start} to {self.end}")
         if self.steps < 1:
             raise UserError(f"a schedule needs at least 1 step, got {self.steps}")
@@ -64,6 +65,12 @@ Value = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
+
+
+def is_off(value: Any) -> bool:
+    """Whether it is the number 0, so that what it scales is left out of the program. A schedule, or
+    a traced value of a sweep, never is."""
+    return isinstance(value, float | int) and value == 0
 
 
 def at(value: float | Schedule, step: jax.Array | int) -> float | jax.Array:

@@ -64,9 +64,10 @@ def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
     if ema is None:
         return None
     half_life = schedules.at(config.ema_half_life, step)
-    if config.ema_ramp:
+    if not schedules.is_off(config.ema_ramp):
+        ramp = jnp.where(config.ema_ramp == 0, jnp.inf, config.ema_ramp)
         seen = step.astype(jnp.float32) * config.batch_size
-        half_life = jnp.minimum(half_life, config.ema_ramp * seen)
+        half_life = jnp.minimum(half_life, ramp * seen)
     decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
     return jax.tree.map(lambda old, now: now + decay * (old - now), ema, variables(gen))
 
@@ -96,5 +97,5 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
         batch.cond,
     )
     zero = jnp.zeros((), jnp.int32)
-    ema = variables(gen) if config.ema_half_life else None
+    ema = None if schedules.is_off(config.ema_half_life) else variables(gen)
     return TrainState(zero, key, gen, disc, ema, skipped=zero, skipped_in_row=zero)

@@ -34,7 +34,7 @@ def make_train_step(
     gen, disc = on_axis(config.gen, axis), on_axis(config.disc, axis)
     loss = losses.gan_loss(config.loss, config.label_smoothing)
     weights = {name: getattr(config.penalties, name) for name in penalties.PENALTIES}
-    weights = {name: w for name, w in weights.items() if not isinstance(w, float | int) or w}
+    weights = {name: w for name, w in weights.items() if not schedules.is_off(w)}
     lazy = config.penalty_every if weights else 1
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -89,8 +89,8 @@ def make_train_step(
                 )
                 skipped = jnp.maximum(metrics["skipped"], extra["skipped"])
                 metrics = extra | metrics | {"skipped": skipped}
-            if config.weight_clip:
-                c = config.weight_clip
+            if not schedules.is_off(config.weight_clip):
+                c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)
                 params = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
                 player = player.replace(params=params)
             return player, metrics

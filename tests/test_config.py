@@ -14,6 +14,7 @@ from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.errors import UserError
 from gan_jax.networks import layers, mlp
 from gan_jax.schedules import Schedule
+from gan_jax.validation import validate
 
 CONFIG = Config(
     name="a_name-1.0",
@@ -124,9 +125,9 @@ WRONG = {
     ids=str,
 )
 def test_validate_names_field_and_value(path, value):
-    configs.validate(CONFIG)
+    validate(CONFIG)
     with pytest.raises(UserError) as error:
-        configs.validate(changed(CONFIG, path, value))
+        validate(changed(CONFIG, path, value))
     shown = repr(str(value)) if isinstance(value, Schedule) else repr(value)
     assert str(error.value).startswith(f"{path} is {shown}: it must be ")
     assert "\n" not in str(error.value)
@@ -142,7 +143,7 @@ def test_validate_names_field_and_value(path, value):
 )
 def test_validate_explains(changes, said):
     with pytest.raises(UserError) as error:
-        configs.validate(dataclasses.replace(CONFIG, **changes))
+        validate(dataclasses.replace(CONFIG, **changes))
     assert said in str(error.value)
 
 
@@ -157,7 +158,7 @@ def test_validate_explains(changes, said):
     ids=str,
 )
 def test_validate_lets_the_edges_pass(changes):
-    assert configs.validate(dataclasses.replace(CONFIG, **changes)) is None
+    assert validate(dataclasses.replace(CONFIG, **changes)) is None
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,8 @@ def test_text_that_is_no_config_is_refused(text):
     [
         *("os:system", "builtins:eval", "this:s", "flax.linen:Dense", "gan_jaxen.config:Config"),
         *("", ":", "os", "gan_jax", "gan_jax.config", "gan_jax.:Config", "gan_jax..config:Config"),
-        *("gan_jax.config:nearest", "gan_jax.config:OptimizerName", "gan_jax.config:dataclasses"),
+        *("gan_jax.config:differences", "gan_jax.config:OptimizerName"),
+        "gan_jax.config:dataclasses",
         *(
             "gan_jax.config:Schedule",
             "gan_jax.config:__builtins__",

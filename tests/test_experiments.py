@@ -11,10 +11,10 @@ import small
 
 import experiments
 from gan_jax import config_json, sampling, train
-from gan_jax.config import validate
 from gan_jax.data import sources
 from gan_jax.metrics.modes import modes
 from gan_jax.state import generator_variables
+from gan_jax.validation import validate
 
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
 NAMES = [name for name in MODULES if name != "benchmark"]

@@ -139,7 +139,7 @@ def launch(tmp_path, monkeypatch):
     def start(step):
         clock = types.SimpleNamespace(now=100.0)
         monkeypatch.setattr(logs, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
-        return logs.Timing(tmp_path / "timing.json", 7, step, {"jax": f"of {step}"}), clock
+        return logs.Timing(tmp_path / "timing.json", [7], step, {"jax": f"of {step}"}), clock
 
     return start
 
@@ -148,7 +148,7 @@ def entry(first, last, seconds):
     """What is on record of a launch whose first step took 2 s, and that was ready after 1.5."""
     return {
         "command": "python -m it",
-        "seed": 7,
+        "seeds": [7],
         "from_step": first,
         "ready_seconds": 1.5,
         "to_step": last,

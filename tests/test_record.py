@@ -16,7 +16,7 @@ from gan_jax.errors import UserError
 
 STEPS = 20
 CONFIG = small.config(steps=STEPS, log_every=1)
-SCORES = [{"modes": 7.0, "kl": 0.25}, {"modes": 8.0, "kl": 0.5}]
+SCORES = [[{"modes": 7.0, "kl": 0.25}], [{"modes": 8.0, "kl": 0.5}]]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,7 @@ def test_the_record_is_what_the_files_say(runs, tmp_path):
     assert found["config"] == strict(runs[0] / "config.json")
     assert found["versions"] == strict(runs[0] / "versions.json")
     for one, folder, seed, scores in zip(found["runs"], runs, (3, 4), SCORES, strict=True):
+        (scores,) = scores
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         (launch,) = strict(folder / "timing.json")
         seconds, first = launch["train_seconds"], launch["first_step_seconds"]
@@ -96,7 +97,7 @@ def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
 
 def test_speed_is_that_of_all_launches_without_their_first_steps(runs):
     (runs[0] / "timing.json").write_text(launches((0, 7, 3.0, 1.0), (7, STEPS, 8.0, 2.0)))
-    found = record.summarise(runs[0], {})
+    (found,) = record.summarise(runs[0], [{}])
     assert found["train_seconds"] == 11.0
     assert found["examples_per_second"] == (6 + 12) * 16 / (2.0 + 6.0)
 
@@ -162,6 +163,7 @@ def test_a_run_that_is_not_a_finished_one_of_the_same_config_is_refused(
 def entry(seconds, disc_loss, scores):
     return {
         "seed": int(seconds),
+        "launches": [{}],
         "steps": 500,
         "train_seconds": seconds,
         "examples_per_second": 100 * seconds,
@@ -171,7 +173,7 @@ def entry(seconds, disc_loss, scores):
 
 
 def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_path):
-    two = [entry(10.0, 0.5, SCORES[0]), entry(14.0, 0.7, SCORES[1])]
+    two = [entry(10.0, 0.5, *SCORES[0]), entry(14.0, 0.7, *SCORES[1])]
     for name, runs in (("ring", two), ("digits", [entry(10.0, 0.5, {})])):
         (tmp_path / f"{name}.json").write_text(json.dumps({"experiment": name, "runs": runs}))
     (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run

@@ -1,0 +1,69 @@
+"""The pictures of a run folder: sample grids as it trains, the data once, and film strips."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from gan_jax import keys, plots, sampling
+from gan_jax.config import Config
+from gan_jax.data import feeds
+from gan_jax.data.sources import Dataset
+from gan_jax.population import is_population, members, select
+from gan_jax.state import TrainState, generator_variables
+
+POINTS = 2560  # drawn of a generator of points
+
+
+class Drawing:
+    """Draws into samples/, every member of a population into a folder of its own there."""
+
+    def __init__(self, workdir: Path, config: Config, dataset: Dataset):
+        self._workdir, self._config, self._dataset = workdir, config, dataset
+        self._columns = sampling.classes(config) or 8
+        self._points = dataset.batch.real.ndim == 2
+        self._count = POINTS if self._points else 8 * self._columns
+        self._members = len(members(config))
+
+    def folder(self, number: int) -> Path:
+        """Where a member's samples are."""
+        samples = self._workdir / "samples"
+        return samples / f"member_{number:02d}" if is_population(self._config) else samples
+
+    def _image(self, made: np.ndarray) -> Image.Image:
+        if self._points:
+            return plots.density(made, self._dataset.batch.real[:10_000])
+        pixels = plots.to_pixels(made, symmetric=self._config.data.symmetric)
+        return plots.grid(pixels, self._columns)
+
+    def real(self) -> None:
+        """real.png: examples of the data in the form of the samples."""
+        shown = self._dataset.batch.real[: self._count]
+        made = np.asarray(feeds.scale(shown, symmetric=self._config.data.symmetric))
+        self._image(made).save(self._workdir / "samples" / "real.png")
+
+    def samples(self, step: int, state: TrainState) -> None:
+        """step_NNNNNNNN.png: samples of the z that is the same at every step of the run."""
+        shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
+        for number in range(self._members):
+            variables, root = select(self._config, shown, number)
+            key = keys.step_key(root, keys.Purpose.GRID, 0)
+            folder = self.folder(number)
+            folder.mkdir(exist_ok=True)
+            made = sampling.sample(self._config, variables, key, self._count)
+            self._image(made).save(folder / f"step_{step:08d}.png")
+
+    def film(self) -> None:
+        """film.png, the run from top to bottom; of a population members.png, the members' last
+        samples, those of one seed in a column."""
+        frames = [sorted(self.folder(i).glob("step_*.png")) for i in range(self._members)]
+        if not all(frames):
+            return
+        if is_population(self._config):
+            columns = len(self._config.seeds) if self._config.sweep else min(self._members, 5)
+            sheet = plots.sheet([files[-1] for files in frames], max(columns, 1))
+            sheet.save(self._workdir / "members.png")
+        for number, files in enumerate(frames):
+            place = self.folder(number) if is_population(self._config) else self._workdir
+            plots.film(files, whole=self._points).save(place / "film.png")

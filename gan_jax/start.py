@@ -1,0 +1,68 @@
+"""The state before the first step; and whether the networks can take the data at all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax.errors import FlaxError
+
+from gan_jax import keys, parallel, population
+from gan_jax.config import Config
+from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
+from gan_jax.state import Player, TrainState, init_state, variables
+from gan_jax.validation import validate
+
+
+def _check_networks(config: Config, dataset: Dataset, state: TrainState) -> None:
+    """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
+    n, example = config.batch_size, sources.example(dataset, config.batch_size)
+    empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
+    if empty:
+        raise ValueError(f"a width of 0 makes parameters of shape {list(empty[0].shape)}")
+
+    def shape(module: Any, player: Player, x: Any) -> tuple[int, ...]:
+        def outputs(all_variables: Any, x: Any, cond: Any) -> Any:
+            return module.apply(all_variables, x, cond, train=True, mutable=list(player.stats))[0]
+
+        return jax.eval_shape(outputs, variables(player), x, example.cond).shape
+
+    made = shape(config.gen, state.gen, np.zeros((n, config.z_dim), np.float32))
+    if made != example.real.shape:
+        made, given = list(made[1:]), list(example.real.shape[1:])
+        raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
+    logits = shape(config.disc, state.disc, example.real)
+    if logits != (n,):
+        raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{n}]")
+    for player, module in (("gen", config.gen), ("disc", config.disc)):
+        classes, labels = getattr(module, "classes", 0), dataset.batch.cond
+        if classes and labels is not None and labels.max() >= classes:
+            raise UserError(
+                f"{player}.classes is {classes}: the data has labels from 0 to {labels.max()}"
+            )
+
+
+def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> TrainState:
+    """The state before the first step, placed on the devices.
+
+    Raises UserError if the networks cannot take the data's shapes or its labels.
+    """
+    validate(config)
+    example = sources.example(dataset, config.batch_size)
+
+    def solo(key: jax.Array) -> TrainState:
+        return init_state(config, key, example)
+
+    def everyone(roots: jax.Array) -> TrainState:
+        return population.init(config, roots, example)
+
+    try:
+        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)))
+    except UserError:
+        raise
+    except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:
+        given, reason = list(example.real.shape[1:]), str(error)[:300]
+        raise UserError(f"the networks cannot take examples of shape {given}: {reason}") from None
+    return parallel.place(jax.jit(everyone)(population.roots(config)), devices)

@@ -1,0 +1,106 @@
+"""Whether a config makes sense: clear errors before anything is loaded or compiled."""
+
+import dataclasses
+import math
+import re
+from typing import Any, get_args
+
+from flax.linen import Module
+
+from gan_jax import losses, penalties, population
+from gan_jax.config import Config, Latent, OptimizerName
+from gan_jax.errors import UserError, nearest
+from gan_jax.schedules import Schedule, Value, bounds
+
+
+def _fail(field: str, value: Any, allowed: str) -> None:
+    raise UserError(f"{field} is {value!r}: it must be {allowed}")
+
+
+def _check_value(
+    field: str, value: float | Schedule, low: float, high: float, allowed: str
+) -> None:
+    smallest, largest = bounds(value)
+    if not (math.isfinite(smallest) and low <= smallest and largest < high):
+        _fail(field, str(value) if isinstance(value, Schedule) else value, allowed)
+
+
+def _check_member(config: Config) -> None:
+    """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
+    positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
+    for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
+        if not 1 <= getattr(config, field) < 2**31:
+            _fail(field, getattr(config, field), "at least 1, and below 2^31")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
+        _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
+    if not 0 <= config.seed < 2**32:
+        _fail("seed", config.seed, "from 0 to 4294967295")
+    if config.steps * config.n_critic * config.batch_size >= 2**32:
+        _fail("steps", config.steps, "fewer: steps x n_critic x batch_size must stay below 2^32")
+    if config.loss not in losses.LOSSES:
+        hint = nearest(config.loss, losses.LOSSES)
+        _fail("loss", config.loss, f"one of {', '.join(losses.LOSSES)}{hint}")
+    if not 0 <= config.label_smoothing < 1:
+        _fail("label_smoothing", config.label_smoothing, "in [0, 1)")
+    if config.label_smoothing and config.loss not in losses.SMOOTHABLE:
+        _fail("label_smoothing", config.label_smoothing, f"0 with the loss {config.loss!r}")
+    if config.latent not in get_args(Latent):
+        _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
+    if config.data.size is not None and config.data.size < 1:
+        _fail("data.size", config.data.size, "at least 1")
+    for field in ("weight_clip", "ema_ramp"):
+        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
+    _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")
+    for name in penalties.PENALTIES:
+        value = getattr(config.penalties, name)
+        _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
+    for player in ("gen_opt", "disc_opt"):
+        opt = getattr(config, player)
+        if opt.name not in get_args(OptimizerName):
+            _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
+        _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
+        _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
+        _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
+        _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
+
+
+def _check_sweep(config: Config, field: str) -> None:
+    """Raises UserError, with the reason, if the field is not a number that may be traced."""
+    kind, value = Config, config
+    for name in field.split("."):
+        if isinstance(value, Module):
+            reason = "a network's fields decide shapes, and all members share one program"
+            raise UserError(f"sweep {field}: {reason}; train these one after another")
+        if not dataclasses.is_dataclass(value):
+            raise UserError(f"sweep {field}: there is no field {name!r} in {value!r}")
+        fields = {one.name: one for one in dataclasses.fields(value)}
+        if name not in fields:
+            hint = nearest(name, fields)
+            raise UserError(f"sweep {field}: {type(value).__name__} has no field {name!r}{hint}")
+        kind, value = fields[name].type, getattr(value, name)
+    if field in ("seed", "seeds"):
+        raise UserError(f"sweep {field}: give --seeds instead")
+    if kind not in (float, Value):
+        reason = "it decides shapes or the program itself, which all members share"
+        raise UserError(f"sweep {field}: {reason}; only real numbers can be swept")
+
+
+def validate(config: Config) -> None:
+    """Raises UserError, naming field, value and what is allowed, where a value makes no sense: in
+    the config, its sweep, or a member of its population."""
+    if len(set(config.seeds)) < len(config.seeds):
+        raise UserError(f"seeds are {', '.join(map(str, config.seeds))}: each must be there once")
+    names = [sweep.field for sweep in config.sweep]
+    for sweep in config.sweep:
+        _check_sweep(config, sweep.field)
+        repeated = names.count(sweep.field) > 1 or len(set(sweep.values)) < len(sweep.values)
+        if repeated or not sweep.values:
+            raise UserError(f"sweep {sweep}: each field and each value must be there once")
+        for inside in names:
+            if inside.startswith(f"{sweep.field}."):
+                raise UserError(f"sweep {sweep.field}: {inside} is swept too")
+        if config.penalty_every > 1 and sweep.field.startswith("penalties") and 0 in sweep.values:
+            lazy = f"with penalty_every {config.penalty_every} a run without it is another program"
+            raise UserError(f"sweep {sweep}: {lazy}")
+    for one in population.members(config):
+        _check_member(one)
