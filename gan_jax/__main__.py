@@ -8,14 +8,14 @@ def _restore(workdir: Path, step: int | None = None):
     """(step, config, state) of the newest checkpoint of a run folder, or that of `step`."""
     import jax
 
-    from gan_jax import checkpoint, parallel, population, run
+    from gan_jax import checkpoint, placement, population, run
     from gan_jax.errors import UserError
 
     config = run.load_config(workdir)
     example = run.load_example(workdir, config.batch_size)
     init = jax.jit(lambda roots: population.init(config, roots, example))
     like = init(population.roots(config))
-    like = parallel.place(like, jax.local_devices()[:1])
+    like = placement.place(like, jax.local_devices()[:1])
     folder = workdir / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{workdir} has no checkpoint yet")
@@ -91,15 +91,17 @@ def resume(args: argparse.Namespace) -> None:
     """Goes on with a run, to --steps or to where it was meant to go."""
     import dataclasses
 
-    from gan_jax import parallel, run, train
+    from gan_jax import placement, run, train
     from gan_jax.validation import validate
 
     config = run.load_config(args.run)
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     validate(config)
-    devices = parallel.pick_devices(args.devices, config.batch_size)
-    train.fit(config, args.run, devices=devices, members_at_once=args.members_at_once)
+    devices = placement.pick_devices(args.devices, config.batch_size)
+    train.fit(
+        config, args.run, devices=devices, members_at_once=args.members_at_once, stream=args.stream
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
     one.add_argument("--devices", type=int, help="how many devices (default: all)")
     one.add_argument("--members-at-once", type=int, help="of a population (default: all)")
+    one.add_argument("--stream", action="store_true", help="keep the data on the host")
     one = command(record, "what runs came to, as a file to commit", nargs="+")
     one.add_argument("--out", type=Path, default=Path("experiments/results"), help="folder")
     return top

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax.errors import FlaxError
 
-from gan_jax import keys, parallel, population
+from gan_jax import keys, placement, population
 from gan_jax.config import Config
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -65,4 +65,4 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
     except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:
         given, reason = list(example.real.shape[1:]), str(error)[:300]
         raise UserError(f"the networks cannot take examples of shape {given}: {reason}") from None
-    return parallel.place(jax.jit(everyone)(population.roots(config)), devices)
+    return placement.place(jax.jit(everyone)(population.roots(config)), devices)

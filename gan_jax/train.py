@@ -13,10 +13,10 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import cli, logs, parallel, population, run, signals, sweep_table
+from gan_jax import cli, logs, parallel, placement, population, run, signals, sweep_table
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
-from gan_jax.data import sources
+from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.drawing import Drawing
 from gan_jax.errors import UserError
@@ -36,6 +36,7 @@ def iterate(
     state: TrainState | None = None,
     devices: Sequence[jax.Device] | None = None,
     members_at_once: int | None = None,
+    stream: bool = False,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
 
@@ -45,9 +46,9 @@ def iterate(
     Raises UserError at once if config, data and devices do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
-    devices = parallel.pick_devices(None, config.batch_size) if devices is None else devices
+    devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
     state = start(config, dataset, devices) if state is None else state
-    return _chunks(config, dataset, state, devices, members_at_once)
+    return _chunks(config, dataset, state, devices, members_at_once, stream)
 
 
 def _chunks(
@@ -56,15 +57,23 @@ def _chunks(
     state: TrainState,
     devices: Sequence[jax.Device],
     members_at_once: int | None,
+    stream: bool,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-    examples = parallel.place(dataset.batch, devices)
-    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, members_at_once)
     done, length, compiled = int(state.step), 1, False
+    feed = (
+        feeds.streamed(config, dataset, devices, done)
+        if stream
+        else feeds.resident(dataset, devices)
+    )
+    data, end = next(feed)
+    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, members_at_once)
     while done < config.steps:
         every = (config.sample_every, config.checkpoint_every)
-        steps = min(length, config.steps - done, *(e - done % e for e in every))
+        if done == end:
+            data, end = next(feed)
+        steps = min(length, end - done, config.steps - done, *(e - done % e for e in every))
         began = time.monotonic()
-        state, metrics = chunk(state, steps, examples)
+        state, metrics = chunk(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
         if compiled:  # the first step's time says nothing of the others'
             fitting = CHUNK_SECONDS * steps / (time.monotonic() - began)
@@ -85,6 +94,7 @@ def fit(
     *,
     devices: Sequence[jax.Device] | None = None,
     members_at_once: int | None = None,
+    stream: bool = False,
     quiet: bool = False,
 ) -> TrainState:
     """Trains in the run folder `workdir`: from the beginning, or on from its newest checkpoint.
@@ -96,7 +106,7 @@ def fit(
     began = time.monotonic()
     workdir = Path(workdir)
     validate(config)
-    devices = parallel.pick_devices(None, config.batch_size) if devices is None else devices
+    devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
     found = run.open_run(workdir, config, dataset, devices)
@@ -121,7 +131,7 @@ def fit(
                 drawing.real()
             timing.ready(time.monotonic() - began)
             for reached, state, metrics in iterate(  # noqa: B020
-                config, dataset, state, devices, members_at_once
+                config, dataset, state, devices, members_at_once, stream
             ):
                 stop = bool(came) or reached == config.steps
                 log.write(done + 1, metrics)
@@ -160,6 +170,9 @@ class Launch:
     """How many devices, all by default. They see the same noise and data whatever their number."""
     members_at_once: int | None = None
     """Of a population: how many members train at a time, all by default. Fewer need less memory."""
+    stream: bool = False
+    """Keep the data set on the host and feed its batches ahead of time, for sets that the devices
+    cannot hold. The batches are the same."""
     compilation_cache: bool = True
     """Keep compiled programs on the disk, for a quick start next time."""
 
@@ -171,8 +184,8 @@ def main(config: Config) -> None:
         if launch.compilation_cache:
             cli.use_compilation_cache()
         validate(launch.config)
-        devices = parallel.pick_devices(launch.devices, launch.config.batch_size)
+        devices = placement.pick_devices(launch.devices, launch.config.batch_size)
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
-        at_once = launch.members_at_once
-        fit(launch.config, workdir, devices=devices, members_at_once=at_once)
+        how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
+        fit(launch.config, workdir, devices=devices, **how)
         print(f"{workdir}: samples/ and film.png to look at, metrics.jsonl to plot")

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import parallel, train
+from gan_jax import parallel, placement, train
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -47,7 +47,7 @@ def train_state(
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """The state after the chunks of steps (by default config.steps in one), and all metrics."""
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    state, examples = train.start(config, dataset, on), parallel.place(dataset.batch, on)
+    state, examples = train.start(config, dataset, on), placement.place(dataset.batch, on)
     chunks = chunks or (config.steps,)
     chunk = parallel.make_chunk(config, on, 16)
     rows = []

@@ -44,7 +44,7 @@ def test_ring_covers_every_mode_on_five_seeds():
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
     chunk = train.parallel.make_chunk(config, devices, config.steps)
-    examples = train.parallel.place(dataset.batch, devices)
+    examples = train.placement.place(dataset.batch, devices)
     found = []
     for seed in range(5):
         state = train.start(dataclasses.replace(config, seed=seed), dataset, devices)

@@ -1,10 +1,38 @@
-"""From the stored data set to the batches that networks see, inside the compiled program."""
+"""From the stored data set to the batches that networks see: resident on the devices, or streamed.
 
+Either way step t trains on the examples that `order.indices` gives for t, to the bit. A resident
+set rests whole on every device, and the compiled program picks from it; of a streamed one the
+devices hold a block of steps, and the host gathers the next block while they train.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
+from gan_jax import population
 from gan_jax.config import Config
+from gan_jax.data import order
+from gan_jax.data.sources import Dataset
+from gan_jax.placement import place, split
 from gan_jax.state import Batch
+
+BLOCK_BYTES = 2**26  # of a streamed block: 64 MiB
+LONGEST_BLOCK = 1000  # steps
+
+
+class Block(flax.struct.PyTreeNode):
+    """The raw batches of the steps from `first` on, leaves [shards, steps, n_critic, n, ...], of a
+    population [shards, members, steps, ...]; inside a program those of one shard."""
+
+    batch: Batch
+    first: Any
+    """int32 [shards] (or [shards, members])."""
 
 
 def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
@@ -19,3 +47,59 @@ def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
     return batch.replace(real=scale(batch.real, symmetric=config.data.symmetric))
+
+
+def batch_at(
+    config: Config, data: Batch | Block, key: jax.Array, step: jax.Array, shard: Any, shards: int
+) -> Batch:
+    """The batch of `step` of the run with root key `key` as the networks see it: of its n examples
+    those of one of `shards` equal parts. `data` is a whole set, or a Block with this part only."""
+    if isinstance(data, Block):
+        return take(config, data.batch, step - data.first)
+    total, n = len(data.real), config.batch_size // shards
+    chosen = order.indices(key, step, config.n_critic, config.batch_size, total)
+    return take(config, data, lax.dynamic_slice_in_dim(chosen, shard * n, n, axis=1))
+
+
+def resident(dataset: Dataset, devices: Sequence[jax.Device]) -> Iterator[tuple[Batch, int]]:
+    """(the whole set on every device, the step where what it offers ends: never)."""
+    data = place(dataset.batch, devices)
+    while True:
+        yield data, 2**31 - 1
+
+
+def streamed(
+    config: Config, dataset: Dataset, devices: Sequence[jax.Device], step: int
+) -> Iterator[tuple[Block, int]]:
+    """(a block, the step where it ends), from the block that holds `step` on. The set stays on the
+    host: a thread gathers the next block while this one is trained on."""
+    each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(dataset.batch))
+    each *= config.n_critic * config.batch_size * len(population.members(config))
+    length = int(np.clip(BLOCK_BYTES // each, 1, LONGEST_BLOCK))
+
+    def order_of_one(root: jax.Array, steps: jax.Array) -> jax.Array:
+        def at(step: jax.Array) -> jax.Array:
+            return order.indices(root, step, config.n_critic, config.batch_size, len(dataset))
+
+        return jax.vmap(at)(steps)
+
+    many = population.is_population(config)
+    ordered = jax.jit(jax.vmap(order_of_one, (0, None)) if many else order_of_one)
+
+    def gather(number: int) -> Block:
+        first = np.int32(number * length)
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):  # the others are training
+            steps = first + np.arange(length, dtype=np.int32)
+            chosen = np.asarray(ordered(population.roots(config), steps))
+        shards = chosen.reshape(*chosen.shape[:-1], len(devices), -1)
+        shards = np.moveaxis(shards, -2, 0)  # [shards, (members,) steps, n_critic, n]
+        batch = jax.tree.map(lambda leaf: leaf[shards], dataset.batch)
+        return split(Block(batch, np.full(shards.shape[:-3], first)), devices)
+
+    with ThreadPoolExecutor(1, "feed") as thread:
+        number = step // length
+        ahead = thread.submit(gather, number)
+        while True:
+            block, number = ahead.result(), number + 1
+            ahead = thread.submit(gather, number)
+            yield block, number * length

@@ -1,0 +1,113 @@
+"""Contract 5: a set that rests on the devices and one that is streamed give the same bits."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from small import assert_same_bits, config
+
+from gan_jax import population, train
+from gan_jax.data import feeds, order, sources
+from gan_jax.errors import UserError
+
+LABELLED = dataclasses.replace(config().data, labels=True)
+
+
+@pytest.fixture
+def short_blocks(monkeypatch):
+    """Blocks of five steps, which the chunks of a run do not meet."""
+    monkeypatch.setattr(feeds, "LONGEST_BLOCK", 5)
+
+
+def ran(some, devices, state=None, **how):
+    """The last state and all metrics of `iterate`."""
+    found = list(train.iterate(some, None, state, jax.local_devices()[:devices], **how))
+    rows = [metrics for _, _, metrics in found]
+    return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+@pytest.mark.parametrize(("devices", "seeds"), [(1, ()), (2, (0, 3))])
+@pytest.mark.usefixtures("short_blocks")
+def test_a_streamed_run_has_the_bits_of_a_resident_one(devices, seeds):
+    some = config(steps=12, seeds=seeds)
+    state, metrics = ran(some, devices)
+    streamed_state, streamed_metrics = ran(some, devices, stream=True)
+    assert_same_bits(state, streamed_state)
+    assert_same_bits(metrics, streamed_metrics)
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_streamed_run_goes_on_in_the_middle_of_a_block():
+    whole, _ = ran(config(steps=12), 1, stream=True)
+    part, _ = ran(config(steps=7), 1, stream=True)
+    assert_same_bits(whole, ran(config(steps=12), 1, state=part, stream=True)[0])
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("seeds", [(), (5, 6, 7)])
+@pytest.mark.usefixtures("short_blocks")
+def test_blocks_hold_the_examples_of_their_steps(seeds, shards):
+    some = config(data=LABELLED, seeds=seeds, seed=5)
+    dataset, devices = sources.load(some.data), jax.local_devices()[:shards]
+    blocks = feeds.streamed(some, dataset, devices, step=7)
+    for end in (10, 15):
+        block, its_end = next(blocks)
+        assert its_end == end
+        assert (np.asarray(block.first) == end - 5).all()
+        for number, one in enumerate(population.members(some)):
+            root = population.roots(one)
+            for step in range(end - 5, end):
+                chosen = order.indices(root, step, some.n_critic, 16, len(dataset))
+                mine = (slice(None), number) if seeds else (slice(None),)
+                for leaf, all_of_them in zip(
+                    jax.tree.leaves(block.batch), jax.tree.leaves(dataset.batch), strict=True
+                ):
+                    found = np.asarray(leaf)[(*mine, step - end + 5)]  # [shards, n_critic, n, ...]
+                    found = np.concatenate(list(found), axis=1)
+                    np.testing.assert_array_equal(found, all_of_them[np.asarray(chosen)])
+
+
+def test_blocks_are_cut_by_their_bytes(monkeypatch):
+    some = config()
+    step = some.n_critic * some.batch_size * 64  # bytes: 8x8 pixels an example
+    monkeypatch.setattr(feeds, "BLOCK_BYTES", 3 * step + 1)
+    dataset = sources.load(some.data)
+    block, end = next(feeds.streamed(some, dataset, jax.local_devices()[:1], step=0))
+    assert end == 3
+    assert block.batch.real.shape == (1, 3, 2, 16, 8, 8, 1)
+    monkeypatch.setattr(feeds, "BLOCK_BYTES", step - 1)
+    assert next(feeds.streamed(some, dataset, jax.local_devices()[:1], step=0))[1] == 1
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_the_next_block_is_gathered_while_one_is_trained_on(monkeypatch):
+    placed = []
+    split = feeds.split
+    monkeypatch.setattr(feeds, "split", lambda *given: placed.append(1) or split(*given))
+    blocks = feeds.streamed(config(), sources.load(config().data), jax.local_devices()[:1], 0)
+    next(blocks)
+    blocks.close()  # which waits for the thread
+    assert len(placed) == 2
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
+    def fail(*_):
+        raise UserError("the disk is gone")
+
+    monkeypatch.setattr(feeds, "split", fail)
+    with pytest.raises(UserError, match="the disk is gone"):
+        ran(config(steps=3), 1, stream=True)
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
+    devices = jax.local_devices()[:1]
+    for name, stream in (("a", False), ("b", True)):
+        train.fit(config(steps=12), tmp_path / name, devices=devices, stream=stream, quiet=True)
+    for path in ("metrics.jsonl", "samples/step_00000012.png", "config.json"):
+        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+    rows = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [3, 6, 9, 12]
