@@ -22,7 +22,7 @@ import jax
 import tyro
 
 from experiments import digits_mlp
-from gan_jax import logs, parallel, run, train
+from gan_jax import logs, parallel, placement, run, train
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
 from gan_jax.state import Batch
@@ -45,7 +45,7 @@ def bare_step(config: Config) -> float:
     batch = Batch(dataset.batch.real[: config.batch_size][None])
     batch = batch.replace(real=feeds.scale(batch.real, symmetric=config.data.symmetric))
     step = jax.jit(make_train_step(config), donate_argnums=0)
-    batch = parallel.place(batch, devices)
+    batch = placement.place(batch, devices)
     state, _ = jax.block_until_ready(step(state, batch))
     began = time.perf_counter()
     for _ in range(config.steps - 1):
@@ -57,7 +57,7 @@ def bare_step(config: Config) -> float:
 def bare_chunk(config: Config) -> float:
     """Examples a second of all steps as one program."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state, examples = train.start(config, dataset, devices), parallel.place(dataset.batch, devices)
+    state, examples = train.start(config, dataset, devices), placement.place(dataset.batch, devices)
     chunk = parallel.make_chunk(config, devices, config.steps)
     state, _ = jax.block_until_ready(chunk(state, 1, examples))
     began = time.perf_counter()

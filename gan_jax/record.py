@@ -55,6 +55,8 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
     losses = sweep_table.last_tenth(metrics, config)
     if not all(np.isfinite([*one.values()]).all() for one in losses):
         raise UserError(f"{workdir} has no row of finite losses in its last tenth")
+    if not all(np.isfinite([*one.values()]).all() for one in scores):
+        raise UserError(f"{workdir} has a score that is not finite: its samples are not")
     skips = (metrics["skipped"].reshape(-1, len(members)) > 0).sum(0)
     shared = {
         "steps": config.steps,

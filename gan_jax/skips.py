@@ -13,31 +13,29 @@ log = logging.getLogger(__name__)
 
 
 class Skips:
-    """Counts each member's skipped steps in a row. A population goes on while a member does."""
+    """Counts each member's skipped steps in a row. One with as many as the limit is lost, until it
+    does a good step; a population goes on while one of its members is not lost."""
 
     def __init__(self, config: Config, state: TrainState, saved: int):
         """Goes on from `state`; `saved` is the step of the newest checkpoint, to be kept so."""
         self._limit, self._members, self.saved = config.skip_limit, members(config), saved
         self._row = np.atleast_1d(np.asarray(state.skipped_in_row))
-        self._lost = self._row >= self._limit
 
     @property
     def pending(self) -> bool:
         """Whether a member that is not lost has just skipped: no time for a checkpoint."""
-        return bool(((self._row > 0) & ~self._lost).any())
+        return bool(((self._row > 0) & (self._row < self._limit)).any())
 
     def count(self, done: int, skipped: np.ndarray) -> None:
         """Takes `skipped` [steps] or [steps, members] of a chunk that ended at step `done`.
 
-        Names a member whose limit is reached. Raises UserError when it is that of the last one.
+        Names a member that is lost. Raises UserError when all are.
         """
-        before = self._lost.copy()
+        in_row = f"{self._limit} steps in a row had non-finite updates, by step {done}"
         for step in skipped.reshape(len(skipped), -1) > 0:
             self._row = (self._row + 1) * step
-            self._lost |= self._row >= self._limit
-        in_row = f"{self._limit} steps in a row had non-finite updates, by step {done}"
-        if self._lost.all():
-            last = f"the last checkpoint is of step {self.saved}"
-            raise UserError(f"{in_row}: stopped; {last}")
-        for number in np.flatnonzero(self._lost & ~before):
-            log.warning("member %d (seed %d): %s", number, self._members[number].seed, in_row)
+            if (self._row >= self._limit).all():
+                last = f"the last checkpoint is of step {self.saved}"
+                raise UserError(f"{in_row}: stopped; {last}")
+            for number in np.flatnonzero(self._row == self._limit):
+                log.warning("member %d (seed %d): %s", number, self._members[number].seed, in_row)

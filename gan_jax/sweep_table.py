@@ -65,7 +65,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
-    """A panel a score, the first swept field downwards, the others' combinations across."""
+    """A panel a score, three in a line: the first swept field downwards, the others' combinations
+    across."""
     from matplotlib.figure import Figure  # slow to import
 
     first, *others = rows[0]["values"]
@@ -76,9 +77,10 @@ def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
     ]
     names = list(rows[0]["scores"])
     width, height = max(2.6, 0.7 * len(across) + 1.6), 0.5 * len(down) + 1.5
-    figure = Figure((width * len(names), height), layout="constrained")
+    columns, lines = min(len(names), 3), -(-len(names) // 3)  # wider than three is hard to read
+    figure = Figure((width * columns, height * lines), layout="constrained")
     for i, name in enumerate(names):
-        axes = figure.add_subplot(1, len(names), i + 1, title=name)
+        axes = figure.add_subplot(lines, columns, i + 1, title=name)
         means = np.array([np.mean(row["scores"][name]) for row in rows]).reshape(len(down), -1)
         axes.imshow(np.ma.masked_invalid(means), aspect="auto", cmap="viridis")
         axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
@@ -88,7 +90,7 @@ def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
         finite = means[np.isfinite(means)]
         middle = (finite.min() + finite.max()) / 2 if finite.size else 0
         for y, x in np.ndindex(means.shape):
-            colour = "black" if means[y, x] > middle else "white"
+            colour = "white" if means[y, x] <= middle else "black"  # NaN lies on white
             axes.text(x, y, f"{means[y, x]:.3g}", ha="center", va="center", color=colour, size=8)
     figure.savefig(path, dpi=100)
 

@@ -1,6 +1,7 @@
 """Strict by default: eight CPU devices, no silent broadcasting, no NaN, warnings are errors."""
 
 import os
+import sys
 from pathlib import Path
 
 # Before the first import of jax: the device count is fixed when the backend starts.
@@ -36,3 +37,22 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Runs a command in this process: command(main, "--flag value", ...) -> (status, out, err)."""
+
+    def call(main, *words):
+        monkeypatch.setattr(
+            sys, "argv", ["command", *(word for text in words for word in text.split())]
+        )
+        monkeypatch.setattr("gan_jax.cli.use_compilation_cache", lambda: None)
+        try:
+            main()
+            status = 0
+        except SystemExit as leaving:
+            status = leaving.code
+        return (status, *capfd.readouterr())
+
+    return call

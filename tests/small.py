@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import parallel, placement, train
+from gan_jax import parallel, placement, population, train
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -43,17 +43,34 @@ def config(**changes: Any) -> Config:
 
 
 def train_state(
-    config: Config, devices: int = 1, chunks: tuple[int, ...] | None = None
+    config: Config,
+    devices: int = 1,
+    chunks: tuple[int, ...] | None = None,
+    at_once: int | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """The state after the chunks of steps (by default config.steps in one), and all metrics."""
+    chunk = parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
+    return run_chunks(config, chunk, devices, chunks)
+
+
+def run_chunks(
+    config: Config,
+    chunk: parallel.Chunk,
+    devices: int = 1,
+    chunks: tuple[int, ...] | None = None,
+) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """As `train_state`, with a chunk that was made before. Metrics are [steps], of a population
+    [steps, members]."""
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
     state, examples = train.start(config, dataset, on), placement.place(dataset.batch, on)
     chunks = chunks or (config.steps,)
-    chunk = parallel.make_chunk(config, on, 16)
     rows = []
     for steps in chunks:
         state, metrics = chunk(state, steps, examples)
-        rows.append({name: row[:steps] for name, row in jax.device_get(metrics).items()})
+        metrics = jax.device_get(metrics)
+        if population.is_population(config):
+            metrics = {name: row.swapaxes(0, 1) for name, row in metrics.items()}
+        rows.append({name: row[:steps] for name, row in metrics.items()})
     return state, {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -12,25 +11,6 @@ from PIL import Image
 from gan_jax import __main__, config_json, logs, run, train
 from gan_jax.config import Data
 from gan_jax.networks import mlp
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Runs a command in this process: command(main, "--flag value", ...) -> (status, out, err)."""
-
-    def call(main, *words):
-        monkeypatch.setattr(
-            sys, "argv", ["command", *(word for text in words for word in text.split())]
-        )
-        monkeypatch.setattr("gan_jax.cli.use_compilation_cache", lambda: None)
-        try:
-            main()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code
-        return (status, *capfd.readouterr())
-
-    return call
 
 
 def experiment(**changes):

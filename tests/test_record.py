@@ -160,6 +160,11 @@ def test_a_run_that_is_not_a_finished_one_of_the_same_config_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_score_that_is_not_finite_is_refused(runs):
+    with pytest.raises(UserError, match=r"seed3 has a score that is not finite"):
+        record.summarise(runs[0], [{"modes": 0.0, "kl": float("nan")}])
+
+
 def entry(seconds, disc_loss, scores):
     return {
         "seed": int(seconds),

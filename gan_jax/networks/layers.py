@@ -34,14 +34,25 @@ def activate(x: jax.Array, name: Activation | Output) -> jax.Array:
 
 
 def batch_norm(
-    x: jax.Array, *, train: bool, axis: str | None, dtype: Dtype = "float32"
+    x: jax.Array,
+    *,
+    train: bool,
+    axis: str | None,
+    dtype: Dtype = "float32",
+    scale_init: nn.initializers.Initializer = nn.initializers.ones,
 ) -> jax.Array:
     """Batch norm (1502.03167) over the examples of all devices, statistics in float32.
 
     Call it in a compact method. The layer before it must have no bias: its gradient is zero, and
     Adam would turn the rounding errors of it, different on each device count, into steps.
     """
-    norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=axis, dtype=dtype)
+    norm = nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        axis_name=axis,
+        dtype=dtype,
+        scale_init=scale_init,
+    )
     return norm(x)
 
 

@@ -1,0 +1,106 @@
+"""DCGAN against its paper: shapes of every stage, parameters, the start, its two norms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.networks import dcgan
+
+
+def parameters(network, *inputs):
+    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), *inputs, train=True))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+# The kernels, the two vectors of every batch norm, and the bias of the colours. At 64 pixels with
+# 64 channels these are the figures of the PyTorch DCGAN example, 3,576,704 and 2,765,568, and the
+# bias of the colours, of the first stage and of the logit, which it has not.
+G64 = 100 * 16 * 512 + 16 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3)
+D64 = 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 16 * 512
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs", "expected"),
+    [
+        (dcgan.Generator(64), (1, 100), 3_576_704 + 3),
+        (dcgan.Generator(64), (1, 100), G64 + 2 * (512 + 256 + 128 + 64) + 3),
+        (dcgan.Discriminator(64), (1, 64, 64, 3), 2_765_568 + 64 + 1),
+        (dcgan.Discriminator(64), (1, 64, 64, 3), D64 + 2 * (128 + 256 + 512) + 64 + 1),
+        (
+            dcgan.Generator(32),
+            (1, 100),
+            100 * 16 * 256 + 16 * (256 * 128 + 128 * 64 + 64 * 3) + 2 * (256 + 128 + 64) + 3,
+        ),
+        (
+            dcgan.Discriminator(32, norm="none"),
+            (1, 32, 32, 3),
+            16 * (3 * 64 + 64 * 128 + 128 * 256) + 64 + 128 + 256 + 16 * 256 + 1,
+        ),
+        (
+            dcgan.Generator(28, 1),
+            (1, 100),
+            100 * 49 * 128 + 16 * (128 * 64 + 64) + 2 * (128 + 64) + 1,
+        ),
+    ],
+)
+def test_parameter_count(network, inputs, expected):
+    assert parameters(network, jnp.zeros(inputs)) == expected
+
+
+def test_start():
+    """Weights N(0, 0.02), batch norm's scales N(1, 0.02), biases 0: 1511.06434, sec. 4."""
+    variables = dcgan.Discriminator(32, width=32).init(
+        jax.random.key(0), jnp.zeros((2, 32, 32, 3)), train=True
+    )
+    params = variables["params"]
+    for name in ("Conv_1", "Conv_2"):
+        kernel = params[name]["kernel"]
+        # Of 32,768 draws at least: four standard errors.
+        assert abs(float(kernel.std()) / 0.02 - 1) < 4 / np.sqrt(2 * kernel.size)
+    scales = jnp.concatenate([params[f"BatchNorm_{i}"]["scale"] for i in (0, 1)])
+    assert abs(float(scales.mean()) - 1) < 4 * 0.02 / np.sqrt(scales.size)
+    assert 0.01 < scales.std() < 0.03
+    assert not params["Conv_0"]["bias"].any()
+
+
+def test_spectral_norm_of_every_layer():
+    """sigma settles at the largest singular value of [the rest, c_out], as 1802.05957 takes it."""
+    network = dcgan.Discriminator(28, width=4, norm="spectral")
+    x = jax.random.normal(jax.random.key(1), (2, 28, 28, 1))
+    variables = network.init(jax.random.key(0), x, train=True)
+
+    @jax.jit
+    def iterate(variables):
+        return {**variables, **network.apply(variables, x, train=True, mutable="batch_stats")[1]}
+
+    for _ in range(300):
+        variables = iterate(variables)
+    layers = ("Conv_0", "Conv_1", "Dense_0")
+    for i, name in enumerate(layers):
+        weight = variables["params"][name]["kernel"]
+        largest = np.linalg.svd(weight.reshape(-1, weight.shape[-1]), compute_uv=False)[0]
+        sigma = variables["batch_stats"][f"SpectralNorm_{i}"][f"{name}/kernel/sigma"]
+        np.testing.assert_allclose(sigma, largest, rtol=1e-3)  # what the iteration leaves
+
+
+def test_classes_are_planes_of_ones():
+    """A label reaches every pixel of the discriminator's first stage, and none is another's."""
+    network = dcgan.Discriminator(28, width=4, classes=3, norm="none")
+    x = jnp.zeros((3, 28, 28, 1))
+    variables = network.init(jax.random.key(0), x, jnp.arange(3), train=True)
+    assert variables["params"]["Conv_0"]["kernel"].shape == (4, 4, 1 + 3, 4)
+    logits = network.apply(variables, x, jnp.arange(3), train=False)
+    assert len(np.unique(logits)) == 3
+
+
+@pytest.mark.parametrize("network", [dcgan.Generator(size=30), dcgan.Discriminator(size=30)])
+def test_other_sizes_are_refused(network):
+    inputs = jnp.zeros((1, 4) if isinstance(network, dcgan.Generator) else (1, 30, 30, 3))
+    with pytest.raises(ValueError, match=r"size is 30, it must be one of \[28, 32, 64\]"):
+        network.init(jax.random.key(0), inputs, train=True)
+
+
+def test_pictures_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"size is 32, pictures are 28x28"):
+        dcgan.Discriminator(32).init(jax.random.key(0), jnp.zeros((1, 28, 28, 3)), train=True)

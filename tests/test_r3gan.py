@@ -1,0 +1,153 @@
+"""R3GAN against its paper: parameters, resampling, and the start."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from gan_jax.networks import r3gan
+
+SMALL = {"widths": (16, 16, 8), "cardinality": (4, 4, 2), "blocks": (1, 2, 1), "size": 16}
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def block(width, groups, expansion=2):
+    wide = width * expansion
+    return 2 * width * wide + 9 * wide * wide // groups + 2 * wide
+
+
+# CIFAR-10's networks (2501.05441, appendix): four stages of 768, two blocks each, 96 groups; z 64.
+BLOCKS = 8 * block(768, 96)
+CASES = {
+    "cifar10 generator": (r3gan.Generator(), (1, 64), BLOCKS + 16 * 768 + 64 * 768 + 768 * 3),
+    "cifar10 discriminator": (
+        r3gan.Discriminator(),
+        (1, 32, 32, 3),
+        BLOCKS + 3 * 768 + 16 * 768 + 768,
+    ),
+    # FFHQ-256: 768 four times, then 384, 192, 96, in groups of 16 channels.
+    "ffhq256 generator": (
+        r3gan.Generator(
+            size=256,
+            widths=(768,) * 4 + (384, 192, 96),
+            cardinality=(96,) * 4 + (48, 24, 12),
+            blocks=(2,) * 7,
+        ),
+        (1, 64),
+        BLOCKS
+        + 2 * (block(384, 48) + block(192, 24) + block(96, 12))
+        + (768 * 384 + 384 * 192 + 192 * 96)
+        + (16 + 64) * 768
+        + 96 * 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parameter_count(name):
+    network, shape, expected = CASES[name]
+    found = jax.eval_shape(
+        lambda: network.init(jax.random.key(0), jnp.zeros(shape), train=True)["params"]
+    )
+    assert count(found) == expected
+
+
+def test_published_parameter_count():
+    """The paper's table of FFHQ-256 has 23.06 million for the generator (config E)."""
+    assert round(CASES["ffhq256 generator"][2] / 1e6, 2) == 23.06
+
+
+def test_resampling_is_the_filters_convolution():
+    """[1, 2, 1] * [1, 1] = [1, 3, 3, 1], outer product, of sum 1: with stride 2, or transposed."""
+    x = jax.random.normal(jax.random.key(0), (2, 6, 8, 3))
+    taps = np.array([1, 3, 3, 1]) / 8
+    kernel = jnp.asarray(np.outer(taps, taps), jnp.float32)[:, :, None, None]
+
+    def each_channel(x, **options):
+        pictures = x.transpose(0, 3, 1, 2).reshape(-1, *x.shape[1:3], 1)
+        y = lax.conv_general_dilated(
+            pictures, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
+        )
+        return y.reshape(len(x), -1, *y.shape[1:3]).transpose(0, 2, 3, 1)
+
+    down = each_channel(x, window_strides=(2, 2), padding=[(1, 1)] * 2)
+    np.testing.assert_allclose(r3gan.downsample(x), down, atol=1e-6)
+    up = 4 * each_channel(x, window_strides=(1, 1), padding=[(2, 2)] * 2, lhs_dilation=(2, 2))
+    np.testing.assert_allclose(r3gan.upsample(x), up, atol=1e-6)
+
+
+def test_upsampling_is_four_times_the_transpose_of_downsampling():
+    x, y = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(1, 3, 5, 2), (1, 6, 10, 2)])
+    )
+    up, down = jnp.vdot(r3gan.upsample(x), y), jnp.vdot(x, r3gan.downsample(y))
+    np.testing.assert_allclose(up, 4 * down, rtol=1e-5)
+
+
+def test_a_block_starts_as_the_identity():
+    """The last convolution of a block is zero, the others of variance gain^2 / fan-in."""
+    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 64))
+    module = r3gan.Block(groups=4, expansion=2, total=16, dtype="float32")
+    variables = module.init(jax.random.key(1), x)
+    np.testing.assert_array_equal(module.apply(variables, x), x)
+    params = variables["params"]
+    gain = np.sqrt(2 / 1.04) / 16**0.25
+    for name, fan_in in (("Conv_0", 64), ("Conv_1", 9 * 32)):
+        kernel = params[name]["kernel"]
+        spread = float(kernel.std()) * np.sqrt(fan_in) / gain
+        assert abs(spread - 1) < 4 / np.sqrt(2 * kernel.size)  # four standard errors
+    assert not params["Conv_2"]["kernel"].any()
+
+
+def test_pictures_start_at_the_scale_of_their_basis():
+    """With blocks that start as the identity, the generator starts linear in z: a mean square near
+    1 but for the smoothing of the resampling, and finite gradients everywhere but in the blocks."""
+    network = r3gan.Generator(**SMALL, channels=3)
+    z = jax.random.normal(jax.random.key(0), (256, 64))
+    variables = network.init(jax.random.key(1), z, train=True)
+    pictures = network.apply(variables, z, train=True)
+    assert pictures.shape == (256, 16, 16, 3)
+    assert 0.05 < jnp.square(pictures).mean() < 1.5
+    np.testing.assert_allclose(
+        network.apply(variables, 2 * z, train=True), 2 * pictures, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_logits_start_at_the_scale_of_pictures():
+    network = r3gan.Discriminator(**SMALL)
+    x = jax.random.normal(jax.random.key(0), (256, 16, 16, 3))
+    variables = network.init(jax.random.key(1), x, train=True)
+    assert 0.01 < network.apply(variables, x, train=True).std() < 3
+
+
+def test_conditional_logit_is_a_projection():
+    """The logit is linear in the label's embedding."""
+    network = r3gan.Discriminator(**SMALL, classes=5, embedding=7)
+    x, cond = jax.random.normal(jax.random.key(0), (5, 16, 16, 3)), jnp.arange(5)
+    variables = network.init(jax.random.key(1), x, cond, train=True)
+    logits = network.apply(variables, x, cond, train=True)
+    params = variables["params"]
+    assert params["embed"]["kernel"].shape == (5, 7)
+    doubled = {**params, "embed": {"kernel": params["embed"]["kernel"].at[2].multiply(2)}}
+    changed = network.apply({"params": doubled}, x, cond, train=True)
+    np.testing.assert_allclose(changed, logits * jnp.array([1, 1, 2, 1, 1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 17}, r"size is 17, 3 stages make one of 16, 20, 24, 28"),
+        ({"size": 32}, r"size is 32, 3 stages make one of 16"),
+        ({"blocks": (1, 1)}, r"differ in length"),
+    ],
+)
+@pytest.mark.parametrize("network", [r3gan.Generator, r3gan.Discriminator])
+def test_fields_that_do_not_fit_are_refused(network, changes, message):
+    options = {**SMALL, **changes}
+    shape = (1, 8) if network is r3gan.Generator else (1, options["size"], options["size"], 3)
+    with pytest.raises(ValueError, match=message):
+        network(**options).init(jax.random.key(0), jnp.zeros(shape), train=True)
