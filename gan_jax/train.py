@@ -66,7 +66,8 @@ def _chunks(
         else feeds.resident(dataset, devices)
     )
     data, end = next(feed)
-    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, members_at_once)
+    at_once = members_at_once or parallel.members_at_once(config, state, devices)
+    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)
     while done < config.steps:
         every = (config.sample_every, config.checkpoint_every)
         if done == end:
@@ -169,7 +170,8 @@ class Launch:
     devices: int | None = None
     """How many devices, all by default. They see the same noise and data whatever their number."""
     members_at_once: int | None = None
-    """Of a population: how many members train at a time, all by default. Fewer need less memory."""
+    """Of a population: how many members train at a time; fewer need less memory. By default all, but
+    one of large networks on CPUs, which is quicker there."""
     stream: bool = False
     """Keep the data set on the host and feed its batches ahead of time, for sets that the devices
     cannot hold. The batches are the same."""

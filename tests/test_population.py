@@ -11,7 +11,7 @@ import pytest
 import small
 from jax import lax
 
-from gan_jax import keys, parallel, population
+from gan_jax import keys, parallel, population, train
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -240,6 +240,17 @@ def test_groups_do_not_change_the_members(together, at_once):
     chex.assert_trees_all_equal(
         jax.random.key_data(state.key), jax.random.key_data(together[0].key)
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "platform", "expected"),
+    [(8, "cpu", 4), (400, "cpu", 1), (400, "gpu", 4)],  # 400 x 400 weights and some more
+)
+def test_members_at_once_where_nobody_says(width, platform, expected):
+    config = tiny(disc=mlp.Discriminator(widths=(width, width)))
+    state = train.start(config, sources.load(config.data), jax.local_devices()[:1])
+    device = types.SimpleNamespace(platform=platform)
+    assert parallel.members_at_once(config, state, [device]) == expected
 
 
 @pytest.mark.parametrize("at_once", [None, 2])
