@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from gan_jax.networks import conv_winograd
 from gan_jax.networks.convolution import Conv, ConvTranspose, conv, conv_transpose
 
 # Sums of up to some thousand float32 products in another order; values are around 1.
@@ -16,8 +17,10 @@ close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-4)
 
 CASES = {  # size, stride, groups, c, d, height, width
     "3x3": (3, 1, 1, 12, 10, 6, 5),
-    "3x3, fewer out than in": (3, 1, 1, 20, 3, 5, 6),
+    "3x3, fewer out than in": (3, 1, 1, 20, 9, 5, 6),
     "3x3 of colours": (3, 1, 1, 3, 8, 6, 6),
+    "3x3 to colours": (3, 1, 1, 16, 3, 5, 6),
+    "3x3, 64 channels": (3, 1, 1, 64, 64, 4, 6),
     "5x5": (5, 1, 1, 9, 4, 7, 6),
     "1x1": (1, 1, 1, 5, 7, 4, 3),
     "1x1, stride 2": (1, 2, 1, 5, 4, 6, 5),
@@ -151,6 +154,26 @@ def test_transposed(size, stride, c, d):
         lambda f, x, kernel: (f(x, kernel), jax.grad(partial(r1, f), (0, 1))(x, kernel)),
     )
     jax.tree.map(scaled, found, wanted)
+
+
+def test_winograds_way_takes_many_pictures_a_few_at_a_time():
+    """One at a time, when they are larger than a block; and a batch that blocks do not divide."""
+    for shape in [(2, 70, 68, 2), (3, 40, 40, 2)]:
+        x, w = normal(0, *shape), normal(1, 3, 3, 2, 3)
+        y, back = jax.vjp(plain, x, w)
+        close(conv_winograd.forward(x, w), y)
+        cotangent = normal(2, *y.shape)
+        scaled(conv_winograd.kernel_gradient(x, cotangent), back(cotangent)[1])
+
+
+def test_rounding_errors_of_winograds_way():
+    """Of outputs around 1 from 256 channels, against float64: as its docstring says."""
+    x, w = np.asarray(normal(0, 4, 8, 8, 256)), np.asarray(normal(1, 3, 3, 256, 64)) / 48
+    padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    exact = sum(
+        padded[:, i : i + 8, j : j + 8] @ w[i, j].astype(np.float64) for i, j in np.ndindex(3, 3)
+    )
+    assert abs(conv_winograd.forward(x, w) - exact).max() < 5e-6
 
 
 def test_transposed_convolution_doubles_the_side():

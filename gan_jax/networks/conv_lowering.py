@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gan_jax.networks import conv_winograd
+
+FEW_CHANNELS = 64  # below, Winograd's way is slower than the direct one
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 Kind = Literal["x", "w", "y"]
 
@@ -80,12 +83,29 @@ def quick(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> ja
         return _group_by_group(a, b, result, geometry)
     if (geometry.size, geometry.stride, geometry.pad) == (1, 1, 0):
         return _product(a, b, result)
-    channels = a.shape[2 if result == "x" else 3]
+    channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
     if geometry.stride == 1 and geometry.size**2 * channels <= 64:
         return _thin(a, b, result, geometry)
+    if geometry.stride == 1 and geometry.size % 2 and geometry.size**2 * features <= 64:
+        return _thin_the_other_way(a, b, result, geometry)
+    if _is_winograd(a, b, result, geometry):
+        if result == "y":
+            return conv_winograd.forward(a, b)
+        if result == "x":
+            return conv_winograd.forward(b, lax.rev(a, (0, 1)).swapaxes(2, 3))
+        return conv_winograd.kernel_gradient(a, b)
     if result == "y":
         return plain(a, b, result=result, geometry=geometry)
     return (_input_gradient if result == "x" else _kernel_gradient)(a, b, geometry)
+
+
+def _is_winograd(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> bool:
+    """Whether Winograd's way is possible, and quicker."""
+    possible = (geometry.size, geometry.stride, geometry.pad) == (3, 1, 1) and not (
+        geometry.height % 2 or geometry.width % 2
+    )
+    channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
+    return possible and min(channels, features) >= FEW_CHANNELS
 
 
 def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
@@ -133,6 +153,20 @@ def _thin(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.A
     patches = product(a.reshape(1, 1, -1, a.shape[3]), b)  # and their gradient is put back
     wanted = jax.ShapeDtypeStruct(shape_of(a, b, result, geometry), a.dtype)
     return jax.linear_transpose(lambda x: _patches(x, geometry), wanted)(patches)[0]
+
+
+def _thin_the_other_way(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
+    """A convolution of stride 1 to few channels: the input's gradient of one from them, with the
+    kernel turned round; x and y change places."""
+
+    def turned(w: jax.Array) -> jax.Array:
+        return lax.rev(w, (0, 1)).swapaxes(2, 3)
+
+    if result == "y":
+        return _thin(turned(b), a, "x", geometry)
+    if result == "x":
+        return _thin(b, turned(a), "y", geometry)
+    return turned(_thin(b, a, "w", geometry))
 
 
 def _canonical(x, kernel, pads, *, dilate=(1, 1), spread=(1, 1)) -> jax.Array:
