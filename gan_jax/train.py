@@ -170,8 +170,8 @@ class Launch:
     devices: int | None = None
     """How many devices, all by default. They see the same noise and data whatever their number."""
     members_at_once: int | None = None
-    """Of a population: how many members train at a time; fewer need less memory. By default all, but
-    one of large networks on CPUs, which is quicker there."""
+    """Of a population: how many members train at a time; fewer need less memory. By default all,
+    but one of large networks on CPUs, which is quicker there."""
     stream: bool = False
     """Keep the data set on the host and feed its batches ahead of time, for sets that the devices
     cannot hold. The batches are the same."""

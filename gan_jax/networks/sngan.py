@@ -1,0 +1,116 @@
+"""SNGAN: a residual discriminator of spectral norm 1 in every layer (Miyato et al. 2018,
+1802.05957, tables 3 to 5), and its projection of labels (Miyato & Koyama 2018, 1802.05637).
+
+With classes, the generator's batch norms have a scale and an offset a class, and the logit is
+psi(phi(x)) + <embed(y), phi(x)>, the projection (1802.05637, fig. 1d). The blocks are in
+gan_jax/networks/resnet.py.
+
+Deviations. The generator's blocks have no biases, which would be without effect (resnet.py). Batch
+norm adds 1e-5 to the variance, the authors' code 2e-5. 64 pixels are that code's; the paper has 32
+(CIFAR-10), 48 (STL-10) and 128 (ImageNet). `last_bias` is off at every size, as in that code at 32
+pixels; it has the bias at 64 and 128. Flax's spectral norm stores the initial weights divided by
+its first estimate of sigma: the same function, of smaller weights.
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.networks import layers
+from gan_jax.networks.convolution import Conv
+from gan_jax.networks.layers import Axis, Dtype, Output
+from gan_jax.networks.resnet import DownBlock, UpBlock, glorot
+
+Size = Literal[32, 48, 64, 128]
+# In multiples of `width`: the generator's channels at its start and after each block.
+UP: dict[int, tuple[int, ...]] = {
+    32: (1, 1, 1, 1),
+    48: (8, 4, 2, 1),
+    64: (16, 8, 4, 2, 1),
+    128: (16, 16, 8, 4, 2, 1),
+}
+# The discriminator's after each block that halves the picture, and after each that does not.
+DOWN: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    32: ((1, 1), (1, 1)),
+    48: ((1, 2, 4, 8), (16,)),
+    64: ((1, 2, 4, 8, 16), ()),
+    128: ((1, 2, 4, 8, 16), (16,)),
+}
+
+
+class Generator(nn.Module):
+    """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 128."""
+
+    size: Size = 32
+    """Side of a picture in pixels."""
+    channels: int = 3
+    """1 for grey, 3 for RGB."""
+    width: int = 256
+    """Channels of the last block; at 32 pixels of all. Paper: 256 at 32 pixels, else 64."""
+    classes: int = 0
+    """Class labels, 0 for none."""
+    out: Output = "tanh"
+    """After the last convolution: tanh for pixels in [-1, 1], sigmoid for [0, 1]."""
+    dtype: Dtype = "float32"
+    """Of the computation; parameters and output are float32."""
+    axis: Axis = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+        start, *blocks = (self.width * multiple for multiple in _plan(UP, self.size))
+        side = self.size >> len(blocks)
+        labels = layers.one_hot(cond, self.classes, len(z))
+        y = nn.Dense(side * side * start, dtype=self.dtype, kernel_init=glorot)(z)
+        y = y.reshape(len(z), side, side, start)
+        for features in blocks:
+            y = UpBlock(features, self.axis, self.dtype)(y, labels, train=train)
+        # The last batch norm has no classes, in the authors' code too.
+        y = nn.relu(layers.batch_norm(y, train=train, axis=self.axis, dtype=self.dtype))
+        y = Conv(self.channels, dtype=self.dtype, kernel_init=glorot)(y)
+        return layers.activate(y.astype(jnp.float32), self.out)
+
+
+class Discriminator(nn.Module):
+    """Pictures [n, size, size, c] (and labels [n]) -> logits [n]."""
+
+    size: Size = 32
+    """Side of a picture in pixels."""
+    width: int = 128
+    """Channels of the first block; at 32 pixels of all. Paper: 128 at 32 pixels, else 64."""
+    classes: int = 0
+    """Class labels, 0 for none."""
+    last_bias: bool = False
+    """A bias of the logit. Relativistic losses do not see it (gan_jax/networks/mlp.py)."""
+    dtype: Dtype = "float32"
+    """Of the blocks' computation; the sum over pixels and what follows is float32."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+        down, flat = _plan(DOWN, self.size)
+        if x.shape[1:3] != (self.size, self.size):
+            raise ValueError(f"sngan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        labels = layers.one_hot(cond, self.classes, len(x))
+        y = x
+        for i, multiple in enumerate(down + flat):
+            block = DownBlock(
+                self.width * multiple, i < len(down), first=i == 0, spectral=True, dtype=self.dtype
+            )
+            y = block(y, train=train)
+        y = nn.relu(y).astype(jnp.float32).sum((1, 2))  # phi(x)
+        last = nn.Dense(1, self.last_bias, kernel_init=glorot)
+        logits = layers.SpectralNorm(last)(y, train=train)[:, 0]
+        if self.classes:
+            # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
+            embed = nn.Dense(
+                y.shape[-1], use_bias=False, kernel_init=glorot, precision="highest", name="embed"
+            )
+            logits += (layers.SpectralNorm(embed)(labels, train=train) * y).sum(-1)
+        return logits
+
+
+def _plan(plans: dict, size: int) -> tuple:
+    if size not in plans:
+        raise ValueError(f"sngan: size is {size}, it must be one of {[*plans]}")
+    return plans[size]

@@ -1,0 +1,158 @@
+"""WGAN-GP's residual networks against the paper's: parameters, the start, blocks, the logit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.networks import resnet, wgan_gp
+
+KEY = jax.random.key(0)
+
+
+def init(module, *inputs):
+    return jax.jit(lambda: module.init(KEY, *inputs, train=True))()
+
+
+def parameters(network, shape, classes=0):
+    cond = jnp.zeros(shape[0], jnp.int32) if classes else None
+    network = network.clone(classes=classes)
+    variables = jax.eval_shape(lambda: network.init(KEY, jnp.zeros(shape), cond, train=True))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+# The table's rows at 128 channels; z has 128 dimensions. A generator's block is two batch norms,
+# two 3x3 convolutions and the shortcut's; a critic's has biases, and a shortcut where it halves.
+UP = 2 * 2 * 128 + 2 * 9 * 128 * 128 + 128 * 128
+FLAT = 2 * (9 * 128 * 128 + 128)
+DOWN = FLAT + 128 * 128 + 128
+FIRST = (9 * 3 * 128 + 128) + (9 * 128 * 128 + 128) + (3 * 128 + 128)
+OUT = 2 * 128 + 9 * 128 * 3 + 3
+G32 = 129 * 16 * 128 + 3 * UP + OUT
+D32 = FIRST + DOWN + 2 * FLAT + 128
+
+
+@pytest.mark.parametrize(
+    ("size", "generator", "critic"),
+    [
+        (32, G32, D32),
+        (28, 129 * 49 * 128 + 2 * UP + OUT, D32),
+        (64, G32 + UP, D32 + DOWN),
+    ],
+)
+def test_parameter_counts(size, generator, critic):
+    assert parameters(wgan_gp.Generator(size), (2, 128)) == generator
+    assert parameters(wgan_gp.Discriminator(size), (2, size, size, 3)) == critic
+
+
+def test_parameter_counts_of_the_authors_code():
+    """Summed over the layers of igul222/improved_wgan_training, gan_cifar_resnet.py, without
+    classes. Its generator's nine convolutions in blocks and its critic's logit have biases."""
+    assert G32 + 9 * 128 == 1_204_483
+    assert D32 + 1 == 1_053_825
+
+
+def test_parameters_of_classes():
+    # Scales and offsets of 9 more classes in the blocks' six batch norms, not in the last one.
+    assert parameters(wgan_gp.Generator(), (2, 128), classes=10) == G32 + 9 * 6 * 2 * 128
+    assert parameters(wgan_gp.Discriminator(), (2, 32, 32, 3), classes=10) == D32 + 10 * 128
+    biased = wgan_gp.Discriminator(last_bias=True)
+    assert parameters(biased, (2, 32, 32, 3)) == D32 + 1
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "residual", "rest"),
+    [
+        # Outside of the blocks' 3x3 convolutions: z, three shortcuts and the pixels; two shortcuts
+        # and the logit.
+        (wgan_gp.Generator(width=32), (2, 128), 6, 5),
+        (wgan_gp.Discriminator(width=32), (2, 32, 32, 3), 8, 3),
+    ],
+)
+def test_start(network, shape, residual, rest):
+    """Kernels uniform of variance 4 / (fan_in + fan_out) in blocks' 3x3, else half that."""
+    params = init(network, jnp.zeros(shape))["params"]
+    counts = {4: 0, 2: 0}
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if path[-1].key != "kernel":
+            continue
+        area = np.prod(leaf.shape[:-2])
+        size = 4 if "Block" in path[0].key and area == 9 else 2
+        deviation = np.sqrt(size / (area * (leaf.shape[-2] + leaf.shape[-1])))
+        counts[size] += 1
+        assert np.abs(leaf).max() <= np.sqrt(3) * deviation * (1 + 1e-6)  # float32 rounding
+        # A uniform law's sample deviation has the standard error 0.447 / sqrt(n): four of them.
+        assert abs(leaf.std() / deviation - 1) < 4 * 0.447 / np.sqrt(leaf.size)
+    assert counts == {4: residual, 2: rest}
+
+
+def test_the_logit_sees_the_mean_over_pixels_and_the_labels_projection():
+    network = wgan_gp.Discriminator(width=4, classes=3, last_bias=True)
+    x, cond = jax.random.normal(KEY, (4, 32, 32, 3)), jnp.array([2, 0, 1, 2])
+    variables = init(network, x, cond)
+    options = {
+        "capture_intermediates": lambda module, _: isinstance(module, resnet.DownBlock),
+        "mutable": "intermediates",
+    }
+    logits, found = jax.jit(lambda: network.apply(variables, x, cond, train=True, **options))()
+    blocks = [found["intermediates"][f"DownBlock_{i}"]["__call__"][0] for i in range(4)]
+    assert [block.shape[1] for block in blocks] == [16, 8, 8, 8]
+    phi = np.maximum(blocks[-1], 0).mean((1, 2))
+    w, embed = variables["params"]["Dense_0"]["kernel"], variables["params"]["embed"]["kernel"]
+    expected = phi @ w[:, 0] + (phi * embed[np.asarray(cond)]).sum(1)
+    # Float32 sums of 4 products of numbers about 1.
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+
+
+def plain_conv(x, kernel):
+    """Zeros around, one pixel and one tap at a time."""
+    pad = kernel.shape[0] // 2
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    height, width = x.shape[1] - 2 * pad, x.shape[2] - 2 * pad
+    return sum(
+        x[:, i : i + height, j : j + width] @ kernel[i, j]
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    )
+
+
+def test_a_critics_block_is_the_papers():
+    """With the shortcut's convolution before the mean over pixels, as the authors have it."""
+    x = jax.random.normal(KEY, (2, 4, 6, 3))
+    for first in (False, True):
+        block = resnet.DownBlock(5, down=True, first=first, spectral=False, dtype="float32")
+        params = init(block, x)["params"]
+        w = [np.asarray(params[f"Conv_{i}"]["kernel"], np.float64) for i in range(3)]
+        y = np.asarray(x, np.float64)
+        shortcut = plain_conv(y, w[2])
+        y = plain_conv(y if first else np.maximum(y, 0), w[0])
+        y = plain_conv(np.maximum(y, 0), w[1]) + shortcut
+        y = (y[:, ::2, ::2] + y[:, 1::2, ::2] + y[:, ::2, 1::2] + y[:, 1::2, 1::2]) / 4
+        # Float32 sums of 50 products about 1.
+        np.testing.assert_allclose(block.apply({"params": params}, x, train=True), y, atol=1e-5)
+
+
+def test_a_generators_block_is_the_papers():
+    x = jax.random.normal(KEY, (3, 2, 3, 4))
+    block = resnet.UpBlock(5, None, "float32")
+    variables = init(block, x, jnp.zeros((3, 0)))
+    w = [np.asarray(variables["params"][f"Conv_{i}"]["kernel"], np.float64) for i in range(3)]
+
+    def activate(y):
+        return np.maximum((y - y.mean((0, 1, 2))) / np.sqrt(y.var((0, 1, 2)) + 1e-5), 0)
+
+    def double(y):
+        return np.repeat(np.repeat(y, 2, 1), 2, 2)
+
+    x64 = np.asarray(x, np.float64)
+    y = plain_conv(activate(plain_conv(double(activate(x64)), w[0])), w[1])
+    y += plain_conv(double(x64), w[2])
+    found = block.apply(variables, x, jnp.zeros((3, 0)), train=True, mutable="batch_stats")[0]
+    np.testing.assert_allclose(found, y, atol=1e-5)  # float32 sums of 50 products about 1
+
+
+@pytest.mark.parametrize("network", [wgan_gp.Generator(size=30), wgan_gp.Discriminator(size=30)])
+def test_other_sizes_are_refused(network):
+    shape = (1, 8) if isinstance(network, wgan_gp.Generator) else (1, 30, 30, 3)
+    with pytest.raises(ValueError, match=r"wgan_gp: size is 30, it must be one of \[28, 32, 64\]"):
+        network.init(KEY, jnp.zeros(shape), train=True)
