@@ -73,10 +73,8 @@ def make_chunk(
         own = data if isinstance(data, Block) else None  # every member has batches of its own
 
         def one(member: tuple[TrainState, dict[str, Any], Block | None]):
-            rest, values, block = (
-                member  # the step is everyone's: what needs it alone is not mapped
-            )
-            start = rest.replace(step=state.step)
+            rest, values, block = member
+            start = rest.replace(step=state.step)  # everyone's: what needs it alone is not mapped
             mine = population.bind(config, values)
             end, rows = train(mine, start, steps, data if block is None else block, shard)
             return end.replace(step=None), rows

@@ -1,0 +1,1 @@
+"""What training costs: each network in each mode, beside PyTorch; and the loop around the step."""

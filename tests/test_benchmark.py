@@ -1,0 +1,90 @@
+"""The benchmark: it runs, its counts are right, and the twins in PyTorch are twins."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from experiments.benchmark import cases, measure
+from gan_jax.data import sources
+
+
+@pytest.fixture
+def small_case():
+    case = cases.case("mlp")
+    return dataclasses.replace(case.config, batch_size=8), sources.load(case.config.data)
+
+
+def test_operations_of_a_step_are_those_of_its_products(small_case):
+    config, dataset = small_case
+
+    # 2 per weight and example in each forward or backward product. The critic's update: the
+    # generator forward; on both halves the critic forward, and its weights' gradients, and its
+    # inputs' but for the first layer's. The generator's: both forward, all of its critic's inputs'
+    # gradients, none of its weights'; its own weights' gradients, and inputs' but for the first.
+    def products(params):
+        kernels = [leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
+        first = max(kernels, key=lambda size: (size == params["Dense_0"]["kernel"].size, size))
+        return sum(kernels), sum(kernels) - first
+
+    state = measure.start(config, dataset, jax.local_devices()[:1])
+    (gen, gen_after), (disc, disc_after) = map(products, (state.gen.params, state.disc.params))
+    expected = gen + 2 * (2 * disc + disc_after)  # the critic's update
+    expected += 2 * gen + gen_after + 2 * disc  # the generator's
+    counted = measure.step_flops(config, dataset) / (2 * config.batch_size)
+    assert counted >= expected
+    # Everything else is pointwise: losses, activations, Adam, the check for finite updates.
+    parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
+    assert counted <= expected + 40 * parameters / (2 * config.batch_size)
+
+
+def test_a_population_counts_the_examples_of_all_members(small_case):
+    config, dataset = small_case
+    devices = jax.local_devices()
+    alone = measure.chunk_way("scan", config, dataset, devices[:1])
+    shared = measure.chunk_way("pmap", config, dataset, devices[:2])
+    many = dataclasses.replace(config, seeds=(0, 1, 2))
+    three = measure.chunk_way("population", many, dataset, devices[:1], 2)
+    assert (alone.examples, shared.examples, three.examples) == (8, 8, 24)
+    assert three.facts["members_at_once"] == 2
+    assert shared.facts["devices"] == 2
+    rates = measure.alternate([alone, three], repeats=2, duration=0.01)
+    assert {name: len(rate) for name, rate in rates.items()} == {"scan": 2, "population": 2}
+
+
+def benchmark(*flags):
+    words = [sys.executable, "-m", "experiments.benchmark", *flags]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_it_measures_all_ways_and_refuses_what_it_does_not_know(tmp_path):
+    done = benchmark("--networks", "mpl")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "'mpl'" in done.stderr
+    out = tmp_path / "figures.json"
+    flags = ["--networks", "mlp", "--repeats", "1", "--seconds", "0.01", "--out", str(out)]
+    done = benchmark(*flags)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["command"].startswith("python -m experiments.benchmark --networks mlp")
+    ways = found["networks"]["mlp"]["ways"]
+    assert {"jit", "scan", "pmap", "population of 8", "population of 16"} == ways.keys()
+    for figures in ways.values():
+        assert 0 < figures["share_of_peak"] < 1.2  # the peak is measured, too, and may be unlucky
+        assert figures["memory_bytes"] > 4 * 370_000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
+@pytest.mark.parametrize("name", cases.CASES)
+def test_twins(name):
+    pytest.importorskip("torch", reason="needs the extra `bench`", exc_type=ImportError)
+    from experiments.benchmark import compare
+
+    config = cases.case(name).config
+    found = compare.prove(config, sources.load(config.data))
+    assert found.keys() >= {"disc_loss", "gen_loss", "disc_gradients", "gen_gradients"}
