@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.networks import conv_winograd
+from gan_jax.networks import conv_winograd, conv_winograd_strided
 
 FEW_CHANNELS = 64  # below, Winograd's way is slower than the direct one
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -88,6 +88,13 @@ def quick(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> ja
         return _thin(a, b, result, geometry)
     if geometry.stride == 1 and geometry.size % 2 and geometry.size**2 * features <= 64:
         return _thin_the_other_way(a, b, result, geometry)
+    if _is_winograd_strided(a, b, result, geometry):
+        ways = {
+            "y": conv_winograd_strided.forward,
+            "x": conv_winograd_strided.input_gradient,
+            "w": conv_winograd_strided.kernel_gradient,
+        }
+        return ways[result](a, b)
     if _is_winograd(a, b, result, geometry):
         if result == "y":
             return conv_winograd.forward(a, b)
@@ -106,6 +113,17 @@ def _is_winograd(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -
     )
     channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
     return possible and min(channels, features) >= FEW_CHANNELS
+
+
+def _is_winograd_strided(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> bool:
+    """Whether Winograd's way with stride 2 is possible, and quicker."""
+    possible = (geometry.size, geometry.stride, geometry.pad) == (4, 2, 1) and not (
+        geometry.height % 4 or geometry.width % 4
+    )
+    channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
+    tiles = len(a) * geometry.height * geometry.width // 16
+    few = result == "w" and tiles < 4 * channels  # then turning the kernel's gradient is the work
+    return possible and min(channels, features) >= FEW_CHANNELS and not few
 
 
 def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:

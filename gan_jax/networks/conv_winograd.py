@@ -10,24 +10,22 @@ The pictures are taken a few at a time, so that what lies between the steps stay
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 PIXELS = 4096  # of pictures that are worked on together; XLA uses one core for less
-KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)  # G
 
 
 def forward(x: jax.Array, w: jax.Array) -> jax.Array:
     """x [n, h, w, c], even h and w, a zero on every side, * w [3, 3, c, d] -> [n, h, w, d]."""
-    c, d = w.shape[2:]
-    kernels = jnp.einsum("ai,bj,ijcd->abcd", KERNEL, KERNEL, w).reshape(16, c, d)
+    d = w.shape[3]
+    kernels = jnp.stack([part for row in _kernels(w) for part in _kernels(row)])
 
     def some(x: jax.Array) -> jax.Array:
         n, height, width, _ = x.shape
         tiles = jnp.einsum("ptc,pcd->ptd", _inputs(x), kernels)
         return _outputs(tiles.reshape(4, 4, n, height // 2, width // 2, d))
 
-    return lax.map(some, _blocks(x)).reshape(*x.shape[:3], d)
+    return lax.map(some, blocks(x)).reshape(*x.shape[:3], d)
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -38,16 +36,30 @@ def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
         x, y = both
         return total + jnp.einsum("ptc,ptd->pcd", _inputs(x), _outputs_transposed(y)), None
 
-    total, _ = lax.scan(some, jnp.zeros((16, c, d), x.dtype), (_blocks(x), _blocks(y)))
-    return jnp.einsum("ai,bj,abcd->ijcd", KERNEL, KERNEL, total.reshape(4, 4, c, d))
+    total, _ = lax.scan(some, jnp.zeros((16, c, d), x.dtype), (blocks(x), blocks(y)))
+    rows = _kernels_transposed(total.reshape(4, 4, c, d))
+    return jnp.stack([jnp.stack(_kernels_transposed(row)) for row in rows])
 
 
-def _blocks(x: jax.Array) -> jax.Array:
-    """[n, h, w, c] -> [n/m, m, h, w, c], m x h x w at most PIXELS, or m = 1."""
+def _kernels(w: jax.Array) -> list[jax.Array]:
+    """G w: [3, ...] -> 4 x [...]."""
+    a, b, c = w
+    return [a, (a + b + c) / 2, (a - b + c) / 2, c]
+
+
+def _kernels_transposed(parts: jax.Array) -> list[jax.Array]:
+    """G' parts: [4, ...] -> 3 x [...]."""
+    a, b, c, d = parts
+    return [a + (b + c) / 2, (b - c) / 2, (b + c) / 2 + d]
+
+
+def blocks(x: jax.Array, count: int | None = None) -> jax.Array:
+    """[n, h, w, c] -> [n/m, m, h, w, c], m x h x w at most PIXELS, or m = 1; or `count` blocks."""
     n, height, width, _ = x.shape
-    most = max(PIXELS // (height * width), 1)
-    m = next(m for m in range(min(most, n), 0, -1) if n % m == 0)
-    return x.reshape(n // m, m, *x.shape[1:])
+    if count is None:
+        most = max(PIXELS // (height * width), 1)
+        count = next(n // m for m in range(min(most, n), 0, -1) if n % m == 0)
+    return x.reshape(count, -1, *x.shape[1:])
 
 
 def _inputs(x: jax.Array) -> jax.Array:
