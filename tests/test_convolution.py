@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.networks import conv_winograd
+from gan_jax.networks import conv_winograd, conv_winograd_strided
 from gan_jax.networks.convolution import Conv, ConvTranspose, conv, conv_transpose
 
 # Sums of up to some thousand float32 products in another order; values are around 1.
@@ -25,6 +25,7 @@ CASES = {  # size, stride, groups, c, d, height, width
     "1x1": (1, 1, 1, 5, 7, 4, 3),
     "1x1, stride 2": (1, 2, 1, 5, 4, 6, 5),
     "4x4, stride 2": (4, 2, 1, 5, 6, 8, 6),
+    "4x4, stride 2, 64 channels": (4, 2, 1, 64, 64, 4, 8),
     "4x4, stride 2, odd pictures": (4, 2, 1, 5, 6, 7, 9),
     "3x3, stride 2": (3, 2, 1, 10, 6, 7, 8),
     "3x3 in groups": (3, 1, 4, 8, 12, 5, 4),
@@ -156,24 +157,36 @@ def test_transposed(size, stride, c, d):
     jax.tree.map(scaled, found, wanted)
 
 
-def test_winograds_way_takes_many_pictures_a_few_at_a_time():
-    """One at a time, when they are larger than a block; and a batch that blocks do not divide."""
-    for shape in [(2, 70, 68, 2), (3, 40, 40, 2)]:
-        x, w = normal(0, *shape), normal(1, 3, 3, 2, 3)
-        y, back = jax.vjp(plain, x, w)
-        close(conv_winograd.forward(x, w), y)
-        cotangent = normal(2, *y.shape)
-        scaled(conv_winograd.kernel_gradient(x, cotangent), back(cotangent)[1])
+WINOGRADS = {"3x3": conv_winograd, "4x4, stride 2": conv_winograd_strided}
 
 
-def test_rounding_errors_of_winograds_way():
+@pytest.mark.parametrize("way", WINOGRADS)
+@pytest.mark.parametrize("shape", [(2, 72, 68, 2), (3, 40, 40, 2), (6, 4, 8, 5)])
+def test_winograds_way(way, shape):
+    """Pictures are taken a few at a time: one, when they are larger than a block; a batch that
+    blocks do not divide; or all."""
+    (size, stride, *_), module = CASES[way], WINOGRADS[way]
+    x, w = normal(0, *shape), normal(1, size, size, shape[-1], 3)
+    y, back = jax.vjp(partial(plain, stride=stride), x, w)
+    close(module.forward(x, w), y)
+    cotangent = normal(2, *y.shape)
+    scaled(module.kernel_gradient(x, cotangent), back(cotangent)[1])
+    if stride == 2:  # with stride 1 it is another forward
+        close(module.input_gradient(w, cotangent), back(cotangent)[0])
+
+
+@pytest.mark.parametrize(("way", "largest"), [("3x3", 5e-6), ("4x4, stride 2", 4e-6)])
+def test_rounding_errors_of_winograds_way(way, largest):
     """Of outputs around 1 from 256 channels, against float64: as its docstring says."""
-    x, w = np.asarray(normal(0, 4, 8, 8, 256)), np.asarray(normal(1, 3, 3, 256, 64)) / 48
+    size, stride, *_ = CASES[way]
+    x = np.asarray(normal(0, 4, 8, 8, 256))
+    w = np.asarray(normal(1, size, size, 256, 64)) / (16 * size)
     padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
     exact = sum(
-        padded[:, i : i + 8, j : j + 8] @ w[i, j].astype(np.float64) for i, j in np.ndindex(3, 3)
+        padded[:, i : i + 8 : stride, j : j + 8 : stride] @ w[i, j].astype(np.float64)
+        for i, j in np.ndindex(size, size)
     )
-    assert abs(conv_winograd.forward(x, w) - exact).max() < 5e-6
+    assert abs(WINOGRADS[way].forward(x, w) - exact).max() < largest
 
 
 def test_transposed_convolution_doubles_the_side():

@@ -84,7 +84,7 @@ def make_train_step(
     `gen` and `disc` may be compiled; `sloped` is then the critic that penalties differentiate, as
     compiled ones have no second derivatives. Gradients stay in the parameters' `grad`.
     """
-    sloped = disc if sloped is None else sloped
+    critic = disc if sloped is None else sloped
     gen_opt, disc_opt = adam(config.gen_opt, gen), adam(config.disc_opt, disc)
     weights = {
         field.name: float(schedules.at(getattr(config.penalties, field.name), 0))
@@ -99,8 +99,8 @@ def make_train_step(
         with torch.no_grad():
             fake = gen(z)
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
-        real_logits = (sloped if r1 else disc)(real)
-        fake_logits = (sloped if r2 else disc)(fake)
+        real_logits = (critic if r1 else disc)(real)
+        fake_logits = (critic if r2 else disc)(fake)
         total = value = disc_loss(config.loss, real_logits, fake_logits)
         if r1:
             total = total + r1 / 2 * squared_slope(real_logits, real).mean()
@@ -109,7 +109,7 @@ def make_train_step(
         if mixed:
             e = mix[:, None, None, None]
             between = (e * real + (1 - e) * fake).requires_grad_()
-            slope = squared_slope(sloped(between), between).sqrt()
+            slope = squared_slope(critic(between), between).sqrt()
             total = total + mixed * (slope - 1).square().mean()
         disc_opt.zero_grad()
         total.backward()
