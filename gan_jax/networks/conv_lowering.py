@@ -9,6 +9,7 @@ from jax import lax
 
 from gan_jax.networks import conv_winograd, conv_winograd_strided
 
+PARTS = 4  # of the pixels, in the kernel gradient of a 1x1 convolution
 FEW_CHANNELS = 64  # below, Winograd's way is slower than the direct one
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 Kind = Literal["x", "w", "y"]
@@ -150,7 +151,10 @@ def _product(a: jax.Array, b: jax.Array, result: Kind) -> jax.Array:
         return jnp.einsum("nhwc,cd->nhwd", a, b[0, 0])
     if result == "x":
         return jnp.einsum("nhwd,cd->nhwc", b, a[0, 0])
-    return jnp.einsum("nhwc,nhwd->cd", a, b)[None, None]
+    # Of many pixels a few parts are summed: XLA's product of two tall matrices uses half a machine.
+    parts = PARTS if a.size // a.shape[3] % PARTS == 0 else 1
+    a, b = (operand.reshape(parts, -1, operand.shape[3]) for operand in (a, b))
+    return jnp.einsum("ptc,ptd->pcd", a, b).sum(0)[None, None]
 
 
 def _patches(x: jax.Array, geometry: Geometry) -> jax.Array:
