@@ -14,6 +14,7 @@ from typing import Any
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # a fork beside JAX's threads may hang
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import torch  # pyright: ignore[reportMissingImports]
@@ -23,6 +24,7 @@ from experiments.benchmark.measure import Way, critic_batch, seconds
 from experiments.benchmark.torch_twins import step, weights
 from gan_jax import keys
 from gan_jax.config import Config
+from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
 from gan_jax.keys import Purpose
 from gan_jax.networks import mlp
@@ -89,8 +91,8 @@ def differences(config: Config, dataset: Dataset) -> dict[str, float]:
     config = dataclasses.replace(config, n_critic=1, batch_size=2, **still)
     state = moved(start(config, dataset, jax.local_devices()[:1]))
     batch = critic_batch(config, dataset)
-    gen, disc = twins(config, state, batch.real.shape[2:])
-    real = [*weights.channels_first(np.asarray(batch.real))]
+    gen, disc = twins(config, state, shape := batch.real.shape[2:])
+    real = [*weights.examples(np.asarray(batch.real), len(shape))]
     theirs = step.make_train_step(config, gen, disc)(real, noise_of(config, state.key))
     after, metrics = jax.jit(make_train_step(config))(state, batch)
     penalty = sum(
@@ -154,16 +156,16 @@ def torch_ways(config: Config, dataset: Dataset) -> Iterator[Way | tuple[str, st
 def _way(
     name: str, config: Config, dataset: Dataset, compiled: bool, last: bool, eager_slope: bool
 ) -> Way:
-    """The pictures are float32 in memory, in the layout of the way; a step takes random ones."""
+    """The examples are float32 in memory, in the layout of the way; a step takes random ones."""
     layout = torch.channels_last if last else torch.contiguous_format
     state = start(config, dataset, jax.local_devices()[:1])
-    gen, disc = twins(config, state, dataset.batch.real.shape[1:])
+    gen, disc = twins(config, state, shape := dataset.batch.real.shape[1:])
     for twin in (gen, disc):
         for tensor in (*twin.parameters(), *twin.buffers()):
             if tensor.ndim == 4:
                 tensor.data = tensor.data.contiguous(memory_format=layout)
-    real = weights.channels_first(np.asarray(dataset.batch.real)).float() / 255
-    real = (real * 2 - 1 if config.data.symmetric else real).contiguous(memory_format=layout)
+    real = feeds.scale(jnp.asarray(dataset.batch.real), symmetric=config.data.symmetric)
+    real = weights.examples(np.asarray(real), len(shape)).contiguous(memory_format=layout)
     plain = disc if eager_slope else None
     if compiled:
         torch._dynamo.reset()

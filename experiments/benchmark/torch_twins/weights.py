@@ -52,6 +52,6 @@ def load(network: nn.Module, params: Any, stats: Any) -> None:
         raise ValueError(f"the twin misses {unexpected}, the network {missing}")
 
 
-def channels_first(x: np.ndarray) -> torch.Tensor:
-    """Pictures [..., h, w, c] as [..., c, h, w]."""
-    return torch.tensor(np.moveaxis(x, -1, -3).copy())
+def examples(x: np.ndarray, dims: int) -> torch.Tensor:
+    """Pictures [..., h, w, c], of 3 `dims`, as [..., c, h, w]; points [..., d] as they are."""
+    return torch.tensor((np.moveaxis(x, -1, -3) if dims == 3 else x).copy())
