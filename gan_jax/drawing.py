@@ -56,13 +56,15 @@ class Drawing:
 
     def film(self) -> None:
         """film.png, the run from top to bottom; of a population members.png, the members' last
-        samples, those of one seed in a column."""
+        samples, of a sweep a row for each value of its first field."""
         frames = [sorted(self.folder(i).glob("step_*.png")) for i in range(self._members)]
         if not all(frames):
             return
         if is_population(self._config):
-            columns = len(self._config.seeds) if self._config.sweep else min(self._members, 5)
-            sheet = plots.sheet([files[-1] for files in frames], max(columns, 1))
+            sweep = self._config.sweep
+            columns = self._members // len(sweep[0].values) if sweep else 1
+            columns = columns if columns > 1 else min(self._members, 5)
+            sheet = plots.sheet([files[-1] for files in frames], columns)
             sheet.save(self._workdir / "members.png")
         for number, files in enumerate(frames):
             place = self.folder(number) if is_population(self._config) else self._workdir

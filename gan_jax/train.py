@@ -190,4 +190,5 @@ def main(config: Config) -> None:
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
         how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
         fit(launch.config, workdir, devices=devices, **how)
-        print(f"{workdir}: samples/ and film.png to look at, metrics.jsonl to plot")
+        picture = "members.png" if population.is_population(launch.config) else "film.png"
+        print(f"{workdir}: samples/ and {picture} to look at, metrics.jsonl to plot")

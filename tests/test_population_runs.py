@@ -342,7 +342,7 @@ def test_a_sweep_leaves_its_table(swept):
         Image.open(swept / "samples/member_11/step_00000020.png") as picture,
     ):
         half = picture.width // 2 + 4
-        assert sheet.size == (2 * half - 4, 6 * half - 4)  # a column a seed
+        assert sheet.size == (6 * half - 4, 2 * half - 4)  # a row for each learning rate
 
 
 def test_a_cell_is_the_solo_run(swept, solo):

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import jax
 
-from experiments.benchmark import measure
+from experiments.benchmark import measure, report
 from experiments.benchmark.cases import CASES, Case, case
 from experiments.benchmark.measure import Way
 from gan_jax import cli, logs, run
@@ -82,34 +82,8 @@ def measured(case: Case, flags: Benchmark, peak: float) -> dict[str, Any]:
         "failed": failed,
     }
     if flags.against:
-        found["ratios"] = ratios(found["ways"])
+        found["ratios"] = report.ratios(found["ways"])
     return found
-
-
-def ratios(ways: dict[str, Any]) -> dict[str, float]:
-    """Examples a second of each of gan_jax's ways over those of PyTorch's fastest."""
-    rate = {name: way["examples_per_second"] for name, way in ways.items()}
-    best = max(rate[name] for name in rate if name.startswith("torch"))
-    return {name: rate[name] / best for name in rate if not name.startswith("torch")}
-
-
-def report(name: str, found: dict[str, Any]) -> None:
-    """Prints a network's figures."""
-    print(
-        f"\n{name}: {found['flops_per_step'] / 1e9:.2f} GFLOP a step, batch {found['batch_size']}"
-    )
-    for way, figures in found["ways"].items():
-        line = f"  {way:<34}{figures['examples_per_second']:>10.1f} examples/s"
-        line += f"{100 * figures['share_of_peak']:>5.0f} % of peak"
-        if "memory_bytes" in figures:
-            line += f"{figures['memory_bytes'] / 2**20:>7.0f} MiB"
-        if "compile_seconds" in figures:
-            line += f", compiled in {figures['compile_seconds']:.1f} s"
-        if way in found.get("ratios", {}):
-            line += f", {found['ratios'][way]:.2f} of PyTorch"
-        print(line, flush=True)
-    for way, why in found["failed"].items():
-        print(f"  {way:<34}does not run: {why}", flush=True)
 
 
 def main() -> None:
@@ -133,7 +107,7 @@ def main() -> None:
         found["versions"]["packages"]["torch"] = importlib.metadata.version("torch")
     for name, one in chosen.items():
         found["networks"][name] = measured(one, flags, peak)
-        report(name, found["networks"][name])
+        report.show(name, found["networks"][name])
         if flags.out:  # after every network, as all take long
             logs.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
 
