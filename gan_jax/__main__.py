@@ -4,36 +4,11 @@ import argparse
 from pathlib import Path
 
 
-def _restore(workdir: Path, step: int | None = None):
-    """(step, config, state) of the newest checkpoint of a run folder, or that of `step`."""
-    import jax
-
-    from gan_jax import checkpoint, placement, population, run
-    from gan_jax.errors import UserError
-
-    config = run.load_config(workdir)
-    example = run.load_example(workdir, config.batch_size)
-    init = jax.jit(lambda roots: population.init(config, roots, example))
-    like = init(population.roots(config))
-    like = placement.place(like, jax.local_devices()[:1])
-    folder = workdir / "checkpoints"
-    if not folder.is_dir():
-        raise UserError(f"{workdir} has no checkpoint yet")
-    with checkpoint.Checkpoints(folder, keep=None) as checkpoints:
-        steps = checkpoints.steps()
-        if step is not None and step not in steps:
-            there = ", ".join(map(str, steps)) or "none"
-            raise UserError(f"step is {step}: the run has checkpoints of steps {there}")
-        found = checkpoints.restore(like, step)
-    if found is None:
-        raise UserError(f"{workdir} has no checkpoint yet")
-    return found[0], config, found[1]
-
-
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step."""
     from gan_jax import keys, plots, population, sampling
     from gan_jax.errors import UserError
+    from gan_jax.restore import restore
     from gan_jax.state import generator_variables
 
     if args.num < 1:
@@ -43,7 +18,7 @@ def sample(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
-    step, config, state = _restore(args.run, args.step)
+    step, config, state = restore(args.run, args.step)
     of = ""
     if population.is_population(config):
         count, number = len(population.members(config)), args.member or 0
@@ -75,16 +50,68 @@ def sample(args: argparse.Namespace) -> None:
 def record(args: argparse.Namespace) -> None:
     """Writes what runs of one experiment came to, with seeds and versions, small enough to commit.
 
-    Runs on a 2-D mixture are scored: modes covered, high-quality share and KL of 2500 samples.
+    The scores are those of `evaluate`; without it, runs on a 2-D mixture are scored all the same.
     """
     from gan_jax import record
+    from gan_jax.restore import restore
     from gan_jax.scores import scores
 
     found = []
     for workdir in args.run:
-        _, config, state = _restore(workdir)
-        found.append(scores(config, state))
+        _, config, state = restore(workdir)
+        found.append(record.on_record(workdir, config) or scores(config, state))
     print(record.record(args.run, found, args.out))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Scores samples of a run against its data, and writes scores.json with the protocol of every
+    number. Of pictures: Frechet and kernel distance, precision, recall, density and coverage, by
+    the features of a classifier of the data's own labels, or --features; of the 2-D mixtures: modes
+    covered, high-quality share, KL."""
+    from gan_jax import placement, restore, run
+    from gan_jax.data import sources
+    from gan_jax.errors import UserError
+    from gan_jax.metrics import card
+    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics.features.choose import choose
+
+    if args.num is not None and args.num < 6:
+        raise UserError(f"num is {args.num}: it must be at least 6")
+    config, steps = run.load_config(args.run), restore.steps(args.run)
+    devices = placement.pick_devices(args.devices, 1 << 20)
+    features = None
+    if config.data.name not in sources.MIXTURES:
+        data = scoring.moved(config.data, args.data)
+        features = choose(args.features, data, args.weights)
+    cards = scoring.evaluate(
+        args.run,
+        features,
+        steps=steps if args.checkpoints == "all" else steps[-1:],
+        num=args.num,
+        seed=args.seed,
+        folder=args.data,
+        devices=devices,
+    )
+    out = args.run / "scores.json"
+    card.write(out, cards, run.packages(devices))
+    print(card.table(cards))
+    print(f"{out}: {len(cards)} cards")
+
+
+def score(args: argparse.Namespace) -> None:
+    """Scores the pictures below one folder against those below another."""
+    from gan_jax import placement, run
+    from gan_jax.config import Data
+    from gan_jax.metrics import card
+    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics.features.choose import choose
+
+    devices = placement.pick_devices(args.devices, 1 << 20)
+    features = choose(args.features, Data("folder", path=str(args.real)), args.weights)
+    cards = scoring.score_folders(args.real, args.fake, features, devices)
+    print(card.table(cards))
+    if args.out:
+        card.write(args.out, cards, run.packages(devices))
 
 
 def resume(args: argparse.Namespace) -> None:
@@ -122,6 +149,24 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--member", type=int, help="of which member of a population (default 0)")
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
+
+    def protocol(made, features: str):
+        made.add_argument("--features", help=f"{features}, pixels, or your own MODULE:FUNCTION")
+        made.add_argument("--weights", type=Path, help="of the Inception network: file or folder")
+        made.add_argument("--devices", type=int, help="how many devices (default: all)")
+
+    one = command(evaluate, "score a run's samples against its data")
+    protocol(one, "classifier (the default where the data has labels), inception, inception-768")
+    one.add_argument("--num", type=int, help="samples (default: as many as reals, at most 50000)")
+    one.add_argument("--seed", type=int, help="of the noise (default: each member's own)")
+    one.add_argument("--checkpoints", choices=("newest", "all"), default="newest", help="which")
+    one.add_argument("--data", help="where the data lies, if not where it was trained on")
+    one = commands.add_parser("score", help=score.__doc__, description=score.__doc__)
+    one.set_defaults(function=score)
+    one.add_argument("real", type=Path, help="folder of pictures")
+    one.add_argument("fake", type=Path, help="folder of pictures")
+    protocol(one, "inception, inception-768")
+    one.add_argument("--out", type=Path, help="write the cards there, as JSON")
     one = command(resume, "go on with a run")
     one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
     one.add_argument("--devices", type=int, help="how many devices (default: all)")

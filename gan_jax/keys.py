@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
     GEN_Z = 5
     GRID = 6
     SAMPLE = 7
+    AUGMENT = 8
 
 
 def root(seed: int) -> jax.Array:

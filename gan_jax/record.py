@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from gan_jax import logs, population, run, sweep_table
-from gan_jax.config import differences
+from gan_jax.config import Config, differences
 from gan_jax.errors import UserError
+from gan_jax.metrics import card
 from gan_jax.sweep_table import mean_sd
 
 CURVE_POINTS = 100
+DIGITS = {"frechet": 2, "kernel": 4, "classifier_score": 2}  # after the point, in the table
+OF_MEMBERS = ("values", "seeds", "standard_error", "mean", "sd")  # what a protocol leaves out
 
 
 def _read(path: Path) -> Any:
@@ -87,6 +90,19 @@ def _rounded(name: str, value: float) -> float | int | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
+def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:
+    """The cards of the run's last step in its scores.json, if it has been evaluated."""
+    path = workdir / "scores.json"
+    return [c for c in card.read(path) if c["step"] == config.steps] if path.exists() else []
+
+
+def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
+    """The scores of scores.json, an entry a member; None where the run's last step has none."""
+    cards = _protocol(workdir, config)
+    members = range(len(population.members(config)))
+    return [{c["metric"]: c["values"][i] for c in cards} for i in members] if cards else None
+
+
 def record(
     workdirs: Sequence[Path], scores: Sequence[Sequence[dict[str, float]]], out: Path
 ) -> Path:
@@ -106,6 +122,12 @@ def record(
             raise UserError(f"{workdir} differs from {workdirs[0]} in {', '.join(sorted(other))}")
         if theirs.sweep:
             raise UserError(f"{workdir} is a sweep: its record is {workdir / 'sweep.json'}")
+    protocols = [
+        [{name: value for name, value in one.items() if name not in OF_MEMBERS} for one in cards]
+        for cards in (_protocol(workdir, config) for workdir in workdirs)
+    ]
+    if any(protocol != protocols[0] for protocol in protocols):
+        raise UserError("scores.json of the runs are of different protocols: evaluate them alike")
     metrics = _metrics(workdirs[0])
     keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
     first = {name: rows.reshape(len(rows), -1)[:, 0] for name, rows in metrics.items()}
@@ -114,6 +136,7 @@ def record(
         "experiment": config.name,
         "config": _read(workdirs[0] / "config.json"),
         "versions": _read(workdirs[0] / "versions.json"),
+        "protocol": protocols[0],
         "runs": [one for members in each for one in members],
         "curve": {
             name: [_rounded(name, value) for value in rows[keep]] for name, rows in first.items()
@@ -158,6 +181,8 @@ def table(folder: Path) -> str:
         launched = [one for one in runs if one["launches"]]
         names = list(runs[0]["scores"])
         scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
+        if entry.get("protocol") and entry["protocol"][0]["features"] != "points":
+            scores = []  # they have a table of their own
         cells = [
             f"`python -m experiments.{entry['experiment']}`",
             _seeds(runs),
@@ -167,5 +192,33 @@ def table(folder: Path) -> str:
             mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
             ", ".join(scores) or f"[picture](experiments/results/{path.stem}.png)",
         ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def score_table(folder: Path) -> str:
+    """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
+    by name. Means and standard deviations over the seeds."""
+    entries = [_read(path) for path in sorted(folder.glob("*.json"))]
+    scored = [
+        entry
+        for entry in entries
+        if entry.get("protocol") and entry["protocol"][0]["features"] != "points"
+    ]
+    names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
+    head = ["experiment", "features", "samples", "reals", *names]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for entry in scored:
+        first = entry["protocol"][0]
+        seeds = len(entry["runs"])
+        cells = [
+            f"`{entry['experiment']}`, {seeds} seed{'s' * (seeds > 1)}",
+            first["features"],
+            str(first["n_fake"]),
+            f"{first['n_real']} of {first['real']}",
+        ]
+        for name in names:
+            values = [one["scores"][name] for one in entry["runs"] if name in one["scores"]]
+            cells.append(mean_sd(values, DIGITS.get(name, 3)) if values else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

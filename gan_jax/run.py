@@ -44,9 +44,8 @@ def _git_commit() -> str | None:
         return None
 
 
-def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
-    """What the numbers of a run depend on beside its config."""
-    cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], dataset.batch.cond)
+def packages(devices: Sequence[jax.Device]) -> dict[str, Any]:
+    """What numbers depend on beside config and data: versions, code and device."""
     return {
         "python": platform.python_version(),
         "gan_jax": gan_jax.__version__,
@@ -60,13 +59,19 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
             "machine": platform.machine(),
             "cores": os.cpu_count(),
         },
-        "data": {
-            "examples": len(dataset.batch.real),
-            "fingerprint": dataset.fingerprint,
-            "real": list(dataset.batch.real.shape[1:]),
-            "cond": cond,
-        },
     }
+
+
+def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
+    """What the numbers of a run depend on beside its config."""
+    cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], dataset.batch.cond)
+    data = {
+        "examples": len(dataset.batch.real),
+        "fingerprint": dataset.fingerprint,
+        "real": list(dataset.batch.real.shape[1:]),
+        "cond": cond,
+    }
+    return {**packages(devices), "data": data}
 
 
 def load_config(workdir: Path) -> Config:

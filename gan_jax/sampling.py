@@ -1,6 +1,8 @@
 """Samples from a generator: example i depends on the key and on i, not on how many are drawn."""
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -8,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import keys
+from gan_jax import keys, placement
 from gan_jax.config import Config
 from gan_jax.errors import UserError
 
@@ -32,28 +34,41 @@ def _generate(
     latent: str,
     variables: Any,
     key: jax.Array,
-    first: jax.Array,
+    index: jax.Array,
     cond: Any,
 ) -> jax.Array:
-    index = first + jnp.arange(_BATCH)
     z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, index), z_dim, latent)
     return jnp.asarray(gen.apply(variables, z, cond, train=False), jnp.float32)
 
 
 def sample(
-    config: Config, variables: Any, key: jax.Array, n: int, cond: np.ndarray | None = None
+    config: Config,
+    variables: Any,
+    key: jax.Array,
+    n: int,
+    cond: np.ndarray | None = None,
+    *,
+    first: int = 0,
+    devices: Sequence[jax.Device] | None = None,
 ) -> np.ndarray:
-    """`n` examples float32 [n, ...] of the generator with `variables`, in evaluation mode.
+    """Examples `first` to `first` + n - 1 of the generator with `variables`, in evaluation mode:
+    float32 [n, ...].
 
-    `cond` [n] are their labels, 0, 1, 2, ... in turn by default. Made in batches of one size, so
-    that one program serves any n.
+    `cond` [n] are their labels; by default example i has label i mod classes. Made in batches of
+    one size, so that one program serves any n; each is cut over `devices`, by default one.
     """
-    cond = cycled_labels(config, n) if cond is None else np.asarray(cond)
+    if cond is None and classes(config):
+        cond = cycled_labels(config, first + n)[first:]  # pyright: ignore[reportOptionalSubscript]
     if n < 1 or (cond is not None and len(cond) != n):
         raise UserError(f"{n} samples asked for, {n if cond is None else len(cond)} labels given")
+    devices = devices or jax.local_devices()[:1]
+    devices = devices[: math.gcd(len(devices), _BATCH)]
+    variables, key = placement.place((variables, key), devices)
     made = []
-    for first in range(0, n, _BATCH):
-        part = None if cond is None else np.resize(cond[first : first + _BATCH], _BATCH)
+    for start in range(0, n, _BATCH):
+        index = first + start + np.arange(_BATCH, dtype=np.int32)
+        part = None if cond is None else np.resize(cond[start : start + _BATCH], _BATCH)
+        index, part = placement.split((index, part), devices)
         what = (config.gen, config.z_dim, config.latent)
-        made.append(_generate(*what, variables, key, first, part))
+        made.append(_generate(*what, variables, key, index, part))
     return np.concatenate(jax.device_get(made))[:n]

@@ -17,7 +17,7 @@ from gan_jax.state import generator_variables
 from gan_jax.validation import validate
 
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
-NAMES = [name for name in MODULES if name != "benchmark"]
+NAMES = [name for name in MODULES if name not in ("benchmark", "readme")]
 
 
 @pytest.mark.parametrize("name", NAMES)

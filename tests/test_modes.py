@@ -1,10 +1,11 @@
 """Mode coverage of 2-D mixtures: known answers."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax.data import sources
-from gan_jax.metrics.modes import modes
+from gan_jax.metrics.modes import kl_floor, modes, stacked_label, stacked_modes
 
 
 @pytest.mark.parametrize("name", sources.MIXTURES)
@@ -39,3 +40,31 @@ def test_collapse_and_misses():
 def test_samples_must_be_finite():
     with pytest.raises(ValueError, match="not finite"):
         modes(np.full((3, 2), np.nan), sources.ring_centres(), 0.01)
+
+
+def test_stacked_digits():
+    assert stacked_label([[0, 0, 0], [9, 9, 9], [1, 2, 3]]).tolist() == [0, 999, 123]
+    assert stacked_label(jnp.asarray([[4, 0, 7]])).tolist() == [407]
+
+
+def test_stacked_by_hand():
+    # Of three classes one twice, one once, one never: 2/3 log 2 + 1/3 log 1.
+    covered, kl, excess = stacked_modes([0, 2, 0], classes=3)
+    assert covered == 2
+    assert kl == pytest.approx(2 / 3 * np.log(2))
+    assert excess == pytest.approx(kl - 2 / 6)
+    each = stacked_modes(np.arange(26_000) % 1000)
+    assert (each.covered, each.kl) == (1000, pytest.approx(0, abs=1e-12))
+    assert each.excess_kl == pytest.approx(-0.01921, abs=5e-6)  # more even than draws are
+    collapsed = stacked_modes(jnp.full(26_000, 123))
+    assert (collapsed.covered, collapsed.kl) == (1, pytest.approx(np.log(1000)))
+
+
+def test_stacked_floor():
+    random, n, draws = np.random.default_rng(0), 26_000, 50
+    scores = [stacked_modes(random.integers(1000, size=n)) for _ in range(draws)]
+    assert {score.covered for score in scores} == {1000}  # a class is missed once in 2e8 draws
+    # Four standard errors, of chi-square of 999 degrees of freedom over 2n; and the 0.7 %.
+    error = np.sqrt(2 * 999) / (2 * n) / np.sqrt(draws)
+    excess = np.mean([score.excess_kl for score in scores])
+    assert excess == pytest.approx(0.007 * kl_floor(1000, n), abs=4 * error)

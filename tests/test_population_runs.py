@@ -27,6 +27,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
+from gan_jax.restore import restore
 from gan_jax.schedules import Schedule
 from gan_jax.state import generator_variables
 from gan_jax.sweeps import Sweep
@@ -321,7 +322,7 @@ def test_a_sweep_leaves_its_table(swept):
     assert config.sweep == (Sweep("gen_opt.lr", lr), Sweep("label_smoothing", smoothing))
     rows, metrics = json.loads((swept / "sweep.json").read_text()), logs.read_metrics(swept)
     assert metrics["gen_loss"].shape == (20, 12)
-    _, _, state = __main__._restore(swept)
+    _, _, state = restore(swept)
     each = scores.scores(config, state)
     assert [list(row["values"].values()) for row in rows] == [[a, b] for a in lr for b in smoothing]
     for cell, row in enumerate(rows):

@@ -1,0 +1,42 @@
+"""The tables of README.md, made from the files under experiments/results/.
+
+Command  python -m experiments.readme
+
+A table stands between the comments <!-- NAME --> and <!-- end of NAME -->.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from experiments.benchmark import report
+from gan_jax import logs, record
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments" / "results"
+
+
+def tables() -> dict[str, str]:
+    """Each table, by its name in the README."""
+    benchmark = json.loads((RESULTS / "benchmark.json").read_text())
+    return {
+        "results": record.table(RESULTS),
+        "scores": record.score_table(RESULTS),
+        "speed": report.table(benchmark),
+    }
+
+
+def updated(text: str) -> str:
+    """The README's text with its tables as the result files have them. Raises ValueError if it has
+    no place for one of them."""
+    for name, table in tables().items():
+        place = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
+        if not place.search(text):
+            raise ValueError(f"README.md has no place for the table {name!r}")
+        text = place.sub(lambda found, table=table: found[1] + table + found[2], text)
+    return text
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    logs.write_atomically(readme, updated(readme.read_text()))

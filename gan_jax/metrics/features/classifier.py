@@ -1,0 +1,190 @@
+"""Features of a classifier that the project trains itself, on the data set's own labels.
+
+Scores by them are named after it (`mnist-classifier`): they compare models of one data set, and are
+never to be compared with those by the Inception network.
+
+Command  python -m gan_jax.metrics.features.classifier --out experiments/results/classifiers.json
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import cli, logs, run
+from gan_jax.config import Data
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.metrics.accuracy import accuracy
+from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
+from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.statistics import cache_folder
+
+log = logging.getLogger(__name__)
+VERSION = 1  # of the network and its training: a change of these makes the cached ones void
+DIGITS = Recipe(epochs=60, batch_size=64)
+FASHION = Recipe(epochs=12, widths=(64, 64, 128), depths=(1, 2, 2), shift=1, flip=True)
+RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION}  # of other sets, Recipe()
+
+
+def recipe_of(name: str) -> Recipe:
+    """How a data set's classifier is trained."""
+    return RECIPES.get(name.partition(":")[0], Recipe())
+
+
+def _extractor(
+    name: str, network: Network, variables: Any, shape: tuple[int, ...], note: str
+) -> Extractor:
+    digest = hashlib.sha256()
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    for path in sorted(flat):
+        digest.update(path.encode())
+        digest.update(np.ascontiguousarray(flat[path]).tobytes())
+
+    def function(variables: Any, images: jax.Array) -> jax.Array:
+        return network.apply(variables, images.astype(jnp.float32) / 255, train=False)[0]
+
+    head = variables["params"]["head"]
+    return Extractor(
+        name=f"{name}-classifier",
+        sha256=digest.hexdigest(),
+        resize="none",
+        function=function,
+        variables=variables,
+        head=(np.asarray(head["kernel"]), np.asarray(head["bias"])),
+        shape=(shape[0], shape[1], shape[2]),
+        batch=256,
+        note=note,
+    )
+
+
+def train_on(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    *,
+    recipe: Recipe | None = None,
+    quiet: bool = False,
+) -> Extractor:
+    """The classifier of data set `name` trained on any images uint8 [n, h, w, c] with labels [n]:
+    of samples, for instance, for the classification accuracy score (1905.10887)."""
+    network, variables = fit(recipe or recipe_of(name), images, labels, seed, quiet=quiet)
+    return _extractor(name, network, variables, images.shape[1:], "")
+
+
+def predict(classifier: Extractor, images: np.ndarray) -> np.ndarray:
+    """The most likely labels int64 [n] of images uint8 [n, h, w, c]."""
+    return classifier.logits(classifier(images)).argmax(1)
+
+
+def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images uint8 [n, h, w, c] whose labels [n] it predicts."""
+    predicted = predict(classifier, images)
+    return accuracy(predicted, labels, int(max(predicted.max(), labels.max())) + 1).top_1
+
+
+def _labelled(data: Data, split: str) -> sources.Dataset:
+    return sources.load(dataclasses.replace(data, split=split, labels=True))
+
+
+def _tested(data: Data, classifier: Extractor) -> float | None:
+    """On the split `test`; None where there is none."""
+    try:
+        test = _labelled(data, "test")
+    except UserError:
+        return None
+    if data.name in ("folder", "npz"):  # which have no splits
+        return None
+    return test_accuracy(classifier, test.batch.real, test.batch.cond)
+
+
+def classifier(
+    data: Data,
+    cache: Path | None = None,
+    seed: int = 0,
+    *,
+    recipe: Recipe | None = None,
+    quiet: bool = False,
+) -> Extractor:
+    """The classifier of a labelled data set, trained on its split `train`: from the cache, or
+    trained now and put there. Its note says how accurate it is on the split `test`.
+
+    The cache is a folder of files named by a hash of recipe, data and seed; a file that cannot be
+    read is named in the log and made anew. Raises UserError if the data has no labels.
+    """
+    recipe = recipe or recipe_of(data.name)
+    train = _labelled(data, "train")
+    images, labels = train.batch.real, train.batch.cond
+    if images.ndim != 4:
+        raise UserError(f"data set {data.name!r} holds points: there is no classifier of them")
+    decided = f"{VERSION} {recipe} {train.fingerprint} {seed}"
+    path = cache or cache_folder() / "classifiers"
+    path /= f"{data.name}-{hashlib.sha256(decided.encode()).hexdigest()[:32]}.npz"
+    network = Network(recipe.widths, recipe.depths, recipe.features, int(labels.max()) + 1)
+    try:
+        with np.load(path) as file:
+            note = str(file["note"])
+            flat = {name: file[name] for name in file.files if name != "note"}
+        variables = flax.traverse_util.unflatten_dict(flat, sep="/")
+        made = _extractor(data.name, network, variables, images.shape[1:], note)
+        if str(made.sha256) not in note:
+            raise ValueError("its weights are not those of its hash")
+        return dataclasses.replace(made, note=note.partition("; ")[0])
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # numpy and zipfile raise many kinds
+        log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
+    print(f"training the classifier of {data.name}, once: it is kept in {path.parent}")
+    made = train_on(data.name, images, labels, seed, recipe=recipe, quiet=quiet)
+    found = _tested(data, made)
+    note = "no test split" if found is None else f"test accuracy {found:.4f}"
+    print(f"{made.name}: {note}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
+        np.savez(file, note=f"{note}; {made.sha256}", **flat)
+    part.replace(path)
+    return dataclasses.replace(made, note=note)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """Which classifiers to train, and where to write how accurate they are."""
+
+    names: tuple[str, ...] = ("digits", "mnist", "fashion_mnist")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    dir: str | None = None
+    """TFDS data directory."""
+    out: Path = Path("experiments/results/classifiers.json")
+
+
+def main() -> None:
+    """Trains each with each seed, and writes their test accuracies."""
+    with cli.user_errors():
+        flags = cli.parse(Measure())
+        found = {}
+        for name in flags.names:
+            data = Data(name, size=28 if name == "digits" else None, dir=flags.dir)
+            notes = [classifier(data, seed=seed).note for seed in flags.seeds]
+            found[name] = {
+                "recipe": dataclasses.asdict(recipe_of(name)),
+                "seeds": flags.seeds,
+                "test_accuracy": [float(note.rpartition(" ")[2]) for note in notes],
+            }
+        versions = run.packages(jax.local_devices()[:1])
+        text = {"command": logs.command(), "versions": versions, "classifiers": found}
+        logs.write_atomically(flags.out, json.dumps(text, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

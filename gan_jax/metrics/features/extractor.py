@@ -1,0 +1,147 @@
+"""Features of pictures: a pure function, its variables, and what a metric card must say of both."""
+
+import dataclasses
+import hashlib
+import inspect
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import placement
+from gan_jax.errors import UserError
+
+Function = Callable[[Any, jax.Array], jax.Array]
+CHANNELS = (1, 3)
+
+
+class Features(Protocol):
+    """What metrics need of features; an `Extractor`, or a user's own."""
+
+    @property
+    def name(self) -> str:
+        """On the card."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of whatever decides the features."""
+        ...
+
+    @property
+    def resize(self) -> str:
+        """What becomes of a picture first, in words."""
+        ...
+
+    def __call__(
+        self, images: np.ndarray, devices: Sequence[jax.Device] | None = None
+    ) -> np.ndarray:
+        """Images uint8 [n, h, w, c] -> features [n, d]."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Extractor:
+    """extractor(images) -> features float32 [n, d], for images uint8 [n, h, w, c]."""
+
+    name: str
+    """On the card: `mnist-classifier`, `inception-2048`, `pixels`."""
+    sha256: str
+    """Of whatever decides the function: weights, recipe."""
+    resize: str
+    """What becomes of a picture first, in words."""
+    function: Function
+    """(variables, images uint8 [m, h, w, c]) -> [m, d], each row of its own picture alone."""
+    variables: Any = None
+    head: tuple[np.ndarray, np.ndarray] | None = None
+    """Kernel [d, classes] and bias [classes] of the logits, where features have some."""
+    shape: tuple[int, int, int] | None = None
+    """The only pictures that it takes; None: any."""
+    batch: int = 64
+    """Pictures in one program; the last ones are filled up, so that one program does."""
+    note: str = ""
+    """What else is to be known of it: how accurate a classifier is."""
+    _program: Function = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "_program", jax.jit(self.function))
+
+    def __call__(
+        self, images: np.ndarray, devices: Sequence[jax.Device] | None = None
+    ) -> np.ndarray:
+        """Features float32 [n, d], each batch cut over `devices` (by default one).
+
+        Raises UserError unless images are uint8 [n, h, w, 1 or 3], of `shape` if that is given.
+        """
+        images = np.asarray(images)
+        self._check(images)
+        devices = devices or jax.local_devices()[:1]
+        devices = devices[: math.gcd(len(devices), self.batch)]
+        variables, found = placement.place(self.variables, devices), []
+        for first in range(0, len(images), self.batch):
+            part = images[first : first + self.batch]
+            filling = np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)
+            whole = placement.split(np.concatenate([part, filling]), devices)
+            features = np.asarray(self._program(variables, whole), np.float32)
+            found.append(features[: len(part)])
+        return np.concatenate(found)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """float32 [n, classes] of features [n, d]. Raises UserError where there are none."""
+        if self.head is None:
+            raise UserError(f"{self.name} features have no logits")
+        kernel, bias = self.head
+        return features @ kernel + bias
+
+    def _check(self, images: np.ndarray) -> None:
+        given = f"{images.dtype} {list(images.shape)}"
+        if images.dtype != np.uint8:
+            raise UserError(f"images are {given}: they must be uint8, 0 to 255")
+        if images.ndim != 4 or images.shape[-1] not in CHANNELS or not images.size:
+            raise UserError(f"images are {given}: they must be [n, h, w, 1 or 3], n >= 1")
+        if self.shape is not None and images.shape[1:] != self.shape:
+            wanted = ", ".join(map(str, self.shape))
+            raise UserError(f"images are {given}: {self.name} takes [n, {wanted}]")
+
+
+def pixels() -> Extractor:
+    """The pixels themselves, in [0, 1]."""
+
+    def flat(_: Any, images: jax.Array) -> jax.Array:
+        return images.reshape(len(images), -1).astype(jnp.float32) / 255
+
+    return Extractor("pixels", hashlib.sha256(b"pixels / 255").hexdigest(), "none", flat, batch=512)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Own:
+    """A user's own images -> features, under the name of where it is from."""
+
+    name: str
+    function: Callable[[np.ndarray], np.ndarray]
+    sha256: str
+    """Of its source file: the statistics of reals are made anew when that changes."""
+    resize: str = "its own"
+
+    def __call__(
+        self,
+        images: np.ndarray,
+        devices: Sequence[jax.Device] | None = None,  # noqa: ARG002
+    ) -> np.ndarray:
+        """Features [n, d]."""
+        return np.asarray(self.function(images))
+
+
+def own(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
+    """The user's function, unless it is a `Features` already."""
+    if all(hasattr(function, attribute) for attribute in ("name", "sha256", "resize")):
+        return cast(Features, function)
+    try:
+        source = inspect.getsource(sys.modules[function.__module__])
+    except (AttributeError, KeyError, OSError, TypeError):
+        source = repr(function)
+    return Own(name, function, hashlib.sha256(f"{name}\n{source}".encode()).hexdigest())

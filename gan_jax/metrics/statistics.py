@@ -1,0 +1,71 @@
+"""The statistics of real data under some features, kept on the disk: they are always the same."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm.auto import tqdm
+
+from gan_jax.data.sources import Dataset
+from gan_jax.metrics import compare, frechet
+from gan_jax.metrics.compare import Gathered
+from gan_jax.metrics.features.extractor import Features
+
+log = logging.getLogger(__name__)
+BATCH = 512  # pictures between two steps of progress
+
+
+def cache_folder() -> Path:
+    """$GAN_JAX_CACHE, or the user's cache folder."""
+    root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gan_jax"
+    return Path(os.environ.get("GAN_JAX_CACHE", root)).expanduser()
+
+
+def of_images(
+    features: Features, images: np.ndarray, devices: Sequence[jax.Device] | None, *, quiet: bool
+) -> Gathered:
+    """Of images uint8 [n, h, w, c]."""
+    with tqdm(total=len(images), unit="picture", disable=quiet, desc=features.name) as bar:
+
+        def batches():
+            for first in range(0, len(images), BATCH):
+                part = images[first : first + BATCH]
+                yield features(part, devices)
+                bar.update(len(part))
+
+        return compare.gather(batches(), len(images))
+
+
+def of_reals(
+    features: Features,
+    dataset: Dataset,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    cache: Path | None = None,
+    quiet: bool = False,
+) -> Gathered:
+    """Of all examples of a data set, from the cache where they are there.
+
+    A file of the cache that cannot be read is named in the log and made anew.
+    """
+    key = hashlib.sha256(f"1 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
+    path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
+    try:
+        with np.load(path) as file:
+            moments = frechet.Moments(int(file["count"]), file["mean"], file["scatter"])
+            return Gathered(moments, file["kept"])
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # numpy and zipfile raise many kinds
+        log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
+    found = of_images(features, dataset.batch.real, devices, quiet=quiet)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez(file, kept=found.kept, **found.moments._asdict())
+    part.replace(path)
+    return found

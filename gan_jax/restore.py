@@ -1,0 +1,43 @@
+"""A finished or running run's state, read from its folder alone: the data need not be there."""
+
+from pathlib import Path
+
+import jax
+
+from gan_jax import checkpoint, placement, population, run
+from gan_jax.config import Config
+from gan_jax.errors import UserError
+from gan_jax.state import TrainState
+
+
+def steps(workdir: Path) -> list[int]:
+    """The steps of which a run folder has a checkpoint, in order. Raises UserError if none."""
+    folder = workdir / "checkpoints"
+    if not folder.is_dir():
+        raise UserError(f"{workdir} has no checkpoint yet")
+    with checkpoint.Checkpoints(folder, keep=None) as checkpoints:
+        found = checkpoints.steps()
+    if not found:
+        raise UserError(f"{workdir} has no checkpoint yet")
+    return found
+
+
+def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainState]:
+    """Step, config and state of the newest readable checkpoint of a run folder, or that of `step`.
+
+    Raises UserError if there is none.
+    """
+    config = run.load_config(workdir)
+    example = run.load_example(workdir, config.batch_size)
+    init = jax.jit(lambda roots: population.init(config, roots, example))
+    like = init(population.roots(config))
+    like = placement.place(like, jax.local_devices()[:1])
+    there = steps(workdir)
+    if step is not None and step not in there:
+        listed = ", ".join(map(str, there))
+        raise UserError(f"step is {step}: the run has checkpoints of steps {listed}")
+    with checkpoint.Checkpoints(workdir / "checkpoints", keep=None) as checkpoints:
+        found = checkpoints.restore(like, step)
+    if found is None:
+        raise UserError(f"{workdir} has no checkpoint yet")
+    return found[0], config, found[1]
