@@ -151,7 +151,7 @@ def evaluate(
     n = num or (POINTS if points else min(len(dataset), MOST))
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
-    real = features and statistics.of_reals(features, dataset, devices, quiet=quiet)
+    real = statistics.of_reals(features, dataset, devices, quiet=quiet) if features else None
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:

@@ -80,4 +80,4 @@ def stacked_modes(labels: Any, classes: int = 1000) -> StackedModes:
     """
     counts = np.bincount(inputs.labels("labels", labels, classes), minlength=classes)
     kl = _kl_to_uniform(counts)
-    return StackedModes(int((counts > 0).sum()), kl, kl - kl_floor(classes, counts.sum()))
+    return StackedModes(int((counts > 0).sum()), kl, kl - kl_floor(classes, int(counts.sum())))

@@ -55,7 +55,7 @@ def of_reals(
     key = hashlib.sha256(f"1 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
     path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:
             moments = frechet.Moments(int(file["count"]), file["mean"], file["scatter"])
             return Gathered(moments, file["kept"])
     except FileNotFoundError:

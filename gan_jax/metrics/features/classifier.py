@@ -131,7 +131,7 @@ def classifier(
     path /= f"{data.name}-{hashlib.sha256(decided.encode()).hexdigest()[:32]}.npz"
     network = Network(recipe.widths, recipe.depths, recipe.features, int(labels.max()) + 1)
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:
             note = str(file["note"])
             flat = {name: file[name] for name in file.files if name != "note"}
         variables = flax.traverse_util.unflatten_dict(flat, sep="/")

@@ -1,0 +1,109 @@
+"""The project's own classifiers: decided by a seed, kept in a cache, and accurate."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+
+from gan_jax.config import Data
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.metrics.features import classifier
+from gan_jax.metrics.features.classifier_training import Recipe
+from gan_jax.metrics.features.extractor import Extractor
+
+TINY = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
+DATA = Data("digits", size=10)
+TARGETS = {"digits": 0.98, "mnist": 0.992, "fashion_mnist": 0.925}
+
+
+def make(cache, seed=0, **changes):
+    return classifier.classifier(DATA, cache, seed, recipe=TINY, quiet=True, **changes)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """(cache, the classifier that was trained into it)."""
+    cache = tmp_path_factory.mktemp("cache")
+    return cache, make(cache)
+
+
+def test_a_seed_decides_the_bits(kept, tmp_path):
+    cache, first = kept
+    again = make(tmp_path)
+    assert again.sha256 == first.sha256
+    assert make(tmp_path, seed=1).sha256 != first.sha256
+    images = sources.load(DATA).batch.real[:7]
+    assert first(images).tobytes() == again(images).tobytes()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_the_cache_has_it_and_a_damaged_file_is_made_anew(kept, tmp_path, monkeypatch, caplog):
+    cache, first = kept
+    (path,) = cache.iterdir()
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "fit", None)  # nothing is trained
+        found = make(tmp_path)
+    assert (found.sha256, found.note, found.name) == (first.sha256, first.note, first.name)
+    assert first.note.startswith("test accuracy 0.")
+    whole = copy.read_bytes()
+    bits = bytearray(whole)
+    bits[len(bits) // 2] ^= 1
+    for damaged in (whole[:500], bytes(bits), b""):
+        copy.write_bytes(damaged)
+        assert make(tmp_path).sha256 == first.sha256
+        assert copy.read_bytes() == whole
+    assert caplog.text.count("is damaged and made anew") == 3
+
+
+def test_features_are_of_each_picture_alone(kept):
+    _, made = kept
+    images = sources.load(DATA).batch.real[:300]
+    whole = made(images)
+    assert (whole.shape, whole.dtype) == ((300, 6), np.float32)
+    # In programs of 256, the last filled up: the same program, so the same bits.
+    apart = np.concatenate([made(images[:40]), made(images[40:41]), made(images[41:])])
+    np.testing.assert_array_equal(apart, whole)
+    shared = made(images, jax.local_devices()[:8])
+    np.testing.assert_allclose(shared, whole, rtol=1e-5, atol=1e-5)  # sums in another order
+    logits = made.logits(whole)
+    assert logits.shape == (300, 10)
+    np.testing.assert_array_equal(classifier.predict(made, images), logits.argmax(1))
+    assert isinstance(made, Extractor)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(Data("ring"), "holds points"), (Data("folder", path="/nowhere"), "no such file")],
+)
+def test_data_without_a_classifier(data, says, tmp_path):
+    with pytest.raises(UserError, match=says):
+        classifier.classifier(data, tmp_path, recipe=TINY, quiet=True)
+
+
+def test_pictures_of_another_size_are_refused(kept):
+    with pytest.raises(UserError, match=r"digits-classifier takes \[n, 10, 10, 1\]"):
+        kept[1](np.zeros((2, 8, 8, 1), np.uint8))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
+def test_digits_accuracy(tmp_path):
+    made = classifier.classifier(Data("digits", size=28), tmp_path, quiet=True)
+    assert float(made.note.rpartition(" ")[2]) >= TARGETS["digits"]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_accuracies_on_record(name):
+    """Measured by `python -m gan_jax.metrics.features.classifier`; minutes of training each."""
+    found = json.loads((REPOSITORY / "experiments/results/classifiers.json").read_text())
+    one = found["classifiers"][name]
+    assert min(one["test_accuracy"]) >= TARGETS[name]
+    assert one["recipe"] == json.loads(
+        json.dumps(classifier.dataclasses.asdict(classifier.recipe_of(name)))
+    )
