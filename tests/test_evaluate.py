@@ -151,7 +151,7 @@ def test_points_are_counted_by_mode(command, trained):
     assert (cards["kl"]["features"], cards["kl"]["n_fake"]) == ("points", 2500)
     assert cards["kl"]["expected"] == modes.kl_floor(8, 2500)
     assert cards["kl"]["sd"] is None
-    assert "2500 against" in said
+    assert "points, 2500\n" in said
 
 
 def test_a_member_that_diverged_is_null_and_hides_no_other(trained, monkeypatch):

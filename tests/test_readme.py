@@ -37,8 +37,10 @@ def test_results_say_how_they_were_made(path):
     found = json.loads(path.read_text())
     runs = found.get("runs", [found])
     commands = [launch["command"] for one in runs for launch in one.get("launches", [one])]
-    assert all(command.startswith("python -m experiments.") for command in commands)
-    assert {"python", "packages", "git_commit", "device", "data"} <= found["versions"].keys()
+    assert all(re.match(r"python -m (experiments|gan_jax)\.", command) for command in commands)
+    assert {"python", "packages", "git_commit", "device"} <= found["versions"].keys()
+    data = [one["data"] for one in found.get("classifiers", {}).values()]
+    assert data or "data" in found["versions"]
     assert len({one.get("seed") for one in runs}) == len(runs)
 
 

@@ -35,6 +35,7 @@ class Card:
     real_sha256: str
     """The data's fingerprint."""
     n_real: int
+    """0 where a metric looks at samples alone."""
     n_fake: int
     step: int | None
     """Of the checkpoint; None: no run's."""
@@ -89,9 +90,10 @@ def table(cards: Sequence[Card]) -> str:
         expected = number(card.expected) if card.expected is not None else ""
         if card.sd is None and card.standard_error is not None:
             sd = f"(se {number(card.standard_error[0])})"
+        against = f" against {card.n_real} of {card.real}" if card.n_real else ""
         lines.append(
             f"{'' if card.step is None else card.step:>8}  {card.metric:<17}"
             f"{number(card.mean):>10}{sd:>10}{expected:>10}"
-            f"   {card.features}, {card.n_fake} against {card.n_real} of {card.real}"
+            f"   {card.features}, {card.n_fake}{against}"
         )
     return "\n".join(lines)

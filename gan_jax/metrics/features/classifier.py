@@ -177,6 +177,7 @@ def main() -> None:
             data = Data(name, size=28 if name == "digits" else None, dir=flags.dir)
             notes = [classifier(data, seed=seed).note for seed in flags.seeds]
             found[name] = {
+                "data": _labelled(data, "train").fingerprint,
                 "recipe": dataclasses.asdict(recipe_of(name)),
                 "seeds": flags.seeds,
                 "test_accuracy": [float(note.rpartition(" ")[2]) for note in notes],
