@@ -60,6 +60,7 @@ LEGACY = b"".join(pickle.dumps(value, 2) for value in (*torch_checkpoint.LEGACY,
         (archive(a_other=b""), "is no PyTorch checkpoint"),
         (archive(a_data_pkl=pickle.dumps({}, 2))[:-30], "BadZipFile"),
     ],
+    ids=range(9),  # archives hold the time, which no name of a test may
 )
 def test_what_is_no_checkpoint(content, message, tmp_path):
     (tmp_path / "bad.pth").write_bytes(content)
