@@ -78,7 +78,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.num is not None and args.num < 6:
         raise UserError(f"num is {args.num}: it must be at least 6")
     config, steps = run.load_config(args.run), restore.steps(args.run)
-    devices = placement.pick_devices(args.devices, 1 << 20)
+    devices = placement.pick_devices(args.devices)
     features = None
     if config.data.name not in sources.MIXTURES:
         data = scoring.moved(config.data, args.data)
@@ -106,7 +106,7 @@ def score(args: argparse.Namespace) -> None:
     from gan_jax.metrics import evaluate as scoring
     from gan_jax.metrics.features.choose import choose
 
-    devices = placement.pick_devices(args.devices, 1 << 20)
+    devices = placement.pick_devices(args.devices)
     features = choose(args.features, Data("folder", path=str(args.real)), args.weights)
     cards = scoring.score_folders(args.real, args.fake, features, devices)
     print(card.table(cards))

@@ -12,9 +12,9 @@ from gan_jax.errors import UserError
 AXIS = "devices"
 
 
-def pick_devices(count: int | None, batch_size: int) -> list[jax.Device]:
+def pick_devices(count: int | None, batch_size: int = 0) -> list[jax.Device]:
     """The first `count` devices of this process, or all. Raises UserError if there are fewer, or if
-    they cannot share the batch evenly."""
+    they cannot share a batch (if there is one) evenly."""
     found = jax.local_devices()
     count = len(found) if count is None else count
     if not 1 <= count <= len(found):

@@ -91,7 +91,7 @@ def score_logits(logits: Any) -> dict[str, Score]:
 
     Ten parts, or as many as there are examples for two in each.
     """
-    found = inception_score(logits, splits=min(10, max(len(logits) // 2, 1)))
-    return {
-        "classifier_score": Score(found.mean, 0, len(logits), standard_error=found.std / 10**0.5)
-    }
+    splits = min(10, max(len(logits) // 2, 1))
+    found = inception_score(logits, splits)
+    error = found.std / splits**0.5
+    return {"classifier_score": Score(found.mean, 0, len(logits), standard_error=error)}
