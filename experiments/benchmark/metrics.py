@@ -72,7 +72,7 @@ def ours(real: np.ndarray, fake: np.ndarray) -> Parts:
 
 def theirs(real: np.ndarray, fake: np.ndarray) -> Parts:
     """By name, the metrics of torch-fidelity, which has no density and coverage."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     from torch_fidelity import (  # pyright: ignore[reportMissingImports]
         metric_fid,
         metric_kid,
