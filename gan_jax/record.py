@@ -98,9 +98,14 @@ def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:
 
 def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
     """The scores of scores.json, an entry a member; None where the run's last step has none."""
-    cards = _protocol(workdir, config)
+    if not (cards := _protocol(workdir, config)):
+        return None
     members = range(len(population.members(config)))
-    return [{c["metric"]: c["values"][i] for c in cards} for i in members] if cards else None
+    found = [{c["metric"]: c["values"][i] for c in cards} for i in members]
+    lost = float("nan")  # in JSON null
+    return [
+        {name: lost if value is None else value for name, value in one.items()} for one in found
+    ]
 
 
 def record(

@@ -22,9 +22,12 @@ def classes(config: Config) -> int:
     return getattr(config.gen, "classes", 0)
 
 
-def cycled_labels(config: Config, n: int) -> np.ndarray | None:
-    """Labels 0, 1, 2, ... over and over, int32 [n]; None for an unconditional generator."""
-    return np.arange(n, dtype=np.int32) % classes(config) if classes(config) else None
+def cycled_labels(config: Config, n: int, first: int = 0) -> np.ndarray | None:
+    """Labels of examples `first` to `first` + n - 1: 0, 1, 2, ... over and over, int32 [n]; None
+    for an unconditional generator."""
+    if not (count := classes(config)):
+        return None
+    return (first + np.arange(n, dtype=np.int32)) % count
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -57,8 +60,7 @@ def sample(
     `cond` [n] are their labels; by default example i has label i mod classes. Made in batches of
     one size, so that one program serves any n; each is cut over `devices`, by default one.
     """
-    if cond is None and classes(config):
-        cond = cycled_labels(config, first + n)[first:]  # pyright: ignore[reportOptionalSubscript]
+    cond = cycled_labels(config, n, first) if cond is None else np.asarray(cond)
     if n < 1 or (cond is not None and len(cond) != n):
         raise UserError(f"{n} samples asked for, {n if cond is None else len(cond)} labels given")
     devices = devices or jax.local_devices()[:1]

@@ -78,6 +78,8 @@ def test_labels_cycle_across_batches():
     assert labels.tolist() == [i % 7 for i in range(300)]
     assert sampling.cycled_labels(small.config(gen=Echo(classes=7)), 300).dtype == np.int32
     assert sampling.cycled_labels(small.config(gen=Echo()), 300) is None
+    later = sampling.cycled_labels(small.config(gen=Echo(classes=7)), 3, first=6)
+    assert later.tolist() == [6, 0, 1]
     assert (echo(3)[:, 3] == -1).all()  # Echo's word for no labels
 
 

@@ -24,9 +24,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments import digits_mlp
 from gan_jax import cli, keys, logs, run
-from gan_jax.data import sources
 from gan_jax.metrics import frechet, kernel, manifold
 
 
@@ -122,8 +120,7 @@ def main() -> None:
         for way in ways:
             with concurrent.futures.ProcessPoolExecutor(1, spawn) as process:
                 measured[way].append(process.submit(measure, way, flags.n, flags.d).result())
-    versions = run.versions(sources.load(digits_mlp.config.data), jax.local_devices()[:1])
-    del versions["data"]  # none is used
+    versions = run.packages(jax.local_devices()[:1])
     for package in ("scipy", *([flags.against, "torch"] if flags.against else [])):
         versions["packages"][package] = importlib.metadata.version(package)
     found = {

@@ -8,9 +8,9 @@ be in memory together.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from gan_jax import keys
 from gan_jax.errors import UserError
 from gan_jax.metrics import frechet, kernel, manifold
 from gan_jax.metrics.inception_score import inception_score
@@ -58,10 +58,10 @@ def gather(batches: Iterable[np.ndarray], n: int) -> Gathered:
     return Gathered(total, np.concatenate(kept))
 
 
-def compare(real: Gathered, fake: Gathered, key: jax.Array) -> dict[str, Score]:
+def compare(real: Gathered, fake: Gathered) -> dict[str, Score]:
     """frechet, kernel, precision, recall, density and coverage of `fake` against `real`.
 
-    `key` draws the kernel distance's subsets, which are of 1000 examples or half of the smaller
+    The kernel distance's subsets are always the same ones, of 1000 examples or half of the smaller
     set. Raises UserError if the sets differ in d or hold fewer than 6 examples.
     """
     all_real, all_fake = real.moments.count, fake.moments.count
@@ -69,7 +69,7 @@ def compare(real: Gathered, fake: Gathered, key: jax.Array) -> dict[str, Score]:
     size = min(1000, n_real // 2, n_fake // 2)
     if size < 3:
         raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
-    subsets = kernel.subset_kernel_distance(real.kept, fake.kept, key, size=size)
+    subsets = kernel.subset_kernel_distance(real.kept, fake.kept, keys.root(0), size=size)
     pairs = manifold.manifold_scores(real.kept, fake.kept)
     expected = {
         "density": manifold.EXPECTED_DENSITY,

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
-from gan_jax import keys, plots, population, run, sampling
+from gan_jax import plots, population, run, sampling
 from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -25,10 +25,10 @@ from gan_jax.metrics.card import Card
 from gan_jax.metrics.compare import Gathered, Score
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.restore import restore
+from gan_jax.scores import SAMPLES, sample_key, score_modes
 from gan_jax.state import TrainState, generator_variables
 
 MOST = 50_000  # samples, where nobody says how many: as many as there are reals, up to this
-POINTS = 2500  # of a 2-D mixture, as VEEGAN and PacGAN score them
 
 
 def moved(data: Data, folder: str | None) -> Data:
@@ -56,12 +56,6 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
     return dataset
 
 
-def sample_key(member: Config, seed: int | None) -> jax.Array:
-    """Of the noise of the samples to score: `seed`'s, or the member's own."""
-    root = keys.root(member.seed if seed is None else seed)
-    return keys.step_key(root, keys.Purpose.SAMPLE, 0)
-
-
 def pictures(
     config: Config, variables: Any, key: jax.Array, n: int, devices: Sequence[jax.Device] | None
 ) -> Iterator[np.ndarray]:
@@ -77,19 +71,18 @@ def pictures(
         yield plots.to_pixels(made, symmetric=config.data.symmetric)
 
 
-def score_points(config: Config, state: TrainState, seed: int | None, n: int) -> dict[str, Score]:
-    """Of one member on a 2-D mixture: covered, high_quality, kl. Raises FloatingPointError if a
-    sample is not finite."""
-    centres, sigma = sources.MIXTURES[config.data.name]
-    key = sample_key(config, seed)
-    points = sampling.sample(config, generator_variables(state), key, n)
-    if not np.isfinite(points).all():
-        raise FloatingPointError("a sample is not finite")
-    found = modes.modes(points, centres(), sigma)
+def score_points(
+    config: Config, state: TrainState, seed: int | None, n: int
+) -> dict[str, Score] | None:
+    """Of one member on a 2-D mixture: covered, high_quality, kl; None if it has diverged."""
+    found = score_modes(config, state, seed, n)
+    if found is None:
+        return None
+    count = len(sources.MIXTURES[config.data.name][0]())
     expected = {
-        "covered": float(len(centres())),
+        "covered": float(count),
         "high_quality": modes.HIGH_QUALITY,
-        "kl": modes.kl_floor(len(centres()), n),
+        "kl": modes.kl_floor(count, n),
     }
     return {
         name: Score(float(value), 0, n, expected[name]) for name, value in found._asdict().items()
@@ -123,7 +116,7 @@ def score_pictures(
                 bar.update(len(images))
 
         fake = compare.gather(batches(), n)
-    found = compare.compare(real, fake, keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 1))
+    found = compare.compare(real, fake)
     return found | (compare.score_logits(np.concatenate(logits)) if logits else {})
 
 
@@ -148,7 +141,7 @@ def evaluate(
     dataset = load_data(workdir, config, folder)
     if not points and dataset.batch.real.ndim != 4:
         raise UserError(f"{workdir} was trained on {config.data.name!r}: there is no metric for it")
-    n = num or (POINTS if points else min(len(dataset), MOST))
+    n = num or (SAMPLES if points else min(len(dataset), MOST))
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
     real = statistics.of_reals(features, dataset, devices, quiet=quiet) if features else None
@@ -223,7 +216,7 @@ def score_folders(
     if shapes[0] != shapes[1]:
         raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")
     ours, theirs = (statistics.of_reals(features, one, devices, quiet=quiet) for one in loaded)
-    found = compare.compare(ours, theirs, keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 1))
+    found = compare.compare(ours, theirs)
     shared = {
         "seeds": (),
         "features": features.name,

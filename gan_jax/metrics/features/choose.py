@@ -10,9 +10,9 @@ from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.extractor import Features
+from gan_jax.metrics.features.inception_network import TAPS
 
 NAMES = ("classifier", "inception", "pixels")
-TAPS = (64, 192, 768, 2048)
 
 
 def _own(name: str) -> Features:

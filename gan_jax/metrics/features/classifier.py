@@ -98,11 +98,11 @@ def _labelled(data: Data, split: str) -> sources.Dataset:
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
     """On the split `test`; None where there is none."""
+    if data.name in ("folder", "npz"):  # which have no splits
+        return None
     try:
         test = _labelled(data, "test")
     except UserError:
-        return None
-    if data.name in ("folder", "npz"):  # which have no splits
         return None
     return test_accuracy(classifier, test.batch.real, test.batch.cond)
 
@@ -136,10 +136,10 @@ def classifier(
             flat = {name: file[name] for name in file.files if name != "note"}
         variables = flax.traverse_util.unflatten_dict(flat, sep="/")
         made = _extractor(data.name, network, variables, images.shape[1:], note)
-        if str(made.sha256) not in note:
+        if made.sha256 not in note:
             raise ValueError("its weights are not those of its hash")
         return dataclasses.replace(made, note=note.partition("; ")[0])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
@@ -148,12 +148,15 @@ def classifier(
     found = _tested(data, made)
     note = "no test split" if found is None else f"test accuracy {found:.4f}"
     print(f"{made.name}: {note}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
     part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
-        np.savez(file, note=f"{note}; {made.sha256}", **flat)
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, note=f"{note}; {made.sha256}", **flat)
+        part.replace(path)
+    except OSError as error:  # the training is not lost for that
+        log.warning("%s cannot be written: %s", path, error.strerror)
     return dataclasses.replace(made, note=note)
 
 
