@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan_jax import keys
-from gan_jax.metrics import kernel
+from gan_jax.metrics import kernel, manifold
 
 GOLDEN = golden_features.golden()["cases"]
 KEY = keys.root(5)
@@ -84,3 +84,14 @@ def test_a_subset_has_no_example_twice(monkeypatch):
     assert all(len(np.unique(one)) == 15 for sets in seen for one in sets)
     assert len(np.unique(np.concatenate([fake for _, fake in seen]))) == 30
     assert any((real != fake).any() for real, fake in seen)  # real and fake are drawn apart
+
+
+@pytest.mark.parametrize("block", [1024, 40, 7])
+def test_sums_on_the_way_of_the_manifold_scores(block):
+    real, fake = np.float32(draw(0, 50, 8)), np.float32(draw(1, 40, 8) + 0.3)
+    sums = kernel.SubsetSums(50, 40, 8, KEY, subsets=9, size=15)
+    beside = manifold.manifold_scores(real, fake, block=block, seen=sums.add)
+    assert beside == manifold.manifold_scores(real, fake)
+    expected = kernel.subset_kernel_distance(real, fake, KEY, subsets=9, size=15)
+    # Float64 sums in another order, of means a hundred times as large as their difference.
+    assert sums.distance() == pytest.approx(expected, rel=1e-11)

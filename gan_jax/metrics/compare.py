@@ -69,8 +69,9 @@ def compare(real: Gathered, fake: Gathered) -> dict[str, Score]:
     size = min(1000, n_real // 2, n_fake // 2)
     if size < 3:
         raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
-    subsets = kernel.subset_kernel_distance(real.kept, fake.kept, keys.root(0), size=size)
-    pairs = manifold.manifold_scores(real.kept, fake.kept)
+    sums = kernel.SubsetSums(n_real, n_fake, real.kept.shape[1], keys.root(0), size=size)
+    pairs = manifold.manifold_scores(real.kept, fake.kept, seen=sums.add)
+    subsets = sums.distance()
     expected = {
         "density": manifold.EXPECTED_DENSITY,
         "coverage": manifold.expected_coverage(n_real, n_fake),

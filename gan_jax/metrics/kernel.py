@@ -85,14 +85,57 @@ def subset_kernel_distance(
     UserError as that does, for fewer than two subsets, and for a size below 2 or above n or m.
     """
     real, fake = inputs.pair(real, fake)
+    chosen = _draw(key, len(real), len(fake), subsets, size)
+    return _mean([_estimate(real[i], fake[j], block=size) for i, j in chosen])
+
+
+def _draw(
+    key: jax.Array, n: int, m: int, subsets: int, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The examples [size] of n and of m that are in each subset."""
     inputs.between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
-    inputs.between("size of kernel distance's subsets", size, 2, min(len(real), len(fake)))
-    found = np.empty(subsets)
+    inputs.between("size of kernel distance's subsets", size, 2, min(n, m))
     for subset in range(subsets):
-        keys = jax.random.split(jax.random.fold_in(key, subset))
-        chosen = [
-            features[np.asarray(jax.random.permutation(one, len(features)))[:size]]
-            for one, features in zip(keys, (real, fake), strict=True)
-        ]
-        found[subset] = _estimate(*chosen, block=size)
-    return KernelDistance(float(found.mean()), float(found.std(ddof=1) / np.sqrt(subsets)))
+        first, second = jax.random.split(jax.random.fold_in(key, subset))
+        i, j = jax.random.permutation(first, n), jax.random.permutation(second, m)
+        yield np.asarray(i[:size]), np.asarray(j[:size])
+
+
+def _mean(found: Any) -> KernelDistance:
+    return KernelDistance(float(np.mean(found)), float(np.std(found, ddof=1) / len(found) ** 0.5))
+
+
+class SubsetSums:
+    """`subset_kernel_distance` of n reals and m fakes [d], from inner products that are computed
+    anyway: `add` is a `Seen` of pairs.py, which has to see all of them.
+
+    Adds subsets * n^2 multiplications of members' ones and zeros; they are few beside d * n^2.
+    """
+
+    def __init__(
+        self, n: int, m: int, d: int, key: jax.Array, subsets: int = 100, size: int = 1000
+    ):
+        real, fake = np.zeros((subsets, n)), np.zeros((subsets, m))
+        for subset, (i, j) in enumerate(_draw(key, n, m, subsets, size)):
+            real[subset, i] = fake[subset, j] = 1
+        self._members = {"real": (real, real), "fake": (fake, fake), "across": (real, fake)}
+        self._sums = {of: np.zeros(subsets) for of in self._members}
+        self._d, self._size = d, size
+
+    def add(self, of: str, rows: slice, columns: slice, products: np.ndarray) -> None:
+        """Each subset's share of the sums of the kernel."""
+        root = products / self._d
+        root += 1
+        cubes = root * root
+        cubes *= root
+        left, right = self._members[of]
+        own = of != "across"
+        if own and rows == columns:
+            np.fill_diagonal(cubes, 0)
+        sums = np.einsum("sc,sc->s", left[:, rows] @ cubes, right[:, columns])
+        self._sums[of] += sums if not own or rows == columns else 2 * sums
+
+    def distance(self) -> KernelDistance:
+        """From all that was added."""
+        within = (self._sums["real"] + self._sums["fake"]) / (self._size * (self._size - 1))
+        return _mean(within - 2 * self._sums["across"] / self._size**2)
