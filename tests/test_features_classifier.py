@@ -4,15 +4,18 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from scipy import ndimage
 
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics.features import classifier
-from gan_jax.metrics.features.classifier_training import Recipe
+from gan_jax.metrics.features.choose import choose
+from gan_jax.metrics.features.classifier_training import Recipe, warp
 from gan_jax.metrics.features.extractor import Extractor
 
 TINY = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
@@ -96,6 +99,65 @@ def test_data_without_a_classifier(data, says, tmp_path):
 def test_pictures_of_another_size_are_refused(kept):
     with pytest.raises(UserError, match=r"digits-classifier takes \[n, 10, 10, 1\]"):
         kept[1](np.zeros((2, 8, 8, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "classes", "says"),
+    [
+        (np.zeros((4, 8, 8, 1), np.float32), [0, 1, 0, 1], None, "images are float32"),
+        (np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], None, r"they must be uint8 \[n, h, w, c\]"),
+        (np.zeros((4, 8, 8, 1), np.uint8), [0, 1, 0], None, "4 images and 3 labels of 2 classes"),
+        (np.zeros((4, 8, 8, 1), np.uint8), [0, 0, 0, 0], None, "2 to 10000 classes allowed"),
+        (np.zeros((4, 8, 8, 1), np.uint8), [0, 1, 2, 3], 3, "3 given, 0 to 2 allowed"),
+        (np.zeros((4, 8, 8, 1), np.uint8), [0.0, 1.0, 0.0, 1.0], None, "integers allowed"),
+    ],
+)
+def test_what_cannot_be_trained_on(images, labels, classes, says):
+    with pytest.raises(UserError, match=says):
+        classifier.train_on("any", images, np.asarray(labels), classes=classes, recipe=TINY)
+
+
+def test_any_sides_channels_and_missing_classes():
+    """Of samples some class may be missing; a spectrogram is not square."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 13, 22, 3), np.uint8)
+    made = classifier.train_on("any", images, np.arange(40) % 3, classes=5, recipe=TINY, quiet=True)
+    assert made.logits(made(images)).shape == (40, 5)
+
+
+@pytest.mark.parametrize("entries", [(1, 0, 0, 1), (1.1, 0.2, -0.15, 0.93), (0, -1, 1, 0)])
+def test_warped_pictures_are_those_of_scipy(entries):
+    image = np.random.default_rng(0).random((7, 10, 2), np.float32)
+    matrix, middle = np.reshape(entries, (2, 2)), np.array([3.0, 4.5])
+    expected = [
+        ndimage.affine_transform(
+            channel, matrix, middle - matrix @ middle, order=1, mode="grid-constant"
+        )
+        for channel in np.moveaxis(image, -1, 0)
+    ]
+    found = warp(jnp.asarray(image), jnp.asarray(matrix, jnp.float32))
+    # Places are float32 here: 1e-6 off, between pixels that differ by up to 1.
+    np.testing.assert_allclose(found, np.stack(expected, -1), atol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [(np.arange(30) % 2, "npz-classifier"), (np.zeros(30, int), "pixels"), (None, "pixels")],
+    ids=["labels", "one class", "none"],
+)
+def test_features_without_a_name(labels, name, tmp_path, monkeypatch):
+    """They go by the labels that the set has, whether or not the networks are given them; what is
+    loaded already is not loaded again."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
+    if labels is None:
+        np.savez(tmp_path / "set.npz", images=images)
+    else:
+        np.savez(tmp_path / "set.npz", images=images, labels=labels)
+    data = Data("npz", path=str(tmp_path / "set.npz"))
+    dataset = sources.load(data)
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(classifier, "RECIPES", {"npz": TINY})
+    monkeypatch.setattr(sources, "load", None)
+    assert choose(None, data, dataset=dataset).name == name
 
 
 @pytest.mark.slow

@@ -23,15 +23,18 @@ from gan_jax import cli, logs, run
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
+from gan_jax.metrics import inputs
 from gan_jax.metrics.accuracy import accuracy
 from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.statistics import cache_folder
 
 log = logging.getLogger(__name__)
-VERSION = 1  # of the network and its training: a change of these makes the cached ones void
-DIGITS = Recipe(epochs=60, batch_size=64)
+VERSION = 2  # of the network and its training: a change of these makes the cached ones void
+MOST_CLASSES = 10_000
+DIGITS = Recipe(epochs=60, batch_size=64, slant=0.2, zoom=0.1)
 FASHION = Recipe(epochs=12, widths=(64, 64, 128), depths=(1, 2, 2), shift=1, flip=True)
+UNSPLIT = ("folder", "npz")  # sources that know no splits
 RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION}  # of other sets, Recipe()
 
 
@@ -43,7 +46,7 @@ def recipe_of(name: str) -> Recipe:
 def _extractor(
     name: str, network: Network, variables: Any, shape: tuple[int, ...], note: str
 ) -> Extractor:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{VERSION} {network.widths} {network.depths}".encode())
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
     for path in sorted(flat):
         digest.update(path.encode())
@@ -72,12 +75,29 @@ def train_on(
     labels: np.ndarray,
     seed: int = 0,
     *,
+    classes: int | None = None,
     recipe: Recipe | None = None,
     quiet: bool = False,
 ) -> Extractor:
     """The classifier of data set `name` trained on any images uint8 [n, h, w, c] with labels [n]:
-    of samples, for instance, for the classification accuracy score (1905.10887)."""
-    network, variables = fit(recipe or recipe_of(name), images, labels, seed, quiet=quiet)
+    of samples, for instance, for the classification accuracy score (1905.10887).
+
+    `classes` is by default as many as there are labels. Raises UserError unless there are at least
+    two, and pictures and labels go together.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+        raise UserError(
+            f"images are {images.dtype} {list(images.shape)}: they must be uint8 [n, h, w, c]"
+        )
+    classes = int(labels.max(initial=0)) + 1 if classes is None else classes
+    labels = inputs.labels("labels", labels, classes)
+    if len(labels) != len(images) or not 2 <= classes <= MOST_CLASSES:
+        raise UserError(
+            f"{len(images)} images and {len(labels)} labels of {classes} classes given: as many of "
+            f"both and 2 to {MOST_CLASSES} classes allowed"
+        )
+    network, variables = fit(recipe or recipe_of(name), images, labels, classes, seed, quiet=quiet)
     return _extractor(name, network, variables, images.shape[1:], "")
 
 
@@ -98,7 +118,7 @@ def _labelled(data: Data, split: str) -> sources.Dataset:
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
     """On the split `test`; None where there is none."""
-    if data.name in ("folder", "npz"):  # which have no splits
+    if data.name in UNSPLIT:
         return None
     try:
         test = _labelled(data, "test")
@@ -113,16 +133,22 @@ def classifier(
     seed: int = 0,
     *,
     recipe: Recipe | None = None,
+    dataset: sources.Dataset | None = None,
     quiet: bool = False,
 ) -> Extractor:
     """The classifier of a labelled data set, trained on its split `train`: from the cache, or
     trained now and put there. Its note says how accurate it is on the split `test`.
 
     The cache is a folder of files named by a hash of recipe, data and seed; a file that cannot be
-    read is named in the log and made anew. Raises UserError if the data has no labels.
+    read is named in the log and made anew. `dataset` is what `data` names, where it is loaded
+    already: then the split `train` is not loaded once more. Raises UserError if the data has no
+    labels.
     """
     recipe = recipe or recipe_of(data.name)
-    train = _labelled(data, "train")
+    if dataset is not None and (data.split == "train" or data.name in UNSPLIT):
+        train = sources.labelled(dataset, data.name)
+    else:
+        train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond
     if images.ndim != 4:
         raise UserError(f"data set {data.name!r} holds points: there is no classifier of them")
