@@ -115,6 +115,16 @@ LOSSES = {
 SMOOTHABLE = ("minimax", "non_saturating")
 
 
+def cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """E -log p(y|x) for p the softmax of class_logits [n, classes] and labels y [n]: an auxiliary
+    classifier's loss, float32. Odena et al. 2017 (1610.09585), eq. 3."""
+    chex.assert_rank((class_logits, labels), (2, 1))
+    chex.assert_equal_shape_prefix((class_logits, labels), 1)
+    logp = jax.nn.log_softmax(class_logits.astype(jnp.float32))
+    # A product rather than a gather, whose gradient adds up in any order.
+    return -(logp * jax.nn.one_hot(labels, logp.shape[1])).sum(1).mean()
+
+
 def gan_loss(name: str, label_smoothing: float = 0.0) -> GanLoss:
     """The named loss. Raises KeyError on another name; smoothing is for those in SMOOTHABLE."""
     loss = LOSSES[name]

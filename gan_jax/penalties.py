@@ -1,10 +1,14 @@
 """Gradient penalties of a critic: pure, per example, norm over all non-batch axes, float32.
 
 `critic(x [n, ...]) -> logits [n]`. All share one signature, penalty(critic, real, fake, keys,
-axis), and return the unweighted mean over the examples at hand (in the step: of this device; the
-step averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits:
+axis, pack), and return the unweighted mean over the examples at hand (in the step: of this device;
+the step averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits:
 for a critic whose layers do not mix examples each example's own gradient; for one with batch or
 minibatch statistics it also holds what an example does to the others' logits, as in StyleGAN2.
+
+A critic of packs (gan_jax/networks/packed.py) has logits [n/pack], each of `pack` examples that
+follow one another: such a pack is one input, so the norm is over all of it, and the mean is over
+packs.
 """
 
 from collections.abc import Callable
@@ -17,21 +21,24 @@ from jax import lax
 Critic = Callable[[jax.Array], jax.Array]
 
 
-def squared_slope(critic: Critic, x: jax.Array) -> jax.Array:
-    """|grad_x f(x_i)|^2 [n] float32: squares summed over all axes but the first."""
+def squared_slope(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
+    """|grad_x f(x_i)|^2 [n/pack] float32: squares summed over all axes but the first, and over the
+    examples of a pack."""
+
+    chex.assert_is_divisible(len(x), pack)
 
     def total(x: jax.Array) -> jax.Array:
         logits = critic(x)
-        chex.assert_shape(logits, (len(x),))
+        chex.assert_shape(logits, (len(x) // pack,))
         return logits.astype(jnp.float32).sum()
 
     slope = jax.grad(total)(x).astype(jnp.float32)
-    return jnp.square(slope).reshape(len(x), -1).sum(1)
+    return jnp.square(slope).reshape(len(x) // pack, -1).sum(1)
 
 
-def slope_norm(critic: Critic, x: jax.Array) -> jax.Array:
-    """|grad_x f(x_i)| [n]; its own gradient at slope zero is 0, not NaN."""
-    squared = squared_slope(critic, x)
+def slope_norm(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
+    """|grad_x f(x_i)| [n/pack]; its own gradient at slope zero is 0, not NaN."""
+    squared = squared_slope(critic, x, pack)
     flat = squared == 0
     return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))
 
@@ -40,39 +47,70 @@ def _per_example(factors: jax.Array, x: jax.Array) -> jax.Array:
     return factors.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def between(real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax.Array:
-    """x = e real + (1-e) fake with one e ~ U(0, 1) per example. 1704.00028, alg. 1."""
-    e = _per_example(jax.vmap(jax.random.uniform)(keys), real)
+def between(real: jax.Array, fake: jax.Array, keys: jax.Array, pack: int = 1) -> jax.Array:
+    """x = e real + (1-e) fake with one e ~ U(0, 1) per example, or pack, by the key of its first
+    example. 1704.00028, alg. 1."""
+    e = jax.vmap(jax.random.uniform)(keys[::pack])
+    e = _per_example(jnp.repeat(e, pack), real)
     return e * real + (1 - e) * fake
 
 
-def r1(critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None):
+def r1(
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    keys: jax.Array,
+    axis: str | None = None,
+    pack: int = 1,
+):
     """1/2 E_p |grad f|^2. Mescheder et al. 2018 (1801.04406), eq. 9."""
-    return 0.5 * squared_slope(critic, real).mean()
+    return 0.5 * squared_slope(critic, real, pack).mean()
 
 
-def r2(critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None):
+def r2(
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    keys: jax.Array,
+    axis: str | None = None,
+    pack: int = 1,
+):
     """1/2 E_q |grad f|^2. 1801.04406, eq. 10."""
-    return 0.5 * squared_slope(critic, fake).mean()
+    return 0.5 * squared_slope(critic, fake, pack).mean()
 
 
 def gradient_penalty(
-    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    keys: jax.Array,
+    axis: str | None = None,
+    pack: int = 1,
 ):
     """E (|grad f(x)| - 1)^2 between reals and fakes. Gulrajani et al. 2017 (1704.00028), eq. 3."""
-    return jnp.square(slope_norm(critic, between(real, fake, keys)) - 1).mean()
+    return jnp.square(slope_norm(critic, between(real, fake, keys, pack), pack) - 1).mean()
 
 
 def one_sided(
-    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    keys: jax.Array,
+    axis: str | None = None,
+    pack: int = 1,
 ):
     """E max(0, |grad f(x)| - 1)^2: WGAN-LP. Petzka et al. 2018 (1709.08894), eq. 8."""
-    slope = slope_norm(critic, between(real, fake, keys))
+    slope = slope_norm(critic, between(real, fake, keys, pack), pack)
     return jnp.square(jax.nn.relu(slope - 1)).mean()
 
 
 def dragan(
-    critic: Critic, real: jax.Array, fake: jax.Array, keys: jax.Array, axis: str | None = None
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    keys: jax.Array,
+    axis: str | None = None,
+    pack: int = 1,
 ):
     """E (|grad f(x + d)| - 1)^2, d = std/2 U(0, 1) per pixel. Kodali et al. 2017 (1705.07215).
 
@@ -85,7 +123,7 @@ def dragan(
 
     std = jnp.sqrt(mean(jnp.square(real - mean(real))))
     noise = jax.vmap(lambda key: jax.random.uniform(key, real.shape[1:]))(keys)
-    return jnp.square(slope_norm(critic, real + 0.5 * std * noise) - 1).mean()
+    return jnp.square(slope_norm(critic, real + 0.5 * std * noise, pack) - 1).mean()
 
 
 PENALTIES = {

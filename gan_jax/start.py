@@ -16,7 +16,20 @@ from gan_jax.state import Player, TrainState, init_state, variables
 from gan_jax.validation import validate
 
 
-def _check_networks(config: Config, dataset: Dataset, state: TrainState) -> None:
+def _check_pack(config: Config, devices: int) -> int:
+    """How many examples the discriminator judges at once (gan_jax/networks/packed.py)."""
+    pack = getattr(config.disc, "pack", 1)
+    if pack < 1:
+        raise UserError(f"disc.pack is {pack}: it must be at least 1")
+    if config.batch_size % (pack * devices):
+        each = f" on each of {devices} devices" if devices > 1 else ""
+        raise UserError(
+            f"batch_size is {config.batch_size}: it must be made of whole packs of {pack}{each}"
+        )
+    return pack
+
+
+def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: int) -> None:
     """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
     n, example = config.batch_size, sources.example(dataset, config.batch_size)
     empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
@@ -34,8 +47,9 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState) -> None
         made, given = list(made[1:]), list(example.real.shape[1:])
         raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
     logits = shape(config.disc, state.disc, example.real)
-    if logits != (n,):
-        raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{n}]")
+    if logits != (n // pack,):
+        wanted = n // pack
+        raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{wanted}]")
     for player, module in (("gen", config.gen), ("disc", config.disc)):
         classes, labels = getattr(module, "classes", 0), dataset.batch.cond
         if classes and labels is not None and labels.max() >= classes:
@@ -50,6 +64,7 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
     Raises UserError if the networks cannot take the data's shapes or its labels.
     """
     validate(config)
+    pack = _check_pack(config, len(devices))
     example = sources.example(dataset, config.batch_size)
 
     def solo(key: jax.Array) -> TrainState:
@@ -59,7 +74,7 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
         return population.init(config, roots, example)
 
     try:
-        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)))
+        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)), pack)
     except UserError:
         raise
     except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:

@@ -1,4 +1,4 @@
-"""DCGAN against its paper: shapes of every stage, parameters, the start, its two norms."""
+"""DCGAN against its paper: the start, its two norms."""
 
 import jax
 import jax.numpy as jnp
@@ -6,46 +6,6 @@ import numpy as np
 import pytest
 
 from gan_jax.networks import dcgan
-
-
-def parameters(network, *inputs):
-    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), *inputs, train=True))
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-# The kernels, the two vectors of every batch norm, and the bias of the colours. At 64 pixels with
-# 64 channels these are the figures of the PyTorch DCGAN example, 3,576,704 and 2,765,568, and the
-# bias of the colours, of the first stage and of the logit, which it has not.
-G64 = 100 * 16 * 512 + 16 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3)
-D64 = 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 16 * 512
-
-
-@pytest.mark.parametrize(
-    ("network", "inputs", "expected"),
-    [
-        (dcgan.Generator(64), (1, 100), 3_576_704 + 3),
-        (dcgan.Generator(64), (1, 100), G64 + 2 * (512 + 256 + 128 + 64) + 3),
-        (dcgan.Discriminator(64), (1, 64, 64, 3), 2_765_568 + 64 + 1),
-        (dcgan.Discriminator(64), (1, 64, 64, 3), D64 + 2 * (128 + 256 + 512) + 64 + 1),
-        (
-            dcgan.Generator(32),
-            (1, 100),
-            100 * 16 * 256 + 16 * (256 * 128 + 128 * 64 + 64 * 3) + 2 * (256 + 128 + 64) + 3,
-        ),
-        (
-            dcgan.Discriminator(32, norm="none"),
-            (1, 32, 32, 3),
-            16 * (3 * 64 + 64 * 128 + 128 * 256) + 64 + 128 + 256 + 16 * 256 + 1,
-        ),
-        (
-            dcgan.Generator(28, 1),
-            (1, 100),
-            100 * 49 * 128 + 16 * (128 * 64 + 64) + 2 * (128 + 64) + 1,
-        ),
-    ],
-)
-def test_parameter_count(network, inputs, expected):
-    assert parameters(network, jnp.zeros(inputs)) == expected
 
 
 def test_start():

@@ -248,3 +248,34 @@ def test_wasserstein_distance():
         real = noise + distance
         np.testing.assert_allclose(-loss(real, noise), distance, atol=1e-5)  # 1000 float32 terms
         assert all(float(-loss(f(real), f(noise))) <= distance + 1e-5 for f in critics)  # likewise
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_cross_entropy(dtype):
+    """Against the sum of exponentials; the gradient is (softmax - one-hot) / n."""
+    random = np.random.default_rng(4)
+    logits = jnp.asarray(3 * random.normal(size=(5, 4)), dtype)
+    labels = jnp.array([3, 0, 1, 1, 2])
+    value, slope = jax.value_and_grad(losses.cross_entropy)(logits, labels)
+    exact = np.float64(logits)
+    p = np.exp(exact) / np.exp(exact).sum(1, keepdims=True)
+    rows = np.eye(4)[np.asarray(labels)]
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, -np.log((p * rows).sum(1)).mean(), rtol=1e-6)  # float32
+    # Float32, rounded to the 8 bits of bfloat16 at the end.
+    np.testing.assert_allclose(
+        np.float64(slope), (p - rows) / 5, rtol=1e-2 if dtype == "bfloat16" else 1e-5, atol=1e-7
+    )
+
+
+def test_cross_entropy_of_extreme_logits():
+    logits, labels = jnp.array([[1e4, -1e4, 0.0]]), jnp.array([1])
+    value, slope = jax.value_and_grad(losses.cross_entropy)(logits, labels)
+    np.testing.assert_array_equal(value, 2e4)
+    np.testing.assert_array_equal(slope, [[1, -1, 0]])
+
+
+@pytest.mark.parametrize("labels", [jnp.zeros((4, 1), int), jnp.zeros(3, int)])
+def test_cross_entropy_shapes(labels):
+    with pytest.raises(AssertionError):
+        losses.cross_entropy(jnp.zeros((4, 3)), labels)

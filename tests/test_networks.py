@@ -16,7 +16,7 @@ import small
 
 from gan_jax import config_json, keys, networks
 from gan_jax.config import Config, Optimizer
-from gan_jax.state import Batch, TrainState, init_state
+from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
 
 # By module: fields of small networks (of both, of the generator, of the discriminator), and the
@@ -38,7 +38,18 @@ SMALL = {
             16: {"widths": (4, 4, 2), "cardinality": (2, 2, 1), "blocks": (1, 2, 1)},
         },
     ),
-    "sngan": ({"width": 4}, {"channels": 2}, {}, {32: {}, 48: {}, 64: {}, 128: {}}),
+    "sngan": (
+        {"width": 4},
+        {"channels": 2},
+        {},
+        {32: {}, 48: {"attention": 24, "spectral": True}, 64: {}, 128: {}},
+    ),
+    "stylegan2": (
+        {"channel_max": 6, "mapping_layers": 1},
+        {"channels": 2, "latent": 5, "w_dim": 6, "noise": False},
+        {"minibatch_std": 3},
+        {8: {}, 32: {}, 256: {}},
+    ),
     "wgan_gp": ({"width": 4}, {"channels": 2}, {}, {28: {}, 32: {}, 64: {}}),
 }
 CLASSES, N, Z = 3, 6, 5
@@ -74,7 +85,8 @@ def pair(name, size, classes=0, **fields):
 
 def config(name, size, classes=0):
     gen, disc = pair(name, size, classes)
-    sgd = Optimizer("sgd", lr=1e-3, b1=0.0)  # its updates are the gradients, but for a factor
+    # Its updates are the gradients, but for a factor: larger ones where kernels are stored large.
+    sgd = Optimizer("sgd", lr=1.0 if name == "stylegan2" else 1e-3, b1=0.0)
     sizes = {"steps": 3, "batch_size": N, "z_dim": Z, "loss": "hinge"}
     return Config(name=name, gen=gen, disc=disc, gen_opt=sgd, disc_opt=sgd, **sizes)
 
@@ -86,12 +98,14 @@ def batch(size, classes=0, critic=()):
 
 def start(config, size, classes=0):
     """A state to train from, its variables drawn here, kernels of a scale that ReLUs keep: at their
-    own start some networks have layers of zeros, which keep gradients from those before them."""
+    own start some networks have layers of zeros, which keep gradients from those before them.
+    StyleGAN2 scales its kernels where it uses them."""
     random = np.random.default_rng(11)
     shapes = jax.eval_shape(lambda: init_state(config, keys.root(0), batch(size, classes)))
 
     def draw(leaf):
-        deviation = np.sqrt(2 / np.prod(leaf.shape[:-1])) if leaf.ndim > 1 else 0.3
+        fan_in = 2 if config.name == "stylegan2" else np.prod(leaf.shape[:-1])
+        deviation = np.sqrt(2 / fan_in) if leaf.ndim > 1 else 0.3
         return jnp.asarray(deviation * random.normal(size=leaf.shape), leaf.dtype)
 
     zero = jnp.zeros((), jnp.int32)
@@ -101,7 +115,9 @@ def start(config, size, classes=0):
         )
         for player in (shapes.gen, shapes.disc)
     )
-    return TrainState(zero, keys.root(0), gen, disc, None, skipped=zero, skipped_in_row=zero)
+    return shapes.replace(
+        step=zero, key=keys.root(0), gen=gen, disc=disc, skipped=zero, skipped_in_row=zero
+    )
 
 
 ALL_SIZES = [(name, size) for name in SMALL for size in SMALL[name][3]]
@@ -115,7 +131,8 @@ def test_every_network_is_tested():
 
 @pytest.mark.parametrize(
     ("name", "size", "dtype"),
-    [(*one, "float32") for one in ALL_SIZES] + [(*one, "bfloat16") for one in FIRST_SIZES],
+    [(*one, "float32") for one in ALL_SIZES]
+    + [(*one, "bfloat16") for one in [*FIRST_SIZES, ("sngan", 48)]],  # 48 has self-attention
 )
 def test_shapes_and_dtypes(name, size, dtype):
     """Pictures and logits are float32, and so is all that a network keeps; the computation is of

@@ -231,6 +231,46 @@ def test_bfloat16_critic():
     assert squared.tolist() == [1 + 1 / 256] * 4
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_packs(name):
+    """A critic w.(x_1, x_2) of pairs has the slope w at every pair; its norm is over both."""
+    of, derivative = OF_SLOPE[name]
+    real, fake, own = draw(0, 6, 2, 3), draw(1, 6, 2, 3), keys.example_keys(KEY, 6)
+    direction = np.asarray(draw(2, 12)) / np.linalg.norm(draw(2, 12))
+
+    def penalty(w):
+        def of_pairs(x):
+            return x.reshape(3, -1) @ w
+
+        return penalties.PENALTIES[name](of_pairs, real, fake, own, pack=2)
+
+    penalty = jax.jit(jax.value_and_grad(penalty))
+
+    for norm in (0.3, 2.5):
+        value, grad = penalty(jnp.asarray(norm * direction, jnp.float32))
+        # As in test_linear_critic.
+        np.testing.assert_allclose(value, of(norm), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(grad, derivative(norm) * direction, rtol=1e-5, atol=2e-6)
+
+
+def test_between_packs():
+    """One e a pack, that of its first example; and the slopes of packs, in their order."""
+    real, fake, own = draw(0, 6, 2), draw(1, 6, 2), keys.example_keys(KEY, 6)
+    found = penalties.between(real, fake, own, 3)
+    e = np.asarray(jax.vmap(jax.random.uniform)(own))[[0, 0, 0, 3, 3, 3], None]
+    np.testing.assert_allclose(found, e * real + (1 - e) * fake, atol=1e-6)  # float32
+    assert bool((penalties.between(real, fake, own, 1) == penalties.between(real, fake, own)).all())
+    squared = penalties.squared_slope(lambda x: jnp.square(x).reshape(2, -1).sum(1), real, 3)
+    expected = 4 * np.square(np.asarray(real)).reshape(2, -1).sum(1)
+    np.testing.assert_allclose(squared, expected, rtol=1e-6)  # float32
+
+
+@pytest.mark.parametrize(("shape", "pack"), [((4,), 2), ((1,), 2), ((2, 1), 2), ((1,), 3)])
+def test_logit_shape_of_packs(shape, pack):
+    with pytest.raises(AssertionError):
+        penalties.squared_slope(lambda x: x.sum() * jnp.ones(shape), draw(0, 4, 3), pack)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (4, 1), (4, 2, 2)])
 @pytest.mark.parametrize("name", NAMES)
 def test_logit_shape(name, shape):

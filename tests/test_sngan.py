@@ -1,5 +1,4 @@
-"""SNGAN against its papers' tables: parameters, the start, conditional batch norm, spectral norm,
-projection."""
+"""SNGAN against its papers: the start, conditional batch norm, spectral norm, projection."""
 
 import jax
 import jax.numpy as jnp
@@ -14,72 +13,6 @@ KEY = jax.random.key(0)
 
 def init(module, *inputs):
     return jax.jit(lambda: module.init(KEY, *inputs, train=True))()
-
-
-def parameters(network, shape, classes=0):
-    cond = jnp.zeros(shape[0], jnp.int32) if classes else None
-    network = network.clone(classes=classes)
-    variables = jax.eval_shape(lambda: network.init(KEY, jnp.zeros(shape), cond, train=True))
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-def up(c, d):
-    """A generator's block from c to d channels: two batch norms and three convolutions."""
-    return 2 * c + 2 * d + (9 * c * d + 9 * d * d) + c * d
-
-
-def down(c, d, *, hidden=None, shortcut=True):
-    """A discriminator's block, its convolutions with their biases."""
-    hidden = hidden or c
-    kernels = 9 * c * hidden + hidden + 9 * hidden * d + d
-    return kernels + (c * d + d if shortcut else 0)
-
-
-def last(c):
-    """The generator's last batch norm and convolution."""
-    return 2 * c + 9 * c * 3 + 3
-
-
-# The tables, row by row; z has 128 dimensions.
-G32 = 129 * 16 * 256 + 3 * up(256, 256) + last(256)
-D32 = down(3, 128, hidden=128) + down(128, 128) + 2 * down(128, 128, shortcut=False) + 128
-G48 = 129 * 36 * 512 + up(512, 256) + up(256, 128) + up(128, 64) + last(64)
-D48 = down(3, 64, hidden=64) + down(64, 128) + down(128, 256) + down(256, 512)
-D48 += down(512, 1024) + 1024
-TAIL = up(1024, 512) + up(512, 256) + up(256, 128) + up(128, 64) + last(64)
-G64 = 129 * 16 * 1024 + TAIL
-G128 = 129 * 16 * 1024 + up(1024, 1024) + TAIL
-D64 = D48  # the last block halves the picture besides
-D128 = D64 + down(1024, 1024, shortcut=False)
-
-
-@pytest.mark.parametrize(
-    ("size", "width", "generator", "discriminator"),
-    [
-        (32, {}, G32, D32),
-        (48, {"width": 64}, G48, D48),
-        (64, {"width": 64}, G64, D64),
-        (128, {"width": 64}, G128, D128),
-    ],
-)
-def test_parameter_counts(size, width, generator, discriminator):
-    assert parameters(sngan.Generator(size, **width), (2, 128)) == generator
-    assert parameters(sngan.Discriminator(size, **width), (2, size, size, 3)) == discriminator
-
-
-def test_parameter_counts_of_the_authors_code():
-    """Summed over the layers of pfnet-research/sngan_projection, CIFAR-10 without classes. Its
-    generator has biases of the nine convolutions in blocks besides."""
-    assert G32 + 9 * 256 == 4_276_739
-    assert D32 == 1_053_824
-
-
-def test_parameters_of_classes():
-    # Scales and offsets of 9 more classes in the blocks' six batch norms, not in the last one.
-    assert parameters(sngan.Generator(), (2, 128), classes=10) == G32 + 9 * 6 * 2 * 256
-    assert parameters(sngan.Discriminator(), (2, 32, 32, 3), classes=10) == D32 + 10 * 128
-    biased = sngan.Discriminator(last_bias=True)
-    assert parameters(biased, (2, 32, 32, 3)) == D32 + 1
 
 
 def kernels(params, path=()):

@@ -1,4 +1,4 @@
-"""WGAN-GP's residual networks against the paper's: parameters, the start, blocks, the logit."""
+"""WGAN-GP's residual networks against the paper's: the start, blocks, the logit."""
 
 import jax
 import jax.numpy as jnp
@@ -12,52 +12,6 @@ KEY = jax.random.key(0)
 
 def init(module, *inputs):
     return jax.jit(lambda: module.init(KEY, *inputs, train=True))()
-
-
-def parameters(network, shape, classes=0):
-    cond = jnp.zeros(shape[0], jnp.int32) if classes else None
-    network = network.clone(classes=classes)
-    variables = jax.eval_shape(lambda: network.init(KEY, jnp.zeros(shape), cond, train=True))
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
-# The table's rows at 128 channels; z has 128 dimensions. A generator's block is two batch norms,
-# two 3x3 convolutions and the shortcut's; a critic's has biases, and a shortcut where it halves.
-UP = 2 * 2 * 128 + 2 * 9 * 128 * 128 + 128 * 128
-FLAT = 2 * (9 * 128 * 128 + 128)
-DOWN = FLAT + 128 * 128 + 128
-FIRST = (9 * 3 * 128 + 128) + (9 * 128 * 128 + 128) + (3 * 128 + 128)
-OUT = 2 * 128 + 9 * 128 * 3 + 3
-G32 = 129 * 16 * 128 + 3 * UP + OUT
-D32 = FIRST + DOWN + 2 * FLAT + 128
-
-
-@pytest.mark.parametrize(
-    ("size", "generator", "critic"),
-    [
-        (32, G32, D32),
-        (28, 129 * 49 * 128 + 2 * UP + OUT, D32),
-        (64, G32 + UP, D32 + DOWN),
-    ],
-)
-def test_parameter_counts(size, generator, critic):
-    assert parameters(wgan_gp.Generator(size), (2, 128)) == generator
-    assert parameters(wgan_gp.Discriminator(size), (2, size, size, 3)) == critic
-
-
-def test_parameter_counts_of_the_authors_code():
-    """Summed over the layers of igul222/improved_wgan_training, gan_cifar_resnet.py, without
-    classes. Its generator's nine convolutions in blocks and its critic's logit have biases."""
-    assert G32 + 9 * 128 == 1_204_483
-    assert D32 + 1 == 1_053_825
-
-
-def test_parameters_of_classes():
-    # Scales and offsets of 9 more classes in the blocks' six batch norms, not in the last one.
-    assert parameters(wgan_gp.Generator(), (2, 128), classes=10) == G32 + 9 * 6 * 2 * 128
-    assert parameters(wgan_gp.Discriminator(), (2, 32, 32, 3), classes=10) == D32 + 10 * 128
-    biased = wgan_gp.Discriminator(last_bias=True)
-    assert parameters(biased, (2, 32, 32, 3)) == D32 + 1
 
 
 @pytest.mark.parametrize(

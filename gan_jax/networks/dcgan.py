@@ -87,6 +87,9 @@ class Discriminator(nn.Module):
     """Channels of the first stage; each one after it has twice as many. Paper: 128."""
     classes: int = 0
     """Class labels, 0 for none."""
+    auxiliary: bool = False
+    """An auxiliary classifier of the classes (Odena et al. 2017, 1610.09585) in place of the
+    planes of ones: see layers.hand_out_class_logits."""
     norm: Literal["none", "batch", "spectral"] = "batch"
     """batch: of all but the first stage, the paper's; spectral: of every layer; none, for penalties
     on single examples' gradients (WGAN-GP's, R1), which batch norm has not."""
@@ -102,6 +105,9 @@ class Discriminator(nn.Module):
         if x.shape[1:3] != (self.size, self.size):
             raise ValueError(f"dcgan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
 
+        if self.auxiliary and not self.classes:
+            raise ValueError("dcgan: an auxiliary classifier needs classes, and has 0")
+
         def layer(module: nn.Module, y: jax.Array) -> jax.Array:
             if self.norm == "spectral":
                 return layers.SpectralNorm(module)(y, train=train)
@@ -109,7 +115,7 @@ class Discriminator(nn.Module):
 
         labels = layers.one_hot(cond, self.classes, len(x))[:, None, None]
         planes = jnp.broadcast_to(labels, (*x.shape[:3], self.classes))
-        y = jnp.concatenate([x, planes], -1)
+        y = x if self.auxiliary else jnp.concatenate([x, planes], -1)
         for stage in range(count):
             normed = self.norm == "batch" and stage > 0
             conv = Conv(
@@ -124,5 +130,10 @@ class Discriminator(nn.Module):
             if normed:
                 y = batch_norm(y, train=train, axis=self.axis, dtype=self.dtype)
             y = layers.activate(y, "leaky_relu")
+        y = y.reshape(len(x), -1)
         last = nn.Dense(1, self.last_bias, dtype=self.dtype, kernel_init=normal)
-        return layer(last, y.reshape(len(x), -1))[:, 0].astype(jnp.float32)
+        logits = layer(last, y)[:, 0].astype(jnp.float32)
+        if self.auxiliary:
+            classify = nn.Dense(self.classes, dtype=self.dtype, kernel_init=normal, name="classify")
+            layers.hand_out_class_logits(self, layer(classify, y))
+        return logits

@@ -1,6 +1,7 @@
 """Layers that the networks share, and what a network must know of the devices."""
 
-from typing import Annotated, Literal
+import dataclasses
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -17,8 +18,18 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 def on_axis(module: nn.Module, axis: str | None) -> nn.Module:
-    """The network, its batch-mixing layers working over the device axis `axis` too."""
-    return module.clone(axis=axis) if axis and hasattr(module, "axis") else module
+    """The network, and those that are fields of it, their batch-mixing layers working over the
+    device axis `axis` too."""
+    if not axis:
+        return module
+    names = [field.name for field in dataclasses.fields(module) if field.name != "parent"]
+    inside = {name: getattr(module, name) for name in names}
+    changes: dict[str, Any] = {
+        name: on_axis(value, axis) for name, value in inside.items() if isinstance(value, nn.Module)
+    }
+    if "axis" in names:
+        changes["axis"] = axis
+    return module.clone(**changes) if changes else module
 
 
 def activate(x: jax.Array, name: Activation | Output) -> jax.Array:
@@ -109,3 +120,12 @@ def one_hot(cond: jax.Array | None, classes: int, n: int) -> jax.Array:
         given = "no labels" if cond is None else "labels"
         raise ValueError(f"a network of {classes} classes is given {given}")
     return jnp.zeros((n, 0)) if cond is None else jax.nn.one_hot(cond, classes)
+
+
+def hand_out_class_logits(module: nn.Module, class_logits: jax.Array) -> None:
+    """An auxiliary classifier's output [n, classes] float32, beside the discriminator's logits: who
+    applies it with `mutable="auxiliary"` finds it as auxiliary/class_logits. It is no state."""
+    if not module.is_initializing():
+        wide = class_logits.astype(jnp.float32)
+        latest = {"init_fn": lambda: wide, "reduce_fn": lambda _, new: new}
+        module.sow("auxiliary", "class_logits", wide, **latest)

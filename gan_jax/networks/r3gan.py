@@ -210,7 +210,9 @@ def smallest(size: int, *fields: tuple[int, ...]) -> int:
     stages = len(fields[0])
     if {len(field) for field in fields} != {stages}:
         raise ValueError(f"r3gan: widths, cardinality and blocks differ in length: {fields}")
-    halvings = max(stages - 1, 0)
+    if stages == 0:
+        raise ValueError("r3gan: widths are (), they must have an entry a stage")
+    halvings = stages - 1
     side = size >> halvings
     if side << halvings != size or not 4 <= side <= 7:
         allowed = ", ".join(str(start << halvings) for start in range(4, 8))

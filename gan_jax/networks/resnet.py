@@ -86,6 +86,8 @@ class UpBlock(nn.Module):
     features: int
     axis: str | None
     dtype: Dtype
+    spectral: bool = False
+    """Spectral norm of every convolution."""
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
@@ -93,7 +95,8 @@ class UpBlock(nn.Module):
             return nn.relu(batch_norm(y, labels, train=train, axis=self.axis, dtype=self.dtype))
 
         def conv(y: jax.Array, size: int, init: nn.initializers.Initializer) -> jax.Array:
-            return Conv(self.features, size, use_bias=False, dtype=self.dtype, kernel_init=init)(y)
+            layer = Conv(self.features, size, use_bias=False, dtype=self.dtype, kernel_init=init)
+            return layers.SpectralNorm(layer)(y, train=train) if self.spectral else layer(y)
 
         y = conv(upsample(activate(x)), 3, he)
         y = conv(activate(y), 3, he)

@@ -4,12 +4,14 @@ Batch norm in the generator and none in the critic, whose penalty is on single e
 The blocks are in gan_jax/networks/resnet.py. Meant for the loss `wasserstein` with
 `gradient_penalty`; the critic's last layer sees the mean over pixels.
 
-Deviations. Classes: the generator's conditional batch norm is the paper's; the critic has, in place
-of the auxiliary classifier, the projection of Miyato & Koyama 2018 (1802.05637). The generator's
-blocks have no biases, which would be without effect (resnet.py), and the critic's logit has none
-unless `last_bias`: the Wasserstein loss does not see it. The paper's pictures have 32 pixels; of 28
-or 64 the generator has a block less or more (28: from 7x7), and the critic halves them until they
-are at most 8x8.
+Classes: the generator's conditional batch norm is the paper's, and so is the critic's auxiliary
+classifier with `auxiliary`, its cross-entropy of weight 1 for the critic and 0.1 for the generator.
+Without, the critic has the projection of Miyato & Koyama 2018 (1802.05637).
+
+Deviations. The generator's blocks have no biases, which would be without effect (resnet.py), and
+the critic's logit has none unless `last_bias`: the Wasserstein loss does not see it. The paper's
+pictures have 32 pixels; of 28 or 64 the generator has a block less or more (28: from 7x7), and the
+critic halves them until they are at most 8x8.
 """
 
 from typing import Literal
@@ -69,6 +71,9 @@ class Discriminator(nn.Module):
     """Channels of every block."""
     classes: int = 0
     """Class labels, 0 for none."""
+    auxiliary: bool = False
+    """An auxiliary classifier of the classes (Odena et al. 2017, 1610.09585) in place of the
+    projection: see layers.hand_out_class_logits."""
     last_bias: bool = False
     """A bias of the logit. Wasserstein and relativistic losses do not see it."""
     dtype: Dtype = "float32"
@@ -81,6 +86,8 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"wgan_gp: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}"
             )
+        if self.auxiliary and not self.classes:
+            raise ValueError("wgan_gp: an auxiliary classifier needs classes, and has 0")
         labels = layers.one_hot(cond, self.classes, len(x))
         y = x
         for i in range(down + 2):
@@ -88,7 +95,10 @@ class Discriminator(nn.Module):
             y = block(y, train=train)
         y = nn.relu(y).astype(jnp.float32).mean((1, 2))
         logits = nn.Dense(1, self.last_bias, kernel_init=glorot)(y)[:, 0]
-        if self.classes:
+        if self.auxiliary:
+            classify = nn.Dense(self.classes, kernel_init=glorot, name="classify")
+            layers.hand_out_class_logits(self, classify(y))
+        elif self.classes:
             # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
             embed = nn.Dense(
                 y.shape[-1], use_bias=False, kernel_init=glorot, precision="highest", name="embed"

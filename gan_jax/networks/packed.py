@@ -1,0 +1,32 @@
+"""PacGAN: a discriminator that judges several examples at once (Lin et al. 2018, 1712.04086).
+
+A pack of examples, all real or all generated, is one input (sec. 3): pictures joined along their
+channels, points along their coordinates. The network is that of single examples with a wider first
+layer. A generator that repeats itself shows it: the examples of a pack resemble each other.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class Packed(nn.Module):
+    """Examples [n, ..., c] -> logits [n/pack]: packs of `pack` examples that follow one another.
+
+    Raises ValueError where `pack` does not divide n, and for labels: it is unconditional.
+    """
+
+    disc: nn.Module
+    """Of a pack [..., pack * c]."""
+    pack: int = 2
+    """Examples in a pack. Paper: 2 to 4."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+        if cond is not None:
+            raise ValueError("a packed discriminator is unconditional, and is given labels")
+        if self.pack < 1 or len(x) % self.pack:
+            raise ValueError(f"pack is {self.pack}: it must divide the {len(x)} examples at hand")
+        x = jnp.moveaxis(x.reshape(-1, self.pack, *x.shape[1:]), 1, -2)  # [n/pack, ..., pack, c]
+        x = x.reshape(*x.shape[:-2], -1)
+        return self.disc(x, train=train)

@@ -1,0 +1,89 @@
+"""Auxiliary classifiers: the discriminator's logits as ever, and class logits for who asks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import losses
+from gan_jax.networks import dcgan, wgan_gp
+
+KEY = jax.random.key(0)
+NETWORKS = {
+    "dcgan": dcgan.Discriminator(28, width=2, classes=3, norm="none", auxiliary=True),
+    "dcgan-spectral": dcgan.Discriminator(28, width=2, classes=3, norm="spectral", auxiliary=True),
+    "dcgan-bfloat16": dcgan.Discriminator(
+        28, width=2, classes=3, norm="batch", auxiliary=True, dtype="bfloat16"
+    ),
+    "wgan_gp": wgan_gp.Discriminator(28, width=4, classes=3, auxiliary=True),
+}
+X, LABELS = jax.random.normal(KEY, (4, 28, 28, 1)), jnp.array([2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_class_logits_are_beside_the_logits(name):
+    network = NETWORKS[name]
+    variables = jax.jit(lambda: network.init(KEY, X, LABELS, train=True))()
+    assert "auxiliary" not in variables  # it is no state
+    stats = [collection for collection in variables if collection != "params"]
+
+    @jax.jit
+    def both(labels):
+        alone, _ = network.apply(variables, X, labels, train=True, mutable=stats)
+        logits, found = network.apply(
+            variables, X, labels, train=True, mutable=[*stats, "auxiliary"]
+        )
+        return alone, logits, found["auxiliary"]["class_logits"]
+
+    alone, logits, class_logits = both(LABELS)
+    assert (logits.shape, logits.dtype) == ((4,), jnp.float32)
+    assert (class_logits.shape, class_logits.dtype) == ((4, 3), jnp.float32)
+    np.testing.assert_array_equal(logits, alone)
+    for ours, theirs in zip(both(LABELS), both((LABELS + 1) % 3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # labels are not seen
+    assert len(np.unique(class_logits)) == class_logits.size
+
+
+@pytest.mark.parametrize("name", ["dcgan", "wgan_gp"])
+def test_class_logits_are_a_linear_layer_of_the_features(name):
+    """The classifier's weights in the place of the logit's give the logit."""
+    network = NETWORKS[name].clone(last_bias=True)
+    variables = jax.jit(lambda: network.init(KEY, X, LABELS, train=True))()
+    params = variables["params"]
+    assert set(params["classify"]) == {"kernel", "bias"}
+
+    @jax.jit
+    def run(params):
+        return network.apply({"params": params}, X, LABELS, train=True, mutable="auxiliary")
+
+    bias = jnp.array([0.5, -1.0, 2.0])
+    params = {**params, "classify": {**params["classify"], "bias": bias}}
+    class_logits = run(params)[1]["auxiliary"]["class_logits"]
+    for label in range(3):
+        of_label = {"kernel": params["classify"]["kernel"][:, label : label + 1]}
+        logits, _ = run({**params, "Dense_0": {**of_label, "bias": bias[label : label + 1]}})
+        np.testing.assert_allclose(logits, class_logits[:, label], rtol=1e-5, atol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("name", ["dcgan", "dcgan-spectral", "wgan_gp"])
+def test_no_classes_are_refused(name):
+    network = NETWORKS[name].clone(classes=0)
+    with pytest.raises(ValueError, match="an auxiliary classifier needs classes"):
+        jax.eval_shape(lambda: network.init(KEY, X, train=True))
+
+
+def test_the_classifier_learns_from_the_cross_entropy():
+    """Its gradient reaches every layer but the logit's."""
+    network = NETWORKS["wgan_gp"]
+    variables = jax.jit(lambda: network.init(KEY, X, LABELS, train=True))()
+
+    @jax.jit
+    @jax.grad
+    def slope(params):
+        _, found = network.apply({"params": params}, X, LABELS, train=True, mutable="auxiliary")
+        return losses.cross_entropy(found["auxiliary"]["class_logits"], LABELS)
+
+    slopes = slope(variables["params"])
+    assert not jax.tree.reduce(lambda any_of, leaf: any_of or leaf.any(), slopes.pop("Dense_0"), 0)
+    for path, leaf in jax.tree.leaves_with_path(slopes):
+        assert leaf.any(), jax.tree_util.keystr(path)

@@ -1,0 +1,188 @@
+"""Every network at every size: how many parameters, of whom the figure is, and what comes out.
+
+Nothing is computed: shapes alone are traced.
+"""
+
+import importlib
+import itertools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gan_jax.networks import r3gan
+
+
+def traced(network, shape, classes):
+    """(Parameters, output) of a network as it starts."""
+    cond = jnp.zeros(shape[0], jnp.int32) if classes else None
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    output, variables = jax.eval_shape(
+        lambda x: network.init_with_output(jax.random.key(0), x, cond, train=True), x
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), output
+
+
+# SNGAN, its projection and SAGAN are held to kwotsin/mimicry 0.1.16, whose 4,276,739 and 1,053,825
+# of CIFAR-10 are also those of pfnet-research/sngan_projection; WGAN-GP to
+# igul222/improved_wgan_training, gan_cifar_resnet.py; DCGAN at 64 pixels to PyTorch's example.
+# Figures without underscores are formulas of our own.
+
+
+def biases(*features):
+    """That ours leave out: of the three convolutions in each of a generator's blocks."""
+    return 3 * sum(features)
+
+
+def scales(*channels):
+    """Of 9 more classes, and offsets, in batch norms of these many channels."""
+    return 9 * 2 * sum(channels)
+
+
+CHANNELS_128 = (1024, 1024, 1024, 512, 512, 256, 256, 128, 128, 64)
+CHANNELS_48 = (512, 256, 256, 128, 128, 64)
+CHANNELS_64 = CHANNELS_128[2:]
+BLOCKS_128 = biases(1024, 512, 256, 128, 64)
+BLOCKS_64 = biases(512, 256, 128, 64)
+BLOCKS_48 = biases(256, 128, 64)
+WIDE, AUXILIARY = {"width": 64}, {"auxiliary": True}
+SAGAN_32 = {"attention": 16, "spectral": True}
+SAGAN_128 = {"attention": 32, "spectral": True, **WIDE}
+
+
+def attention(c):
+    """Convolutions to c/8 twice, to c/2 and back, and gamma."""
+    return 2 * c * (c // 8) + 2 * c * (c // 2) + 1
+
+
+def up(c):
+    """A block of WGAN-GP's generator: two batch norms, two 3x3 convolutions and the shortcut's."""
+    return 2 * 2 * c + 2 * 9 * c * c + c * c
+
+
+def down(c):
+    """One of its critic's that halves the picture."""
+    return 2 * (9 * c * c + c) + c * c + c
+
+
+# DCGAN: kernels, two vectors of every batch norm, biases of the colours, of the discriminator's
+# first stage and of its logit.
+DCGAN_28 = 100 * 49 * 128 + 16 * (128 * 64 + 64 * 3) + 2 * (128 + 64) + 3
+DCGAN_32 = 100 * 16 * 256 + 16 * (256 * 128 + 128 * 64 + 64 * 3) + 2 * (256 + 128 + 64) + 3
+DCGAN_64 = 3_576_704 + 3
+DCGAN_D28 = 16 * (3 * 64 + 64 * 128) + 2 * 128 + 64 + 49 * 128 + 1
+DCGAN_D32 = 16 * (3 * 64 + 64 * 128 + 128 * 256) + 2 * (128 + 256) + 64 + 16 * 256 + 1
+DCGAN_D64 = 2_765_568 + 64 + 1
+
+WGAN, CRITIC = 1_204_483 - biases(128, 128, 128), 1_053_825
+
+# Size, classes, the fields of either network, and the parameters of both.
+TABLE = {
+    "dcgan": [
+        (28, 0, {}, DCGAN_28, DCGAN_D28),
+        (32, 0, {}, DCGAN_32, DCGAN_D32),
+        (64, 0, {}, DCGAN_64, DCGAN_D64),
+        # Classes join z, and the picture, a plane each; or they are the auxiliary classifier's.
+        (28, 10, {}, DCGAN_28 + 10 * 49 * 128, DCGAN_D28 + 10 * 16 * 64),
+        (32, 10, {}, DCGAN_32 + 10 * 16 * 256, DCGAN_D32 + 10 * 16 * 64),
+        (64, 10, {}, DCGAN_64 + 10 * 16 * 512, DCGAN_D64 + 10 * 16 * 64),
+        (64, 10, AUXILIARY, DCGAN_64 + 10 * 16 * 512, DCGAN_D64 + 10 * (16 * 512 + 1)),
+    ],
+    "wgan_gp": [
+        (28, 0, {}, WGAN - up(128) + (49 - 16) * 129 * 128, CRITIC),
+        (32, 0, {}, WGAN, CRITIC),
+        (64, 0, {}, WGAN + up(128), CRITIC + down(128)),
+        (32, 10, {}, WGAN + scales(128, 128, 128, 128, 128, 128), CRITIC + 10 * 128),
+        (32, 10, AUXILIARY, WGAN + scales(128, 128, 128, 128, 128, 128), CRITIC + 10 * 129),
+    ],
+    "sngan": [
+        (32, 0, {}, 4_276_739 - biases(256, 256, 256), 1_053_825),
+        (48, 0, WIDE, 4_878_083 - BLOCKS_48, 10_141_441),
+        (64, 0, WIDE, 12_220_675 - BLOCKS_64, 10_141_441),
+        (128, 0, WIDE, 32_150_787 - BLOCKS_128, 29_017_857),
+        (32, 10, {}, 4_304_387 - biases(256, 256, 256), 1_055_105),
+        (48, 10, WIDE, 4_878_083 - BLOCKS_48 + scales(*CHANNELS_48), 10_141_441 + 10 * 1024),
+        (64, 10, WIDE, 12_220_675 - BLOCKS_64 + scales(*CHANNELS_64), 10_141_441 + 10 * 1024),
+        (128, 10, WIDE, 32_239_491 - BLOCKS_128, 29_017_857 + 10 * 1024),
+        # SAGAN. At 128 pixels mimicry's discriminator is narrower than the paper's.
+        (32, 10, SAGAN_32, 4_386_308 - biases(256, 256, 256), 1_075_586),
+        (128, 10, SAGAN_128, 32_321_412 - BLOCKS_128, 29_017_857 + 10 * 1024 + attention(128)),
+    ],
+}
+
+
+def name_of(row):
+    module, size, classes, fields, *_ = row
+    kind = "auxiliary" if "auxiliary" in fields else "conditional" if classes else "unconditional"
+    return f"{module}-{size}-{kind}" + ("-attention" if "attention" in fields else "")
+
+
+@pytest.mark.parametrize(
+    "row", [(module, *row) for module, rows in TABLE.items() for row in rows], ids=name_of
+)
+def test_parameters_and_outputs(row):
+    module, size, classes, fields, generator, discriminator = row
+    networks = importlib.import_module(f"gan_jax.networks.{module}")
+    fields = {"size": size, "classes": classes, "last_bias": True, **fields}
+    z_dim = 100 if module == "dcgan" else 128
+
+    def make(cls):
+        return cls(**{key: fields[key] for key in fields if key in cls.__dataclass_fields__})
+
+    found, pictures = traced(make(networks.Generator), (2, z_dim), classes)
+    assert (pictures.shape, pictures.dtype) == ((2, size, size, 3), jnp.float32)
+    assert found == generator
+    found, logits = traced(make(networks.Discriminator), (2, size, size, 3), classes)
+    assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
+    assert found == discriminator
+
+
+# R3GAN's FFHQ-256: seven stages from 4x4, groups of 16 channels inside of the blocks (2501.05441,
+# appendix). Fewer of them, the largest, for smaller pictures.
+FFHQ = (768, 768, 768, 768, 384, 192, 96)
+R3GAN = {
+    4: FFHQ[-1:],
+    10: FFHQ[-2:],
+    28: FFHQ[-3:],
+    32: (768,) * 4,  # CIFAR-10's
+    56: FFHQ[-4:],
+    64: FFHQ[-5:],
+    128: FFHQ[-6:],
+    256: FFHQ,
+}
+
+
+def blocks(widths):
+    """Two a stage: a 1x1 convolution to twice the width, 3x3 in groups of 16, 1x1 back, two vectors
+    of biases; and the 1x1 convolutions between stages of unlike widths."""
+    block = sum(2 * (2 * w * 2 * w + 9 * 2 * w * 16 + 2 * 2 * w) for w in widths)
+    return block + sum(a * b for a, b in itertools.pairwise(widths) if a != b)
+
+
+@pytest.mark.parametrize("size", R3GAN)
+@pytest.mark.parametrize("classes", [0, 10])
+def test_r3gan(size, classes):
+    widths = R3GAN[size]
+    area = (size >> (len(widths) - 1)) ** 2
+    fields = {
+        "size": size,
+        "widths": widths,
+        "cardinality": tuple(w // 8 for w in widths),
+        "blocks": (2,) * len(widths),
+        "classes": classes,
+    }
+    z_dim = embedding = 64
+    found, pictures = traced(r3gan.Generator(**fields), (2, z_dim), classes)
+    assert (pictures.shape, pictures.dtype) == ((2, size, size, 3), jnp.float32)
+    start = (z_dim + (embedding if classes else 0)) * widths[0] + classes * embedding
+    assert found == blocks(widths) + area * widths[0] + start + 3 * widths[-1]
+    found, logits = traced(r3gan.Discriminator(**fields), (2, size, size, 3), classes)
+    assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
+    end = widths[0] * (embedding if classes else 1) + classes * embedding
+    assert found == blocks(widths) + area * widths[0] + end + 3 * widths[-1]
+
+
+def test_r3gan_published():
+    """The paper's table of FFHQ-256 has 23.06 million for the generator (config E)."""
+    generator = blocks(FFHQ) + (16 + 64) * 768 + 3 * 96  # held to the network above
+    assert round(generator / 1e6, 2) == 23.06

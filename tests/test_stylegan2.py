@@ -1,0 +1,490 @@
+"""StyleGAN2 against its papers: parameters, modulated convolutions, resampling, the start, noise,
+style mixing, the mean w and truncation, labels, and path lengths."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.networks import stylegan2, stylegan2_layers
+from gan_jax.networks.r3gan import upsample
+from gan_jax.path_length import DECAY, path_length
+
+KEY = jax.random.key(0)
+N = 4
+SMALL = stylegan2.Generator(8, channel_max=6, latent=5, w_dim=7, mapping_layers=2)
+CONDITIONAL = stylegan2.Discriminator(8, channel_max=6, mapping_layers=2, classes=3)
+
+
+def draw(*shape, key=1):
+    return jax.random.normal(jax.random.key(key), shape)
+
+
+@partial(jax.jit, static_argnums=0)
+def init(module, *inputs):
+    return module.init(KEY, *inputs, train=False)
+
+
+@partial(jax.jit, static_argnames=("network", "train"))
+def run(network, variables, x, cond=None, *, train=False):
+    return network.apply(variables, x, cond, train=train)
+
+
+modulated_conv = jax.jit(stylegan2_layers.modulated_conv, static_argnames=("demodulate", "up"))
+mix = jax.jit(stylegan2.mix)
+
+
+def latents(gen):
+    return draw(N, gen.z_dim)
+
+
+def started(gen, cond=None):
+    """Variables of a small generator, its noise strengths and mean w away from zero."""
+    variables = init(gen, latents(gen), cond)
+
+    def strengthen(path, leaf):
+        return leaf + 0.5 if "noise_strength" in jax.tree_util.keystr(path) else leaf
+
+    params = jax.tree_util.tree_map_with_path(strengthen, variables["params"])
+    return {"params": params, "moments": {"w_mean": draw(gen.w_dim, key=2)}}
+
+
+# Parameters
+
+
+def parameters(network, shape):
+    cond = jnp.zeros(shape[0], jnp.int32) if network.classes else None
+    variables = jax.eval_shape(lambda: network.init(KEY, jnp.zeros(shape), cond, train=True))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+def generator_count(size, base, depth, classes=0):
+    """z and w of 512 numbers; 3 colours. A modulated convolution has a style (a weight and a bias
+    for every number of w and channel), a kernel, a bias, and 3x3 ones a strength of the noise."""
+    width = {4 * 2**k: min(base // (4 * 2**k), 512) for k in range(9)}
+    total = depth * (512 * 512 + 512) + 16 * width[4]
+    if classes:
+        total += classes * 512 + 512 + 512 * 512  # the embedding, and what it adds to the first
+    side = 4
+    while side <= size:
+        c, d = width[max(side // 2, 4)], width[side]
+        if side > 4:
+            total += 513 * c + 9 * c * d + d + 1
+        total += 513 * d + 9 * d * d + d + 1
+        total += 513 * d + 3 * d + 3
+        side *= 2
+    return total
+
+
+def discriminator_count(size, base, architecture, classes=0):
+    width = {4 * 2**k: min(base // (4 * 2**k), 512) for k in range(9)}
+    total, side = 3 * width[size] + width[size], size
+    while side > 4:
+        c, d = width[side], width[side // 2]
+        total += 9 * c * c + c + 9 * c * d + d + (c * d if architecture == "resnet" else 0)
+        side //= 2
+    total += 9 * 513 * 512 + 512 + 16 * 512 * 512 + 512  # minibatch std adds a channel
+    if not classes:
+        return total + 513
+    return total + 513 * 512 + (classes + 1) * 512 + 8 * 513 * 512
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "depth", "architecture", "classes"),
+    [
+        (16, 32768, 8, "resnet", 0),
+        (32, 32768, 2, "orig", 0),
+        (32, 32768, 2, "orig", 10),
+        (64, 16384, 8, "resnet", 0),
+        (128, 32768, 8, "orig", 3),
+        (256, 16384, 8, "resnet", 0),
+        (1024, 32768, 8, "resnet", 0),
+    ],
+)
+def test_parameter_counts(size, base, depth, architecture, classes):
+    gen = stylegan2.Generator(size, channel_base=base, mapping_layers=depth, classes=classes)
+    assert parameters(gen, (2, gen.z_dim)) == generator_count(size, base, depth, classes)
+    disc = stylegan2.Discriminator(size, 32768, architecture=architecture, classes=classes)
+    disc = disc.clone(channel_base=base)
+    expected = discriminator_count(size, base, architecture, classes)
+    assert parameters(disc, (2, size, size, 3)) == expected
+
+
+def test_published_parameter_counts():
+    """As stylegan2-ada-pytorch's training prints them for 1024x1024 pixels with two mapping layers
+    (read in a log that a user published)."""
+    assert generator_count(1024, 32768, 2) == 28_794_124
+    assert discriminator_count(1024, 32768, "resnet") == 29_012_513
+
+
+@pytest.mark.parametrize(("size", "mixing"), [(32, 0.0), (32, 0.9), (256, 0.9)])
+def test_z_holds_noise_of_every_layer(size, mixing):
+    """Of 32 pixels: 16 + 2 (64 + 256 + 1024) numbers."""
+    noise = 16 + 2 * sum(4**k for k in range(3, size.bit_length()))
+    gen = stylegan2.Generator(size, mixing=mixing)
+    assert gen.z_dim == 512 + noise + (514 if mixing else 0)
+    assert gen.w_shape == (2 * (size.bit_length() - 2), 512)
+    assert gen.clone(noise=False).z_dim == gen.z_dim - noise
+
+
+def test_bfloat16_is_of_the_four_largest_sizes_but_4x4():
+    found = [
+        [stylegan2.dtype_at(4 * 2**k, size, "bfloat16") for k in range(4)] for size in (32, 64)
+    ]
+    assert found == [["float32"] + 3 * ["bfloat16"]] * 2
+    assert stylegan2.dtype_at(16, 256, "bfloat16") == "float32"
+    assert stylegan2.dtype_at(32, 256, "bfloat16") == "bfloat16"
+
+
+# Convolutions and resampling, against loops in float64
+
+
+def correlate(x, kernel):
+    """x [h, w, c_in] and kernel [a, b, c_in, c_out], without zeros around."""
+    a, b = kernel.shape[:2]
+    rows, columns = x.shape[0] - a + 1, x.shape[1] - b + 1
+    y = np.zeros((rows, columns, kernel.shape[3]))
+    for i in range(rows):
+        for j in range(columns):
+            y[i, j] = np.tensordot(x[i : i + a, j : j + b], kernel, 3)
+    return y
+
+
+def filtered(x):
+    """Every channel of x [h, w, c] with the filter's outer product, of sum 1."""
+    taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    return np.stack([correlate(x[..., i : i + 1], taps[..., None, None])[..., 0] for i in
+                     range(x.shape[2])], -1)  # fmt: skip
+
+
+def around(x, pad):
+    return np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
+
+
+def plainly(x, kernel, way):
+    """One example's 3x3 convolution in the order of the definition: going up, zeros between the
+    pixels, then the filter times 4, then the convolution; going down, filter and convolution."""
+    if way == "flat":
+        return correlate(around(x, 1), kernel)
+    if way == "down":
+        return correlate(filtered(around(x, 2)), kernel)[::2, ::2]
+    spread = np.zeros((2 * x.shape[0], 2 * x.shape[1], x.shape[2]))
+    spread[::2, ::2] = x
+    # Three zeros before and two behind, the last of the 2h of `spread` being one of these already.
+    return correlate(4 * filtered(around(spread, 3)[:-1, :-1]), kernel)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_resampling_convolutions(way):
+    x, kernel = draw(2, 4, 6, 3), draw(3, 3, 3, 2, key=2)
+    layer = {"up": stylegan2_layers.up_conv, "down": stylegan2_layers.down_conv}[way]
+    y = jax.jit(layer)(x, kernel)
+    expected = [plainly(np.float64(one), np.float64(kernel), way) for one in x]
+    np.testing.assert_allclose(y, expected, atol=1e-5)  # float32 sums of some 40 products
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("up", [False, True])
+def test_modulated_convolution_is_the_formula_for_each_example(up, demodulate):
+    """1912.04958, eq. 1 and 3: w'_ijk = s_i w_ijk, w'' = w' / sqrt(sum_ik w'^2 + e)."""
+    x, kernel, styles = draw(3, 4, 4, 5), draw(3, 3, 5, 2, key=2), draw(3, 5, key=3)
+    y = modulated_conv(x, kernel, styles, demodulate=demodulate, up=up)
+    for i in range(3):
+        own = np.float64(kernel) * np.float64(styles[i])[:, None]
+        if demodulate:
+            own /= np.sqrt((own**2).sum((0, 1, 2)) + 1e-8)
+        expected = plainly(np.float64(x[i]), own, "up" if up else "flat")
+        np.testing.assert_allclose(y[i], expected, atol=2e-5)  # as above, numbers up to 30
+
+
+def test_demodulated_outputs_have_unit_variance():
+    """Whatever the styles, of inputs of unit variance; at the border there are fewer of them."""
+    x, kernel = draw(2, 18, 18, 32), draw(3, 3, 32, 64, key=2)
+    styles = jnp.array([[0.01], [30.0]]) * jnp.exp(draw(2, 32, key=3))
+    y = modulated_conv(x, kernel, styles)[:, 1:-1, 1:-1]
+    # 256 places of 64 channels; neighbours share inputs, so the error is some 3 / sqrt(16384).
+    np.testing.assert_allclose(jnp.square(y).mean((1, 2, 3)), 1, atol=0.1)
+
+
+def test_bfloat16_rounds_no_norm():
+    """Norms of bfloat16 convolutions are float32's: what differs is rounding, 2^-8 of numbers of
+    size 1, of the input, the kernel and the result."""
+    x, kernel, styles = draw(2, 4, 4, 8), draw(3, 3, 8, 4, key=2), 1e3 * draw(2, 8, key=3)
+    y = modulated_conv(x, kernel, styles)
+    rounded = modulated_conv(x.astype(jnp.bfloat16), kernel, styles)
+    assert rounded.dtype == jnp.bfloat16
+    np.testing.assert_allclose(rounded.astype(jnp.float32), y, atol=5 * 2**-8)
+
+
+# Equalised learning rate
+
+
+def test_equalised_learning_rate():
+    """A rate of 1/100 is stored as 100 times as large a kernel, and has 1/100 of the gradient."""
+    x = draw(50, 30)
+
+    @partial(jax.jit, static_argnums=0)
+    def start(layer):
+        params = layer.init(KEY, x)["params"]
+        loss = jax.grad(lambda params: jnp.sin(layer.apply({"params": params}, x)).sum())
+        return params, loss(params)
+
+    (quick, quick_grads), (slow, slow_grads) = (
+        start(stylegan2_layers.Dense(40, rate=rate)) for rate in (1.0, 0.01)
+    )
+    np.testing.assert_allclose(slow["kernel"], 100 * quick["kernel"], rtol=1e-6)
+    assert abs(np.std(quick["kernel"]) - 1) < 4 / np.sqrt(2 * 1200)  # four standard errors
+    for name in ("kernel", "bias"):
+        # Float32 sums over 50 examples of either sign, up to 20.
+        np.testing.assert_allclose(100 * slow_grads[name], quick_grads[name], rtol=1e-4, atol=1e-4)
+
+
+def test_activations_keep_their_scale():
+    """Through 8 mapping layers, and 4 of the discriminator's convolutions."""
+
+    @jax.jit
+    def squares(z, y):
+        w, _ = stylegan2.Mapping(256, 8).init_with_output(KEY, z, jnp.zeros((32, 0)))
+        for i in range(4):
+            y, _ = stylegan2_layers.Conv(48).init_with_output(jax.random.key(i), y)
+        return jnp.square(w).mean(), jnp.square(y[:, 4:-4, 4:-4]).mean()
+
+    for mean in squares(draw(32, 256), draw(2, 16, 16, 48)):
+        assert 0.5 < mean < 2
+
+
+# The generator
+
+
+def test_noise_starts_without_effect():
+    z = latents(SMALL)
+    variables = init(SMALL, z)
+    pictures = run(SMALL, variables, z)
+    other = z.at[:, SMALL.latent :].set(7)
+    np.testing.assert_array_equal(run(SMALL, variables, other), pictures)
+    assert np.abs(pictures - pictures[:1]).max(axis=(1, 2, 3))[1:].min() > 1e-3
+
+
+def test_noise_of_the_last_layer_is_the_last_of_z():
+    """Pixel by pixel: after the last convolution only a 1x1 follows."""
+    z = latents(SMALL)
+    variables = init(SMALL, z)
+    params = dict(variables["params"])
+    params["StyledConv_2"] = {**params["StyledConv_2"], "noise_strength": jnp.float32(1)}
+    variables = {**variables, "params": params}
+    pictures = run(SMALL, variables, z)
+    earlier = z.at[:, SMALL.latent : -64].add(1)
+    np.testing.assert_array_equal(run(SMALL, variables, earlier), pictures)
+    pixel = z.at[:, -64 + 8 * 3 + 5].add(10)
+    changed = np.abs(run(SMALL, variables, pixel) - pictures).max(-1) > 1e-6
+    assert changed[:, 3, 5].all()
+    assert changed.sum() == N
+
+
+def test_colours_of_all_sizes_are_summed():
+    """With one ToRGB of constant colours and the others zero, pictures are those, enlarged."""
+    z = latents(SMALL)
+    variables = init(SMALL, z)
+    params = dict(variables["params"])
+    for i, bias in enumerate((jnp.array([1.0, 2.0, 3.0]), jnp.zeros(3))):
+        name = f"ToRGB_{i}"
+        params[name] = {**params[name], "kernel": 0 * params[name]["kernel"], "bias": bias}
+    pictures = run(SMALL, {**variables, "params": params}, z)
+    expected = upsample(jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), (N, 4, 4, 3)))
+    np.testing.assert_allclose(pictures, expected, rtol=1e-6)
+
+
+def test_mixing_takes_the_second_w_from_the_crossover_on():
+    w, other = jnp.zeros((6, 4, 3)), jnp.ones((6, 3))
+    # Uniform numbers 0, 0.2, 0.5, 0.9, 1 of where; the last example does not mix, for 0.6 > 1/2.
+    where = jnp.array([-9, -0.8416, 0, 1.2816, 9, -9])
+    whether = jnp.array([-9, -9, -0.01, -9, -9, 0.2533])
+    mixed = mix(w, other, jnp.stack([where, whether], 1), 0.5)
+    first = [4 - int(one[:, 0].sum()) for one in mixed]
+    assert first == [1, 1, 2, 3, 3, 4]
+    for one, crossover in zip(mixed, first, strict=True):
+        np.testing.assert_array_equal(one, (np.arange(4) >= crossover)[:, None] * np.ones(3))
+
+
+def test_crossovers_are_equally_likely():
+    mixed = mix(jnp.zeros((30000, 4, 1)), jnp.ones((30000, 1)), draw(30000, 2), 0.9)
+    counts = np.bincount(4 - np.asarray(mixed[..., 0].sum(1), int), minlength=5)
+    # Five standard deviations of binomial counts.
+    np.testing.assert_allclose(counts, [0, 9000, 9000, 9000, 3000], atol=5 * np.sqrt(30000 * 0.21))
+
+
+def test_mixing_in_training_only():
+    """z has the second latent and the two draws at its end; the noise keeps its place."""
+    gen = SMALL.clone(mixing=0.5)
+    variables, z = started(SMALL), latents(gen)
+    plain = run(SMALL, variables, z[:, : SMALL.z_dim])
+    np.testing.assert_array_equal(run(gen, variables, z), plain)
+    mixed = run(gen, variables, z.at[:, -1].set(-9), train=True)
+    assert np.abs(mixed - plain).max(axis=(1, 2, 3)).min() > 1e-3
+    np.testing.assert_allclose(
+        run(gen, variables, z.at[:, -1].set(9), train=True), plain, atol=1e-6
+    )
+    same = z.at[:, -7:-2].set(z[:, :5]).at[:, -1].set(-9)
+    np.testing.assert_allclose(run(gen, variables, same, train=True), plain, atol=1e-6)
+
+
+@jax.jit
+def mapped(variables, z):
+    params = variables["params"]["Mapping_0"]
+    return stylegan2.Mapping(7, 2).apply({"params": params}, z[:, :5], jnp.zeros((N, 0)))
+
+
+def test_truncation_moves_w_towards_its_mean():
+    """The pictures are those of w moved by hand, as a perturbation; psi 0 leaves only noise."""
+    variables, z = started(SMALL), latents(SMALL)
+    w, mean = mapped(variables, z), variables["moments"]["w_mean"]
+    half = run(SMALL.clone(truncation=0.5), variables, z)
+    move = jnp.broadcast_to(0.5 * (mean[None] - w)[:, None], (N, *SMALL.w_shape))
+    moved = {**variables, "perturbations": {"w": move}}
+    np.testing.assert_allclose(half, run(SMALL, moved, z), atol=1e-5)  # float32, numbers up to 10
+    assert np.abs(half - run(SMALL, variables, z)).max() > 0.01
+    alike = z.at[:, 5:].set(z[:1, 5:])
+    mean_picture = run(SMALL.clone(truncation=0.0), variables, alike)
+    np.testing.assert_allclose(mean_picture, mean_picture[:1].repeat(N, 0), atol=1e-5)
+    whole = run(SMALL.clone(truncation=0.5), variables, z, train=True)
+    np.testing.assert_allclose(whole, run(SMALL, variables, z), atol=1e-6)
+
+
+def test_mean_of_w_is_that_of_all_devices():
+    variables, z = started(SMALL), latents(SMALL)
+    old = variables["moments"]["w_mean"]
+    expected = 0.998 * old + 0.002 * mapped(variables, z).mean(0)
+
+    def train(gen, z):
+        return gen.apply(variables, z, train=True, mutable=["moments"])[1]["moments"]["w_mean"]
+
+    np.testing.assert_allclose(jax.jit(lambda: train(SMALL, z))(), expected, rtol=1e-5)
+    two = jax.pmap(
+        lambda z: train(SMALL.clone(axis="devices"), z),
+        axis_name="devices",
+        devices=jax.local_devices()[:2],
+    )(z.reshape(2, N // 2, -1))
+    np.testing.assert_allclose(two, jnp.stack([expected] * 2), rtol=1e-5)
+    assert not init(SMALL, z)["moments"]["w_mean"].any()
+
+
+def test_every_parameter_of_the_generator_has_a_gradient_at_the_start():
+    cond, gen = jnp.arange(N) % 3, SMALL.clone(mixing=0.5, classes=3)
+    z = latents(gen).at[:, -1].set(-9)  # all mix
+    start = init(SMALL.clone(classes=3), latents(SMALL), cond)
+
+    def loss(params):
+        pictures = gen.apply({**start, "params": params}, z, cond, train=True)
+        return (pictures * draw(*pictures.shape, key=8)).sum()
+
+    grads = jax.jit(jax.grad(loss))(start["params"])
+    for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+        assert np.abs(grad).max() > 1e-4, jax.tree_util.keystr(path)
+
+
+# Labels
+
+
+def test_labels_change_pictures():
+    gen, cond = SMALL.clone(classes=3), jnp.arange(N) % 3
+    variables, z = started(gen, cond), latents(gen)
+    pictures = run(gen, variables, jnp.broadcast_to(z[:1], z.shape), cond)
+    assert np.abs(pictures[1:3] - pictures[:1]).max(axis=(1, 2, 3)).min() > 1e-3
+    np.testing.assert_allclose(pictures[3], pictures[0], atol=1e-6)  # label 0 again
+
+
+def test_conditional_logit_is_a_projection():
+    """<features, mapped embedding> / sqrt(channels): linear in the features."""
+    disc, x, cond = CONDITIONAL, draw(N, 8, 8, 3), jnp.arange(N) % 3
+    params = init(disc, x, cond)["params"]
+    embedding = stylegan2.Mapping(6, 2).apply(
+        {"params": params["Mapping_0"]}, None, jax.nn.one_hot(cond, 3)
+    )
+    features = draw(6, key=5)
+    constant = {"kernel": 0 * params["Dense_1"]["kernel"], "bias": features}
+    logits = run(disc, {"params": {**params, "Dense_1": constant}}, x, cond)
+    np.testing.assert_allclose(logits, embedding @ features / np.sqrt(6), rtol=1e-5)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("size", [4, 12, 28])
+def test_sizes_that_are_no_power_of_two_are_refused(size):
+    for network, shape in (
+        (stylegan2.Generator(size), (1, 512)),
+        (stylegan2.Discriminator(size), (1, size, size, 3)),
+    ):
+        with pytest.raises(ValueError, match=f"stylegan2: size is {size}, it must be 8, 16, 32"):
+            network.init(KEY, jnp.zeros(shape), train=False)
+
+
+def test_z_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="stylegan2: z has 512 numbers, it must be 3216"):
+        stylegan2.Generator().init(KEY, jnp.zeros((1, 512)), train=False)
+
+
+# Path lengths
+
+
+def linear(shape):
+    """Pictures [n, h, w, c] linear in w [n, layers, d], by a tensor, the same for all examples."""
+    tensor = draw(*shape, key=6)
+    return tensor, lambda w: 0.3 + jnp.einsum("nld,ldhwc->nhwc", w, tensor)
+
+
+def test_path_length_of_a_linear_synthesis():
+    """|J^T y|^2 is a mean over layers of |A_l^T y|^2, y ~ N(0, 1) / sqrt(h w) by example."""
+    tensor, apply = linear((3, 5, 4, 2, 2))
+    keys = jax.random.split(jax.random.key(7), 8)
+    y = np.stack([jax.random.normal(key, (4, 2, 2)) for key in keys]) / np.sqrt(8)
+    each = np.einsum("ldhwc,nhwc->nld", tensor, y)
+    lengths = np.sqrt((each**2).sum(2).mean(1))
+    mean = 2 + DECAY * (lengths.mean() - 2)
+    penalty, new = jax.jit(path_length, static_argnums=0)(
+        apply, jnp.zeros((8, 3, 5)), keys, jnp.float32(2)
+    )
+    np.testing.assert_allclose(new, mean, rtol=1e-6)
+    np.testing.assert_allclose(penalty, ((lengths - mean) ** 2).mean(), rtol=1e-5)
+
+    def on(zeros, keys):
+        return path_length(apply, zeros, keys, jnp.float32(2), "devices")
+
+    two = jax.pmap(on, axis_name="devices", devices=jax.local_devices()[:2])(
+        jnp.zeros((2, 4, 3, 5)), keys.reshape(2, 4)
+    )
+    np.testing.assert_allclose(two[0].mean(), penalty, rtol=1e-5)
+    np.testing.assert_allclose(two[1], jnp.stack([new] * 2), rtol=1e-6)
+
+
+def test_path_length_is_finite_where_pictures_do_not_depend_on_w():
+    def loss(scale):
+        return path_length(
+            lambda w: scale * jnp.ones((2, 4, 4, 3)) * w.sum(),
+            jnp.zeros((2, 3, 5)),
+            jax.random.split(KEY, 2),
+            jnp.float32(1),
+        )[0]
+
+    value, slope = jax.jit(jax.value_and_grad(loss))(0.0)
+    np.testing.assert_allclose([value, slope], [(1 - DECAY) ** 2, 0], rtol=1e-6)
+
+
+def test_path_length_of_the_generator():
+    """The penalty reaches the parameters that say how pictures follow w."""
+    variables, z = started(SMALL), latents(SMALL)
+    moments = {"moments": variables["moments"]}
+    keys, zeros = jax.random.split(KEY, N), jnp.zeros((N, *SMALL.w_shape))
+
+    def loss(params):
+        def pictures(move):
+            given = {"params": params, **moments, "perturbations": {"w": move}}
+            return SMALL.apply(given, z, train=True)
+
+        return path_length(pictures, zeros, keys, jnp.float32(0))[0]
+
+    grads = jax.jit(jax.grad(loss))(variables["params"])
+    for name in ("StyledConv_0", "StyledConv_2", "ToRGB_0", "Mapping_0"):
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(grads[name])) > 1e-6, name
