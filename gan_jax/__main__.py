@@ -66,30 +66,36 @@ def record(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Scores samples of a run against its data, and writes scores.json with the protocol of every
     number. Of pictures: Frechet and kernel distance, precision, recall, density and coverage, by
-    the features of a classifier of the data's own labels, or --features; of the 2-D mixtures: modes
-    covered, high-quality share, KL."""
+    the features of a classifier of the data's own labels, or --features; with --cas what such a
+    classifier learns from samples, with --path-length how smoothly they change with z. Of the 2-D
+    mixtures: modes covered, high-quality share, KL."""
     from gan_jax import placement, restore, run
     from gan_jax.data import sources
     from gan_jax.errors import UserError
-    from gan_jax.metrics import card
+    from gan_jax.metrics import card, generator_scores
     from gan_jax.metrics import evaluate as scoring
     from gan_jax.metrics.features.choose import choose
 
     if args.num is not None and args.num < 6:
         raise UserError(f"num is {args.num}: it must be at least 6")
+    if args.path_length < 0:
+        raise UserError(f"path_length is {args.path_length}: it must be at least 1, or 0 for none")
     config, steps = run.load_config(args.run), restore.steps(args.run)
     devices = placement.pick_devices(args.devices)
-    features = None
+    dataset = scoring.load_data(args.run, config, args.data)
+    data, features = scoring.moved(config.data, args.data), None
+    test = generator_scores.labelled_test(config, data) if args.cas else None
     if config.data.name not in sources.MIXTURES:
-        data = scoring.moved(config.data, args.data)
-        features = choose(args.features, data, args.weights)
+        features = choose(args.features, data, args.weights, dataset=dataset)
     cards = scoring.evaluate(
         args.run,
         features,
         steps=steps if args.checkpoints == "all" else steps[-1:],
         num=args.num,
         seed=args.seed,
-        folder=args.data,
+        dataset=dataset,
+        test=test,
+        paths=args.path_length,
         devices=devices,
     )
     out = args.run / "scores.json"
@@ -102,13 +108,16 @@ def score(args: argparse.Namespace) -> None:
     """Scores the pictures below one folder against those below another."""
     from gan_jax import placement, run
     from gan_jax.config import Data
+    from gan_jax.data import sources
     from gan_jax.metrics import card
     from gan_jax.metrics import evaluate as scoring
     from gan_jax.metrics.features.choose import choose
 
     devices = placement.pick_devices(args.devices)
-    features = choose(args.features, Data("folder", path=str(args.real)), args.weights)
-    cards = scoring.score_folders(args.real, args.fake, features, devices)
+    data = Data("folder", path=str(args.real))
+    real = sources.load(data)
+    features = choose(args.features, data, args.weights, dataset=real)
+    cards = scoring.score_folders(args.real, args.fake, features, devices, dataset=real)
     print(card.table(cards))
     if args.out:
         card.write(args.out, cards, run.packages(devices))
@@ -161,6 +170,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, help="of the noise (default: each member's own)")
     one.add_argument("--checkpoints", choices=("newest", "all"), default="newest", help="which")
     one.add_argument("--data", help="where the data lies, if not where it was trained on")
+    one.add_argument("--cas", action="store_true", help="classification accuracy score: trains")
+    paths = {"nargs": "?", "type": int, "const": 10_000, "default": 0, "metavar": "PATHS"}
+    one.add_argument(
+        "--path-length", help="perceptual path length, of 10000 paths or PATHS", **paths
+    )
     one = commands.add_parser("score", help=score.__doc__, description=score.__doc__)
     one.set_defaults(function=score)
     one.add_argument("real", type=Path, help="folder of pictures")

@@ -1,4 +1,4 @@
-"""What a run writes as it goes: metrics.jsonl, and timing.json."""
+"""What a run writes as it goes: metrics.jsonl, scores.jsonl, and timing.json."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class MetricsLog:
-    """metrics.jsonl: a row of metrics each `every` steps, step by step, no step twice.
+    """metrics.jsonl, or scores.jsonl: a row of metrics each `every` steps, in order, no step twice.
 
     A row holds the step's own values and no times, so a rerun writes the same bytes.
     """
@@ -61,16 +61,16 @@ class MetricsLog:
 
 
 def _plain(value: np.ndarray) -> float | list | None:
-    """As JSON has it: null where not finite; else the shortest decimal that is this float32."""
+    """As JSON has it: null where not finite; else the shortest decimal that is this float."""
     if value.ndim:
         return [_plain(one) for one in value]
     return float(str(value)) if np.isfinite(value) else None
 
 
-def read_metrics(workdir: Path) -> dict[str, np.ndarray]:
-    """The rows of metrics.jsonl as float64 arrays [rows], of a population [rows, members], by name,
-    `step` among them; NaN for null."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+def read_metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.ndarray]:
+    """The rows of metrics.jsonl, or of the file `name`, as float64 arrays [rows], of a population
+    [rows, members], by name, `step` among them; NaN for null."""
+    rows = [json.loads(line) for line in (workdir / name).read_text().splitlines()]
     names = rows[0] if rows else ["step"]
     return {name: np.array([row[name] for row in rows], np.float64) for name in names}
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import logs, population, run, sweep_table
+from gan_jax import curves, logs, population, run, sweep_table
 from gan_jax.config import Config, differences
 from gan_jax.errors import UserError
-from gan_jax.metrics import card
+from gan_jax.metrics import card, curve
 from gan_jax.sweep_table import mean_sd
 
 CURVE_POINTS = 100
@@ -25,11 +25,11 @@ def _read(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {error}") from None
 
 
-def _metrics(workdir: Path) -> dict[str, np.ndarray]:
+def _metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.ndarray]:
     try:
-        return logs.read_metrics(workdir)
+        return logs.read_metrics(workdir, name)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{workdir / 'metrics.jsonl'} cannot be read: {error}") from None
+        raise UserError(f"{workdir / name} cannot be read: {error}") from None
 
 
 def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
@@ -90,6 +90,24 @@ def _rounded(name: str, value: float) -> float | int | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
+def _thinned(metrics: dict[str, np.ndarray]) -> dict[str, list[float | int | None]]:
+    """At most CURVE_POINTS rows, evenly spread, the first and the last among them; of a population
+    those of its first member."""
+    count = len(metrics["step"])
+    keep = np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
+    first = {name: rows.reshape(count, -1)[:, 0] for name, rows in metrics.items() if count}
+    return {name: [_rounded(name, value) for value in rows[keep]] for name, rows in first.items()}
+
+
+def _score_curve(workdir: Path) -> dict[str, Any]:
+    """Of a run that was scored as it trained: the curve of its scores, and their protocol."""
+    if not (workdir / curve.ROWS).exists():
+        return {}
+    protocol = curve.read_card(workdir)
+    kept = {name: value for name, value in protocol.items() if name not in OF_MEMBERS}
+    return {"score_curve": {"protocol": kept, **_thinned(_metrics(workdir, curve.ROWS))}}
+
+
 def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:
     """The cards of the run's last step in its scores.json, if it has been evaluated."""
     path = workdir / "scores.json"
@@ -112,7 +130,8 @@ def record(
     workdirs: Sequence[Path], scores: Sequence[Sequence[dict[str, float]]], out: Path
 ) -> Path:
     """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
-    the last grid of the first, and NAME_real.png, its data. Returns the first file's path.
+    the last grid of the first, NAME_curves.png, how it went, and NAME_real.png, its data.
+    Returns the first file's path.
 
     `scores` has a list a run, of an entry a member. Raises UserError if the runs are of different
     configs, one is not at its end, or one is a sweep (whose sweep.json says all of it).
@@ -133,9 +152,6 @@ def record(
     ]
     if any(protocol != protocols[0] for protocol in protocols):
         raise UserError("scores.json of the runs are of different protocols: evaluate them alike")
-    metrics = _metrics(workdirs[0])
-    keep = np.unique(np.linspace(0, len(metrics["step"]) - 1, CURVE_POINTS).round().astype(int))
-    first = {name: rows.reshape(len(rows), -1)[:, 0] for name, rows in metrics.items()}
     each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
     entry = {
         "experiment": config.name,
@@ -143,9 +159,8 @@ def record(
         "versions": _read(workdirs[0] / "versions.json"),
         "protocol": protocols[0],
         "runs": [one for members in each for one in members],
-        "curve": {
-            name: [_rounded(name, value) for value in rows[keep]] for name, rows in first.items()
-        },
+        "curve": _thinned(_metrics(workdirs[0])),
+        **_score_curve(workdirs[0]),
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.json"
@@ -157,6 +172,7 @@ def record(
         (samples / "real.png", f"{config.name}_real"),
     ):
         (out / f"{name}.png").write_bytes(picture.read_bytes())
+    curves.draw(workdirs[0], out / f"{config.name}_curves.png")
     return path
 
 

@@ -13,13 +13,14 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import cli, logs, parallel, placement, population, run, signals, sweep_table
+from gan_jax import cli, curves, logs, parallel, placement, population, run, signals, sweep_table
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.drawing import Drawing
 from gan_jax.errors import UserError
+from gan_jax.metrics.curve import Curve
 from gan_jax.progress import Progress
 from gan_jax.skips import Skips
 from gan_jax.start import start
@@ -42,8 +43,8 @@ def iterate(
 
     Yields after each chunk: the steps done, the state (whole until the next item is asked for), and
     the metrics of the chunk's steps, float32 [steps of the chunk] each; of a population [steps,
-    members]. Chunks end where samples and checkpoints are due; their lengths change no number.
-    Raises UserError at once if config, data and devices do not fit together.
+    members]. Chunks end where samples, scores and checkpoints are due; their lengths change no
+    number. Raises UserError at once if config, data and devices do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
@@ -69,7 +70,7 @@ def _chunks(
     at_once = members_at_once or parallel.members_at_once(config, state, devices)
     chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)
     while done < config.steps:
-        every = (config.sample_every, config.checkpoint_every)
+        every = (config.sample_every, config.checkpoint_every, config.score_every or config.steps)
         if done == end:
             data, end = next(feed)
         steps = min(length, end - done, config.steps - done, *(e - done % e for e in every))
@@ -110,6 +111,7 @@ def fit(
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
+    curve = Curve(config, dataset, devices[0], quiet=quiet)
     found = run.open_run(workdir, config, dataset, devices)
     with (
         signals.caught() as came,
@@ -124,6 +126,7 @@ def fit(
         members = population.members(config)
         timing = logs.Timing(workdir / "timing.json", [m.seed for m in members], done, found)
         log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
+        curve.open(workdir, done)
         drawing = Drawing(workdir, config, dataset)
         skips = Skips(config, state, saved=done)
         rate = config.batch_size * len(members)
@@ -142,6 +145,7 @@ def fit(
                 skips.count(done, metrics["skipped"])
                 if done % config.sample_every == 0 or done == config.steps:
                     drawing.samples(done, state)
+                curve.reached(done, state)
                 timing.reached(done)
                 if stop or (done % config.checkpoint_every == 0 and not skips.pending):
                     timing.write()  # first, so that every checkpoint's launch is on record
@@ -151,6 +155,7 @@ def fit(
                     break
     timing.close()
     drawing.film()
+    curves.draw(workdir, workdir / "curves.png")
     if came:
         name = signal.Signals(came[0]).name
         print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
@@ -177,12 +182,20 @@ class Launch:
     cannot hold. The batches are the same."""
     compilation_cache: bool = True
     """Keep compiled programs on the disk, for a quick start next time."""
+    small: bool = False
+    """Start from the experiment's small version, for CPUs, where it has one: the same code with
+    fewer channels and steps. Other flags are laid over that."""
 
 
-def main(config: Config) -> None:
-    """What `python -m experiments.NAME [flags]` does: `fit` with the flags laid over `config`."""
+def main(config: Config, small: Config | None = None) -> None:
+    """What `python -m experiments.NAME [flags]` does: `fit` with the flags laid over `config`, or
+    with --small over `small`."""
     with cli.user_errors():
-        launch = cli.parse(Launch(config))
+        if asked := "--small" in sys.argv[1:]:
+            if small is None:
+                raise UserError(f"small: {config.name} has no small version, being one itself")
+            config = small
+        launch = cli.parse(Launch(config, small=asked))
         if launch.compilation_cache:
             cli.use_compilation_cache()
         validate(launch.config)
@@ -191,4 +204,4 @@ def main(config: Config) -> None:
         how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
         fit(launch.config, workdir, devices=devices, **how)
         picture = "members.png" if population.is_population(launch.config) else "film.png"
-        print(f"{workdir}: samples/ and {picture} to look at, metrics.jsonl to plot")
+        print(f"{workdir}: samples/, {picture} and curves.png to look at, metrics.jsonl to plot")

@@ -98,6 +98,7 @@ WRONG = {
     **dict.fromkeys(
         ("log_every", "sample_every", "checkpoint_every", "keep", "skip_limit"), (0, -5)
     ),
+    "score_every": (-1, 2**31),
     "seed": (-1, 2**32),
     "loss": ("hingee", ""),
     "label_smoothing": (-0.1, 1.0, NAN),

@@ -30,6 +30,21 @@ def test_prepared_sets(tfds_dir, name, shape, classes):
     assert list(np.bincount(labels)) == classes
 
 
+def test_stacked_mnist_is_three_digits_and_their_number(tfds_dir):
+    data = Data("stacked_mnist", "test", dir=str(tfds_dir), labels=True)
+    stacked = sources.load(data)
+    real, labels = stacked.batch.real, stacked.batch.cond
+    assert (real.shape, real.dtype) == ((10000, 28, 28, 3), np.uint8)
+    digits, classes = sources.tfds(dataclasses.replace(data, name="mnist"))
+    place = {digit.tobytes(): label for digit, label in zip(digits, classes, strict=True)}
+    for picture, label in zip(real[:200], labels, strict=False):
+        each = [place[picture[..., channel].tobytes()] for channel in range(3)]
+        assert label == 100 * each[0] + 10 * each[1] + each[2]
+    # 10,000 draws of 1000 modes: 5e-5 of them are expected to stay empty, were all equally likely.
+    assert len(np.unique(labels)) >= 998
+    assert sources.load(data).fingerprint == stacked.fingerprint
+
+
 @pytest.mark.parametrize("name", ["mnist", "cifar10_jpeg75"])
 def test_pixels_and_order_are_those_of_tfds(tfds_dir, name):
     source = tensorflow_datasets.data_source(name, split="test[:50]", data_dir=tfds_dir)

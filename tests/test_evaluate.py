@@ -16,8 +16,9 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import card, compare, evaluate, frechet, manifold, modes, statistics
-from gan_jax.metrics.features import extractor
+from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.choose import choose
+from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
 from gan_jax.state import generator_variables
@@ -214,7 +215,7 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
         sha256: str = "0"
         resize: str = "none"
 
-        def __call__(self, images, devices=None):  # noqa: ARG002
+        def __call__(self, images, devices=None):
             calls.append(len(images))
             return images.reshape(len(images), -1)[:, :9].astype(np.float32)
 
@@ -260,6 +261,12 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
         ("--features os:name", "cannot be called"),
         ("--num 3", "num is 3: it must be at least 6"),
         ("--devices 99 --features pixels", "devices is 99"),
+        ("--cas", "classification accuracy: small is not conditioned on classes"),
+        ("--path-length -1", "path_length is -1: it must be at least 1"),
+        (
+            f"--path-length --features {__name__}:ten_numbers",
+            "ten_numbers, allowed are classifier, inception and pixels",
+        ),
     ],
 )
 def test_mistakes_are_one_line(command, trained, words, says):
@@ -288,6 +295,22 @@ def test_pictures_of_other_kinds_are_refused(images, says):
     features = dataclasses.replace(extractor.pixels(), shape=(4, 4, 1))
     with pytest.raises(UserError, match=says):
         features(images)
+
+
+def test_no_part_of_the_data_is_loaded_twice(command, trained, tmp_path, monkeypatch):
+    loaded, load = [], sources.load
+
+    def counted(data):
+        loaded.append(data.split)
+        return load(data)
+
+    monkeypatch.setattr(sources, "load", counted)
+    tiny = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
+    monkeypatch.setattr(classifier, "RECIPES", {"digits": tiny})
+    folder = shutil.copytree(trained / "small", tmp_path / "small")
+    assert command(__main__.main, f"evaluate {folder} --num 40 --devices 1")[0] == 0
+    assert {one["features"] for one in card.read(folder / "scores.json")} == {"digits-classifier"}
+    assert loaded == ["all", "train", "test"]  # the run's data; and to train and test on
 
 
 def ten_numbers(images):

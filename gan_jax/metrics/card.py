@@ -84,7 +84,7 @@ def number(value: float) -> str:
 
 def table(cards: Sequence[Card]) -> str:
     """What a terminal shows: a line a metric and checkpoint, and the protocol that they share."""
-    lines = [f"{'step':>8}  {'metric':<17}{'mean':>10}{'sd':>10}{'expected':>10}   features"]
+    lines = [f"{'step':>8}  {'metric':<24}{'mean':>10}{'sd':>10}{'expected':>10}   features"]
     for card in cards:
         sd = number(card.sd) if card.sd is not None else ""
         expected = number(card.expected) if card.expected is not None else ""
@@ -92,7 +92,7 @@ def table(cards: Sequence[Card]) -> str:
             sd = f"(se {number(card.standard_error[0])})"
         against = f" against {card.n_real} of {card.real}" if card.n_real else ""
         lines.append(
-            f"{'' if card.step is None else card.step:>8}  {card.metric:<17}"
+            f"{'' if card.step is None else card.step:>8}  {card.metric:<24}"
             f"{number(card.mean):>10}{sd:>10}{expected:>10}"
             f"   {card.features}, {card.n_fake}{against}"
         )

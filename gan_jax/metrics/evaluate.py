@@ -1,31 +1,31 @@
 """What a run's samples are worth: python -m gan_jax evaluate RUN, and its metric cards.
 
 Of pictures, features of the data and of as many samples are compared (metrics/compare.py); of the
-2-D mixtures, samples are counted by mode. Samples are those of the moving average where there is
-one, rounded to the 256 levels of a stored picture; all of them count, of the data too.
+2-D mixtures and of Stacked MNIST, samples are counted by mode (metrics/of_member.py). Samples are
+those of the moving average where there is one, rounded to the 256 levels of a stored picture; all
+of them count, of the data too.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tqdm.auto import tqdm
 
-from gan_jax import plots, population, run, sampling
+from gan_jax import population, run
 from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import compare, modes, statistics
+from gan_jax.metrics import compare, generator_scores, of_member, stacked, statistics
 from gan_jax.metrics.card import Card
-from gan_jax.metrics.compare import Gathered, Score
+from gan_jax.metrics.compare import Score
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.restore import restore
-from gan_jax.scores import SAMPLES, sample_key, score_modes
+from gan_jax.scores import SAMPLES, sample_key
 from gan_jax.state import TrainState, generator_variables
 
 MOST = 50_000  # samples, where nobody says how many: as many as there are reals, up to this
@@ -56,70 +56,6 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
     return dataset
 
 
-def pictures(
-    config: Config, variables: Any, key: jax.Array, n: int, devices: Sequence[jax.Device] | None
-) -> Iterator[np.ndarray]:
-    """`n` samples of a generator as a stored picture has them, uint8 [m, h, w, c] at a time.
-
-    Raises FloatingPointError if one is not finite.
-    """
-    for first in range(0, n, statistics.BATCH):
-        count = min(statistics.BATCH, n - first)
-        made = sampling.sample(config, variables, key, count, first=first, devices=devices)
-        if not np.isfinite(made).all():
-            raise FloatingPointError("a sample is not finite")
-        yield plots.to_pixels(made, symmetric=config.data.symmetric)
-
-
-def score_points(
-    config: Config, state: TrainState, seed: int | None, n: int
-) -> dict[str, Score] | None:
-    """Of one member on a 2-D mixture: covered, high_quality, kl; None if it has diverged."""
-    found = score_modes(config, state, seed, n)
-    if found is None:
-        return None
-    count = len(sources.MIXTURES[config.data.name][0]())
-    expected = {
-        "covered": float(count),
-        "high_quality": modes.HIGH_QUALITY,
-        "kl": modes.kl_floor(count, n),
-    }
-    return {
-        name: Score(float(value), 0, n, expected[name]) for name, value in found._asdict().items()
-    }
-
-
-def score_pictures(
-    config: Config,
-    state: TrainState,
-    features: Features,
-    real: Gathered,
-    seed: int | None,
-    n: int,
-    devices: Sequence[jax.Device] | None = None,
-    *,
-    quiet: bool = False,
-) -> dict[str, Score]:
-    """Of one member: the metrics of compare.py, and the classifier score where there are logits.
-
-    Raises FloatingPointError if a sample is not finite.
-    """
-    key, logits = sample_key(config, seed), []
-    with tqdm(total=n, unit="sample", disable=quiet, desc=f"seed {config.seed}") as bar:
-
-        def batches() -> Iterator[np.ndarray]:
-            for images in pictures(config, generator_variables(state), key, n, devices):
-                found = features(images, devices)
-                if getattr(features, "head", None) is not None:
-                    logits.append(features.logits(found))  # pyright: ignore[reportAttributeAccessIssue]
-                yield found
-                bar.update(len(images))
-
-        fake = compare.gather(batches(), n)
-    found = compare.compare(real, fake)
-    return found | (compare.score_logits(np.concatenate(logits)) if logits else {})
-
-
 def evaluate(
     workdir: Path,
     features: Features | None,
@@ -127,30 +63,54 @@ def evaluate(
     steps: Sequence[int],
     num: int | None = None,
     seed: int | None = None,
-    folder: str | None = None,
+    dataset: Dataset | None = None,
+    test: Dataset | None = None,
+    paths: int = 0,
     devices: Sequence[jax.Device] | None = None,
     quiet: bool = False,
 ) -> list[Card]:
     """The cards of a run's checkpoints of `steps`: a card a metric, with a value a member.
 
     `features` of a run on pictures; `num` samples, by default as many as there are reals, at most
-    50,000, or 2500 points. Raises UserError if data, features and run do not fit together.
+    50,000, or 2500 points; `dataset` is the run's data, where `load_data` has loaded them already.
+    With a `test` (generator_scores.labelled_test) the classification accuracy score too, and the
+    mean length of so many `paths`. Raises UserError if data, features and run do not fit together.
     """
     config = run.load_config(workdir)
     points = config.data.name in sources.MIXTURES
-    dataset = load_data(workdir, config, folder)
+    dataset = load_data(workdir, config, None) if dataset is None else dataset
     if not points and dataset.batch.real.ndim != 4:
         raise UserError(f"{workdir} was trained on {config.data.name!r}: there is no metric for it")
-    n = num or (SAMPLES if points else min(len(dataset), MOST))
+    of_stacks = config.data.name == stacked.NAME
+    usual = SAMPLES if points else stacked.SAMPLES if of_stacks else min(len(dataset), MOST)
+    n = num or usual
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
-    real = statistics.of_reals(features, dataset, devices, quiet=quiet) if features else None
+    of_paths = generator_scores.extractor_of(features) if paths else None
+    real = None
+    if features is not None and not of_stacks:
+        real = statistics.of_reals(features, dataset, devices, quiet=quiet)
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:
-            if features is None or real is None:
-                return score_points(one, state, seed, n)
-            return score_pictures(one, state, features, real, seed, n, devices, quiet=quiet)
+            if features is None:
+                return of_member.score_points(one, state, seed, n)
+            if real is None:
+                return of_member.score_stacked(one, state, features, seed, n)
+            found = of_member.score_pictures(
+                one, state, features, real, seed, n, devices, quiet=quiet
+            )
+            variables, key = generator_variables(state), sample_key(one, seed)
+            if test is not None:
+                images = np.concatenate([*of_member.pictures(one, variables, key, n, devices)])
+                found["classification_accuracy"] = generator_scores.classification_accuracy(
+                    one, images, test, features, devices, quiet=quiet
+                )
+            if of_paths is not None:
+                found["path_length"] = generator_scores.mean_path_length(
+                    one, variables, of_paths, seed, paths, devices, quiet=quiet
+                )
+            return found
         except FloatingPointError:
             return None  # it has diverged
 
@@ -165,6 +125,7 @@ def evaluate(
         "real_sha256": dataset.fingerprint,
         "sample_seed": seed,
     }
+    special = generator_scores.protocols(members[0], features, test)
     cards = []
     for step in steps:
         _, _, state = restore(workdir, step)
@@ -172,7 +133,8 @@ def evaluate(
         if not any(each):
             raise UserError(f"samples of step {step} are not finite: the run has diverged")
         weights = "raw" if state.ema is None else "ema"
-        cards += _cards(each, {**shared, "step": step, "weights": weights})
+        made = _cards(each, {**shared, "step": step, "weights": weights})
+        cards += [dataclasses.replace(one, **special.get(one.metric, {})) for one in made]
     return cards
 
 
@@ -204,14 +166,17 @@ def score_folders(
     features: Features,
     devices: Sequence[jax.Device] | None = None,
     *,
+    dataset: Dataset | None = None,
     quiet: bool = False,
 ) -> list[Card]:
-    """The cards of the pictures below one folder against those below another.
+    """The cards of the pictures below one folder against those below another; `dataset` is that of
+    `real`, where it is loaded already.
 
     Pictures keep their sizes where all are of one, else they are brought to the shortest side of
     any, as `--data.name folder` does. Raises UserError if the folders' pictures differ in size.
     """
-    loaded = [sources.load(Data("folder", path=str(path))) for path in (real, fake)]
+    loaded = [sources.load(Data("folder", path=str(real))) if dataset is None else dataset]
+    loaded += [sources.load(Data("folder", path=str(fake)))]
     shapes = [dataset.batch.real.shape[1:] for dataset in loaded]
     if shapes[0] != shapes[1]:
         raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")

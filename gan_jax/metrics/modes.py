@@ -42,7 +42,8 @@ def kl_floor(modes: int, n: int) -> float:
     return (modes - 1) / (2 * n)
 
 
-def _kl_to_uniform(counts: np.ndarray) -> float:
+def kl_to_uniform(counts: np.ndarray) -> float:
+    """KL(histogram || uniform) in nats of the samples of each mode, integers [K]."""
     share = counts[counts > 0] / counts.sum()
     return float((share * np.log(share * len(counts))).sum())
 
@@ -61,7 +62,7 @@ def modes(samples: np.ndarray, centres: np.ndarray, sigma: float) -> Modes:
     return Modes(
         covered=len(np.unique(nearest[good])),
         high_quality=float(good.mean()),
-        kl=_kl_to_uniform(np.bincount(nearest, minlength=len(centres))),
+        kl=kl_to_uniform(np.bincount(nearest, minlength=len(centres))),
     )
 
 
@@ -79,5 +80,5 @@ def stacked_modes(labels: Any, classes: int = 1000) -> StackedModes:
     integers from 0 to classes - 1.
     """
     counts = np.bincount(inputs.labels("labels", labels, classes), minlength=classes)
-    kl = _kl_to_uniform(counts)
+    kl = kl_to_uniform(counts)
     return StackedModes(int((counts > 0).sum()), kl, kl - kl_floor(classes, int(counts.sum())))

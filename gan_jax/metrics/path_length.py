@@ -4,14 +4,17 @@ in Z  draw=lambda keys: latents(keys, z_dim, "normal"), interpolate=slerp
 in W  draw=lambda keys: mapping(latents(keys, z_dim, "normal")), interpolate=lerp
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
+from tqdm.auto import tqdm
 
-from gan_jax import keys
+from gan_jax import placement
 from gan_jax.errors import UserError
 from gan_jax.metrics import inputs
 
@@ -58,6 +61,9 @@ def path_lengths(
     n: int,
     epsilon: float = EPSILON,
     batch: int = 64,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    quiet: bool = True,
 ) -> np.ndarray:
     """d(G(u(t)), G(u(t + epsilon))) / epsilon^2 of n paths u, float64 [n]; t ~ U(0, 1).
 
@@ -67,6 +73,9 @@ def path_lengths(
     `distance` of two such is [b], quadratic in small changes (a squared distance). Path i depends
     on the key and i alone. In float32, a step of 1e-4 is known to about 1e-3 of itself.
 
+    Each batch is cut over `devices`, by default one. A function that holds large arrays is better a
+    `jax.tree_util.Partial` of them: they then are no constants of the program.
+
     Raises UserError if n, batch or epsilon make no sense, or a length is not finite.
     """
     for name, value in (("path lengths", n), ("batch", batch)):
@@ -74,21 +83,32 @@ def path_lengths(
     if not 0 < epsilon < 1:
         raise UserError(f"epsilon: {epsilon} given, above 0 and below 1 allowed")
 
+    functions = tuple(
+        one if isinstance(one, Partial) else Partial(one) for one in (generate, distance, draw)
+    )
+
     @jax.jit
-    def lengths(own: jax.Array) -> jax.Array:
+    def lengths(functions: tuple[Partial, ...], key: jax.Array, index: jax.Array) -> jax.Array:
+        generate, distance, draw = functions
+        own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
         first, second, place, rest = jax.vmap(lambda key: jax.random.split(key, 4), 0, 1)(own)
         t = jax.vmap(jax.random.uniform)(place)[:, None]
         a, b = draw(first), draw(second)
         here, there = (generate(interpolate(a, b, at), rest) for at in (t, t + epsilon))
         return distance(here, there)
 
-    own = keys.example_keys(key, n)
+    devices = devices or jax.local_devices()[:1]
+    devices = devices[: math.gcd(len(devices), batch)]
+    functions, key = placement.place((functions, key), devices)
     made = []
-    for start in range(0, n, batch):  # the last batch is filled up, so that one program serves all
-        chosen = jnp.minimum(jnp.arange(start, start + batch), n - 1)
-        made.append(np.asarray(lengths(own[chosen]), np.float64))
-        if made[-1].shape != (batch,):
-            raise UserError(f"distance: shape {made[-1].shape} given, [{batch}] allowed")
+    with tqdm(total=n, unit="path", disable=quiet, desc="path length") as bar:
+        for start in range(0, n, batch):  # the last one is filled up, so that one program serves
+            index = np.minimum(np.arange(start, start + batch, dtype=np.int32), n - 1)
+            found = lengths(functions, key, placement.split(index, devices))
+            made.append(np.asarray(found, np.float64))
+            if made[-1].shape != (batch,):
+                raise UserError(f"distance: shape {made[-1].shape} given, [{batch}] allowed")
+            bar.update(min(batch, n - start))
     found = np.concatenate(made)[:n] / epsilon**2
     if not np.isfinite(found).all():
         path = int(np.argmin(np.isfinite(found)))
@@ -96,11 +116,13 @@ def path_lengths(
     return found
 
 
+def trimmed(lengths: np.ndarray) -> np.ndarray:
+    """Those of `path_lengths` [n] from the percentile 1 to 99, as the authors' code takes them."""
+    low = np.percentile(lengths, 1, method="lower")
+    high = np.percentile(lengths, 99, method="higher")
+    return lengths[(low <= lengths) & (lengths <= high)]
+
+
 def perceptual_path_length(lengths: np.ndarray, trim: bool = True) -> float:
-    """The mean of `path_lengths`; trimmed, of those from the percentile 1 to 99, as the authors'
-    code takes it."""
-    if trim:
-        low = np.percentile(lengths, 1, method="lower")
-        high = np.percentile(lengths, 99, method="higher")
-        lengths = lengths[(low <= lengths) & (lengths <= high)]
-    return float(lengths.mean())
+    """The mean of `path_lengths` [n], by default of the `trimmed` ones."""
+    return float((trimmed(lengths) if trim else lengths).mean())

@@ -1,13 +1,14 @@
 """Which features go with which data, by name."""
 
-import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any, cast
 
 from gan_jax.config import Data
 from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
+from gan_jax.metrics import stacked
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.metrics.features.inception_network import TAPS
@@ -27,24 +28,26 @@ def _own(name: str) -> Features:
     return extractor.own(cast(Any, found), name)
 
 
-def _has_labels(data: Data) -> bool:
-    try:
-        sources.load(dataclasses.replace(data, labels=True))
-    except UserError:
-        return False
-    return True
-
-
-def choose(name: str | None, data: Data, weights: Path | None = None, seed: int = 0) -> Features:
+def choose(
+    name: str | None,
+    data: Data,
+    weights: Path | None = None,
+    seed: int = 0,
+    *,
+    dataset: Dataset | None = None,
+) -> Features:
     """`classifier`, `inception` (or `inception-768` for another layer than the last), `pixels`, or
-    a user's own `module:function`; without a name the classifier where the data has labels, else
-    pixels.
+    a user's own `module:function`; without a name the classifier where the data has labels of two
+    classes or more, else pixels.
 
     The classifier is trained on the data's own labels, unless it is in the cache; `weights` are the
-    Inception network's. Raises UserError for another name, or where these cannot be had.
+    Inception network's; `dataset` is what `data` names, where it is loaded already. Raises
+    UserError for another name, or where these cannot be had.
     """
     if name is None:
-        name = "classifier" if _has_labels(data) else "pixels"
+        dataset = sources.load(data) if dataset is None else dataset
+        several = dataset.labels is not None and dataset.labels.max() > 0
+        name = "classifier" if several else "pixels"
     if ":" in name:
         return _own(name)
     kind, _, tap = name.partition("-")
@@ -59,4 +62,6 @@ def choose(name: str | None, data: Data, weights: Path | None = None, seed: int 
         return inception.extractor(weights, int(tap or 2048))
     from gan_jax.metrics.features import classifier
 
-    return classifier.classifier(data, seed=seed)
+    if data.name == stacked.NAME:  # each channel is a digit of MNIST
+        return classifier.classifier(stacked.digits_of(data), seed=seed)
+    return classifier.classifier(data, seed=seed, dataset=dataset)

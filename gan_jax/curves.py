@@ -1,0 +1,80 @@
+"""curves.png: how a run went, from its metrics.jsonl and scores.jsonl."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax import logs
+
+SCORES = "scores.jsonl"
+POINTS = 200  # of a curve; each is a mean over the rows around it
+# Title, the metrics' names, whether on a logarithmic scale. Panels without a metric are left out.
+PANELS = (
+    ("losses", r"disc_loss|gen_loss|(gen_)?class_loss", False),
+    ("critic's mean logits", r"real_logit|fake_logit", False),
+    ("gradient norms", r"(disc|gen)_grad_norm", True),
+    ("penalties, unweighted", r"r1|r2|gradient_penalty|one_sided|dragan|path_length", True),
+    ("augmentation p", r"augment_p", False),
+    ("skipped updates, in all", r"skipped", False),
+)
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    """[rows, members] -> [at most POINTS, members], means over the finite."""
+    parts = np.array_split(rows, min(POINTS, len(rows)))
+    finite = [np.isfinite(part) for part in parts]
+    sums = [np.where(ok, part, 0).sum(0) for ok, part in zip(finite, parts, strict=True)]
+    counts = [ok.sum(0) for ok in finite]
+    return np.array([s / np.where(c, c, np.nan) for s, c in zip(sums, counts, strict=True)])
+
+
+def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None = None) -> Any:
+    """A panel for each of `PANELS` that has metrics, arrays [rows] or [rows, members] beside `step`
+    [rows], as `logs.read_metrics` gives them, and one for each of `scores`, which are given
+    likewise. Of a population the mean, and from least to most.
+
+    Penalties that are due now and then only are drawn where they were.
+    """
+    from matplotlib.figure import Figure  # slow to import
+
+    panels = []
+    for title, pattern, logarithmic in PANELS:
+        names = [name for name in metrics if re.fullmatch(pattern, name)]
+        if names:
+            panels.append((title, metrics, names, logarithmic))
+    scores = scores or {}
+    panels += [(f"score: {name}", scores, [name], False) for name in scores if name != "step"]
+    drawn = Figure(figsize=(9, 2.4 * -(-len(panels) // 2)), layout="constrained")
+    axes = [*drawn.subplots(-(-len(panels) // 2), 2, squeeze=False).flat]
+    for axis, (title, source, names, logarithmic) in zip(axes, panels, strict=False):
+        steps = np.asarray(source["step"])
+        for name in names:
+            rows = np.asarray(source[name], np.float64).reshape(len(steps), -1)
+            rows = np.cumsum(rows, 0) if name == "skipped" else rows
+            shown = (rows != 0).any(1) if logarithmic else np.ones(len(rows), bool)
+            if not shown.any():
+                continue
+            x, y = _thinned(steps[shown, None])[:, 0], _thinned(rows[shown])
+            (line,) = axis.plot(x, y.mean(1), label=name, linewidth=1)
+            axis.fill_between(x, y.min(1), y.max(1), alpha=0.25, color=line.get_color(), lw=0)
+        axis.set_title(title, fontsize=9)
+        axis.tick_params(labelsize=7)
+        if logarithmic and axis.lines:
+            axis.set_yscale("log")
+        if axis.lines:
+            axis.legend(fontsize=7, frameon=False)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    return drawn
+
+
+def draw(workdir: Path, out: Path) -> None:
+    """Of a run folder that has rows of metrics, and of scores if it has some, into the picture file
+    `out`."""
+    metrics = logs.read_metrics(workdir)
+    scored = (workdir / SCORES).exists()
+    scores = logs.read_metrics(workdir, SCORES) if scored else {"step": np.zeros(0)}
+    if len(metrics["step"]):
+        figure(metrics, scores if len(scores["step"]) else None).savefig(out, dpi=90)

@@ -1,0 +1,70 @@
+"""The scores of a run as it trains: a row each `score_every` steps in scores.jsonl, and their
+protocol in scores_card.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax import population
+from gan_jax.config import Config
+from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
+from gan_jax.logs import MetricsLog, write_atomically
+from gan_jax.state import TrainState
+
+ROWS, CARD = "scores.jsonl", "scores_card.json"
+
+
+def read_card(workdir: Path) -> dict[str, Any]:
+    """The protocol of the rows. Raises UserError if it cannot be read."""
+    path = workdir / CARD
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} cannot be read: it is no card")
+    return found
+
+
+class Curve:
+    """Scores a run where scores are due; does nothing where `score_every` is 0.
+
+    Samples, features and reals are always the same, so a rerun writes the same bytes; a resumed run
+    goes on after the checkpoint's row, as metrics.jsonl does.
+    """
+
+    def __init__(
+        self, config: Config, dataset: Dataset, device: jax.Device, *, quiet: bool = False
+    ):
+        """Raises UserError if there is no metric of the data. May train its classifier."""
+        self._every, self._solo = config.score_every, not population.is_population(config)
+        if self._every:
+            from gan_jax.metrics import cheap  # slow to import
+
+            self._card, self._score = cheap.make_scorer(config, dataset, device, quiet=quiet)
+
+    def open(self, workdir: Path, step: int) -> None:
+        """Goes on after `step`. Raises UserError if the rows there are of another protocol."""
+        if not self._every:
+            return
+        if step and (workdir / CARD).exists():
+            there = read_card(workdir)
+            parted = [name for name, value in self._card.items() if there.get(name) != value]
+            if parted:
+                raise UserError(
+                    f"{workdir / ROWS} has scores of another {', '.join(parted)}: move it and "
+                    f"{CARD} away to go on with these, or bring back the cache of the others"
+                )
+        write_atomically(workdir / CARD, json.dumps(self._card, indent=1) + "\n")
+        self._log = MetricsLog(workdir / ROWS, self._every, step)
+
+    def reached(self, step: int, state: TrainState) -> None:
+        """Writes the row of `step`, the state's, if it is due. The state is not consumed."""
+        if not self._every or step % self._every:
+            return
+        found = self._score(state)
+        rows = {name: each if self._solo else each[None] for name, each in found.items()}
+        self._log.write(step, rows)

@@ -1,0 +1,63 @@
+"""The picture of a run's course: which panels, and what their lines are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gan_jax import curves
+
+
+def rows(steps, **metrics):
+    return {"step": np.arange(1, steps + 1), **metrics}
+
+
+def lines(figure):
+    return {
+        line.get_label(): line for axis in figure.axes for line in axis.lines if len(axis.lines)
+    }
+
+
+def test_only_what_was_measured_is_drawn():
+    figure = curves.figure(rows(3, disc_loss=np.ones(3), gen_loss=np.zeros(3), r1=np.ones(3)))
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["losses", "penalties, unweighted"]
+    assert {*lines(figure)} == {"disc_loss", "gen_loss", "r1"}
+
+
+def test_each_score_has_a_panel_and_steps_of_its_own():
+    scores = {"step": np.array([2, 4]), "frechet": np.array([3.0, 1.0])}
+    figure = curves.figure(rows(3, gen_loss=np.zeros(3)), scores)
+    assert [axis.get_title() for axis in figure.axes] == ["losses", "score: frechet"]
+    np.testing.assert_array_equal(lines(figure)["frechet"].get_xdata(), [2, 4])
+
+
+def test_a_line_is_the_mean_over_members_and_its_band_their_range():
+    loss = np.array([[1.0, 3.0], [2.0, 6.0]])
+    figure = curves.figure(rows(2, disc_loss=loss))
+    np.testing.assert_array_equal(lines(figure)["disc_loss"].get_ydata(), [2.0, 4.0])
+    corners = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert (corners.min(), corners.max()) == (1.0, 6.0)
+
+
+def test_many_rows_become_means_and_lost_ones_do_not_count():
+    loss = np.repeat([1.0, 5.0], curves.POINTS // 2 * 3)
+    loss[1] = np.nan
+    drawn = lines(curves.figure(rows(len(loss), disc_loss=loss)))["disc_loss"].get_ydata()
+    np.testing.assert_array_equal(drawn, np.repeat([1.0, 5.0], curves.POINTS // 2))
+
+
+def test_lazy_penalties_are_drawn_where_they_were_due_and_skips_add_up():
+    metrics = rows(4, r1=np.array([0, 2.0, 0, 8.0]), skipped=np.array([0, 1.0, 0, 1.0]))
+    drawn = lines(curves.figure(metrics))
+    np.testing.assert_array_equal(drawn["r1"].get_xdata(), [2, 4])
+    np.testing.assert_array_equal(drawn["r1"].get_ydata(), [2, 8])
+    np.testing.assert_array_equal(drawn["skipped"].get_ydata(), [0, 1, 1, 2])
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_picture_is_written_if_there_are_rows(count, tmp_path):
+    text = "".join(json.dumps({"step": i + 1, "gen_loss": 1.0}) + "\n" for i in range(count))
+    (tmp_path / "metrics.jsonl").write_text(text)
+    curves.draw(tmp_path, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").exists() == (count > 0)
