@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
+from gan_jax.augment import Augment
 from gan_jax.schedules import Value
 from gan_jax.sweeps import Sweeps
 
@@ -46,7 +47,7 @@ class Data:
     """Which examples, and the form in which the networks see them."""
 
     name: str = "digits"
-    """digits, ring, grid, folder, npz, idx, or the name of a prepared TFDS image set."""
+    """digits, ring, grid, stacked_mnist, folder, npz, idx, or a prepared TFDS image set."""
     split: str = "train"
     """A part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
     path: str | None = None
@@ -85,6 +86,16 @@ class Config:
     """Critic penalties."""
     penalty_every: int = 1
     """Penalties at every k-th critic update only, k times as strong (StyleGAN2's lazy ones)."""
+    path_length: Value = 0.0
+    """Weight of StyleGAN2's path length regularisation of the generator; 0: none."""
+    path_length_every: int = 4
+    """At every k-th step only, k times as strong, in an update of its own."""
+    auxiliary_disc: Value = 1.0
+    """Weight of the cross-entropy of reals in the critic's loss, where it has a class head."""
+    auxiliary_gen: Value = 0.1
+    """Weight of the cross-entropy of fakes in the generator's loss."""
+    augment: Augment = Augment()
+    """How pictures, real and fake, are altered before the critic sees them."""
     weight_clip: float = 0.0
     """Critic weights are clipped to [-c, c] after each update (the first WGAN); 0: not."""
     gen_opt: Optimizer = Optimizer()
@@ -111,6 +122,8 @@ class Config:
     """A population: one GAN of each combination of the fields' values, of every seed."""
     log_every: int = 10
     """Steps between rows of metrics.jsonl."""
+    score_every: int = 0
+    """Steps between scores in scores.jsonl; 0: none."""
     sample_every: int = 1000
     """Steps between sample grids."""
     checkpoint_every: int = 1000

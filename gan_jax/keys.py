@@ -23,6 +23,8 @@ class Purpose(enum.IntEnum):
     GRID = 6
     SAMPLE = 7
     AUGMENT = 8
+    AUGMENT_FAKE = 9
+    PATH_LENGTH = 10
 
 
 def root(seed: int) -> jax.Array:

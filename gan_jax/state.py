@@ -7,7 +7,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from gan_jax import keys, optimizers, schedules
+from gan_jax import augment, keys, optimizers, schedules
+from gan_jax.augment import AugmentState
 from gan_jax.config import Config, Optimizer
 
 Metrics = dict[str, jax.Array]
@@ -42,6 +43,10 @@ class TrainState(flax.struct.PyTreeNode):
     disc: Player
     ema: Any
     """Moving average of the generator's variables; None where the config asks for none."""
+    augment: AugmentState | None
+    """p of an adaptive augmentation, and what it follows; None where p does not adapt."""
+    mean_path: jax.Array | None
+    """The length that path length regularisation asks for, float32; None without it."""
     skipped: jax.Array
     """Steps with a non-finite update, in all, int32: such an update changes nothing."""
     skipped_in_row: jax.Array
@@ -98,4 +103,15 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     )
     zero = jnp.zeros((), jnp.int32)
     ema = None if schedules.is_off(config.ema_half_life) else variables(gen)
-    return TrainState(zero, key, gen, disc, ema, skipped=zero, skipped_in_row=zero)
+    smooth = not schedules.is_off(config.path_length)
+    return TrainState(
+        zero,
+        key,
+        gen,
+        disc,
+        ema,
+        augment=augment.init(config.augment),
+        mean_path=jnp.zeros(()) if smooth else None,
+        skipped=zero,
+        skipped_in_row=zero,
+    )

@@ -11,16 +11,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
-from gan_jax import keys, losses, optimizers, penalties, schedules
+from gan_jax import augment, keys, losses, optimizers, path_length, penalties, schedules
 from gan_jax.config import Config
 from gan_jax.keys import Purpose
 from gan_jax.networks.layers import on_axis
-from gan_jax.state import Batch, Metrics, Player, TrainState, average
-
-Objective = tuple[jax.Array, tuple[Any, Metrics]]  # value, (new statistics, metrics)
+from gan_jax.state import Batch, Metrics, TrainState, average
+from gan_jax.update import lazy_update, merged, update
 
 
 def make_train_step(
@@ -36,6 +34,9 @@ def make_train_step(
     weights = {name: getattr(config.penalties, name) for name in penalties.PENALTIES}
     weights = {name: w for name, w in weights.items() if not schedules.is_off(w)}
     lazy = config.penalty_every if weights else 1
+    every = 1 if schedules.is_off(config.path_length) else config.path_length_every
+    classify = getattr(config.disc, "auxiliary", False)
+    pack = getattr(config.disc, "pack", 1)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         step, n = state.step, batch.real.shape[1]
@@ -45,70 +46,97 @@ def make_train_step(
 
         def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
             z = keys.latents(noise, config.z_dim, config.latent)
-            return _apply(gen, params, state.gen.stats, z, cond)
+            return _apply(gen, params, state.gen.stats, z, cond)[:2]
 
-        def update_disc(player: Player, inputs: tuple) -> tuple[Player, Metrics]:
-            iteration, real, cond = inputs
+        def views(p: Any, iteration: jax.Array | int) -> tuple[tuple, tuple]:
+            real, fake = Purpose.AUGMENT, Purpose.AUGMENT_FAKE
+            return (draw(real, iteration), p), (draw(fake, iteration), p)
+
+        def judge(params: Any, stats: Any, x: jax.Array, cond: Any, view: tuple) -> tuple:
+            """Of examples as the critic sees them, augmented: logits, new statistics, the logits of
+            an auxiliary classifier."""
+            x = augment.augment(config.augment, x, *view, symmetric=config.data.symmetric)
+            return _apply(disc, params, stats, x, cond)
+
+        def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
+            (player, adapted), (iteration, real, cond) = players, inputs
             fake, _ = generate(state.gen.params, draw(Purpose.CRITIC_Z, iteration), cond)
+            p = augment.probability(config.augment, adapted, step)
+            real_view, fake_view = views(p, iteration)
 
-            def adversarial(params: Any) -> Objective:
-                real_logits, stats = _apply(disc, params, player.stats, real, cond)
-                fake_logits, stats = _apply(disc, params, stats, fake, cond)
+            def adversarial(params: Any) -> tuple:
+                real_logits, stats, classes = judge(params, player.stats, real, cond, real_view)
+                fake_logits, stats, _ = judge(params, stats, fake, cond, fake_view)
                 real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
                 value = loss.disc(real_logits, fake_logits)
-                logits = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
-                return value, (stats, {"disc_loss": value, **logits})
+                metrics = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+                metrics |= {"real_sign": jnp.sign(real_logits).mean(), "disc_loss": value}
+                if classify:
+                    metrics["class_loss"] = losses.cross_entropy(classes, cond)
+                    value += schedules.at(config.auxiliary_disc, step) * metrics["class_loss"]
+                return value, (stats, metrics)
 
-            def penalty(params: Any) -> Objective:
+            def penalty(params: Any) -> tuple:
                 def critic(x: jax.Array) -> jax.Array:
-                    return _apply(disc, params, player.stats, x, cond)[0]
+                    return judge(params, player.stats, x, cond, real_view)[0]
 
                 value, terms, noise = jnp.float32(0), {}, draw(Purpose.PENALTY, iteration)
                 for name, weight in weights.items():
-                    terms[name] = penalties.PENALTIES[name](critic, real, fake, noise, axis)
+                    terms[name] = penalties.PENALTIES[name](critic, real, fake, noise, axis, pack)
                     value += lazy * schedules.at(weight, step) * terms[name]
                 return value, (player.stats, terms)
 
-            def both(params: Any) -> Objective:
+            def both(params: Any) -> tuple:
                 value, (stats, metrics) = adversarial(params)
                 extra, (_, terms) = penalty(params)
                 return value + extra, (stats, metrics | terms)
 
             optimizer = optimizers.make(config.disc_opt, step, lazy)
-            if lazy == 1:
-                player, metrics = _update(player, both, optimizer, axis)
-            else:  # the penalties are due every `lazy` updates, in an update of their own
-                player, metrics = _update(player, adversarial, optimizer, axis)
+            player, metrics = update(player, adversarial if lazy > 1 else both, optimizer, axis)
+            if lazy > 1:
                 due = (step * config.n_critic + iteration + 1) % lazy == 0
-                none = {name: jnp.float32(0) for name in (*weights, "grad_norm", "skipped")}
-                player, extra = lax.cond(
-                    due,
-                    lambda player: _update(player, penalty, optimizer, axis),
-                    lambda player: (player, none),
-                    player,
-                )
-                skipped = jnp.maximum(metrics["skipped"], extra["skipped"])
-                metrics = extra | metrics | {"skipped": skipped}
+                player, extra = lazy_update(player, penalty, optimizer, axis, due, [*weights])
+                metrics = merged(metrics, extra)
             if not schedules.is_off(config.weight_clip):
                 c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)
                 params = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
                 player = player.replace(params=params)
-            return player, metrics
+            sign = metrics.pop("real_sign")
+            if adapted is not None:
+                metrics["augment_p"] = jnp.asarray(p)
+                adapted = augment.adapt(config.augment, adapted, sign, config.batch_size)
+            return (player, adapted), metrics
 
-        new_disc, disc_metrics = lax.scan(
-            update_disc, state.disc, (jnp.arange(config.n_critic), batch.real, batch.cond)
+        (new_disc, adapted), disc_metrics = lax.scan(
+            update_disc,
+            (state.disc, state.augment),
+            (jnp.arange(config.n_critic), batch.real, batch.cond),
         )
         real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
+        p = augment.probability(config.augment, adapted, step)
+        real_view, fake_view = views(p, config.n_critic)
 
-        def fool(params: Any) -> Objective:
+        def fool(params: Any) -> tuple:
             fake, stats = generate(params, draw(Purpose.GEN_Z), cond)
-            fake_logits, _ = _apply(disc, new_disc.params, new_disc.stats, fake, cond)
-            real_logits, _ = _apply(disc, new_disc.params, new_disc.stats, real, cond)
+            fake_logits, _, classes = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
+            real_logits = judge(new_disc.params, new_disc.stats, real, cond, real_view)[0]
             value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
-            return value, (stats, {"gen_loss": value})
+            metrics = {"gen_loss": value}
+            if classify:
+                metrics["gen_class_loss"] = losses.cross_entropy(classes, cond)
+                value += schedules.at(config.auxiliary_gen, step) * metrics["gen_class_loss"]
+            return value, (stats, metrics)
 
-        optimizer = optimizers.make(config.gen_opt, step)
-        new_gen, gen_metrics = _update(state.gen, fool, optimizer, axis)
+        optimizer = optimizers.make(config.gen_opt, step, every)
+        new_gen, gen_metrics = update(state.gen, fool, optimizer, axis)
+        mean_path = state.mean_path
+        if mean_path is not None:
+            z = keys.latents(draw(Purpose.PATH_LENGTH), config.z_dim, config.latent)
+            inputs = z, draw(Purpose.PATH_LENGTH, 1), cond
+            new_gen, mean_path, extra = path_length.update(
+                config, gen, new_gen, mean_path, step, inputs, axis
+            )
+            gen_metrics = merged(gen_metrics, extra)
 
         skipped = jnp.maximum(disc_metrics.pop("skipped").max(), gen_metrics.pop("skipped"))
         metrics = {name: values.mean() for name, values in disc_metrics.items()}
@@ -121,6 +149,8 @@ def make_train_step(
             gen=new_gen,
             disc=new_disc,
             ema=average(config, state.ema, new_gen, step + 1),
+            augment=adapted,
+            mean_path=mean_path,
             skipped=state.skipped + bad,
             skipped_in_row=(state.skipped_in_row + bad) * bad,
         )
@@ -129,28 +159,17 @@ def make_train_step(
     return train_step
 
 
-def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any]:
-    """A network in training mode: its float32 output and its new statistics."""
-    outputs, stats = module.apply(
-        {"params": params, **stats}, *inputs, train=True, mutable=list(stats)
+def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any, Any]:
+    """A network in training mode: its float32 output, its new statistics, and the class logits of
+    an auxiliary classifier, or None."""
+    outputs, changed = module.apply(
+        {"params": params, **stats}, *inputs, train=True, mutable=[*stats, "auxiliary"]
     )
-    return outputs.astype(jnp.float32), dict(stats)
+    changed = dict(changed)
+    classes = changed.pop("auxiliary", {}).get("class_logits")
+    return outputs.astype(jnp.float32), changed, classes
 
 
 def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
     """The whole batch's logits. The mean of the devices' gradients is then that of their loss."""
     return lax.all_gather(logits, axis, tiled=True) if axis else logits
-
-
-def _update(
-    player: Player, objective: Callable, optimizer: optax.GradientTransformation, axis: str | None
-) -> tuple[Player, Metrics]:
-    """One update of one player; if anything of it is not finite, the player as it was."""
-    (_, (stats, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(player.params)
-    grads = lax.pmean(grads, axis) if axis else grads
-    updates, opt_state = optimizer.update(grads, player.opt_state, player.params)
-    updated = Player(optax.apply_updates(player.params, updates), stats, opt_state)
-    norm = optax.tree.norm(grads)
-    finite = jnp.isfinite(norm) & jnp.isfinite(optax.tree.norm((updated.params, stats)))
-    player = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, player)
-    return player, metrics | {"grad_norm": norm, "skipped": (~finite).astype(jnp.float32)}

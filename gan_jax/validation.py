@@ -8,9 +8,10 @@ from typing import Any, get_args
 from flax.linen import Module
 
 from gan_jax import losses, penalties, population
+from gan_jax.augment import GROUPS, Augment
 from gan_jax.config import Config, Latent, OptimizerName
 from gan_jax.errors import UserError, nearest
-from gan_jax.schedules import Schedule, Value, bounds
+from gan_jax.schedules import Schedule, Value, bounds, is_off
 
 
 def _fail(field: str, value: Any, allowed: str) -> None:
@@ -27,10 +28,13 @@ def _check_value(
 
 def _check_member(config: Config) -> None:
     """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
-    positive = ("steps", "penalty_every", "n_critic", "z_dim", "batch_size", "log_every")
-    for field in (*positive, "sample_every", "checkpoint_every", "keep", "skip_limit"):
+    positive = ("steps", "penalty_every", "path_length_every", "n_critic", "z_dim", "batch_size")
+    logged = ("log_every", "sample_every", "checkpoint_every", "keep", "skip_limit")
+    for field in (*positive, *logged):
         if not 1 <= getattr(config, field) < 2**31:
             _fail(field, getattr(config, field), "at least 1, and below 2^31")
+    if not 0 <= config.score_every < 2**31:
+        _fail("score_every", config.score_every, "at least 0, and below 2^31")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
         _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
     if not 0 <= config.seed < 2**32:
@@ -48,12 +52,15 @@ def _check_member(config: Config) -> None:
         _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
     if config.data.size is not None and config.data.size < 1:
         _fail("data.size", config.data.size, "at least 1")
-    for field in ("weight_clip", "ema_ramp"):
+    for field in ("weight_clip", "ema_ramp", "path_length", "auxiliary_disc", "auxiliary_gen"):
         _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
     _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")
     for name in penalties.PENALTIES:
         value = getattr(config.penalties, name)
         _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
+    if not is_off(config.path_length) and not hasattr(config.gen, "w_shape"):
+        _fail("path_length", config.path_length, "0 with a generator that has no w (StyleGAN2's)")
+    _check_augment(config.augment)
     for player in ("gen_opt", "disc_opt"):
         opt = getattr(config, player)
         if opt.name not in get_args(OptimizerName):
@@ -62,6 +69,30 @@ def _check_member(config: Config) -> None:
         _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
         _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
         _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
+
+
+def _check_augment(augment: Augment) -> None:
+    """As `_check_member`, of the augmentation."""
+    one = math.nextafter(1, 2)
+    strengths = [getattr(augment, group) for group in GROUPS]
+    for group, strength in zip(GROUPS, strengths, strict=True):
+        _check_value(f"augment.{group}", strength, 0.0, one, "in [0, 1]")
+    _check_value("augment.p", augment.p, 0.0, one, "in [0, 1]")
+    if not -1 < augment.target < 1:
+        _fail("augment.target", augment.target, "between -1 and 1")
+    if not 0 < augment.adapt_images < math.inf:
+        _fail("augment.adapt_images", augment.adapt_images, "above 0")
+    if not 1 <= augment.adapt_every < 2**31:
+        _fail("augment.adapt_every", augment.adapt_every, "at least 1, and below 2^31")
+    if len(set(augment.diffaugment)) < len(augment.diffaugment):
+        _fail("augment.diffaugment", augment.diffaugment, "parts that are there once each")
+    on = any(not is_off(strength) for strength in strengths)
+    if augment.adaptive and isinstance(augment.p, Schedule):
+        _fail("augment.p", str(augment.p), "a number, from which p adapts")
+    if augment.adaptive and not on:
+        _fail("augment.adaptive", True, f"false where none of {', '.join(GROUPS)} is on")
+    if on and is_off(augment.p) and not augment.adaptive:
+        _fail("augment.p", augment.p, "above 0, or adaptive, where augmentations are on")
 
 
 def _check_sweep(config: Config, field: str) -> None:
