@@ -32,6 +32,16 @@ def test_the_loop_costs_what_was_measured():
     assert start <= 15
 
 
+def test_the_metrics_cost_what_was_measured():
+    found = json.loads((RESULTS / "metrics_benchmark.json").read_text())
+    for way, seconds in found["seconds"].items():
+        assert f"{seconds:.1f} s and {found['peak_bytes'][way] / 2**30:.1f} GiB" in README
+    assert f"{found['ratio']:.2f} times as long" in README
+    assert found["ratio"] >= 1
+    assert found["peak_bytes"]["gan_jax"] < 4 * 2**30
+    assert (found["n"], found["d"]) == (10_000, 2048)
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_results_say_how_they_were_made(path):
     found = json.loads(path.read_text())
