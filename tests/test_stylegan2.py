@@ -155,8 +155,8 @@ def correlate(x, kernel):
 def filtered(x):
     """Every channel of x [h, w, c] with the filter's outer product, of sum 1."""
     taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
-    return np.stack([correlate(x[..., i : i + 1], taps[..., None, None])[..., 0] for i in
-                     range(x.shape[2])], -1)  # fmt: skip
+    each = [x[..., i : i + 1] for i in range(x.shape[2])]
+    return np.concatenate([correlate(one, taps[..., None, None]) for one in each], -1)
 
 
 def around(x, pad):
@@ -336,6 +336,30 @@ def mapped(variables, z):
     return stylegan2.Mapping(7, 2).apply({"params": params}, z[:, :5], jnp.zeros((N, 0)))
 
 
+def test_rows_of_w_go_to_their_layers():
+    """1912.04958, fig. 2: a row a convolution; colours take that of the next size's first one."""
+    variables, z = started(SMALL), latents(SMALL)
+
+    @jax.jit
+    def styles(move):
+        found = SMALL.apply(
+            {**variables, "perturbations": {"w": move}},
+            z,
+            train=False,
+            capture_intermediates=True,
+            mutable="intermediates",
+        )[1]["intermediates"]
+        names = ("StyledConv_0", "StyledConv_1", "ToRGB_0", "StyledConv_2", "ToRGB_1")
+        return {name: found[name]["style"]["__call__"][0] for name in names}
+
+    zeros = jnp.zeros((N, *SMALL.w_shape))
+    before, changed = styles(zeros), []
+    for row in range(4):
+        after = styles(zeros.at[:, row].set(1))
+        changed.append({name for name in before if not np.array_equal(before[name], after[name])})
+    assert changed == [{"StyledConv_0"}, {"StyledConv_1", "ToRGB_0"}, {"StyledConv_2"}, {"ToRGB_1"}]
+
+
 def test_truncation_moves_w_towards_its_mean():
     """The pictures are those of w moved by hand, as a perturbation; psi 0 leaves only noise."""
     variables, z = started(SMALL), latents(SMALL)
@@ -382,6 +406,31 @@ def test_every_parameter_of_the_generator_has_a_gradient_at_the_start():
     grads = jax.jit(jax.grad(loss))(start["params"])
     for path, grad in jax.tree_util.tree_leaves_with_path(grads):
         assert np.abs(grad).max() > 1e-4, jax.tree_util.keystr(path)
+
+
+# The discriminator
+
+
+def test_residual_block_keeps_the_scale():
+    """What follows the block sees (convolutions + shortcut) / sqrt(2); "orig" sees the former."""
+    disc, x = CONDITIONAL.clone(classes=0, minibatch_std=0), draw(N, 8, 8, 3)
+    params = init(disc, x)["params"]
+    options = {"capture_intermediates": True, "mutable": "intermediates"}
+
+    @partial(jax.jit, static_argnums=0)
+    def capture(network, params):
+        return network.apply({"params": params}, x, train=False, **options)[1]["intermediates"]
+
+    found = capture(disc, params)
+    outputs = {f"Conv_{i}": found[f"Conv_{i}"]["__call__"][0] for i in (2, 3, 4)}
+    y = (outputs["Conv_2"] + outputs["Conv_3"]) / np.sqrt(2)
+    expected = stylegan2_layers.Conv(6).apply({"params": params["Conv_4"]}, y)
+    np.testing.assert_allclose(outputs["Conv_4"], expected, atol=1e-6)
+    orig = {**params, "Conv_3": params["Conv_4"]}
+    del orig["Conv_4"]
+    (end,) = capture(disc.clone(architecture="orig"), orig)["Conv_3"]["__call__"]
+    expected = stylegan2_layers.Conv(6).apply({"params": params["Conv_4"]}, outputs["Conv_2"])
+    np.testing.assert_allclose(end, expected, atol=1e-6)
 
 
 # Labels
