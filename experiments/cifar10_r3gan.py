@@ -12,7 +12,8 @@ million images and the probability of augmentations from 0 to 0.55. Four stages 
 
 Deviation. A step's two players see the same real batch, theirs draw one each. `--small`, which is
 unconditional so that it can stand beside the other small ones, has fewer channels and a block a
-stage, batches of 64, and schedules that end with it.
+stage, 3x3 convolutions that are not grouped (which CPUs compute quicker), batches of 64, schedules
+that end with it, and no augmentation.
 """
 
 import dataclasses
@@ -59,13 +60,13 @@ config = scheduled(
     half_life=5_000_000.0,
     p=0.55,
 )
-WIDTHS, CARDINALITY, BLOCKS = (96, 64, 48, 32), (12, 8, 6, 4), (1, 1, 1, 1)
+fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
 small = scheduled(
     dataclasses.replace(
         config,
         name="cifar10_r3gan_small",
-        gen=r3gan.Generator(size=32, widths=WIDTHS, cardinality=CARDINALITY, blocks=BLOCKS),
-        disc=r3gan.Discriminator(size=32, widths=WIDTHS, cardinality=CARDINALITY, blocks=BLOCKS),
+        gen=r3gan.Generator(size=32, **fields),
+        disc=r3gan.Discriminator(size=32, **fields),
         steps=5000,
         data=dataclasses.replace(config.data, labels=False),
         batch_size=64,

@@ -49,13 +49,13 @@ config = scheduled(
     start=2.0,
     end=0.2,
 )
-widths, cardinality, blocks = (96, 64, 48, 32), (12, 8, 6, 4), (1, 1, 1, 1)
+fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
 small = scheduled(
     dataclasses.replace(
         config,
         name="folder_r3gan_small",
-        gen=r3gan.Generator(size=32, widths=widths, cardinality=cardinality, blocks=blocks),
-        disc=r3gan.Discriminator(size=32, widths=widths, cardinality=cardinality, blocks=blocks),
+        gen=r3gan.Generator(size=32, **fields),
+        disc=r3gan.Discriminator(size=32, **fields),
         steps=4000,
         data=dataclasses.replace(config.data, size=32),
         batch_size=32,

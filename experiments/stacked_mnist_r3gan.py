@@ -11,7 +11,8 @@ reports 1000 modes and a KL of 0.029; PacGAN's anchor is 1000 and 0.06.
 
 Deviations. The paper does not say how long the schedules are here. Its pictures go through four
 stages of 768 channels; here they keep their 28 pixels, in three stages. A step's two players see
-the same real batch. `--small` has few channels, a block a stage, and smaller batches.
+the same real batch. `--small` has few channels, a block a stage, smaller batches, and schedules as
+long as the run; its 3x3 convolutions are not grouped, which CPUs compute quicker at such widths.
 """
 
 import dataclasses
@@ -51,21 +52,18 @@ config = scheduled(
     steps=3906,
     half_life=500_000.0,
 )
+fields = {"widths": (64, 48, 16), "cardinality": (1, 1, 1), "blocks": (1, 1, 1), "expansion": 1}
 small = scheduled(
     dataclasses.replace(
         config,
         name="stacked_mnist_r3gan_small",
-        gen=dataclasses.replace(
-            config.gen, widths=(64, 32, 16), cardinality=(8, 4, 2), blocks=(1, 1, 1)
-        ),
-        disc=dataclasses.replace(
-            config.disc, widths=(64, 32, 16), cardinality=(8, 4, 2), blocks=(1, 1, 1)
-        ),
-        steps=10_000,
+        gen=r3gan.Generator(size=28, **fields),
+        disc=r3gan.Discriminator(size=28, **fields),
+        steps=12_000,
         batch_size=64,
-        keep=10,
+        keep=12,
     ),
-    steps=10_000,
+    steps=12_000,
     half_life=20_000.0,
 )
 
