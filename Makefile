@@ -4,7 +4,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: train test test-fast lint lock clean
+.PHONY: train test test-fast test-versions lint lock clean
 .DEFAULT_GOAL := train
 
 # Exact versions, by hash; then the project itself.
@@ -23,6 +23,12 @@ test: $(VENV)/installed
 
 test-fast: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(ARGS)
+
+# What other versions of Python and of jax can break: contracts, networks, files, commands.
+FILES := contracts step step_terms networks convolution augment runs config_json cli data_tfds \
+  evaluate experiments readme
+test-versions: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(FILES:%=tests/test_%.py) $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python

@@ -1,6 +1,7 @@
 """What finished runs were and came to, small enough to commit; and the README's table of them."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,7 @@ def table(folder: Path) -> str:
         if entry.get("protocol") and entry["protocol"][0]["features"] != "points":
             scores = []  # they have a table of their own
         cells = [
-            f"`python -m experiments.{entry['experiment']}`",
+            f"`python -m experiments.{re.sub('_small$', ' --small', entry['experiment'])}`",
             _seeds(runs),
             f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
             mean_sd([r["examples_per_second"] for r in launched], 0),

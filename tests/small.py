@@ -4,6 +4,7 @@ statistics, relativistic means, R1 + R2, two critic updates, schedules and a mov
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -35,6 +36,22 @@ CONFIG = Config(
     sample_every=10,
     checkpoint_every=5,
 )
+
+
+class WithClassHead(nn.Module):
+    """A critic with the logits of ten classes."""
+
+    auxiliary: bool = True
+
+    @nn.compact
+    def __call__(self, x, cond=None, *, train):
+        y = nn.tanh(nn.Dense(6)(x.reshape(len(x), -1)))
+        if not self.is_initializing():
+            keep = {"reduce_fn": lambda _, new: new, "init_fn": lambda: 0.0}
+            self.sow("auxiliary", "class_logits", nn.Dense(10, name="classes")(y), **keep)
+        else:
+            nn.Dense(10, name="classes")(y)
+        return nn.Dense(1)(y)[:, 0]
 
 
 def config(**changes: Any) -> Config:

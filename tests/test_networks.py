@@ -4,6 +4,7 @@ A file of gan_jax/networks with a Generator and a Discriminator is found here; g
 in SMALL.
 """
 
+import dataclasses
 import importlib
 import pkgutil
 import re
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, keys, networks
-from gan_jax.config import Config, Optimizer
+from gan_jax import config_json, keys, losses, networks, penalties
+from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
 
@@ -228,4 +229,46 @@ def test_two_devices_take_the_step_of_one(name, size):
         # Some are means of logits of either sign, of up to 10.
         np.testing.assert_allclose(
             metrics_of_two[metric], value, rtol=1e-5, atol=1e-5, err_msg=metric
+        )
+
+
+# Every loss on some network, and every network under all penalties at once. A loss sees logits
+# alone, and a penalty a critic: so a fault of theirs shows with one partner as with another.
+MATRIX = [
+    (name, size, loss)
+    for i, loss in enumerate(losses.LOSSES)
+    for j, (name, size) in enumerate(FIRST_SIZES)
+    if i % len(FIRST_SIZES) == j
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size", "loss"), MATRIX)
+def test_a_loss_and_all_penalties_on_one_and_two_devices(name, size, loss):
+    sgd = Optimizer("sgd", lr=1e-3, b1=0.0)
+    weights = Penalties(**dict.fromkeys(penalties.PENALTIES, 0.1))
+    ours = dataclasses.replace(
+        config(name, size), loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
+    )
+    state, whole = start(ours, size), batch(size, critic=(1,))
+    traces, plain = [], make_train_step(ours)
+    step = jax.jit(lambda state, batch: traces.append(1) or plain(state, batch))
+    one, metrics = step(state, whole)
+    again, after = step(one, whole)
+    assert (len(traces), int(again.step), int(again.skipped)) == (1, 2, 0)
+    for metric, value in [*metrics.items(), *after.items()]:
+        assert np.isfinite(value), metric
+    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
+    on_two = jax.pmap(
+        make_train_step(ours, "devices"),
+        axis_name="devices",
+        in_axes=(None, 1),
+        out_axes=(None, None),
+        devices=jax.local_devices()[:2],
+    )
+    _, metrics_of_two = on_two(state, halves)
+    for metric, value in metrics.items():
+        # Sums in another order; penalties of penalties of values up to some thousands.
+        np.testing.assert_allclose(
+            metrics_of_two[metric], value, rtol=1e-4, atol=1e-4, err_msg=metric
         )

@@ -12,6 +12,7 @@ import small
 from jax import lax
 
 from gan_jax import keys, parallel, population, train
+from gan_jax.augment import Augment
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -361,6 +362,24 @@ GROUPS = {
             "penalties.r1.end": (0.3, 2.0),
             "ema_half_life.start": (0.0, 40.0),
             "ema_half_life.end": (30.0, 70.0),
+        },
+    ),
+    "augmentation and class heads": (
+        dataclasses.replace(
+            GAME,
+            gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=10),
+            disc=small.WithClassHead(),
+            data=Data("digits", "all", labels=True),
+            augment=Augment(cutout=1.0, adaptive=True, adapt_every=1),
+            gen_opt=Optimizer("sgd", 0.1, 0.0),
+            disc_opt=Optimizer("sgd", 0.1, 0.0),
+        ),
+        {
+            "augment.p": (0.3, 0.6),
+            "augment.target": (-0.9, 0.9),
+            "augment.adapt_images": (100.0, 400.0),
+            "auxiliary_disc": (0.0, 1.0),
+            "auxiliary_gen": (0.0, 1.0),
         },
     ),
 }

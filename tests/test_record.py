@@ -92,7 +92,8 @@ def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
     for name, sample in (("small", f"step_{STEPS:08d}"), ("small_real", "real")):
         saved = (tmp_path / "out" / f"{name}.png").read_bytes()
         assert saved == (runs[0] / "samples" / f"{sample}.png").read_bytes()
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"small.json", "small.png", "small_real.png", "small_curves.png"}
 
 
 def test_speed_is_that_of_all_launches_without_their_first_steps(runs):
@@ -204,3 +205,10 @@ def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
     assert logs.command() == command
+
+
+def test_the_table_has_the_command_of_a_small_version(runs, tmp_path):
+    path = record.record(runs, SCORES, tmp_path / "out")
+    found = strict(path) | {"experiment": "digits_small"}
+    path.write_text(json.dumps(found))
+    assert "| `python -m experiments.digits --small` |" in record.table(tmp_path / "out")

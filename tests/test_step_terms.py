@@ -38,22 +38,6 @@ class Gen(nn.Module):
         return nn.tanh(nn.Dense(64)(w.reshape(len(z), -1))).reshape(-1, 8, 8, 1)
 
 
-class Disc(nn.Module):
-    """A critic with the logits of ten classes."""
-
-    auxiliary: bool = True
-
-    @nn.compact
-    def __call__(self, x, cond=None, *, train):
-        y = nn.tanh(nn.Dense(6)(x.reshape(len(x), -1)))
-        if not self.is_initializing():
-            keep = {"reduce_fn": lambda _, new: new, "init_fn": lambda: 0.0}
-            self.sow("auxiliary", "class_logits", nn.Dense(10, name="classes")(y), **keep)
-        else:
-            nn.Dense(10, name="classes")(y)
-        return nn.Dense(1)(y)[:, 0]
-
-
 PLAIN = small.config(
     gen=Gen(),
     disc=mlp.Discriminator(widths=(6,)),
@@ -141,7 +125,7 @@ def test_an_adaptive_p_is_in_the_state_and_moves_by_the_rule():
 def test_a_class_head_learns_from_reals_and_teaches_the_generator():
     config = dataclasses.replace(
         PLAIN,
-        disc=Disc(),
+        disc=small.WithClassHead(),
         penalties=Penalties(),
         data=Data("digits", "all", labels=True),
         auxiliary_disc=0.9,
@@ -207,7 +191,7 @@ def test_path_length_is_an_update_of_its_own_at_every_kth_step():
 def test_devices_agree_with_all_of_it_at_once():
     config = dataclasses.replace(
         PLAIN,
-        disc=Disc(),
+        disc=small.WithClassHead(),
         augment=Augment(blit=1.0, colour=1.0, adaptive=True, p=0.5, diffaugment=("cutout",)),
         path_length=0.5,
         path_length_every=2,
