@@ -1,6 +1,7 @@
 """DiffAugment: colour, translation and cutout, always on (Zhao et al. 2020, 2006.10738, sec. 3.3).
 
-The ranges are those of the authors' code, for pixels in [-1, 1].
+The ranges are those of the authors' code, for pixels in [-1, 1]. Where a share of the side is no
+whole number of pixels, halves go up: of 28 pixels an eighth is 4.
 """
 
 from typing import Literal

@@ -16,10 +16,9 @@ the layers from the smallest to the largest, row by row, and with mixing > 0 a s
 numbers that say where and whether it takes over.
 
 Deviations. Whether and where styles are mixed is drawn for each example; the authors' code draws
-once a batch (of a device). The mean w moves by 1 - 0.998 a step, as in StyleGAN3's code; theirs has
-1 - 0.995. Groups of the minibatch standard deviation are of the whole batch; theirs of a device's.
-With bfloat16, activations are not clamped as theirs are with float16. Noise is always drawn; their
-fixed noise pictures are a z whose tail is kept.
+once a batch (of a device). Groups of the minibatch standard deviation are of the whole batch;
+theirs of a device's. With bfloat16, activations are not clamped as theirs are with float16. Noise
+is always drawn; their fixed noise pictures are a z whose tail is kept.
 """
 
 from typing import Literal
@@ -35,7 +34,7 @@ from gan_jax.networks.r3gan import upsample
 from gan_jax.networks.stylegan2_layers import Conv, Dense, StyledConv, ToRGB, normalize
 
 Architecture = Literal["resnet", "orig"]
-W_MOMENTUM = 0.998  # of the mean w, a training step
+W_MOMENTUM = 0.995  # of the mean w, a training step
 
 
 class Mapping(nn.Module):
