@@ -186,6 +186,11 @@ def _seeds(runs: Sequence[dict[str, Any]]) -> str:
     return ", ".join(map(str, seeds)) + together
 
 
+def _of_pictures(entry: dict[str, Any]) -> bool:
+    """Whether its samples were compared with real pictures, and not counted by mode."""
+    return bool(entry.get("protocol")) and entry["protocol"][0]["n_real"] > 0
+
+
 def table(folder: Path) -> str:
     """The README's table: a row for each NAME.json with runs in `folder`, by name.
 
@@ -203,7 +208,7 @@ def table(folder: Path) -> str:
         launched = [one for one in runs if one["launches"]]
         names = list(runs[0]["scores"])
         scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
-        if entry.get("protocol") and entry["protocol"][0]["features"] != "points":
+        if _of_pictures(entry):
             scores = []  # they have a table of their own
         cells = [
             f"`python -m experiments.{re.sub('_small$', ' --small', entry['experiment'])}`",
@@ -222,11 +227,7 @@ def score_table(folder: Path) -> str:
     """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
     by name. Means and standard deviations over the seeds."""
     entries = [_read(path) for path in sorted(folder.glob("*.json"))]
-    scored = [
-        entry
-        for entry in entries
-        if entry.get("protocol") and entry["protocol"][0]["features"] != "points"
-    ]
+    scored = [entry for entry in entries if _of_pictures(entry)]
     names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
     head = ["experiment", "features", "samples", "reals", *names]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
