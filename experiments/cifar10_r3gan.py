@@ -18,31 +18,14 @@ that end with it, and no augmentation.
 
 import dataclasses
 
+from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
 from gan_jax.augment import Augment
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Config, Data
 from gan_jax.networks import r3gan
 from gan_jax.schedules import Schedule
 
-
-def scheduled(config: Config, steps: int, half_life: float, p: float) -> Config:
-    """The schedules over `steps` train steps, to a moving average of `half_life` images and to
-    augmentations with probability `p`."""
-    gamma = Schedule(0.05, 0.005, steps, "cosine")
-    lr, b2 = Schedule(2e-4, 5e-5, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
-    adam = Optimizer(lr=lr, b1=0.0, b2=b2)
-    rising = Schedule(0.0, p, steps, "cosine") if p else 0.0
-    bgc = Augment(blit=1.0, geometry=1.0, colour=0.5, cutout=1.0, p=rising)
-    return dataclasses.replace(
-        config,
-        penalties=Penalties(r1=gamma, r2=gamma),
-        gen_opt=adam,
-        disc_opt=adam,
-        ema_half_life=Schedule(0.0, half_life, steps, "cosine"),
-        augment=bgc if p else Augment(),
-    )
-
-
+p = Schedule(0.0, 0.55, 39_062, "cosine")
 config = scheduled(
     Config(
         name="cifar10_r3gan",
@@ -53,12 +36,13 @@ config = scheduled(
         loss="relativistic",
         z_dim=64,
         batch_size=512,
+        augment=Augment(blit=1.0, geometry=1.0, colour=0.5, cutout=1.0, p=p),
         sample_every=2000,
         checkpoint_every=5000,
     ),
     steps=39_062,
+    gammas=(0.05, 0.005),
     half_life=5_000_000.0,
-    p=0.55,
 )
 fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
 small = scheduled(
@@ -70,13 +54,14 @@ small = scheduled(
         steps=5000,
         data=dataclasses.replace(config.data, labels=False),
         batch_size=64,
+        augment=Augment(),
         sample_every=500,
         checkpoint_every=500,
         keep=10,
     ),
     steps=5000,
+    gammas=(0.05, 0.005),
     half_life=10_000.0,
-    p=0.0,
 )
 
 if __name__ == "__main__":

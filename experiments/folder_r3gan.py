@@ -12,22 +12,11 @@ are doublings from 4 pixels, and one; double the side, quadruple gamma. `--small
 
 import dataclasses
 
+from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
 from gan_jax.augment import Augment
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Config, Data
 from gan_jax.networks import r3gan
-from gan_jax.schedules import Schedule
-
-
-def scheduled(config: Config, steps: int, start: float, end: float) -> Config:
-    """gamma from `start` to `end` over `steps`, and the paper's other schedules."""
-    gamma = Schedule(start, end, steps, "cosine")
-    lr, b2 = Schedule(2e-4, 5e-5, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
-    adam = Optimizer(lr=lr, b1=0.0, b2=b2)
-    return dataclasses.replace(
-        config, penalties=Penalties(r1=gamma, r2=gamma), gen_opt=adam, disc_opt=adam
-    )
-
 
 WIDTHS, CARDINALITY, BLOCKS = (384, 384, 256, 192, 128), (48, 48, 32, 24, 16), (2, 2, 2, 2, 2)
 config = scheduled(
@@ -40,14 +29,12 @@ config = scheduled(
         loss="relativistic",
         z_dim=64,
         batch_size=64,
-        ema_half_life=50_000.0,
-        ema_ramp=0.05,
         augment=Augment(diffaugment=("colour", "translation", "cutout")),
         checkpoint_every=5000,
     ),
     steps=50_000,
-    start=2.0,
-    end=0.2,
+    gammas=(2.0, 0.2),
+    half_life=50_000.0,
 )
 fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
 small = scheduled(
@@ -59,13 +46,12 @@ small = scheduled(
         steps=4000,
         data=dataclasses.replace(config.data, size=32),
         batch_size=32,
-        ema_half_life=5000.0,
         sample_every=500,
         checkpoint_every=1000,
     ),
     steps=4000,
-    start=0.1,
-    end=0.01,
+    gammas=(0.1, 0.01),
+    half_life=5000.0,
 )
 
 if __name__ == "__main__":

@@ -23,9 +23,10 @@ from gan_jax.networks import r3gan
 from gan_jax.schedules import Schedule
 
 
-def scheduled(config: Config, steps: int, half_life: float) -> Config:
-    """The schedules over `steps` train steps, to a moving average of `half_life` images."""
-    gamma = Schedule(1.0, 0.1, steps, "cosine")
+def scheduled(config: Config, steps: int, gammas: tuple[float, float], half_life: float) -> Config:
+    """The paper's schedules over `steps` train steps: gamma between `gammas`, to a moving average
+    of `half_life` images."""
+    gamma = Schedule(*gammas, steps, "cosine")
     lr, b2 = Schedule(2e-4, 5e-5, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
     adam = Optimizer(lr=lr, b1=0.0, b2=b2)
     return dataclasses.replace(
@@ -50,6 +51,7 @@ config = scheduled(
         batch_size=512,
     ),
     steps=3906,
+    gammas=(1.0, 0.1),
     half_life=500_000.0,
 )
 fields = {"widths": (64, 48, 16), "cardinality": (1, 1, 1), "blocks": (1, 1, 1), "expansion": 1}
@@ -64,6 +66,7 @@ small = scheduled(
         keep=12,
     ),
     steps=12_000,
+    gammas=(1.0, 0.1),
     half_life=20_000.0,
 )
 

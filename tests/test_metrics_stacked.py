@@ -12,7 +12,9 @@ import small
 from gan_jax import keys, population, train
 from gan_jax.config import Data
 from gan_jax.data import sources
+from gan_jax.errors import UserError
 from gan_jax.metrics import cheap, evaluate, modes, of_member, stacked
+from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
@@ -66,6 +68,11 @@ def test_a_sample_that_is_not_finite_is_seen():
         assert not broken(params, keys.root(0))[1]
 
 
+def test_only_a_classifier_counts():
+    with pytest.raises(UserError, match="'pixels'"):
+        stacked.make_counter(config(), extractor.pixels(), 6)
+
+
 @pytest.fixture
 def digits(monkeypatch):
     """Stacked MNIST without MNIST: some pictures of stripes; and their reader."""
@@ -93,7 +100,7 @@ def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
     for card in cards:
         np.testing.assert_array_equal(card.values, found[card.metric])
     member, alone = population.member(one, state, 1)
-    again = of_member.score_stacked(member, alone, READER, None, 300)
+    again = of_member.score_stacked(member, alone, stacked.make_counter(member, READER, 300), None)
     assert again["kl"].value == cards[1].values[1]
 
 

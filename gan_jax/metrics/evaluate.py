@@ -87,16 +87,19 @@ def evaluate(
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
     of_paths = generator_scores.extractor_of(features) if paths else None
-    real = None
-    if features is not None and not of_stacks:
+    real = count = None
+    if features is not None and of_stacks:
+        count = stacked.make_counter(config, features, n)
+    elif features is not None:
         real = statistics.of_reals(features, dataset, devices, quiet=quiet)
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:
             if features is None:
                 return of_member.score_points(one, state, seed, n)
-            if real is None:
-                return of_member.score_stacked(one, state, features, seed, n)
+            if count is not None:
+                return of_member.score_stacked(one, state, count, seed)
+            assert real is not None
             found = of_member.score_pictures(
                 one, state, features, real, seed, n, devices, quiet=quiet
             )

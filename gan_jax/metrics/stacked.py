@@ -14,13 +14,15 @@ import numpy as np
 from jax import lax
 
 from gan_jax.config import Config, Data
+from gan_jax.errors import UserError
 from gan_jax.metrics import modes, on_device
 from gan_jax.metrics.compare import Score
-from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.extractor import Extractor, Features
 
 NAME = "stacked_mnist"
 SAMPLES = 26_000
 CLASSES = 1000
+Counter = Callable[[Any, jax.Array], tuple[np.ndarray, bool]]
 METRICS = modes.StackedModes._fields
 
 
@@ -40,12 +42,14 @@ def predict(classifier: Extractor, constants: Any, pictures: jax.Array) -> jax.A
     return digits @ jnp.array([100, 10, 1], jnp.int32)
 
 
-def make_counter(
-    config: Config, classifier: Extractor, n: int
-) -> Callable[[Any, jax.Array], tuple[np.ndarray, bool]]:
+def make_counter(config: Config, classifier: Features, n: int) -> Counter:
     """count(a generator's variables, key) -> how many of its first `n` samples are of each mode,
     int64 [1000], and whether all samples were finite. One program; the arguments' device does it.
+
+    Raises UserError for features that are no classifier's.
     """
+    if not isinstance(classifier, Extractor) or classifier.head is None:
+        raise UserError(f"features is {classifier.name!r}: modes are counted by the classifier")
     constants = classifier.variables, classifier.head
 
     @jax.jit
