@@ -1,8 +1,10 @@
 """The one wrapper around orbax: a checkpoint is either whole or it is not there."""
 
 import contextlib
+import gc
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,22 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def _quiet_event_loop() -> Iterator[None]:
-    """When a read fails, orbax 0.12 closes its event loop under the other reads, and each of them
-    would print a traceback to stderr. Until it waits for them."""
+    """When a read fails, orbax 0.12 closes its event loop under the other reads, or never awaits
+    them, and each would print that to stderr when it is collected. Until it waits for them."""
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
         if "Event loop is closed" not in str(unraisable.exc_value):
             before(unraisable)
 
-    sys.unraisablehook = hook
+    asyncio = logging.getLogger("asyncio")
+    sys.unraisablehook, asyncio.disabled = hook, True
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, asyncio.disabled = before, False
 
 
 class Checkpoints:
@@ -84,11 +89,14 @@ class Checkpoints:
                     raise ValueError("it is not of this run")
             except Exception as error:  # orbax and tensorstore raise many kinds
                 reason = " ".join(str(error).split())[:200]
+                if "structures do not match" in reason:
+                    reason = "it holds the state of another version of gan_jax, or another config"
                 log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
-                continue
-            for damaged in tried[:i] if self._writes else ():
-                self._manager.delete(damaged)
-            return candidate, state
+            else:
+                for damaged in tried[:i] if self._writes else ():
+                    self._manager.delete(damaged)
+                return candidate, state
+            gc.collect()  # now that nothing holds the other reads, and not after _quiet_event_loop
         if tried:
             raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
         return None
