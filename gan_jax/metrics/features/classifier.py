@@ -34,8 +34,10 @@ VERSION = 2  # of the network and its training: a change of these makes the cach
 MOST_CLASSES = 10_000
 DIGITS = Recipe(epochs=60, batch_size=64, slant=0.2, zoom=0.1)
 FASHION = Recipe(epochs=12, widths=(64, 64, 128), depths=(1, 2, 2), shift=1, flip=True)
+CIFAR = Recipe(epochs=12, widths=(64, 128, 128), depths=(1, 2, 2), flip=True)
 UNSPLIT = ("folder", "npz")  # sources that know no splits
-RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION}  # of other sets, Recipe()
+# Of other sets, Recipe().
+RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar10": CIFAR, "cifar10_jpeg75": CIFAR}
 
 
 def recipe_of(name: str) -> Recipe:
