@@ -51,7 +51,7 @@ small = scheduled(
         name="cifar10_r3gan_small",
         gen=r3gan.Generator(size=32, **fields),
         disc=r3gan.Discriminator(size=32, **fields),
-        steps=5000,
+        steps=2500,
         data=dataclasses.replace(config.data, labels=False),
         batch_size=64,
         augment=Augment(),
@@ -59,7 +59,7 @@ small = scheduled(
         checkpoint_every=500,
         keep=10,
     ),
-    steps=5000,
+    steps=2500,
     gammas=(0.05, 0.005),
     half_life=10_000.0,
 )

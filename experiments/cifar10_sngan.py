@@ -43,13 +43,13 @@ small = dataclasses.replace(
     name="cifar10_sngan_small",
     gen=dataclasses.replace(config.gen, width=64),
     disc=dataclasses.replace(config.disc, width=32),
-    steps=3000,
+    steps=1500,
     gen_opt=flat,
     disc_opt=flat,
     n_critic=2,
     ema_half_life=5000.0,
-    sample_every=500,
-    checkpoint_every=500,
+    sample_every=300,
+    checkpoint_every=300,
     keep=6,
 )
 

@@ -50,12 +50,12 @@ small = dataclasses.replace(
     disc=stylegan2.Discriminator(
         size=32, channel_base=1024, channel_max=64, architecture="orig", minibatch_std=32
     ),
-    steps=5000,
+    steps=1500,
     z_dim=small_gen.z_dim,
     penalty_every=4,
     augment=dataclasses.replace(config.augment, adapt_images=25_000.0),
-    sample_every=500,
-    checkpoint_every=500,
+    sample_every=300,
+    checkpoint_every=300,
     keep=10,
 )
 
