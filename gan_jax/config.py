@@ -60,6 +60,11 @@ class Data:
     """Convert pictures to grey (1) or RGB (3); None keeps the set's own (a folder: 3)."""
     labels: bool = False
     """Give the networks the class labels as cond."""
+    per_class: int = 0
+    """Only so many examples of each class, drawn at random; 0: all. What a seed draws of fewer is
+    among what it draws of more."""
+    draw: int = 0
+    """Seed of that draw."""
     symmetric: bool = False
     """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one."""
 

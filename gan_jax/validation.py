@@ -52,6 +52,10 @@ def _check_member(config: Config) -> None:
         _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
     if config.data.size is not None and config.data.size < 1:
         _fail("data.size", config.data.size, "at least 1")
+    if not 0 <= config.data.per_class < 2**31:
+        _fail("data.per_class", config.data.per_class, "at least 0, and below 2^31")
+    if not 0 <= config.data.draw < 2**32:
+        _fail("data.draw", config.data.draw, "from 0 to 4294967295")
     for field in ("weight_clip", "ema_ramp", "path_length", "auxiliary_disc", "auxiliary_gen"):
         _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
     _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")

@@ -104,6 +104,8 @@ WRONG = {
     "label_smoothing": (-0.1, 1.0, NAN),
     "latent": ("gaussian",),
     "data.size": (0, -8),
+    "data.per_class": (-1, 2**31),
+    "data.draw": (-1, 2**32),
     **dict.fromkeys(("weight_clip", "ema_ramp"), (-0.1, NAN, math.inf)),
     **dict.fromkeys(
         (

@@ -126,3 +126,50 @@ def test_fingerprints_tell_sets_apart(tmp_path):
     assert len(set(found)) == len(found)
     assert fingerprint(tmp_path, images=images) == found[0]
     assert len(found[0]) == 64
+
+
+# --- a draw of each class ---
+
+
+def test_a_draw_has_so_many_of_each_class_and_grows():
+    whole = sources.load(Data("digits", labels=True)).batch
+    place = {real.tobytes(): i for i, real in enumerate(whole.real)}
+    drawn = {}
+    for k in (5, 20):
+        found = sources.load(Data("digits", labels=True, per_class=k, draw=3)).batch
+        places = [place[real.tobytes()] for real in found.real]
+        np.testing.assert_array_equal(found.cond, whole.cond[places])
+        assert list(np.bincount(found.cond)) == [k] * 10
+        drawn[k] = set(places)
+        assert places == sorted(drawn[k])
+        assert len(drawn[k]) == 10 * k
+    assert drawn[5] < drawn[20]
+
+
+def test_draws_differ_by_their_seed_alone():
+    def of(draw, labels=True):
+        return sources.load(Data("digits", labels=labels, per_class=5, draw=draw))
+
+    assert of(0).fingerprint == of(0).fingerprint != of(1).fingerprint
+    unlabelled = of(1, labels=False)  # of each class, whether or not the networks see it
+    np.testing.assert_array_equal(unlabelled.batch.real, of(1).batch.real)
+    assert unlabelled.batch.cond is None
+    np.testing.assert_array_equal(unlabelled.labels, of(1).batch.cond)
+
+
+def test_every_example_is_drawn_alike():
+    # 1 of each class over 400 seeds: of a class of 6, each 67 times, with a deviation of 7.5.
+    labels = np.repeat(np.arange(2, dtype=np.int32), 6)
+    drawn = [sources.drawn(labels, Data("digits", per_class=1, draw=i)) for i in range(400)]
+    counts = np.bincount(np.concatenate(drawn), minlength=12)
+    assert list(counts.reshape(2, 6).sum(1)) == [400, 400]
+    assert abs(counts - 400 / 6).max() < 4 * 7.5
+
+
+def test_a_draw_of_what_is_not_there_is_refused(tmp_path):
+    few = np.bincount(sources.load(Data("digits", labels=True)).batch.cond)
+    first = int(np.flatnonzero(few < few.max())[0])
+    said = f"has {few[first]} examples of class {first}"
+    small.refused(Data("digits", per_class=int(few.max())), f"per_class is {few.max()}", said)
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 2, 2), np.uint8))
+    small.refused(Data("npz", path=str(tmp_path / "a.npz"), per_class=1), "'npz' has no labels")

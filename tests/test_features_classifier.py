@@ -160,6 +160,16 @@ def test_features_without_a_name(labels, name, tmp_path, monkeypatch):
     assert choose(None, data, dataset=dataset).name == name
 
 
+def test_of_a_draw_it_is_the_whole_sets(kept, monkeypatch):
+    cache, first = kept
+    few = dataclasses.replace(DATA, per_class=2, labels=True)
+    monkeypatch.setattr(classifier, "fit", None)  # nothing is trained
+    found = classifier.classifier(few, cache, recipe=TINY, dataset=sources.load(few), quiet=True)
+    assert found.sha256 == first.sha256
+    assert sources.title(few) == "digits train, 2 a class (draw 0)"
+    assert sources.title(DATA) == "digits train"
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_digits_accuracy(tmp_path):

@@ -124,6 +124,10 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert "digits-classifier of samples, 40 against 360 of digits test" in said
 
 
+def test_the_test_is_whole_where_the_run_had_a_draw():
+    assert len(generator_scores.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
+
+
 def test_data_without_a_split_test():
     with pytest.raises(UserError, match="data set 'npz' has no split test"):
         generator_scores.labelled_test(CONFIG, Data("npz", path="file.npz"))

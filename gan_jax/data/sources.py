@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from PIL import Image
 
+from gan_jax import keys
 from gan_jax.config import Data
-from gan_jax.data import files, pictures
+from gan_jax.data import files, order, pictures
 from gan_jax.errors import UserError
 from gan_jax.state import Batch
 
@@ -166,6 +167,37 @@ def tfds(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     return pictures.stack(found, data), None if labels is None else np.asarray(labels, np.int32)
 
 
+def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
+    """Which examples of a set with `labels` int32 [n] are the `data.per_class` of each class that
+    the seed `data.draw` draws, in their order: int64. Raises UserError where there are fewer."""
+    if labels is None:
+        raise UserError(
+            f"data.per_class is {data.per_class}, but the data set {data.name!r} has no labels"
+        )
+    root, chosen = keys.root(data.draw), []
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        if len(places) < data.per_class:
+            raise UserError(
+                f"data.per_class is {data.per_class}: the data set {data.name!r} has "
+                f"{len(places)} examples of class {label}"
+            )
+        first = np.arange(data.per_class, dtype=np.uint32)
+        chosen.append(places[order.permute(jax.random.fold_in(root, label), first, len(places))])
+    return np.sort(np.concatenate(chosen))
+
+
+def whole(data: Data, split: str) -> Data:
+    """All labelled examples of a split of the set, of which `data` may be a draw."""
+    return dataclasses.replace(data, split=split, labels=True, per_class=0)
+
+
+def title(data: Data) -> str:
+    """Name, split and, where it is one, the draw."""
+    of = f", {data.per_class} a class (draw {data.draw})" if data.per_class else ""
+    return f"{data.name} {data.split}{of}"
+
+
 def load(data: Data) -> Dataset:
     """The data set that `data` names. Raises UserError if it is absent or cannot be read."""
     if data.name in MIXTURES:
@@ -182,6 +214,9 @@ def load(data: Data) -> Dataset:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
+    if data.per_class:
+        chosen = drawn(labels, data)
+        real, labels = real[chosen], labels[chosen]
     batch = Batch(real, labels if data.labels else None)
     return Dataset(batch, _fingerprint(batch), labels)
 

@@ -162,7 +162,7 @@ def _scorer_of_pictures(
         "features_note": features.note,
         "features_sha256": features.sha256,
         "resize": features.resize,
-        "real": f"{config.data.name} {config.data.split}",
+        "real": sources.title(config.data),
         "n_real": real.count,
         "n_fake": n,
     }, score
@@ -190,7 +190,7 @@ def _scorer_of_stacked(config: Config) -> tuple[dict[str, Any], Scorer]:
         "features_note": classifier.note,
         "features_sha256": classifier.sha256,
         "resize": classifier.resize,
-        "real": f"{config.data.name} {config.data.split}",
+        "real": sources.title(config.data),
         "n_real": 0,
         "n_fake": stacked.SAMPLES,
         "expected": {name: s.expected for name, s in stacked.scores(EVEN).items()},

@@ -124,7 +124,7 @@ def evaluate(
         "features_note": getattr(features, "note", ""),
         "features_sha256": features.sha256 if features else "",
         "resize": features.resize if features else "none",
-        "real": config.data.name if points else f"{config.data.name} {config.data.split}",
+        "real": config.data.name if points else sources.title(config.data),
         "real_sha256": dataset.fingerprint,
         "sample_seed": seed,
     }

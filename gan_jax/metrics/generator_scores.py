@@ -1,7 +1,6 @@
 """Scores that ask more of a generator than unlabelled samples: what a classifier learns from its
 labelled ones, and how smoothly its pictures change with z."""
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +32,7 @@ def labelled_test(config: Config, data: Data) -> Dataset:
         raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
     if data.name in ("folder", "npz"):
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    return sources.load(dataclasses.replace(data, split="test", labels=True))
+    return sources.load(sources.whole(data, "test"))
 
 
 def classification_accuracy(

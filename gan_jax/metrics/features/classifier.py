@@ -115,7 +115,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
-    return sources.load(dataclasses.replace(data, split=split, labels=True))
+    return sources.load(sources.whole(data, split))
 
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
@@ -138,8 +138,9 @@ def classifier(
     dataset: sources.Dataset | None = None,
     quiet: bool = False,
 ) -> Extractor:
-    """The classifier of a labelled data set, trained on its split `train`: from the cache, or
-    trained now and put there. Its note says how accurate it is on the split `test`.
+    """The classifier of a labelled data set, trained on its split `train` (all of it, also where
+    `data` is a draw): from the cache, or trained now and put there. Its note says how accurate it
+    is on the split `test`.
 
     The cache is a folder of files named by a hash of recipe, data and seed; a file that cannot be
     read is named in the log and made anew. `dataset` is what `data` names, where it is loaded
@@ -147,7 +148,8 @@ def classifier(
     labels.
     """
     recipe = recipe or recipe_of(data.name)
-    if dataset is not None and (data.split == "train" or data.name in UNSPLIT):
+    whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
+    if dataset is not None and whole:
         train = sources.labelled(dataset, data.name)
     else:
         train = _labelled(data, "train")
