@@ -47,6 +47,32 @@ def sample(args: argparse.Namespace) -> None:
     print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
 
 
+def augment(args: argparse.Namespace) -> None:
+    """Writes a labelled data set of samples of a class-conditional run, to train classifiers on: a
+    folder with an npz, with a folder of pictures a class, or with what tensorflow-datasets reads;
+    and samples.json, which says how it was made."""
+    from gan_jax import labelled_set
+    from gan_jax.restore import restore_member
+    from gan_jax.state import generator_variables
+
+    out = Path(args.out)
+    labelled_set.check_out(out, args.format, force=args.force)
+    step, config, state = restore_member(args.run, args.step, args.member)
+    made = labelled_set.augment(
+        config,
+        generator_variables(state),
+        out,
+        form=args.format,
+        per_class=args.per_class,
+        classes=args.classes,
+        seed=args.seed,
+        step=step,
+        member=args.member,
+        force=args.force,
+    )
+    print(f"{out}: {made} labelled samples of step {step}, seed {args.seed}, as {args.format}")
+
+
 def record(args: argparse.Namespace) -> None:
     """Writes what runs of one experiment came to, with seeds and versions, small enough to commit.
 
@@ -158,6 +184,16 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--member", type=int, help="of which member of a population (default 0)")
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
+
+    one = command(augment, "a labelled data set of samples")
+    one.add_argument("--out", required=True, help="folder to make")
+    one.add_argument("--per-class", type=int, default=1000, help="samples a class (default 1000)")
+    one.add_argument("--classes", type=int, nargs="+", help="which (default: all)")
+    one.add_argument("--format", default="npz", help="npz (the default), png or array_record")
+    one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    one.add_argument("--member", type=int, help="of which member of a population (default 0)")
+    one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
+    one.add_argument("--force", action="store_true", help="overwrite --out, if it is such a set")
 
     def protocol(made, features: str):
         made.add_argument("--features", help=f"{features}, pixels, or your own MODULE:FUNCTION")

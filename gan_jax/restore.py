@@ -41,3 +41,21 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
     if found is None:
         raise UserError(f"{workdir} has no checkpoint yet")
     return found[0], config, found[1]
+
+
+def restore_member(
+    workdir: Path, step: int | None = None, number: int | None = None
+) -> tuple[int, Config, TrainState]:
+    """As `restore`, of one member of a population as a run of its own, by default the first.
+
+    Raises UserError if there is no such member, or one is asked for of a run that is no population.
+    """
+    step, config, state = restore(workdir, step)
+    if not population.is_population(config):
+        if number is not None:
+            raise UserError(f"member is {number}: the run in {workdir} is no population")
+        return step, config, state
+    count = len(population.members(config))
+    if not 0 <= (number or 0) < count:
+        raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
+    return step, *population.member(config, state, number or 0)
