@@ -6,9 +6,9 @@ from pathlib import Path
 
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step."""
-    from gan_jax import keys, plots, population, sampling
+    from gan_jax import keys, plots, sampling
     from gan_jax.errors import UserError
-    from gan_jax.restore import restore
+    from gan_jax.restore import restore_member
     from gan_jax.state import generator_variables
 
     if args.num < 1:
@@ -18,16 +18,8 @@ def sample(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
-    step, config, state = restore(args.run, args.step)
-    of = ""
-    if population.is_population(config):
-        count, number = len(population.members(config)), args.member or 0
-        if not 0 <= number < count:
-            raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
-        of = f", member {number}"
-        config, state = population.member(config, state, number)
-    elif args.member is not None:
-        raise UserError(f"member is {args.member}: the run in {args.run} is no population")
+    step, member, config, state = restore_member(args.run, args.step, args.member)
+    of = "" if member is None else f", member {member}"
     made = sampling.sample(
         config,
         generator_variables(state),
@@ -57,7 +49,8 @@ def augment(args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     labelled_set.check_out(out, args.format, force=args.force)
-    step, config, state = restore_member(args.run, args.step, args.member)
+    step, member, config, state = restore_member(args.run, args.step, args.member)
+    of = "" if member is None else f", member {member}"
     made = labelled_set.augment(
         config,
         generator_variables(state),
@@ -67,10 +60,10 @@ def augment(args: argparse.Namespace) -> None:
         classes=args.classes,
         seed=args.seed,
         step=step,
-        member=args.member,
+        member=member,
         force=args.force,
     )
-    print(f"{out}: {made} labelled samples of step {step}, seed {args.seed}, as {args.format}")
+    print(f"{out}: {made} labelled samples of step {step}{of}, seed {args.seed}, as {args.format}")
 
 
 def record(args: argparse.Namespace) -> None:

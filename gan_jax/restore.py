@@ -45,8 +45,9 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
 
 def restore_member(
     workdir: Path, step: int | None = None, number: int | None = None
-) -> tuple[int, Config, TrainState]:
-    """As `restore`, of one member of a population as a run of its own, by default the first.
+) -> tuple[int, int | None, Config, TrainState]:
+    """As `restore`, of one member of a population as a run of its own, by default the first: step,
+    the member's number (None where the run is no population), config and state.
 
     Raises UserError if there is no such member, or one is asked for of a run that is no population.
     """
@@ -54,8 +55,8 @@ def restore_member(
     if not population.is_population(config):
         if number is not None:
             raise UserError(f"member is {number}: the run in {workdir} is no population")
-        return step, config, state
-    count = len(population.members(config))
-    if not 0 <= (number or 0) < count:
+        return step, None, config, state
+    number, count = number or 0, len(population.members(config))
+    if not 0 <= number < count:
         raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
-    return step, *population.member(config, state, number or 0)
+    return step, number, *population.member(config, state, number)

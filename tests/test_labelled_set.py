@@ -68,7 +68,7 @@ def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, 
     words = f"augment {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
     status, said, _ = command(__main__.main, words, f"--out {out}")
     assert status == 0
-    assert f"{out}: 12 labelled samples of step 2, seed 5, as {form}" in said
+    assert f"{out}: 12 labelled samples of step 2, member 1, seed 5, as {form}" in said
     images, labels = expected(run, CLASSES, 4, 1)
     data = {
         "npz": Data("npz", path=str(out / "samples.npz"), labels=True),
