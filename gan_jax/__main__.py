@@ -66,6 +66,16 @@ def augment(args: argparse.Namespace) -> None:
     print(f"{out}: {made} labelled samples of step {step}{of}, seed {args.seed}, as {args.format}")
 
 
+def repair(args: argparse.Namespace) -> None:
+    """Repairs a folder of pictures of any size by a run that was trained with masks: of each, where
+    --mask says, and nowhere else."""
+    from gan_jax.repair_files import repair_folder
+
+    how = {name: getattr(args, name) for name in ("seed", "member", "step", "fit", "force")}
+    done, tried = repair_folder(args.run, args.pictures, args.out, args.mask, count=args.num, **how)
+    print(f"{args.out}: {done} of {tried} pictures repaired")
+
+
 def record(args: argparse.Namespace) -> None:
     """Writes what runs of one experiment came to, with seeds and versions, small enough to commit.
 
@@ -210,6 +220,18 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("fake", type=Path, help="folder of pictures")
     protocol(one, "inception, inception-768")
     one.add_argument("--out", type=Path, help="write the cards there, as JSON")
+    one = command(repair, "repair a folder of pictures")
+    one.add_argument("pictures", type=Path, help="folder of the pictures")
+    one.add_argument("out", type=Path, help="folder for the repaired ones")
+    says = "where: a folder of masks of the same names (white: repair), a colour #rrggbb, or alpha"
+    one.add_argument("--mask", required=True, help=says)
+    one.add_argument("--num", type=int, default=1, help="repairs of each picture (default 1)")
+    fits = "other sizes: resize the whole picture (default), or repair it tile by tile"
+    one.add_argument("--fit", choices=("resize", "tiles"), default="resize", help=fits)
+    one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    one.add_argument("--member", type=int, help="of which member of a population (default 0)")
+    one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
+    one.add_argument("--force", action="store_true", help="overwrite files in the folder")
     one = command(resume, "go on with a run")
     one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
     one.add_argument("--devices", type=int, help="how many devices (default: all)")

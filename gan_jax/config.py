@@ -6,6 +6,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from gan_jax.augment import Augment
+from gan_jax.masks import Masks
 from gan_jax.schedules import Value
 from gan_jax.sweeps import Sweeps
 
@@ -101,6 +102,11 @@ class Config:
     """Weight of the cross-entropy of fakes in the generator's loss."""
     augment: Augment = Augment()
     """How pictures, real and fake, are altered before the critic sees them."""
+    masks: Masks = Masks()
+    """Holes that are cut into pictures, which the generator then repairs."""
+    reconstruction: Value = 0.0
+    """Weight of the mean absolute difference to the real example in the generator's loss, for
+    generators that are told much of it (Isola et al. 2017, 1611.07004, eq. 4)."""
     weight_clip: float = 0.0
     """Critic weights are clipped to [-c, c] after each update (the first WGAN); 0: not."""
     gen_opt: Optimizer = Optimizer()

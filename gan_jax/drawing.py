@@ -1,12 +1,13 @@
 """The pictures of a run folder: sample grids as it trains, the data once, and film strips."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax import keys, plots, sampling
+from gan_jax import keys, plots, repair, sampling
 from gan_jax.config import Config
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
@@ -14,6 +15,7 @@ from gan_jax.population import is_population, members, select
 from gan_jax.state import TrainState, generator_variables
 
 POINTS = 2560  # drawn of a generator of points
+REPAIRS = 3  # of each picture
 
 
 class Drawing:
@@ -25,6 +27,8 @@ class Drawing:
         self._points = dataset.batch.real.ndim == 2
         self._count = POINTS if self._points else 8 * self._columns
         self._members = len(members(config))
+        if config.masks.kinds:  # pictures in two blocks: known, repairs, whole
+            self._columns, self._count = 2 * (REPAIRS + 2), 16
 
     def folder(self, number: int) -> Path:
         """Where a member's samples are."""
@@ -37,6 +41,16 @@ class Drawing:
         pixels = plots.to_pixels(made, symmetric=self._config.data.symmetric)
         return plots.grid(pixels, self._columns)
 
+    def _repaired(self, variables: Any, key: jax.Array) -> Image.Image:
+        """Of the first examples, with holes of all kinds in turn."""
+        kinds, shown = self._config.masks.kinds, self._dataset.batch
+        pictures, labels = jax.tree.map(lambda leaf: leaf[: self._count], (shown.real, shown.cond))
+        drawn = [repair.holes(kind, key, pictures.shape) for kind in kinds]
+        turn = np.arange(len(pictures))
+        hole = np.stack(drawn)[turn % len(kinds), turn]
+        made = repair.repair(self._config, variables, key, pictures, hole, REPAIRS, labels)
+        return plots.grid(repair.show(pictures, hole, made), self._columns)
+
     def real(self) -> None:
         """real.png: examples of the data in the form of the samples."""
         shown = self._dataset.batch.real[: self._count]
@@ -44,15 +58,19 @@ class Drawing:
         self._image(made).save(self._workdir / "samples" / "real.png")
 
     def samples(self, step: int, state: TrainState) -> None:
-        """step_NNNNNNNN.png: samples of the z that is the same at every step of the run."""
+        """step_NNNNNNNN.png: samples of the z that is the same at every step of the run, or repairs
+        of the same pictures."""
         shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
         for number in range(self._members):
             variables, root = select(self._config, shown, number)
             key = keys.step_key(root, keys.Purpose.GRID, 0)
             folder = self.folder(number)
             folder.mkdir(exist_ok=True)
-            made = sampling.sample(self._config, variables, key, self._count)
-            self._image(made).save(folder / f"step_{step:08d}.png")
+            if self._config.masks.kinds:
+                image = self._repaired(variables, key)
+            else:
+                image = self._image(sampling.sample(self._config, variables, key, self._count))
+            image.save(folder / f"step_{step:08d}.png")
 
     def film(self) -> None:
         """film.png, the run from top to bottom; of a population members.png, the members' last

@@ -25,6 +25,7 @@ class Purpose(enum.IntEnum):
     AUGMENT = 8
     AUGMENT_FAKE = 9
     PATH_LENGTH = 10
+    MASK = 11
 
 
 def root(seed: int) -> jax.Array:

@@ -49,7 +49,7 @@ def sample(
     variables: Any,
     key: jax.Array,
     n: int,
-    cond: np.ndarray | None = None,
+    cond: Any = None,
     *,
     first: int = 0,
     devices: Sequence[jax.Device] | None = None,
@@ -57,19 +57,24 @@ def sample(
     """Examples `first` to `first` + n - 1 of the generator with `variables`, in evaluation mode:
     float32 [n, ...].
 
-    `cond` [n] are their labels; by default example i has label i mod classes. Made in batches of
-    one size, so that one program serves any n; each is cut over `devices`, by default one.
+    `cond` (leaves [n, ...]) is what they are conditioned on; by default example i has label i mod
+    classes. Made in batches of one size, so that one program serves any n; each is cut over
+    `devices`, by default one. Raises UserError where n < 1, or cond is not of n examples.
     """
-    cond = cycled_labels(config, n, first) if cond is None else np.asarray(cond)
-    if n < 1 or (cond is not None and len(cond) != n):
-        raise UserError(f"{n} samples asked for, {n if cond is None else len(cond)} labels given")
+    if cond is None and config.masks.kinds:
+        raise UserError(f"{config.name} repairs pictures: it needs some (python -m gan_jax repair)")
+    cond = cycled_labels(config, n, first) if cond is None else jax.tree.map(np.asarray, cond)
+    given = {len(leaf) for leaf in jax.tree.leaves(cond)} or {n}
+    if n < 1 or given != {n}:
+        raise UserError(f"{n} samples asked for, {max(given)} labels given")
     devices = devices or jax.local_devices()[:1]
     devices = devices[: math.gcd(len(devices), _BATCH)]
     variables, key = placement.place((variables, key), devices)
     made = []
     for start in range(0, n, _BATCH):
         index = first + start + np.arange(_BATCH, dtype=np.int32)
-        part = None if cond is None else np.resize(cond[start : start + _BATCH], _BATCH)
+        rows = (start + np.arange(_BATCH)) % n
+        part = jax.tree.map(lambda leaf: leaf[rows], cond)  # noqa: B023
         index, part = placement.split((index, part), devices)
         what = (config.gen, config.z_dim, config.latent)
         made.append(_generate(*what, variables, key, index, part))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax.errors import FlaxError
 
-from gan_jax import keys, placement, population
+from gan_jax import keys, masks, placement, population
 from gan_jax.config import Config
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -32,6 +32,7 @@ def _check_pack(config: Config, devices: int) -> int:
 def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: int) -> None:
     """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
     n, example = config.batch_size, sources.example(dataset, config.batch_size)
+    known = masks.example(config.masks, example.real, example.cond)
     empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
     if empty:
         raise ValueError(f"a width of 0 makes parameters of shape {list(empty[0].shape)}")
@@ -40,7 +41,7 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: i
         def outputs(all_variables: Any, x: Any, cond: Any) -> Any:
             return module.apply(all_variables, x, cond, train=True, mutable=list(player.stats))[0]
 
-        return jax.eval_shape(outputs, variables(player), x, example.cond).shape
+        return jax.eval_shape(outputs, variables(player), x, known).shape
 
     made = shape(config.gen, state.gen, np.zeros((n, config.z_dim), np.float32))
     if made != example.real.shape:

@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from gan_jax import augment, keys, optimizers, schedules
+from gan_jax import augment, keys, masks, optimizers, schedules
 from gan_jax.augment import AugmentState
 from gan_jax.config import Config, Optimizer
 
@@ -90,16 +90,15 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     which a step that donates its state cannot have.
     """
     z = jnp.zeros((len(batch.real), config.z_dim))
+    cond = masks.example(config.masks, batch.real, batch.cond)
     purpose = keys.Purpose
-    gen = _init_player(
-        config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, batch.cond
-    )
+    gen = _init_player(config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, cond)
     disc = _init_player(
         config.disc,
         keys.step_key(key, purpose.INIT_DISC, 0),
         config.disc_opt,
         batch.real,
-        batch.cond,
+        cond,
     )
     zero = jnp.zeros((), jnp.int32)
     ema = None if schedules.is_off(config.ema_half_life) else variables(gen)

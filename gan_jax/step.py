@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax import augment, keys, losses, optimizers, path_length, penalties, schedules
+from gan_jax import augment, keys, losses, masks, optimizers, path_length, penalties, schedules
 from gan_jax.config import Config
 from gan_jax.keys import Purpose
 from gan_jax.networks.layers import on_axis
@@ -44,6 +44,9 @@ def make_train_step(
         def draw(purpose: Purpose, iteration: jax.Array | int = 0) -> jax.Array:
             return keys.example_keys(keys.step_key(state.key, purpose, step, iteration), n, axis)
 
+        def condition(real: jax.Array, cond: Any, iteration: jax.Array | int) -> Any:
+            return masks.condition(config.masks, real, cond, draw(Purpose.MASK, iteration))
+
         def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
             z = keys.latents(noise, config.z_dim, config.latent)
             return _apply(gen, params, state.gen.stats, z, cond)[:2]
@@ -60,6 +63,7 @@ def make_train_step(
 
         def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
             (player, adapted), (iteration, real, cond) = players, inputs
+            cond = condition(real, cond, iteration)
             fake, _ = generate(state.gen.params, draw(Purpose.CRITIC_Z, iteration), cond)
             p = augment.probability(config.augment, adapted, step)
             real_view, fake_view = views(p, iteration)
@@ -113,6 +117,7 @@ def make_train_step(
             (jnp.arange(config.n_critic), batch.real, batch.cond),
         )
         real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
+        cond = condition(real, cond, config.n_critic)
         p = augment.probability(config.augment, adapted, step)
         real_view, fake_view = views(p, config.n_critic)
 
@@ -122,6 +127,9 @@ def make_train_step(
             real_logits = judge(new_disc.params, new_disc.stats, real, cond, real_view)[0]
             value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
             metrics = {"gen_loss": value}
+            if not schedules.is_off(config.reconstruction):
+                metrics["l1"] = jnp.abs(fake - real).mean()
+                value += schedules.at(config.reconstruction, step) * metrics["l1"]
             if classify:
                 metrics["gen_class_loss"] = losses.cross_entropy(classes, cond)
                 value += schedules.at(config.auxiliary_gen, step) * metrics["gen_class_loss"]

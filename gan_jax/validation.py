@@ -9,6 +9,7 @@ from flax.linen import Module
 
 from gan_jax import losses, penalties, population
 from gan_jax.augment import GROUPS, Augment
+from gan_jax.augment import is_off as is_augment_off
 from gan_jax.config import Config, Latent, OptimizerName
 from gan_jax.errors import UserError, nearest
 from gan_jax.schedules import Schedule, Value, bounds, is_off
@@ -65,6 +66,7 @@ def _check_member(config: Config) -> None:
     if not is_off(config.path_length) and not hasattr(config.gen, "w_shape"):
         _fail("path_length", config.path_length, "0 with a generator that has no w (StyleGAN2's)")
     _check_augment(config.augment)
+    _check_masks(config)
     for player in ("gen_opt", "disc_opt"):
         opt = getattr(config, player)
         if opt.name not in get_args(OptimizerName):
@@ -97,6 +99,18 @@ def _check_augment(augment: Augment) -> None:
         _fail("augment.adaptive", True, f"false where none of {', '.join(GROUPS)} is on")
     if on and is_off(augment.p) and not augment.adaptive:
         _fail("augment.p", augment.p, "above 0, or adaptive, where augmentations are on")
+
+
+def _check_masks(config: Config) -> None:
+    """As `_check_member`, of the holes to repair, and the networks that do."""
+    _check_value("reconstruction", config.reconstruction, 0.0, math.inf, "at least 0")
+    kinds = config.masks.kinds
+    if len(set(kinds)) < len(kinds):
+        _fail("masks.kinds", kinds, "kinds that are there once each")
+    if kinds and not is_augment_off(config.augment):
+        raise UserError("augment is on: with masks it must be off, for it alters the repair alone")
+    if kinds and config.score_every:
+        _fail("score_every", config.score_every, "0 with masks: repairs have scores of their own")
 
 
 def _check_sweep(config: Config, field: str) -> None:

@@ -51,6 +51,15 @@ SMALL = {
         {"minibatch_std": 3},
         {8: {}, 32: {}, 256: {}},
     ),
+    "unet": (
+        {"expansion": 1},
+        {"channels": 2},
+        {},
+        {
+            12: {"widths": (4, 2), "cardinality": (2, 1), "blocks": (1, 1)},
+            16: {"widths": (4, 2), "cardinality": (2, 1), "blocks": (1, 1), "patch": 2},
+        },
+    ),
     "wgan_gp": ({"width": 4}, {"channels": 2}, {}, {28: {}, 32: {}, 64: {}}),
 }
 CLASSES, N, Z = 3, 6, 5

@@ -37,8 +37,9 @@ def _path(data: Data) -> Path:
     return path
 
 
-def _walk(root: Path) -> list[Path]:
-    """All pictures, by their suffix, below `root`, in the order of their names."""
+def walk(root: Path) -> list[Path]:
+    """All pictures, by their suffix, below `root`, in the order of their names. Raises OSError at a
+    folder that cannot be read."""
 
     def stop(error: OSError) -> None:
         raise error
@@ -60,7 +61,7 @@ def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:
-        tried = _walk(root)
+        tried = walk(root)
     except OSError as error:
         raise UserError(f"data.path is {data.path!r}: {_line(error)}") from None
     found, paths = [], []

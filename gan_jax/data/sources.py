@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -182,7 +183,7 @@ def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
                 f"data.per_class is {data.per_class}: the data set {data.name!r} has "
                 f"{len(places)} examples of class {label}"
             )
-        first = np.arange(data.per_class, dtype=np.uint32)
+        first = jnp.arange(data.per_class, dtype=jnp.uint32)
         chosen.append(places[order.permute(jax.random.fold_in(root, label), first, len(places))])
     return np.sort(np.concatenate(chosen))
 

@@ -1,0 +1,165 @@
+"""A U-Net with noise, and its critic: pictures from anything that is known of them.
+
+U-Net (Ronneberger et al. 2015, 1505.04597, fig. 1) of R3GAN's blocks (Huang et al. 2025,
+2501.05441: residual, without normalisation, initialised as there). What is known goes down the
+stages and joins the way up at each of them; z enters each stage of the way up, as it starts R3GAN's
+generator: it scales the channels of a learned picture.
+
+The critic sees the example and what is known of it as channels of one picture. Its logit is that of
+the whole picture, R3GAN's, and the mean of those of its patches (Isola et al. 2017, 1611.07004,
+sec. 3.2): one number an example, so every loss and penalty is as for other critics.
+
+`cond` is any pytree: class labels [n] int, attributes [n, d], pictures [n, size, size, c]; or the
+Incomplete of gan_jax/masks.py, whose known pixels the generator returns as they are; or None.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.masks import Incomplete
+from gan_jax.networks import layers
+from gan_jax.networks.convolution import Conv
+from gan_jax.networks.layers import Dtype, Output
+from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest
+
+
+def planes(cond: Any, classes: int, n: int, size: int) -> jax.Array:
+    """A condition as channels of a picture, float32 [n, size, size, k]: pictures as they are, each
+    attribute a plane of its value, a label the one-hot planes of `classes`; of nothing, ones.
+
+    Raises ValueError if a leaf is none of these.
+    """
+    found = [] if jax.tree.leaves(cond) else [jnp.ones((n, size, size, 1))]
+    for leaf in jax.tree.leaves(cond):
+        if leaf.ndim == 1 and jnp.issubdtype(leaf.dtype, jnp.integer):
+            leaf = layers.one_hot(leaf, classes, n)
+        if leaf.ndim == 2:
+            leaf = jnp.broadcast_to(leaf[:, None, None], (n, size, size, leaf.shape[1]))
+        if leaf.shape[:-1] != (n, size, size):
+            allowed = f"labels [n], attributes [n, d] or pictures [n, {size}, {size}, c]"
+            raise ValueError(f"unet: a condition is {list(leaf.shape)}, allowed are {allowed}")
+        found.append(leaf.astype(jnp.float32))
+    return jnp.concatenate(found, -1)
+
+
+def fold(x: jax.Array, patch: int) -> jax.Array:
+    """[n, h, w, c] -> [n, h/patch, w/patch, patch^2 c]: squares of pixels become channels."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // patch, patch, width // patch, patch, channels)
+    return x.swapaxes(2, 3).reshape(n, height // patch, width // patch, -1)
+
+
+def unfold(x: jax.Array, patch: int) -> jax.Array:
+    """The inverse of `fold`."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height, width, patch, patch, channels // patch**2).swapaxes(2, 3)
+    return x.reshape(n, height * patch, width * patch, -1)
+
+
+class Generator(nn.Module):
+    """z [n, z_dim], cond -> pictures [n, size, size, channels]."""
+
+    size: int = 28
+    """Side of a picture in pixels: patch s 2^(stages - 1), s from 4 to 7."""
+    channels: int = 1
+    """1 for grey, 3 for RGB."""
+    widths: tuple[int, ...] = (128, 96, 64)
+    """Channels of each stage, from the smallest pictures to the largest."""
+    blocks: tuple[int, ...] = (2, 2, 2)
+    """Residual blocks of each stage, on the way down and on the way up."""
+    cardinality: tuple[int, ...] = (16, 12, 8)
+    """Groups of each stage's 3x3 convolutions."""
+    expansion: int = 2
+    """Channels inside of a block over those of its stage."""
+    patch: int = 1
+    """Squares of so many pixels a side are folded into channels first, which is quicker."""
+    classes: int = 0
+    """Class labels in cond, 0 for none."""
+    out: Output = "linear"
+    """After the last convolution."""
+    dtype: Dtype = "float32"
+    """Of the computation; parameters and output are float32."""
+
+    @nn.compact
+    def __call__(self, z: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
+        fields = self.widths, self.cardinality, self.blocks
+        side = smallest(self.size // self.patch, *fields)
+        total, top = 2 * sum(self.blocks), len(self.widths) - 1
+
+        def stage_of(y: jax.Array, stage: int) -> jax.Array:
+            for _ in range(self.blocks[stage]):
+                y = Block(self.cardinality[stage], self.expansion, total, self.dtype)(y)
+            return y
+
+        def join(features: int, *parts: jax.Array) -> jax.Array:
+            conv = Conv(features, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
+            return conv(jnp.concatenate(parts, -1))
+
+        y = fold(planes(cond, self.classes, len(z), self.size), self.patch)
+        y, known = join(self.widths[top], y), {}
+        for stage in range(top, -1, -1):
+            y = known[stage] = stage_of(y, stage)
+            if stage > 0:
+                y = Resample(self.widths[stage - 1], up=False, dtype=self.dtype)(y)
+        for stage, width in enumerate(self.widths):
+            if stage > 0:
+                y = Resample(width, up=True, dtype=self.dtype)(y)
+                y = join(width, y, known[stage])
+            shape = (side << stage, side << stage, width)
+            basis = self.param(f"basis_{stage}", nn.initializers.normal(1), shape)
+            scale = linear(width, self.dtype, f"noise_{stage}")(z)[:, None, None]
+            y += jnp.broadcast_to(scale, y.shape) * jnp.broadcast_to(
+                basis.astype(self.dtype), y.shape
+            )
+            y = stage_of(y, stage)
+        y = unfold(join(self.channels * self.patch**2, y), self.patch)
+        y = layers.activate(y.astype(jnp.float32), self.out)
+        return jnp.where(cond.hole > 0, y, cond.known) if isinstance(cond, Incomplete) else y
+
+
+class Discriminator(nn.Module):
+    """Pictures [n, size, size, c], cond -> logits [n]."""
+
+    size: int = 28
+    """Side of a picture in pixels: patch s 2^(stages - 1), s from 4 to 7."""
+    widths: tuple[int, ...] = (128, 96, 64)
+    """Channels of each stage, from the smallest pictures to the largest."""
+    blocks: tuple[int, ...] = (2, 2, 2)
+    """Residual blocks of each stage."""
+    cardinality: tuple[int, ...] = (16, 12, 8)
+    """Groups of each stage's 3x3 convolutions."""
+    expansion: int = 2
+    """Channels inside of a block over those of its stage."""
+    patch: int = 1
+    """Squares of so many pixels a side are folded into channels first, which is quicker."""
+    classes: int = 0
+    """Class labels in cond, 0 for none."""
+    dtype: Dtype = "float32"
+    """Of the computation; parameters and logits are float32."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
+        fields = self.widths, self.cardinality, self.blocks
+        side = smallest(self.size // self.patch, *fields)
+        if x.shape[1:3] != (self.size, self.size):
+            raise ValueError(f"unet: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        y = jnp.concatenate([x, planes(cond, self.classes, len(x), self.size)], -1)
+        first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
+        y, patches = first(fold(y, self.patch)), jnp.zeros(len(x))
+        for stage in reversed(range(len(self.widths))):
+            for _ in range(self.blocks[stage]):
+                groups, total = self.cardinality[stage], sum(self.blocks)
+                y = Block(groups, self.expansion, total, self.dtype)(y)
+            if stage == 1:  # each of its pixels sees a part of the picture
+                local = Conv(1, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))(y)
+                patches = local.astype(jnp.float32).mean((1, 2, 3))
+            if stage > 0:
+                y = Resample(self.widths[stage - 1], up=False, dtype=self.dtype)(y)
+        basis_init = nn.initializers.normal(1 / side)
+        basis = self.param("basis", basis_init, (side, side, self.widths[0]))
+        y = jnp.einsum("nhwd,hwd->nd", y, basis.astype(self.dtype))
+        whole = linear(1, self.dtype, "end")(y)[:, 0]
+        return whole.astype(jnp.float32) + patches

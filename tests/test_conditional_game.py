@@ -1,0 +1,174 @@
+"""The article's D(x, y) = f(x, y) - f(x, G(x, z)) in closed form, with the critic and the holes
+that repairs are trained with: relativistic pairing, R1 and R2 on y alone. What f says of x alone
+must not count, if both sides have the same x.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import keys, losses, masks, penalties
+from gan_jax.config import Config, Optimizer, Penalties
+from gan_jax.networks import unet
+from gan_jax.state import Batch, init_state
+from gan_jax.step import make_train_step
+
+N, SHAPE = 4, (8, 8, 1)
+FIELDS = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
+KEYS = jax.random.split(jax.random.key(2), N)
+REAL = jax.random.uniform(jax.random.key(0), (N, *SHAPE), minval=-1.0)
+FAKE = jax.random.uniform(jax.random.key(1), (N, *SHAPE), minval=-1.0)
+COND = masks.condition(masks.Masks(("box",)), REAL, None, KEYS)
+LOSS = losses.gan_loss("relativistic", 0.0)
+GAMMA = 0.3
+
+
+class Gauged(nn.Module):
+    """f(x, y) + h(x), h with parameters of its own."""
+
+    f: nn.Module
+    h: bool = True
+
+    @nn.compact
+    def __call__(self, y, cond=None, *, train):
+        logits = self.f(y, cond, train=train)
+        if self.h:
+            flat = jnp.concatenate([cond.known, cond.hole], -1).reshape(len(y), -1)
+            logits += jnp.square(nn.Dense(1, name="h")(flat))[:, 0]
+        return logits
+
+
+class Linear(nn.Module):
+    """w.y + u.x"""
+
+    @nn.compact
+    def __call__(self, y, cond=None, *, train):
+        w = nn.Dense(1, use_bias=False, name="w")(y.reshape(len(y), -1))
+        return (w + nn.Dense(1, name="u")(cond.known.reshape(len(y), -1)))[:, 0]
+
+
+def objectives(params, critic, real_cond, fake_cond):
+    """L_D with R1 and R2, and L_G: the train step's own functions."""
+
+    def judge(x, cond):
+        return critic.apply({"params": params}, x, cond, train=True)
+
+    real, fake = judge(REAL, real_cond), judge(FAKE, fake_cond)
+    where = REAL, FAKE, KEYS, None, 1
+    r1 = penalties.r1(lambda y: judge(y, real_cond), *where)
+    r2 = penalties.r2(lambda y: judge(y, fake_cond), *where)
+    return jnp.stack([LOSS.disc(real, fake) + GAMMA * (r1 + r2), LOSS.gen(real, fake)])
+
+
+@pytest.mark.parametrize("matched", [True, False])
+def test_gauge(matched):
+    """f + h(x) has the losses, the penalties and all gradients of f, and none for h; with another x
+    on the side of the fakes it has not."""
+    plain, gauged = (Gauged(unet.Discriminator(**FIELDS), h) for h in (False, True))
+    params = dict(gauged.init(jax.random.key(3), REAL, COND, train=True)["params"])
+    other = COND if matched else jax.tree.map(lambda leaf: leaf[::-1], COND)
+
+    @jax.jit
+    def both(params):
+        bare = {"f": params["f"]}
+        one = objectives(bare, plain, COND, other), jax.jacrev(objectives)(bare, plain, COND, other)
+        two = objectives(params, gauged, COND, other)
+        return *one, two, jax.jacrev(objectives)(params, gauged, COND, other)
+
+    values, slopes, gauged_values, gauged_slopes = both(params)
+    of_h = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gauged_slopes["h"]))
+    if not matched:
+        assert of_h > 1e-3  # a thousand times the rounding below
+        assert float(jnp.abs(values - gauged_values).max()) > 1e-3
+        return
+    # h is added to both logits and taken off again: rounding of numbers of order 1.
+    np.testing.assert_allclose(gauged_values, values, rtol=0, atol=1e-6)
+    assert of_h < 1e-6
+    for name, leaf in jax.tree.leaves_with_path(slopes["f"]):
+        found = gauged_slopes["f"]
+        for part in name:
+            found = found[part.key]
+        np.testing.assert_allclose(found, leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_linear_critic():
+    """D = w.(y - G), L_D = E softplus(-D), R1 = R2 = |w|^2/2, and dL/dw as written out."""
+    critic = Linear()
+    params = critic.init(jax.random.key(4), REAL, COND, train=True)["params"]
+    w = params["w"]["kernel"][:, 0]
+    gap = (REAL - FAKE).reshape(N, -1)
+    d = gap @ w
+    values = objectives(params, critic, COND, COND)
+    wanted = jax.nn.softplus(-d).mean() + GAMMA * jnp.square(w).sum()
+    np.testing.assert_allclose(values[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(values[1], jax.nn.softplus(d).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        LOSS.gen(d, 0 * d) - LOSS.disc(d, 0 * d), d.mean(), rtol=1e-4, atol=1e-6
+    )
+    slope = jax.jacrev(objectives)(params, critic, COND, COND)["w"]["kernel"][0, :, 0]
+    by_hand = -(jax.nn.sigmoid(-d)[:, None] * gap).mean(0) + 2 * GAMMA * w
+    np.testing.assert_allclose(slope, by_hand, rtol=1e-4, atol=1e-6)
+
+
+def test_a_perfect_repair_has_the_losses_of_a_tie():
+    logits = jax.random.normal(jax.random.key(5), (N,))
+    np.testing.assert_allclose(LOSS.disc(logits, logits), np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(LOSS.gen(logits, logits), np.log(2), rtol=1e-6)
+
+
+class Constant(nn.Module):
+    """Fills holes with a number."""
+
+    @nn.compact
+    def __call__(self, z, cond=None, *, train):
+        value = self.param("value", nn.initializers.constant(0.5), (1, 1, 1, 1))
+        return jnp.where(cond.hole > 0, jnp.broadcast_to(value, cond.known.shape), cond.known)
+
+
+def test_the_step_gives_both_players_the_same_incomplete_pictures():
+    """In the step itself: u, which sees x alone, never moves, and w moves by the closed form. The
+    holes are those of the purpose MASK, and reconstruction is the mean absolute difference."""
+    rate = 0.1
+    sgd = Optimizer("sgd", lr=rate, b1=0.0)
+    config = Config(
+        *("linear", Constant(), Linear(), 1),
+        loss="relativistic",
+        penalties=Penalties(r1=GAMMA, r2=GAMMA),
+        masks=masks.Masks(("box", "free")),
+        reconstruction=2.0,
+        gen_opt=sgd,
+        disc_opt=dataclasses.replace(sgd),
+        z_dim=2,
+        batch_size=N,
+    )
+    state = init_state(config, jax.random.key(6), Batch(REAL))
+    after, metrics = jax.jit(make_train_step(config))(state, Batch(REAL[None]))
+    before = state.disc.params
+
+    def holes(iteration):
+        key = keys.step_key(state.key, keys.Purpose.MASK, 0, iteration)
+        return masks.draw(config.masks, keys.example_keys(key, N), 8, 8)
+
+    w = before["w"]["kernel"][:, 0]
+    gap = (REAL - jnp.where(holes(0), 0.5, REAL)).reshape(N, -1)
+    by_hand = -(jax.nn.sigmoid(-gap @ w)[:, None] * gap).mean(0) + 2 * GAMMA * w
+    moved = after.disc.params["w"]["kernel"][:, 0]
+    np.testing.assert_allclose(moved, w - rate * by_hand, rtol=1e-4, atol=1e-6)
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(
+            after.disc.params["u"][name], before["u"][name], rtol=0, atol=1e-7
+        )
+    second = holes(1)  # the generator's own
+    assert (np.asarray(second) != np.asarray(holes(0))).any()
+    l1 = jnp.abs(REAL - jnp.where(second, 0.5, REAL)).mean()
+    np.testing.assert_allclose(metrics["l1"], l1, rtol=1e-5)
+    lift = (jnp.where(second, moved.reshape(1, *SHAPE), 0)).sum((1, 2, 3))  # dD/dvalue = -lift
+    d = (REAL - jnp.where(second, 0.5, REAL)).reshape(N, -1) @ moved
+    slope = -(jax.nn.sigmoid(d) * lift).mean()
+    slope += 2.0 * (jnp.where(second, jnp.sign(0.5 - REAL), 0)).mean()
+    value = after.gen.params["value"][0, 0, 0, 0]
+    np.testing.assert_allclose(value, 0.5 - rate * slope, rtol=1e-4)
