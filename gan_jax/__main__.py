@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from gan_jax import editing_commands, invert_command
+
 
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step."""
@@ -239,6 +241,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--stream", action="store_true", help="keep the data on the host")
     one = command(record, "what runs came to, as a file to commit", nargs="+")
     one.add_argument("--out", type=Path, default=Path("experiments/results"), help="folder")
+    editing_commands.add(command)
+    invert_command.add(command)
     return top
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gan_jax import keys
+from gan_jax.editing import lerp, slerp
 from gan_jax.errors import UserError
-from gan_jax.metrics.path_length import lerp, path_lengths, perceptual_path_length, slerp
+from gan_jax.metrics.path_length import path_lengths, perceptual_path_length
 
 KEY = keys.root(3)
 A = jnp.asarray(np.random.default_rng(0).standard_normal((5, 4)), jnp.float32)
@@ -104,21 +105,6 @@ def test_mean():
     assert perceptual_path_length(found) == pytest.approx(kept.mean())
     assert perceptual_path_length(found, trim=False) == pytest.approx(found.mean())
     assert perceptual_path_length(found[:1]) == found[0]
-
-
-@pytest.mark.parametrize("t", [0.0, 0.3, 0.5, 1.0])
-def test_slerp(t):
-    a, b, at = jnp.asarray([[2.0, 0.0]]), jnp.asarray([[0.0, 1.0]]), jnp.full((1, 1), t)
-    angle = t * np.pi / 2
-    expected = [[2 * np.cos(angle), np.sin(angle)]]
-    np.testing.assert_allclose(slerp(a, b, at), expected, atol=1e-6)  # float32
-    np.testing.assert_allclose(slerp(a, 3 * a, at), (1 + 2 * t) * a, rtol=1e-6)  # as lerp
-    np.testing.assert_allclose(slerp(a, -a, at), (1 - 2 * t) * a, atol=1e-6)  # no one circle
-    assert bool(jnp.isfinite(slerp(0 * a, a, at)).all())  # no angle
-    # Almost parallel, where arccos would be off by 1e-4.
-    near = jnp.asarray([[1.0, 1e-3]])
-    expected = [[np.cos(t * 1e-3), np.sin(t * 1e-3)]]
-    np.testing.assert_allclose(slerp(a / 2, near, at), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

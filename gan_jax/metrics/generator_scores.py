@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gan_jax import keys, sampling
+from gan_jax import editing, keys, sampling
 from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -96,7 +96,7 @@ def mean_path_length(
         Partial(generate, variables),
         Partial(distance, features.variables),
         lambda own: keys.latents(own, config.z_dim, config.latent),
-        path_length.slerp if config.latent == "normal" else path_length.lerp,
+        editing.slerp if config.latent == "normal" else editing.lerp,
         keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
         paths,
         devices=devices,

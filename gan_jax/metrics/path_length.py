@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 from tqdm.auto import tqdm
@@ -24,32 +23,6 @@ Draw = Callable[[jax.Array], jax.Array]
 Interpolate = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 Generate = Callable[[jax.Array, jax.Array], Any]
 Distance = Callable[[Any, Any], jax.Array]
-
-
-def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """(1 - t) a + t b. a, b [..., d]; t [..., 1]."""
-    return (1 - t) * a + t * b
-
-
-def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """Along the great circle: (sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b.
-
-    a, b [..., d]; t [..., 1]. White 2016 (1609.04468), sec. 2.1; `lerp` where they are parallel.
-    """
-
-    def unit(x: jax.Array) -> jax.Array:
-        return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-30)
-
-    # By the half angle, as arccos is inexact for small ones.
-    chord, other = unit(a) - unit(b), unit(a) + unit(b)
-    w = 2 * jnp.arctan2(
-        jnp.linalg.norm(chord, axis=-1, keepdims=True),
-        jnp.linalg.norm(other, axis=-1, keepdims=True),
-    )
-    parallel = jnp.sin(w) < 1e-6
-    safe = jnp.where(parallel, 1.0, w)
-    along = (jnp.sin((1 - t) * safe) * a + jnp.sin(t * safe) * b) / jnp.sin(safe)
-    return jnp.where(parallel, lerp(a, b, t), along)
 
 
 def path_lengths(

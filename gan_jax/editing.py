@@ -1,0 +1,240 @@
+"""Editing of what a generator makes: interpolation, truncation, and directions without labels.
+
+Directions are those of GANSpace, principal components of early activations (Harkonen et al. 2020,
+2004.02546), and of SeFa, which reads them off the first weight (Shen and Zhou 2021, 2007.06600).
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from gan_jax.config import Config
+from gan_jax.errors import UserError
+from gan_jax.latent_space import Law, Space
+from gan_jax.networks import dcgan, layers, mlp, r3gan, sngan, stylegan2, wgan_gp
+
+SAMPLES = 2048  # that directions are told from; GANSpace has 10^6 of a much larger network
+_BATCH = 128
+
+
+class Directions(NamedTuple):
+    """Directions in a latent space, the most influential first."""
+
+    vectors: np.ndarray
+    """float32 [k, d], of length 1; the largest component of each is positive."""
+    scales: np.ndarray
+    """Standard deviations of latents along them, float32 [k]."""
+    strengths: np.ndarray
+    """What they are ordered by, float64 [k]: the variance of activations that a component has, or
+    SeFa's eigenvalue."""
+
+
+def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """(1 - t) a + t b. a, b [..., d]; t [..., 1]."""
+    return (1 - t) * a + t * b
+
+
+def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """Along the great circle: (sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b.
+
+    a, b [..., d]; t [..., 1]. White 2016 (1609.04468), sec. 2.1; `lerp` where they are parallel.
+    """
+
+    def unit(x: jax.Array) -> jax.Array:
+        return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-30)
+
+    # By the half angle, as arccos is inexact for small ones.
+    chord, other = unit(a) - unit(b), unit(a) + unit(b)
+    w = 2 * jnp.arctan2(
+        jnp.linalg.norm(chord, axis=-1, keepdims=True),
+        jnp.linalg.norm(other, axis=-1, keepdims=True),
+    )
+    parallel = jnp.sin(w) < 1e-6
+    safe = jnp.where(parallel, 1.0, w)
+    along = (jnp.sin((1 - t) * safe) * a + jnp.sin(t * safe) * b) / jnp.sin(safe)
+    return jnp.where(parallel, lerp(a, b, t), along)
+
+
+def interpolate(a: jax.Array, b: jax.Array, count: int, law: Law) -> jax.Array:
+    """`count` latents on each way from a to b [n, d], both among them: [n, count, d]. Normal z move
+    along great circles, others on straight lines, on which uniform z do not leave their cube.
+
+    Raises UserError unless count is at least 2.
+    """
+    if count < 2:
+        raise UserError(f"steps is {count}: it must be at least 2")
+    t = jnp.linspace(0.0, 1.0, count)[None, :, None]
+    a, b = (jnp.repeat(end[:, None], count, 1) for end in (a, b))
+    along = slerp if law == "normal" else lerp
+    return along(a, b, jnp.broadcast_to(t, (len(a), count, 1)))
+
+
+def truncated(space: Space, amount: float) -> Space:
+    """The space whose draws are nearer to its middle: more typical pictures, less various.
+
+    In W, w = mean + amount (w - mean) (StyleGAN, 1812.04948, app. B): psi, 0 to 1. Of normal z,
+    numbers outside of [-amount, amount] are drawn again (Brock et al. 2019, 1809.11096, sec. 3.1):
+    a threshold above 0. Raises UserError for other amounts, and for uniform z, which have no tail.
+    """
+    if space.law == "uniform":
+        raise UserError(
+            f"truncation is {amount}: uniform z cannot be truncated, only normal z or w"
+        )
+    if space.law == "w":
+        if not 0 <= amount <= 1:
+            raise UserError(f"truncation is {amount}: psi must be from 0 to 1")
+        return space._replace(
+            draw=Partial(functools.partial(_nearer, amount), space.draw, space.mean)
+        )
+    if not 0 < amount < np.inf:
+        raise UserError(f"truncation is {amount}: the threshold must be above 0")
+    return space._replace(draw=Partial(functools.partial(_cut, amount), space.draw))
+
+
+def _nearer(psi: float, draw: Partial, mean: jax.Array, own: jax.Array, cond: Any) -> jax.Array:
+    w = draw(own, cond)
+    return lerp(jnp.broadcast_to(mean, w.shape), w, jnp.full((len(w), 1), psi))
+
+
+def _cut(threshold: float, draw: Partial, own: jax.Array, cond: Any) -> jax.Array:
+    dim = jax.eval_shape(draw, own, cond).shape[-1]
+
+    def one(key: jax.Array) -> jax.Array:
+        return jax.random.truncated_normal(key, -threshold, threshold, (dim,))
+
+    return jax.vmap(one)(own)
+
+
+def sefa(kernel: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of a layer y = x W, W [d, m]: the `count` directions n of length 1 along which y changes
+    most, [count, d], and the squared changes |n W|^2 [count]. They are the eigenvectors of W W^T of
+    the largest eigenvalues (2007.06600, eq. 6; its A is our W^T)."""
+    wide = np.asarray(kernel, np.float64)
+    values, vectors = np.linalg.eigh(wide @ wide.T)
+    return _signed(vectors.T[::-1][:count]), values[::-1][:count]
+
+
+def pca(activations: np.ndarray, latents: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The directions of latents [n, d] that go with the first `count` principal components of
+    activations [n, m]: [count, d], of length 1, and the components' variances [count].
+
+    GANSpace (2004.02546, sec. 2.2): with x the coordinates of the activations, U = argmin over
+    examples of |U x - z|^2 (eq. 3). Where the activations are the latents, these are the
+    components themselves.
+    """
+    from sklearn.decomposition import PCA
+
+    found = PCA(count, svd_solver="randomized", random_state=0)
+    x = np.asarray(found.fit_transform(np.asarray(activations, np.float32)), np.float64)
+    z = np.asarray(latents, np.float64)
+    basis = np.linalg.lstsq(x, z - z.mean(0), rcond=None)[0]
+    length = np.linalg.norm(basis, axis=1, keepdims=True)
+    return _signed(basis / np.maximum(length, 1e-30)), found.explained_variance_
+
+
+def _signed(vectors: np.ndarray) -> np.ndarray:
+    """Rows whose largest component is positive: else a library's version would decide."""
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
+    return vectors * np.where(largest < 0, -1, 1)
+
+
+def directions(
+    config: Config, variables: Any, space: Space, method: str, count: int, key: jax.Array
+) -> Directions:
+    """`count` directions in the `space` of a run's generator, by `method`, pca or sefa.
+
+    Where they are read off, by network:
+
+    mlp, dcgan        pca: the first hidden layer after its nonlinearity; sefa: its weight of z
+    sngan, wgan_gp    pca: the first block's output; sefa: the weight of the linear layer before it
+    r3gan             as sngan; the linear layer is that of the basis' scale
+    stylegan2 in W    pca: w; sefa: the weights of all convolutions' styles, side by side
+
+    Raises UserError for other networks and methods, and if count is not from 1 to d.
+    """
+    latents, activations = _activations(config, variables, space, key)
+    if not 1 <= count <= latents.shape[1]:
+        raise UserError(f"count is {count}: it must be from 1 to {latents.shape[1]}, the latents'")
+    if method == "sefa":
+        vectors, strengths = sefa(_first_weight(config, variables, space), count)
+    elif method == "pca":
+        count = min(count, activations.shape[1])
+        vectors, strengths = pca(activations, latents, count)
+    else:
+        raise UserError(f"method is {method!r}: it must be pca or sefa")
+    scales = (latents @ vectors.T).std(0)
+    return Directions(vectors.astype(np.float32), scales.astype(np.float32), strengths)
+
+
+def _refuse(config: Config, space: Space) -> UserError:
+    name = type(config.gen).__module__.rpartition(".")[2]
+    place = "W" if space.law == "w" else "Z"
+    return UserError(
+        f"directions: not known for {name} in {place}, only for mlp, dcgan, sngan, wgan_gp and "
+        "r3gan in Z, stylegan2 in W"
+    )
+
+
+def _first_weight(config: Config, variables: Any, space: Space) -> np.ndarray:
+    params = variables["params"]
+    match config.gen:
+        case stylegan2.Generator() if space.law == "w":
+            styles = [params[name]["style"] for name in sorted(params) if "StyledConv" in name]
+            return np.concatenate([style["kernel"] for style in styles], 1)
+        case mlp.Generator() | dcgan.Generator() | sngan.Generator() | wgan_gp.Generator():
+            return np.asarray(params["Dense_0"]["kernel"])[: config.z_dim]  # below: of the labels
+        case r3gan.Generator():
+            return np.asarray(params["start"]["kernel"])[: config.z_dim]
+    raise _refuse(config, space)
+
+
+def _tap(config: Config, space: Space) -> tuple[str, layers.Activation | layers.Output]:
+    """The module whose output has the activations, and what comes after it."""
+    match config.gen:
+        case mlp.Generator(widths=widths, norm=norm, activation=activation, out=out):
+            after = activation if widths else out
+            return ("BatchNorm_0" if norm == "batch" and widths else "Dense_0"), after
+        case dcgan.Generator():
+            return "BatchNorm_0", "relu"
+        case sngan.Generator() | wgan_gp.Generator():
+            return "UpBlock_0", "linear"
+        case r3gan.Generator():
+            return "Block_0", "linear"
+    raise _refuse(config, space)
+
+
+def _activations(
+    config: Config, variables: Any, space: Space, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents [SAMPLES, d] and their activations [SAMPLES, m], labels one after the other."""
+    name, after = ("", "linear") if space.law == "w" else _tap(config, space)
+
+    @jax.jit
+    def some(variables: Any, draw: Partial, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+        label = index % space.classes if space.classes else None
+        latents = draw(own, label)
+        if space.law == "w":
+            return latents, latents
+        _, found = config.gen.apply(
+            variables,
+            latents,
+            label,
+            train=False,
+            capture_intermediates=lambda module, _: module.name == name,
+            mutable="intermediates",
+        )
+        (y,) = found["intermediates"][name]["__call__"]
+        y = layers.activate(jnp.asarray(y, jnp.float32), after)
+        return latents, y.reshape(len(y), -1)
+
+    made = []
+    for first in range(0, SAMPLES, _BATCH):
+        index = np.arange(first, first + _BATCH, dtype=np.int32)
+        made.append(jax.device_get(some(variables, space.draw, index)))
+    latents, activations = (np.concatenate(field) for field in zip(*made, strict=True))
+    return latents, activations
