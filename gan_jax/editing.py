@@ -7,6 +7,7 @@ Directions are those of GANSpace, principal components of early activations (Har
 import functools
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,9 +82,7 @@ def truncated(space: Space, amount: float) -> Space:
     a threshold above 0. Raises UserError for other amounts, and for uniform z, which have no tail.
     """
     if space.law == "uniform":
-        raise UserError(
-            f"truncation is {amount}: uniform z cannot be truncated, only normal z or w"
-        )
+        raise UserError(f"truncation is {amount}: uniform z have no tail, normal z and w have")
     if space.law == "w":
         if not 0 <= amount <= 1:
             raise UserError(f"truncation is {amount}: psi must be from 0 to 1")
@@ -156,14 +155,18 @@ def directions(
 
     Raises UserError for other networks and methods, and if count is not from 1 to d.
     """
-    latents, activations = _activations(config, variables, space, key)
+    latents = _of_samples(space, key, space.draw)
     if not 1 <= count <= latents.shape[1]:
         raise UserError(f"count is {count}: it must be from 1 to {latents.shape[1]}, the latents'")
     if method == "sefa":
         vectors, strengths = sefa(_first_weight(config, variables, space), count)
     elif method == "pca":
-        count = min(count, activations.shape[1])
-        vectors, strengths = pca(activations, latents, count)
+        made = latents
+        if space.law != "w":
+            name, after = _tap(config, space)
+            early = functools.partial(_early, config.gen, name, after)
+            made = _of_samples(space, key, Partial(early, variables, space.draw))
+        vectors, strengths = pca(made, latents, min(count, made.shape[1]))
     else:
         raise UserError(f"method is {method!r}: it must be pca or sefa")
     scales = (latents @ vectors.T).std(0)
@@ -207,34 +210,31 @@ def _tap(config: Config, space: Space) -> tuple[str, layers.Activation | layers.
     raise _refuse(config, space)
 
 
-def _activations(
-    config: Config, variables: Any, space: Space, key: jax.Array
-) -> tuple[np.ndarray, np.ndarray]:
-    """Latents [SAMPLES, d] and their activations [SAMPLES, m], labels one after the other."""
-    name, after = ("", "linear") if space.law == "w" else _tap(config, space)
+def _of_samples(space: Space, key: jax.Array, function: Partial) -> np.ndarray:
+    """function(keys [m], labels [m] or None) -> [m, ...] of SAMPLES ones, labels one after the
+    other, flat: [SAMPLES, d]."""
 
     @jax.jit
-    def some(variables: Any, draw: Partial, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def some(function: Partial, index: jax.Array) -> jax.Array:
         own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-        label = index % space.classes if space.classes else None
-        latents = draw(own, label)
-        if space.law == "w":
-            return latents, latents
-        _, found = config.gen.apply(
-            variables,
-            latents,
-            label,
-            train=False,
-            capture_intermediates=lambda module, _: module.name == name,
-            mutable="intermediates",
-        )
-        (y,) = found["intermediates"][name]["__call__"]
-        y = layers.activate(jnp.asarray(y, jnp.float32), after)
-        return latents, y.reshape(len(y), -1)
+        found = function(own, index % space.classes if space.classes else None)
+        return found.reshape(len(index), -1)
 
-    made = []
-    for first in range(0, SAMPLES, _BATCH):
-        index = np.arange(first, first + _BATCH, dtype=np.int32)
-        made.append(jax.device_get(some(variables, space.draw, index)))
-    latents, activations = (np.concatenate(field) for field in zip(*made, strict=True))
-    return latents, activations
+    batches = np.arange(SAMPLES, dtype=np.int32).reshape(-1, _BATCH)
+    return np.concatenate([np.asarray(some(function, index)) for index in batches])
+
+
+def _early(
+    gen: nn.Module, name: str, after: Any, variables: Any, draw: Partial, own: jax.Array, label: Any
+) -> jax.Array:
+    """What module `name` makes of samples, and the nonlinearity after it."""
+    _, found = gen.apply(
+        variables,
+        draw(own, label),
+        label,
+        train=False,
+        capture_intermediates=lambda module, _: module.name == name,
+        mutable="intermediates",
+    )
+    (y,) = found["intermediates"][name]["__call__"]
+    return layers.activate(jnp.asarray(y, jnp.float32), after)
