@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from gan_jax import cli, inversion, keys, latent_space, logs, placement, run
-from gan_jax.data import sources
 from gan_jax.inversion import Search
+from gan_jax.invert_command import load_split
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest
 from gan_jax.restore import restore_member
@@ -68,7 +68,7 @@ def main() -> None:
     study = cli.parse(Study())
     step, config, state, _ = restore_member(study.run, number=study.member)
     space = latent_space.space(config, generator_variables(state))
-    dataset = sources.load(dataclasses.replace(config.data, split=study.split))
+    dataset = load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
     real = dataset.batch.real[picked].astype(np.float32) / 255
     labels = dataset.batch.cond[picked] if space.classes else None

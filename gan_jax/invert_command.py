@@ -10,7 +10,8 @@ from gan_jax import editing_commands
 if TYPE_CHECKING:
     import numpy as np
 
-    from gan_jax.config import Config
+    from gan_jax.config import Config, Data
+    from gan_jax.data.sources import Dataset
 
 COLUMNS = 16  # of pictures and their inversions
 
@@ -62,13 +63,23 @@ def invert(args: argparse.Namespace) -> None:
     )
 
 
+def load_split(data: "Data", split: str) -> "Dataset":
+    """The data that `data` names, but of the split. Raises UserError if it is not there."""
+    import dataclasses
+
+    from gan_jax.data import sources
+    from gan_jax.errors import UserError
+
+    if data.name in ("folder", "npz"):
+        raise UserError(f"split is {split!r}: data set {data.name!r} has none; give a folder")
+    return sources.load(dataclasses.replace(data, split=split))
+
+
 def _pictures(
     args: argparse.Namespace, config: "Config"
 ) -> tuple["np.ndarray", "np.ndarray | None", str]:
     """Pictures uint8 [n, h, w, c], their labels where the generator takes such, and where they are
     from, in words."""
-    import dataclasses
-
     import numpy as np
 
     from gan_jax import run, sampling
@@ -86,9 +97,8 @@ def _pictures(
         )
         where = str(args.pictures)
     else:
-        data = evaluate.moved(config.data, args.data)
-        dataset = sources.load(dataclasses.replace(data, split=args.split))
-        where = f"{data.name} {args.split}"
+        dataset = load_split(evaluate.moved(config.data, args.data), args.split)
+        where = f"{config.data.name} {args.split}"
     count = min(args.num or len(dataset), len(dataset))
     picked = np.arange(count) * len(dataset) // count
     known = args.split is not None and sampling.classes(config) and dataset.labels is not None

@@ -125,7 +125,7 @@ def test_pca_finds_the_directions_that_change_most():
 
 
 def test_directions_of_a_network_with_a_dominant_direction():
-    """Both methods find the one direction that the hidden layer minds; labels have no part in it."""
+    """Both methods find the one direction that the hidden layer minds, and not the labels'."""
     config, variables = started(mlp.Generator((2, 2, 1), (30,), 3, activation="tanh"), 5)
     u = np.float32([3, 0, 4, 0, 0]) / 5
     v = np.random.default_rng(0).standard_normal(30).astype(np.float32)

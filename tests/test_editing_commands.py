@@ -9,9 +9,10 @@ import small
 from PIL import Image
 
 from experiments import inversion_study
-from gan_jax import __main__, train
+from gan_jax import __main__, invert_command, train
 from gan_jax.config import Data
 from gan_jax.data import sources
+from gan_jax.errors import UserError
 from gan_jax.networks import mlp
 
 
@@ -140,6 +141,11 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
     assert not (tmp_path / "out").exists()
+
+
+def test_data_without_splits():
+    with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
+        invert_command.load_split(Data("npz"), "test")
 
 
 def test_study(command, finished, tmp_path):

@@ -16,7 +16,7 @@ from gan_jax.inversion import Search, invert
 from gan_jax.latent_space import Space
 from gan_jax.metrics.features import extractor
 from gan_jax.nearest import nearest
-from gan_jax.networks import stylegan2
+from gan_jax.networks import mlp, stylegan2
 
 KEY = keys.root(3)
 D = 4
@@ -193,6 +193,18 @@ def test_w_is_what_the_mapping_makes():
     # w comes as a difference and is added again; pictures are of size 1.
     np.testing.assert_allclose(made, expected, atol=1e-5)
     assert np.std(made) > 0.01
+
+
+def test_spaces_that_are_not_there():
+    config = small.config(gen=mlp.Generator((2,), (3,)))
+    variables = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape),
+        jax.eval_shape(lambda: config.gen.init(KEY, jnp.zeros((1, 8)), train=False)),
+    )
+    with pytest.raises(UserError, match=r"makes examples of shape \[2\]: no pictures"):
+        latent_space.space(config, variables)
+    with pytest.raises(UserError, match=r"mlp\.Generator has no w, only z"):
+        latent_space.space(config, variables, "w")
 
 
 @pytest.mark.parametrize(
