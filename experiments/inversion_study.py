@@ -66,7 +66,7 @@ def measured(study: Study, space: Space, target: np.ndarray, cond: Any, key: Any
 def main() -> None:
     """Prints the figures, and writes them to --out."""
     study = cli.parse(Study())
-    step, config, state, _ = restore_member(study.run, number=study.member)
+    step, _, config, state = restore_member(study.run, number=study.member)
     space = latent_space.space(config, generator_variables(state))
     dataset = load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num

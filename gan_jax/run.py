@@ -44,12 +44,13 @@ def _git_commit() -> str | None:
         return None
 
 
-def packages(devices: Sequence[jax.Device]) -> dict[str, Any]:
-    """What numbers depend on beside config and data: versions, code and device."""
+def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[str, Any]:
+    """What numbers depend on beside config and data: versions, those of `extra` packages too, code
+    and device."""
     return {
         "python": platform.python_version(),
         "gan_jax": gan_jax.__version__,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in (*PACKAGES, *extra)},
         "git_commit": _git_commit(),
         "flags": {name: text for name in FLAGS if (text := os.environ.get(name))},
         "device": {

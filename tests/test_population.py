@@ -380,6 +380,7 @@ GROUPS = {
             "augment.adapt_images": (100.0, 400.0),
             "auxiliary_disc": (0.0, 1.0),
             "auxiliary_gen": (0.0, 1.0),
+            "reconstruction": (0.0, 1.0),
         },
     ),
 }
