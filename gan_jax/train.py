@@ -33,7 +33,7 @@ CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can b
 
 def iterate(
     config: Config,
-    dataset: Dataset | None = None,
+    dataset: Dataset | Sequence[Dataset] | None = None,
     state: TrainState | None = None,
     devices: Sequence[jax.Device] | None = None,
     members_at_once: int | None = None,
@@ -44,28 +44,38 @@ def iterate(
     Yields after each chunk: the steps done, the state (whole until the next item is asked for), and
     the metrics of the chunk's steps, float32 [steps of the chunk] each; of a population [steps,
     members]. Chunks end where samples, scores and checkpoints are due; their lengths change no
-    number. Raises UserError at once if config, data and devices do not fit together.
+    number. Instead of one data set that all share, the members of a population may be given one
+    each, all of one size; these are streamed. Raises UserError at once if config, data and devices
+    do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
-    state = start(config, dataset, devices) if state is None else state
+    if isinstance(dataset, Dataset):
+        example = dataset
+    else:
+        sizes, count = {len(one) for one in dataset}, len(population.members(config))
+        if len(dataset) != count or len(sizes) > 1:
+            raise UserError(
+                f"{len(dataset)} data sets of {sorted(sizes)} examples: {count} of one size allowed"
+            )
+        example, stream = dataset[0], True
+    state = start(config, example, devices) if state is None else state
     return _chunks(config, dataset, state, devices, members_at_once, stream)
 
 
 def _chunks(
     config: Config,
-    dataset: Dataset,
+    dataset: Dataset | Sequence[Dataset],
     state: TrainState,
     devices: Sequence[jax.Device],
     members_at_once: int | None,
     stream: bool,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     done, length, compiled = int(state.step), 1, False
-    feed = (
-        feeds.streamed(config, dataset, devices, done)
-        if stream
-        else feeds.resident(dataset, devices)
-    )
+    if isinstance(dataset, Dataset) and not stream:
+        feed = feeds.resident(dataset, devices)
+    else:
+        feed = feeds.streamed(config, dataset, devices, done)
     data, end = next(feed)
     at_once = members_at_once or parallel.members_at_once(config, state, devices)
     chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)

@@ -69,6 +69,29 @@ def test_blocks_hold_the_examples_of_their_steps(seeds, shards):
                     np.testing.assert_array_equal(found, all_of_them[np.asarray(chosen)])
 
 
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.usefixtures("short_blocks")
+def test_members_may_have_a_set_each(shards):
+    some, devices = config(data=LABELLED, seeds=(5, 6, 5)), jax.local_devices()[:shards]
+    data = [dataclasses.replace(LABELLED, per_class=9, draw=draw) for draw in range(3)]
+    sets = [sources.load(one) for one in data]
+    block, _ = next(feeds.streamed(some, sets, devices, step=7))
+    for i, (one, own) in enumerate(zip(population.members(some), sets, strict=True)):
+        alone, _ = next(feeds.streamed(one, own, devices, step=7))
+        assert_same_bits(jax.tree.map(lambda leaf, i=i: leaf[:, i], block), alone)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [((3,), r"1 data sets of \[30\] examples: 2 of one"), ((3, 4), r"of \[30, 40\] examples: 2")],
+    ids=["too few", "of two sizes"],
+)
+def test_a_set_for_each_member_of_one_size(sizes, says):
+    sets = [sources.load(dataclasses.replace(LABELLED, per_class=k)) for k in sizes]
+    with pytest.raises(UserError, match=says):
+        train.iterate(config(data=LABELLED, seeds=(0, 1)), sets)
+
+
 def test_blocks_are_cut_by_their_bytes(monkeypatch):
     some = config()
     step = some.n_critic * some.batch_size * 64  # bytes: 8x8 pixels an example

@@ -69,10 +69,16 @@ def resident(dataset: Dataset, devices: Sequence[jax.Device]) -> Iterator[tuple[
 
 
 def streamed(
-    config: Config, dataset: Dataset, devices: Sequence[jax.Device], step: int
+    config: Config,
+    dataset: Dataset | Sequence[Dataset],
+    devices: Sequence[jax.Device],
+    step: int,
 ) -> Iterator[tuple[Block, int]]:
     """(a block, the step where it ends), from the block that holds `step` on. The set stays on the
-    host: a thread gathers the next block while this one is trained on."""
+    host: a thread gathers the next block while this one is trained on. The members of a population
+    may have a set each, all of one size."""
+    sets = [dataset] if isinstance(dataset, Dataset) else dataset
+    dataset = sets[0]
     each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(dataset.batch))
     each *= config.n_critic * config.batch_size * len(population.members(config))
     length = int(np.clip(BLOCK_BYTES // each, 1, LONGEST_BLOCK))
@@ -93,7 +99,14 @@ def streamed(
             chosen = np.asarray(ordered(population.roots(config), steps))
         shards = chosen.reshape(*chosen.shape[:-1], len(devices), -1)
         shards = np.moveaxis(shards, -2, 0)  # [shards, (members,) steps, n_critic, n]
-        batch = jax.tree.map(lambda leaf: leaf[shards], dataset.batch)
+        if len(sets) == 1:
+            batch = jax.tree.map(lambda leaf: leaf[shards], dataset.batch)
+        else:
+
+            def own(*leaves: np.ndarray) -> np.ndarray:
+                return np.stack([leaf[shards[:, i]] for i, leaf in enumerate(leaves)], 1)
+
+            batch = jax.tree.map(own, *(one.batch for one in sets))
         return split(Block(batch, np.full(shards.shape[:-3], first)), devices)
 
     with ThreadPoolExecutor(1, "feed") as thread:

@@ -184,8 +184,17 @@ def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
                 f"{len(places)} examples of class {label}"
             )
         first = jnp.arange(data.per_class, dtype=jnp.uint32)
-        chosen.append(places[order.permute(jax.random.fold_in(root, label), first, len(places))])
+        at = order.permute(jax.random.fold_in(root, label), first, len(places))
+        chosen.append(places[np.asarray(at)])
     return np.sort(np.concatenate(chosen))
+
+
+def draw(dataset: Dataset, data: Data) -> Dataset:
+    """Of a whole set the examples that `load` gives where `data.per_class` and `data.draw` are so.
+    Raises UserError as `drawn`."""
+    chosen = drawn(dataset.labels, data)
+    batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
+    return Dataset(batch, _fingerprint(batch), np.asarray(dataset.labels)[chosen])
 
 
 def whole(data: Data, split: str) -> Data:
@@ -215,11 +224,9 @@ def load(data: Data) -> Dataset:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
-    if data.per_class:
-        chosen = drawn(labels, data)
-        real, labels = real[chosen], labels[chosen]
     batch = Batch(real, labels if data.labels else None)
-    return Dataset(batch, _fingerprint(batch), labels)
+    dataset = Dataset(batch, _fingerprint(batch), labels)
+    return draw(dataset, data) if data.per_class else dataset
 
 
 def labelled(dataset: Dataset, name: str) -> Dataset:

@@ -8,6 +8,7 @@ four pixels of every 2x2 becoming channels of one, which quarters the work and l
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -91,7 +92,9 @@ class Network(nn.Module):
         return features, nn.Dense(self.classes, name="head")(features)
 
 
-class _State(flax.struct.PyTreeNode):
+class State(flax.struct.PyTreeNode):
+    """All that changes during training."""
+
     step: jax.Array
     params: Any
     stats: Any
@@ -122,22 +125,21 @@ def _augment(recipe: Recipe, image: jax.Array, key: jax.Array) -> jax.Array:
     return image
 
 
-def fit(
-    recipe: Recipe,
-    images: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    seed: int = 0,
-    *,
-    quiet: bool = False,
-) -> tuple[Network, dict[str, Any]]:
-    """The network trained on images uint8 [n, h, w, c] with labels [n], and its variables.
+def network_of(recipe: Recipe, classes: int) -> Network:
+    """The network that the recipe trains."""
+    return Network(recipe.widths, recipe.depths, recipe.features, classes)
 
-    All that is random is drawn from the seed, by purpose, step and place in the batch.
-    """
-    total = len(images)
-    network = Network(recipe.widths, recipe.depths, recipe.features, classes)
-    steps, key = math.ceil(recipe.epochs * total / recipe.batch_size), keys.root(seed)
+
+def _steps(recipe: Recipe, total: int) -> int:
+    return math.ceil(recipe.epochs * total / recipe.batch_size)
+
+
+def program(
+    recipe: Recipe, network: Network, shape: tuple[int, ...], total: int
+) -> tuple[Callable, Callable]:
+    """init(key) -> state, and chunk(state, key, count, images, labels) -> (state, loss), `count`
+    steps on images uint8 [total, *shape] with labels int32 [total]."""
+    steps, classes = _steps(recipe, total), network.classes
     warmup = max(int(recipe.warmup * steps), 1)
     optimizer = optax.adamw(
         optax.warmup_cosine_decay_schedule(0.0, recipe.lr, warmup, max(steps, warmup + 1)),
@@ -145,14 +147,15 @@ def fit(
         mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
     )
 
-    @jax.jit
-    def init(key: jax.Array) -> _State:
-        first = jnp.zeros((1, *images.shape[1:]))
+    def init(key: jax.Array) -> State:
+        first = jnp.zeros((1, *shape))
         stats = dict(network.init(keys.step_key(key, Purpose.INIT_DISC, 0), first, train=False))
         params = stats.pop("params")
-        return _State(jnp.int32(0), params, stats, optimizer.init(params))
+        return State(jnp.int32(0), params, stats, optimizer.init(params))
 
-    def step(state: _State, images: jax.Array, labels: jax.Array) -> tuple[_State, jax.Array]:
+    def step(
+        state: State, key: jax.Array, images: jax.Array, labels: jax.Array
+    ) -> tuple[State, jax.Array]:
         chosen = order.indices(key, state.step, 1, recipe.batch_size, total)[0]
         noise = keys.step_key(key, Purpose.AUGMENT, state.step)
         noise = keys.example_keys(noise, recipe.batch_size)
@@ -170,19 +173,47 @@ def fit(
         (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return _State(state.step + 1, params, stats, opt_state), value
+        return State(state.step + 1, params, stats, opt_state), value
 
-    @jax.jit
-    def chunk(state: _State, count: int, images: jax.Array, labels: jax.Array):
-        def body(_: jax.Array, carry: tuple[_State, jax.Array]) -> tuple[_State, jax.Array]:
-            return step(carry[0], images, labels)
+    def chunk(
+        state: State, key: jax.Array, count: jax.Array, images: jax.Array, labels: jax.Array
+    ) -> tuple[State, jax.Array]:
+        def body(_: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            return step(carry[0], key, images, labels)
 
         return lax.fori_loop(0, count, body, (state, jnp.float32(0)))
 
-    state, progress = init(key), Progress(0, steps, recipe.batch_size, quiet=quiet)
-    on_device = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
+    return init, chunk
+
+
+def run(
+    recipe: Recipe, total: int, state: State, chunk: Callable, of: int = 1, *, quiet: bool
+) -> Any:
+    """The variables after all steps of chunk(state, count) -> (state, loss) `of` many networks."""
+    steps = _steps(recipe, total)
+    progress = Progress(0, steps, of * recipe.batch_size, quiet=quiet)
     for first, last in itertools.pairwise([*range(0, steps, CHUNK), steps]):
-        state, value = chunk(state, np.int32(last - first), *on_device)
-        progress.update(last - first, {"loss": float(value)})
+        state, value = chunk(state, np.int32(last - first))
+        progress.update(last - first, {"loss": float(value.mean())})
     progress.close()
-    return network, {"params": state.params, **state.stats}
+    return {"params": state.params, **state.stats}
+
+
+def fit(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    seed: int = 0,
+    *,
+    quiet: bool = False,
+) -> tuple[Network, dict[str, Any]]:
+    """The network trained on images uint8 [n, h, w, c] with labels [n], and its variables.
+
+    All that is random is drawn from the seed, by purpose, step and place in the batch.
+    """
+    network = network_of(recipe, classes)
+    init, chunk = map(jax.jit, program(recipe, network, images.shape[1:], len(images)))
+    key, data = keys.root(seed), (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
+    step = lambda state, count: chunk(state, key, count, *data)  # noqa: E731
+    return network, run(recipe, len(images), init(key), step, quiet=quiet)
