@@ -3,172 +3,8 @@
 import argparse
 from pathlib import Path
 
+from gan_jax import commands as do
 from gan_jax import editing_commands, invert_command
-
-
-def sample(args: argparse.Namespace) -> None:
-    """Writes a grid of samples of the newest checkpoint, or of that of --step."""
-    from gan_jax import keys, plots, sampling
-    from gan_jax.errors import UserError
-    from gan_jax.restore import restore_member
-    from gan_jax.state import generator_variables
-
-    if args.num < 1:
-        raise UserError(f"num is {args.num}: it must be at least 1")
-    if not 0 <= args.seed < 2**32:
-        raise UserError(f"seed is {args.seed}: it must be from 0 to 4294967295")
-    out = Path(args.out)
-    if out.exists() and not args.force:
-        raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
-    step, member, config, state = restore_member(args.run, args.step, args.member)
-    of = "" if member is None else f", member {member}"
-    made = sampling.sample(
-        config,
-        generator_variables(state),
-        keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0),
-        args.num,
-    )
-    if made.ndim == 2:
-        image = plots.density(made, made)
-    else:
-        pixels = plots.to_pixels(made, symmetric=config.data.symmetric)
-        image = plots.grid(pixels, min(args.num, sampling.classes(config) or 8))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        image.save(out)
-    except (OSError, ValueError) as error:
-        raise UserError(f"out is {args.out!r}: {error}") from None
-    print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
-
-
-def augment(args: argparse.Namespace) -> None:
-    """Writes a labelled data set of samples of a class-conditional run, to train classifiers on: a
-    folder with an npz, with a folder of pictures a class, or with what tensorflow-datasets reads;
-    and samples.json, which says how it was made."""
-    from gan_jax import labelled_set
-    from gan_jax.restore import restore_member
-    from gan_jax.state import generator_variables
-
-    out = Path(args.out)
-    labelled_set.check_out(out, args.format, force=args.force)
-    step, member, config, state = restore_member(args.run, args.step, args.member)
-    of = "" if member is None else f", member {member}"
-    made = labelled_set.augment(
-        config,
-        generator_variables(state),
-        out,
-        form=args.format,
-        per_class=args.per_class,
-        classes=args.classes,
-        seed=args.seed,
-        step=step,
-        member=member,
-        force=args.force,
-    )
-    print(f"{out}: {made} labelled samples of step {step}{of}, seed {args.seed}, as {args.format}")
-
-
-def repair(args: argparse.Namespace) -> None:
-    """Repairs a folder of pictures of any size by a run that was trained with masks: of each, where
-    --mask says, and nowhere else."""
-    from gan_jax.repair_files import repair_folder
-
-    how = {name: getattr(args, name) for name in ("seed", "member", "step", "fit", "force")}
-    done, tried = repair_folder(args.run, args.pictures, args.out, args.mask, count=args.num, **how)
-    print(f"{args.out}: {done} of {tried} pictures repaired")
-
-
-def record(args: argparse.Namespace) -> None:
-    """Writes what runs of one experiment came to, with seeds and versions, small enough to commit.
-
-    The scores are those of `evaluate`; without it, runs on a 2-D mixture are scored all the same.
-    """
-    from gan_jax import record
-    from gan_jax.restore import restore
-    from gan_jax.scores import scores
-
-    found = []
-    for workdir in args.run:
-        _, config, state = restore(workdir)
-        found.append(record.on_record(workdir, config) or scores(config, state))
-    print(record.record(args.run, found, args.out))
-
-
-def evaluate(args: argparse.Namespace) -> None:
-    """Scores samples of a run against its data, and writes scores.json with the protocol of every
-    number. Of pictures: Frechet and kernel distance, precision, recall, density and coverage, by
-    the features of a classifier of the data's own labels, or --features; with --cas what such a
-    classifier learns from samples, with --path-length how smoothly they change with z. Of the 2-D
-    mixtures: modes covered, high-quality share, KL."""
-    from gan_jax import placement, restore, run
-    from gan_jax.data import sources
-    from gan_jax.errors import UserError
-    from gan_jax.metrics import card, generator_scores
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics.features.choose import choose
-
-    if args.num is not None and args.num < 6:
-        raise UserError(f"num is {args.num}: it must be at least 6")
-    if args.path_length < 0:
-        raise UserError(f"path_length is {args.path_length}: it must be at least 1, or 0 for none")
-    config, steps = run.load_config(args.run), restore.steps(args.run)
-    devices = placement.pick_devices(args.devices)
-    dataset = scoring.load_data(args.run, config, args.data)
-    data, features = scoring.moved(config.data, args.data), None
-    test = generator_scores.labelled_test(config, data) if args.cas else None
-    if config.data.name not in sources.MIXTURES:
-        features = choose(args.features, data, args.weights, dataset=dataset)
-    cards = scoring.evaluate(
-        args.run,
-        features,
-        steps=steps if args.checkpoints == "all" else steps[-1:],
-        num=args.num,
-        seed=args.seed,
-        dataset=dataset,
-        test=test,
-        paths=args.path_length,
-        devices=devices,
-    )
-    out = args.run / "scores.json"
-    card.write(out, cards, run.packages(devices))
-    print(card.table(cards))
-    print(f"{out}: {len(cards)} cards")
-
-
-def score(args: argparse.Namespace) -> None:
-    """Scores the pictures below one folder against those below another."""
-    from gan_jax import placement, run
-    from gan_jax.config import Data
-    from gan_jax.data import sources
-    from gan_jax.metrics import card
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics.features.choose import choose
-
-    devices = placement.pick_devices(args.devices)
-    data = Data("folder", path=str(args.real))
-    real = sources.load(data)
-    features = choose(args.features, data, args.weights, dataset=real)
-    cards = scoring.score_folders(args.real, args.fake, features, devices, dataset=real)
-    print(card.table(cards))
-    if args.out:
-        card.write(args.out, cards, run.packages(devices))
-
-
-def resume(args: argparse.Namespace) -> None:
-    """Goes on with a run, to --steps or to where it was meant to go."""
-    import dataclasses
-
-    from gan_jax import placement, run, train
-    from gan_jax.validation import validate
-
-    config = run.load_config(args.run)
-    if args.steps is not None:
-        config = dataclasses.replace(config, steps=args.steps)
-    validate(config)
-    devices = placement.pick_devices(args.devices, config.batch_size)
-    train.fit(
-        config, args.run, devices=devices, members_at_once=args.members_at_once, stream=args.stream
-    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -182,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("run", type=Path, nargs=nargs, help="run folder")
         return made
 
-    one = command(sample, "a grid of samples")
+    one = command(do.sample, "a grid of samples")
     one.add_argument("--num", type=int, default=64, help="how many (default 64)")
     one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     one.add_argument("--out", default="samples.png", help="picture file (default samples.png)")
@@ -190,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
 
-    one = command(augment, "a labelled data set of samples")
+    one = command(do.augment, "a labelled data set of samples")
     one.add_argument("--out", required=True, help="folder to make")
     one.add_argument("--per-class", type=int, default=1000, help="samples a class (default 1000)")
     one.add_argument("--classes", type=int, nargs="+", help="which (default: all)")
@@ -205,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--weights", type=Path, help="of the Inception network: file or folder")
         made.add_argument("--devices", type=int, help="how many devices (default: all)")
 
-    one = command(evaluate, "score a run's samples against its data")
+    one = command(do.evaluate, "score a run's samples against its data")
     protocol(one, "classifier (the default where the data has labels), inception, inception-768")
     one.add_argument("--num", type=int, help="samples (default: as many as reals, at most 50000)")
     one.add_argument("--seed", type=int, help="of the noise (default: each member's own)")
@@ -216,13 +52,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--path-length", help="perceptual path length, of 10000 paths or PATHS", **paths
     )
-    one = commands.add_parser("score", help=score.__doc__, description=score.__doc__)
-    one.set_defaults(function=score)
+    one = commands.add_parser("score", help=do.score.__doc__, description=do.score.__doc__)
+    one.set_defaults(function=do.score)
     one.add_argument("real", type=Path, help="folder of pictures")
     one.add_argument("fake", type=Path, help="folder of pictures")
     protocol(one, "inception, inception-768")
     one.add_argument("--out", type=Path, help="write the cards there, as JSON")
-    one = command(repair, "repair a folder of pictures")
+    one = command(do.repair, "repair a folder of pictures")
     one.add_argument("pictures", type=Path, help="folder of the pictures")
     one.add_argument("out", type=Path, help="folder for the repaired ones")
     says = "where: a folder of masks of the same names (white: repair), a colour #rrggbb, or alpha"
@@ -234,12 +70,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--member", type=int, help="of which member of a population (default 0)")
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite files in the folder")
-    one = command(resume, "go on with a run")
+    one = command(do.resume, "go on with a run")
     one.add_argument("--steps", type=int, help="go on to this step (default: the config's)")
     one.add_argument("--devices", type=int, help="how many devices (default: all)")
     one.add_argument("--members-at-once", type=int, help="of a population (default: all)")
     one.add_argument("--stream", action="store_true", help="keep the data on the host")
-    one = command(record, "what runs came to, as a file to commit", nargs="+")
+    one = command(do.record, "what runs came to, as a file to commit", nargs="+")
     one.add_argument("--out", type=Path, default=Path("experiments/results"), help="folder")
     editing_commands.add(command)
     invert_command.add(command)

@@ -20,10 +20,11 @@ def invert(args: argparse.Namespace) -> None:
     """Finds latents whose pictures are nearest to given ones: those below the folder PICTURES,
     brought to the run's size, or of a --split of the run's own data. Writes grid.png (each picture
     above its inversion), latents.npz and errors.json into --out. A class-conditional generator is
-    given the split's labels; of a folder's pictures every class is tried."""
+    given the split's labels; of a folder's pictures every class is tried. With --hole a hole of
+    that kind is cut into each picture, and filled by what fits the rest."""
     import numpy as np
 
-    from gan_jax import inversion, logs, placement, plots, run
+    from gan_jax import inversion, logs, placement, plots, repair, run
     from gan_jax.errors import UserError
 
     names = ("grid.png", "latents.npz", "errors.json")
@@ -35,8 +36,12 @@ def invert(args: argparse.Namespace) -> None:
     pixels, labels, source = _pictures(args, config)
     term = _term(args, config)
     target = pixels.astype(np.float32) / 255
-    found = inversion.invert(space, target, key, search, cond=labels, term=term, quiet=False)
+    mask = None if args.hole is None else repair.holes(args.hole, key, pixels.shape)
+    found = inversion.invert(
+        space, target, key, search, cond=labels, mask=mask, term=term, quiet=False
+    )
     made = plots.to_pixels(found.pictures, symmetric=False)
+    shown = pixels if mask is None else np.where(mask, np.uint8(128), pixels)
     arrays: dict[str, Any] = {"latents": found.latents, "pictures": made, "errors": found.errors}
     if found.labels is not None:
         arrays["labels"] = found.labels
@@ -46,6 +51,7 @@ def invert(args: argparse.Namespace) -> None:
         "step": step,
         "seed": args.seed,
         "pictures": source,
+        "hole": args.hole,
         "space": "w" if space.law == "w" else "z",
         "search": vars(search),
         "error": "mean squared difference of pixels in [0, 1]"
@@ -55,7 +61,7 @@ def invert(args: argparse.Namespace) -> None:
         "versions": run.packages(placement.pick_devices(1)),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    plots.grid(_paired(pixels, made), min(COLUMNS, len(made))).save(args.out / names[0])
+    plots.grid(_paired(shown, made), min(COLUMNS, len(made))).save(args.out / names[0])
     np.savez(args.out / names[1], **arrays)
     logs.write_atomically(args.out / names[2], json.dumps(report, indent=1) + "\n")
     print(
@@ -138,6 +144,8 @@ def add(command: editing_commands.Command) -> None:
     one = editing_commands.common(command, invert, "latents of given pictures", "folder")
     one.add_argument("pictures", type=Path, nargs="?", help="folder of pictures")
     one.add_argument("--split", help="of the run's data, instead of a folder: test, say")
+    holes = ("box", "half", "free", "pixels")  # as gan_jax/masks.py, which imports jax
+    one.add_argument("--hole", choices=holes, help="cut such holes, and repair them")
     one.add_argument("--num", type=int, help="so many of the pictures, evenly spaced")
     one.add_argument("--data", help="where the data lies, if not where it was trained on")
     one.add_argument("--iterations", type=int, default=500, help="of Adam (default 500)")

@@ -107,6 +107,16 @@ def test_invert_a_split(command, finished, tmp_path):
     assert (tmp_path / "out" / "grid.png").read_bytes() == before  # the same bits again
 
 
+def test_invert_with_holes(command, finished, tmp_path):
+    words = f"invert {finished} --split test --num 4 --hole half {BRIEF} --out {tmp_path / 'out'}"
+    assert command(__main__.main, words)[0] == 0
+    with np.load(tmp_path / "out" / "latents.npz") as arrays:
+        made = arrays["pictures"]
+    real = sources.load(Data("digits", "test")).batch.real[::90]
+    same = (made == real)[..., 0].reshape(4, -1).mean(1)
+    assert (same >= 0.5).all()  # the half that is known, bit for bit
+
+
 def test_invert_a_folder(command, finished, tmp_path):
     (tmp_path / "in").mkdir()
     for name, size in (("a", (20, 16)), ("b", (9, 9))):
