@@ -118,7 +118,7 @@ def mixed(real: Dataset, samples: tuple[np.ndarray, np.ndarray] | None, n: int):
 @functools.partial(jax.jit, static_argnums=0)
 def _right(network: Network, variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
     outputs: Any = network.apply(variables, images.astype(jnp.float32) / 255, train=False)
-    return (outputs[1].argmax(-1) == labels).mean()
+    return (outputs[1].argmax(-1) == labels).sum()
 
 
 def accuracies(
@@ -135,7 +135,7 @@ def accuracies(
     for i in range(len(seeds)):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
         right = [_right(network, own, x, y) for x, y in zip(*parts, strict=True)]
-        found.append(sum(map(float, right)) / len(right))
+        found.append(sum(map(int, right)) / len(test))
     return found
 
 
