@@ -49,7 +49,7 @@ def other(name: str, picture: np.ndarray, hole: np.ndarray, radius: int) -> np.n
     if name == "biharmonic":
         from skimage.restoration import inpaint_biharmonic
 
-        made = inpaint_biharmonic(picture / 255.0, hole[..., 0], channel_axis=-1)
+        made = inpaint_biharmonic(picture / 255.0, np.array(hole[..., 0]), channel_axis=-1)
         return np.rint(255 * np.clip(made, 0, 1)).astype(np.uint8)
     import cv2
 
