@@ -66,6 +66,9 @@ class Data:
     among what it draws of more."""
     draw: int = 0
     """Seed of that draw."""
+    cond: tuple[str, ...] = ()
+    """Arrays of an npz file that the networks get as cond, by name: uint8 pictures [n, h, w, c], or
+    numbers [n] or [n, d]; with labels on, the labels too."""
     symmetric: bool = False
     """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -41,6 +42,15 @@ class Drawing:
         pixels = plots.to_pixels(made, symmetric=self._config.data.symmetric)
         return plots.grid(pixels, self._columns)
 
+    def _cond(self) -> Any:
+        """Where the data has arrays to condition on, those of the first examples; else None, for
+        the labels in turn."""
+        if not self._config.data.cond:
+            return None
+        rows = np.arange(self._count) % len(self._dataset)
+        first = jax.tree.map(lambda leaf: leaf[rows], self._dataset.batch)
+        return jax.device_get(feeds.take(self._config, first, jnp.arange(self._count)).cond)
+
     def _repaired(self, variables: Any, key: jax.Array) -> Image.Image:
         """Of the first examples, with holes of all kinds in turn."""
         kinds, shown = self._config.masks.kinds, self._dataset.batch
@@ -69,7 +79,9 @@ class Drawing:
             if self._config.masks.kinds:
                 image = self._repaired(variables, key)
             else:
-                image = self._image(sampling.sample(self._config, variables, key, self._count))
+                image = self._image(
+                    sampling.sample(self._config, variables, key, self._count, self._cond())
+                )
             image.save(folder / f"step_{step:08d}.png")
 
     def film(self) -> None:

@@ -17,6 +17,8 @@ def check(config: Config) -> None:
     """Raises UserError if the run does not repair pictures."""
     if not config.masks.kinds:
         raise UserError(f"{config.name} was trained without masks: it cannot repair pictures")
+    if config.data.cond:
+        raise UserError(f"{config.name} is conditioned on {config.data.cond} too: not supported")
 
 
 def holes(kind: masks.Kind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:

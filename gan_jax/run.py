@@ -16,6 +16,7 @@ import numpy as np
 import gan_jax
 from gan_jax import config_json
 from gan_jax.config import Config, differences
+from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.logs import write_atomically
@@ -65,7 +66,8 @@ def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[s
 
 def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What the numbers of a run depend on beside its config."""
-    cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], dataset.batch.cond)
+    seen = sources.example(dataset, 1).cond
+    cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], seen)
     data = {
         "examples": len(dataset.batch.real),
         "fingerprint": dataset.fingerprint,
@@ -101,7 +103,11 @@ def load_example(workdir: Path, n: int) -> Batch:
     try:
         data = json.loads(path.read_text())["data"]
         real = np.zeros((n, *data["real"]), np.float32)
-        cond = None if data["cond"] is None else np.zeros((n, *data["cond"][0]), data["cond"][1])
+        cond = data["cond"]
+        if isinstance(cond, dict):
+            cond = {name: np.zeros((n, *shape), kind) for name, (shape, kind) in cond.items()}
+        elif cond is not None:
+            cond = np.zeros((n, *cond[0]), cond[1])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     return Batch(real, cond)

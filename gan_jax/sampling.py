@@ -63,6 +63,8 @@ def sample(
     """
     if cond is None and config.masks.kinds:
         raise UserError(f"{config.name} repairs pictures: it needs some (python -m gan_jax repair)")
+    if cond is None and config.data.cond:
+        raise UserError(f"{config.name} is conditioned on {config.data.cond}: it needs such arrays")
     cond = cycled_labels(config, n, first) if cond is None else jax.tree.map(np.asarray, cond)
     given = {len(leaf) for leaf in jax.tree.leaves(cond)} or {n}
     if n < 1 or given != {n}:

@@ -52,8 +52,8 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: i
         wanted = n // pack
         raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{wanted}]")
     for player, module in (("gen", config.gen), ("disc", config.disc)):
-        classes, labels = getattr(module, "classes", 0), dataset.batch.cond
-        if classes and labels is not None and labels.max() >= classes:
+        classes, labels = getattr(module, "classes", 0), dataset.labels
+        if classes and config.data.labels and labels is not None and labels.max() >= classes:
             raise UserError(
                 f"{player}.classes is {classes}: the data has labels from 0 to {labels.max()}"
             )

@@ -109,8 +109,10 @@ def _check_masks(config: Config) -> None:
         _fail("masks.kinds", kinds, "kinds that are there once each")
     if kinds and not is_augment_off(config.augment):
         raise UserError("augment is on: with masks it must be off, for it alters the repair alone")
-    if kinds and config.score_every:
-        _fail("score_every", config.score_every, "0 with masks: repairs have scores of their own")
+    if kinds and config.data.cond:
+        _fail("data.cond", config.data.cond, "empty with masks")
+    if (kinds or config.data.cond) and config.score_every:
+        _fail("score_every", config.score_every, "0 where cond is more than labels")
 
 
 def _check_sweep(config: Config, field: str) -> None:

@@ -1,15 +1,23 @@
 """A user's own arrays, npz and idx; every bad file, and every bad path, is one clear line."""
 
+import dataclasses
 import gzip
 import io
 import struct
 
+import jax
 import numpy as np
 import pytest
 import small
 
+from gan_jax import sampling, train
 from gan_jax.config import Data
-from gan_jax.data import files
+from gan_jax.data import files, sources
+from gan_jax.errors import UserError
+from gan_jax.networks import unet
+from gan_jax.restore import restore
+from gan_jax.state import generator_variables
+from gan_jax.validation import validate
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 POINTS = np.arange(6.0).reshape(3, 2)
@@ -198,3 +206,61 @@ def test_idx_wants_a_folder(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(IMAGES)
     small.refused(Data("idx", path=str(path)), f"{path}: no train-images-idx3-ubyte or .gz of it")
+
+
+# --- what an npz file conditions on ---
+
+MAPS = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+CONDS = {"x": MAPS, "y": np.arange(3), "map": MAPS[::-1], "age": np.arange(3), "pose": np.eye(3)}
+
+
+def test_npz_arrays_to_condition_on(tmp_path):
+    np.savez(tmp_path / "a.npz", **CONDS)
+    data = Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age", "pose"), labels=True)
+    found = sources.load(data)
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in found.batch.cond.items()}
+    assert shapes == {
+        "map": ((3, 8, 8, 1), np.uint8),
+        "age": ((3, 1), np.float32),
+        "pose": ((3, 3), np.float32),
+        "labels": ((3,), np.int32),
+    }
+    seen = sources.example(found, 5).cond
+    assert (seen["map"].shape, seen["map"].dtype) == ((5, 8, 8, 1), np.float32)
+    other = sources.load(dataclasses.replace(data, cond=("map", "age")))
+    assert other.fingerprint != found.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "cond", "said"),
+    [
+        ({}, ("maps",), "no array 'maps' among"),
+        ({"age": np.arange(2)}, ("age",), "'age' is of 2 examples, there are 3"),
+        ({"age": np.array(["a", "b", "c"])}, ("age",), "it must be uint8"),
+        ({"age": np.array([0, np.nan, 1])}, ("age",), "finite"),
+    ],
+)
+def test_npz_refuses_conditions(tmp_path, changes, cond, said):
+    np.savez(tmp_path / "a.npz", **{**CONDS, **changes})
+    small.refused(Data("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
+    small.refused(Data("digits", cond=("map",)), "only the data set 'npz' has such arrays")
+
+
+def test_a_run_on_pairs_of_pictures(tmp_path):
+    """From another picture, a number and a label at once, by the U-Net; and its folder again."""
+    np.savez(tmp_path / "a.npz", **CONDS)
+    fields = {"size": 8, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "classes": 3}
+    config = small.config(
+        gen=unet.Generator(**fields),
+        disc=unet.Discriminator(**fields),
+        data=Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age"), labels=True),
+        steps=1,
+    )
+    folder = tmp_path / "run"
+    state = train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
+    small.assert_same_bits(restore(folder)[2], state)
+    assert (folder / "samples" / "step_00000001.png").exists()
+    with pytest.raises(UserError, match="is conditioned on"):
+        sampling.sample(config, generator_variables(state), jax.random.key(0), 2)
+    with pytest.raises(UserError, match="score_every"):
+        validate(dataclasses.replace(config, score_every=5))

@@ -5,6 +5,7 @@ set rests whole on every device, and the compiled program picks from it; of a st
 devices hold a block of steps, and the host gathers the next block while they train.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,7 +37,7 @@ class Block(flax.struct.PyTreeNode):
 
 
 def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
-    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; float32 ones as they are."""
+    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; anything else as it is."""
     if real.dtype != jnp.uint8:
         return real
     unit = real.astype(jnp.float32) / 255
@@ -46,7 +47,8 @@ def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
 def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
-    return batch.replace(real=scale(batch.real, symmetric=config.data.symmetric))
+    scaled = functools.partial(scale, symmetric=config.data.symmetric)
+    return batch.replace(real=scaled(batch.real), cond=jax.tree.map(scaled, batch.cond))
 
 
 def batch_at(

@@ -120,15 +120,7 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     any other file; arrays of Python objects are not read.
     """
     path = _path(data)
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):  # of which numpy would say that it is pickled
-                raise ValueError("it is no whole zip archive")
-            file.seek(0)
-            archive = np.load(file, allow_pickle=False)
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # numpy, zipfile and zlib each raise kinds of their own
-        raise UserError(f"{path}: not a readable npz file: {_line(error)}") from None
+    arrays = _arrays(path)
     labels = next((arrays.pop(name) for name in ("labels", "y") if name in arrays), None)
     real = next((arrays[name] for name in ("images", "x") if name in arrays), None)
     if real is None and len(arrays) == 1:
@@ -137,6 +129,40 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
         raise UserError(f"{path}: no array 'images' or 'x' among {sorted(arrays)}")
     real = _pixels(real, path)
     return real, _checked(labels, len(real), path)
+
+
+def conditions(data: Data, n: int) -> dict[str, np.ndarray]:
+    """The arrays of an npz file that `data.cond` names, for its n examples: pictures uint8
+    [n, h, w, c], or numbers float32 [n, d]. Raises UserError if one is neither."""
+    if data.name != "npz":
+        raise UserError(f"data.cond is {data.cond}: only the data set 'npz' has such arrays")
+    path = _path(data)
+    arrays, found = _arrays(path), {}
+    for name in data.cond:
+        if name not in arrays:
+            raise UserError(f"data.cond: no array {name!r} among {sorted(arrays)} of {path}")
+        array = arrays[name]
+        if array.ndim == 1 and array.dtype.kind in "fiu":
+            array = array[:, None]
+        if array.ndim == 2 and array.dtype.kind in "iu":
+            array = array.astype(np.float64)
+        found[name] = _pixels(array, path)
+        if len(array) != n:
+            raise UserError(f"data.cond: {name!r} is of {len(array)} examples, there are {n}")
+    return found
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file, by name; none of Python objects."""
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # of which numpy would say that it is pickled
+                raise ValueError("it is no whole zip archive")
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # numpy, zipfile and zlib each raise kinds of their own
+        raise UserError(f"{path}: not a readable npz file: {_line(error)}") from None
 
 
 def _read_idx(path: Path) -> np.ndarray:

@@ -21,6 +21,7 @@ from gan_jax.state import Batch
 BLOCK = 1000  # records that are read at once: three times as quick as one by one
 SYNTHETIC_EXAMPLES = 100_000  # as many as PacGAN trains on (1712.04086, sec. 4.1)
 STACKED_EXAMPLES = 128_000  # the same paper's, sec. 4.2
+_permuted = jax.jit(order.permute, static_argnums=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Dataset:
     """A set of n examples, all in memory."""
 
     batch: Batch
-    """Leaves [n, ...]: pictures uint8 [n, h, w, c] or points float32 [n, d]; cond None, or labels
-    int32 [n]."""
+    """Leaves [n, ...]: pictures uint8 [n, h, w, c] or points float32 [n, d]; cond None, labels
+    int32 [n], or a dictionary of these by name."""
     fingerprint: str
     """sha256 over every array of the batch: dtype, shape and bytes."""
     labels: np.ndarray | None = None
@@ -184,7 +185,7 @@ def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
                 f"{len(places)} examples of class {label}"
             )
         first = jnp.arange(data.per_class, dtype=jnp.uint32)
-        at = order.permute(jax.random.fold_in(root, label), first, len(places))
+        at = _permuted(jax.random.fold_in(root, label), first, len(places))
         chosen.append(places[np.asarray(at)])
     return np.sort(np.concatenate(chosen))
 
@@ -224,7 +225,10 @@ def load(data: Data) -> Dataset:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
-    batch = Batch(real, labels if data.labels else None)
+    cond = labels if data.labels else None
+    if data.cond:
+        cond = files.conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
+    batch = Batch(real, cond)
     dataset = Dataset(batch, _fingerprint(batch), labels)
     return draw(dataset, data) if data.per_class else dataset
 
@@ -241,5 +245,9 @@ def labelled(dataset: Dataset, name: str) -> Dataset:
 def example(dataset: Dataset, n: int) -> Batch:
     """What `n` of its examples look like to a network: zeros, of the right shapes and dtypes."""
     real = np.zeros((n, *dataset.batch.real.shape[1:]), np.float32)
-    cond = jax.tree.map(lambda leaf: np.zeros((n, *leaf.shape[1:]), leaf.dtype), dataset.batch.cond)
-    return Batch(real, cond)
+
+    def empty(leaf: np.ndarray) -> np.ndarray:
+        kind = np.float32 if leaf.dtype == np.uint8 else leaf.dtype  # pixels, as they are scaled
+        return np.zeros((n, *leaf.shape[1:]), kind)
+
+    return Batch(real, jax.tree.map(empty, dataset.batch.cond))
