@@ -12,6 +12,7 @@ most that is to be had; the diversity is that of three repairs of each picture.
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gan_jax.errors import UserError
 from gan_jax.metrics import restoration
 from gan_jax.metrics.features import classifier
 from gan_jax.state import generator_variables
+from gan_jax.sweep_table import mean_sd
 
 REPAIRS = 3
 OTHERS = ("biharmonic", "telea", "navier_stokes", "mean_picture")
@@ -127,6 +129,23 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         "rows": rows,
     }
     return report, np.concatenate(shown)
+
+
+def table(reports: Sequence[dict[str, Any]]) -> str:
+    """The README's table of studies on record, means and deviations over a run's members."""
+    head = ["run", "hole", "way", "PSNR", "SSIM", "accuracy", "won back", "diversity"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for report in reports:
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in report["rows"]:
+            found.setdefault((row["kind"], row["way"]), {})[row["metric"]] = row["values"]
+        for (kind, way), of in found.items():
+            digits = {"psnr": 1, "ssim": 3, "accuracy": 3, "won_back": 2, "diversity": 1}
+            scored = [mean_sd(of[name], n) if name in of else "" for name, n in digits.items()]
+            lines.append(f"| {' | '.join([report['run'], kind, way, *scored])} |")
+        whole = f"{report['untouched_accuracy']:.3f}"
+        lines.append(f"| {report['run']} | none | untouched |  |  | {whole} |  |  |")
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from experiments import augment_study, inpaint_study
 from experiments.benchmark import report
 from gan_jax import logs, record
 
@@ -23,7 +24,18 @@ def tables() -> dict[str, str]:
         "results": record.table(RESULTS),
         "scores": record.score_table(RESULTS),
         "speed": report.table(benchmark),
+        **_studies(),
     }
+
+
+def _studies() -> dict[str, str]:
+    """Tables of the studies that are on record."""
+    found = {}
+    if repairs := sorted(RESULTS.glob("*_inpaint*_study.json")):
+        found["repairs"] = inpaint_study.table([json.loads(path.read_text()) for path in repairs])
+    if (augmentation := RESULTS / "augment_study.json").exists():
+        found["augmentation"] = augment_study.table(json.loads(augmentation.read_text()))
+    return found
 
 
 def updated(text: str) -> str:

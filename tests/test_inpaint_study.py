@@ -72,6 +72,10 @@ def test_a_study(tmp_path, command):
         ):
             assert won == pytest.approx((own - best) / (1 - best))
         assert min(rows[kind, "repair", "diversity"]) > 0
+    table = inpaint_study.table([report]).split("\n")
+    assert len(table) == 2 + 2 * 5 + 1
+    assert table[-1] == "| repairs | none | untouched |  |  | 1.000 |  |  |"
+    assert table[2].startswith("| repairs | box | biharmonic | ")
     with Image.open(tmp_path / "repairs_study.png") as grid:
         columns = 2 * (inpaint_study.REPAIRS + 4)
         assert grid.width // grid.height == (columns * 13 + 1) // (6 * 13 + 1)
