@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gan_jax import digest
 from gan_jax.errors import UserError
 from gan_jax.state import TrainState
 
@@ -54,7 +55,7 @@ class Checkpoints:
             options = ocp.CheckpointManagerOptions(read_only=True)
         else:
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-        self._writes = keep is not None
+        self._writes, self._workdir = keep is not None, folder.absolute().parent
         self._manager: ocp.CheckpointManager = ocp.CheckpointManager(
             folder.absolute(), options=options, item_names=("state",)
         )
@@ -64,8 +65,10 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: TrainState) -> None:
-        """Starts writing. The state is copied first, so the caller may go on and donate it."""
+        """Starts writing. The state is copied first, so the caller may go on and donate it; its
+        digest is put on the run folder's list."""
         copy = jax.tree.map(jnp.copy, state)
+        digest.write(self._workdir, step, digest.digest(copy))
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
         if not self._manager.save(step, args=args, force=True):
             raise RuntimeError(f"orbax did not save the checkpoint of step {step}")
@@ -74,19 +77,22 @@ class Checkpoints:
     def restore(self, like: Any, step: int | None = None) -> tuple[int, TrainState] | None:
         """The newest checkpoint that can be read (or that of `step`), in the structure, the dtypes
         and the placement of `like` (arrays, or ShapeDtypeStructs with shardings); None if there is
-        none. A damaged one is named in the log and the one before it is taken; where checkpoints
-        are written it is then removed, for orbax would not write steps before it. Raises UserError
-        if all are damaged, and removes none."""
+        none. A damaged one, also one whose bits are not those of its digest, is named in the log
+        and the one before it is taken; where checkpoints are written it is then removed, for orbax
+        would not write steps before it. Raises UserError if all are damaged, and removes none."""
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
         )
         args = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(abstract))
         tried = self.steps()[::-1] if step is None else [step]
+        digests = digest.read(self._workdir)
         for i, candidate in enumerate(tried):
             try:
                 state = self._manager.restore(candidate, args=args)["state"]
                 if jax.tree.structure(state) != jax.tree.structure(like):
                     raise ValueError("it is not of this run")
+                if digests.get(candidate) not in (None, digest.digest(state)):
+                    raise ValueError("its bits are not those that were saved")
             except Exception as error:  # orbax and tensorstore raise many kinds
                 reason = " ".join(str(error).split())[:200]
                 if "structures do not match" in reason:

@@ -13,7 +13,18 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import cli, curves, logs, parallel, placement, population, run, signals, sweep_table
+from gan_jax import (
+    cli,
+    curves,
+    lock,
+    logs,
+    parallel,
+    placement,
+    population,
+    run,
+    signals,
+    sweep_table,
+)
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
@@ -124,6 +135,7 @@ def fit(
     curve = Curve(config, dataset, devices[0], quiet=quiet)
     found = run.open_run(workdir, config, dataset, devices)
     with (
+        lock.held(workdir),
         signals.caught() as came,
         Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
     ):

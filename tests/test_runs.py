@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, logs, run, train
+from gan_jax import config_json, digest, lock, logs, run, train
 from gan_jax.checkpoint import Checkpoints
 
 TRAIN = """
@@ -133,6 +133,61 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     small.assert_same_bits(state, whole)
     small.assert_same_bits(final_state(folder, 10), whole)  # written again
     assert logs.read_metrics(folder)["step"].tolist() == [3, 6, 9]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # as above
+def test_a_flipped_bit_is_found(tmp_path, caplog):
+    """Anywhere in any file of the arrays' bytes: orbax may not notice, the digest does."""
+    folder, one = tmp_path / "run", jax.local_devices()[:1]
+    whole = small.leaves(train.fit(small.config(steps=10), folder, devices=one, quiet=True))
+    files = sorted((folder / "checkpoints" / "10").rglob("d/*"))
+    assert files
+    random = np.random.default_rng(0)
+    for path in files:
+        body = bytearray(path.read_bytes())
+        body[random.integers(len(body))] ^= 1 << random.integers(8)
+        path.write_bytes(body)
+    state = train.fit(small.config(steps=10), folder, devices=one, quiet=True)
+    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    for name, leaf in small.leaves(state).items():
+        assert leaf.tobytes() == whole[name].tobytes(), name
+
+
+def test_digests(tmp_path):
+    state, _ = small.train_state(small.config(steps=1))
+    found = digest.digest(state)
+    assert found == digest.digest(jax.device_get(state.replace(key=state.key)))
+    flat = jax.tree.map(lambda leaf: leaf, state)
+    weight = np.array(flat.gen.params["Dense_0"]["kernel"])
+    weight.view(np.uint32)[3, 1] ^= 1
+    params = {**flat.gen.params, "Dense_0": {**flat.gen.params["Dense_0"], "kernel": weight}}
+    assert digest.digest(state.replace(gen=state.gen.replace(params=params))) != found
+    for step, text in ((5, "a"), (10, "b"), (5, "c")):
+        digest.write(tmp_path, step, text)
+    with (tmp_path / digest.NAME).open("a") as file:
+        file.write('{"step": 15, "sha')  # cut short
+    assert digest.read(tmp_path) == {5: "c", 10: "b"}
+    assert digest.read(tmp_path / "nowhere") == {}
+
+
+def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
+    """A second process is refused and told who holds it; a killed one holds nothing."""
+    process = launch(tmp_path / "run", 10**6, checkpoint_every=10**6, sample_every=10**6)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (tmp_path / "run" / "metrics.jsonl").exists():
+        time.sleep(0.02)
+    process_id = process.pid
+    config = small.config(steps=10**6, checkpoint_every=10**6, sample_every=10**6)
+    with pytest.raises(train.UserError, match=rf"is in use by process {process_id} on .*, since"):
+        train.fit(config, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    process.kill()
+    process.wait()
+    with lock.held(tmp_path / "run"):
+        again = lock.held(tmp_path / "run")
+        with pytest.raises(train.UserError, match=f"process {os.getpid()} on"), again:
+            pass
+    with lock.held(tmp_path / "run"):
+        pass
 
 
 def test_reading_a_run_leaves_what_is_being_written(tmp_path):
