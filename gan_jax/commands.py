@@ -167,3 +167,35 @@ def resume(args: argparse.Namespace) -> None:
     train.fit(
         config, args.run, devices=devices, members_at_once=args.members_at_once, stream=args.stream
     )
+
+
+def reproduce(args: argparse.Namespace) -> None:
+    """Trains a recorded run again, and says whether, and where first, the two part: in metrics,
+    digests of states and samples; and what differs of versions, device, data and config. RUN is a
+    run folder, or a file of experiments/results/. Exit status 1 if they part."""
+    import tempfile
+
+    from gan_jax import reproduce
+    from gan_jax.errors import UserError
+
+    if args.steps is not None and args.steps < 1:
+        raise UserError(f"steps is {args.steps}: it must be at least 1")
+    if args.out is not None and args.out.exists():
+        raise UserError(f"{args.out} exists: give another --out")
+    with tempfile.TemporaryDirectory() as beside:
+        out = args.out or Path(beside) / "run"
+        verdict = reproduce.reproduce(args.run, out, args.steps, args.data)
+    print(reproduce.report(verdict))
+    if verdict.parted:
+        raise SystemExit(1)
+
+
+def diff(args: argparse.Namespace) -> None:
+    """Compares two runs (folders, or files of experiments/results/) over the steps that both have,
+    as reproduce does. Exit status 1 if they part."""
+    from gan_jax import reproduce
+
+    verdict = reproduce.compare(*map(reproduce.recorded, (args.run, args.other)))
+    print(reproduce.report(verdict))
+    if verdict.parted:
+        raise SystemExit(1)
