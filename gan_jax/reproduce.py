@@ -129,7 +129,8 @@ def _rows(a: Recorded, b: Recorded) -> tuple[int, str | None]:
 def compare(a: Recorded, b: Recorded) -> Verdict:
     """Two runs, over the steps that both have. Raises UserError if there is nothing of both."""
     count, first = _rows(a, b)
-    compared, parted = [f"metrics: {count} rows"], [first] if first else []
+    exact = "to six digits" if a.rounded or b.rounded else "bit for bit"
+    compared, parted = [f"metrics: {count} rows, {exact}"], [first] if first else []
     pairs: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {
         "state": (a.digests, b.digests),
         "samples": (a.samples, b.samples),
@@ -166,6 +167,6 @@ def report(verdict: Verdict) -> str:
     """The verdict in lines, the last of which is the sum of it."""
     lines = [*verdict.compared, *verdict.parted, *verdict.causes]
     if not verdict.parted:
-        return "\n".join([*lines, "the runs agree, bit for bit, in all that both recorded"])
+        return "\n".join([*lines, "the runs agree in all that both recorded"])
     why = "see what differs above" if verdict.causes else "and no reason of it is on record"
     return "\n".join([*lines, f"the runs part: {why}"])
