@@ -49,7 +49,8 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int | None):
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates each save there
+        # Orbax narrates each save there, and prints tracebacks of what it then raises.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
@@ -66,12 +67,25 @@ class Checkpoints:
 
     def save(self, step: int, state: TrainState) -> None:
         """Starts writing. The state is copied first, so the caller may go on and donate it; its
-        digest is put on the run folder's list."""
+        digest is put on the run folder's list. Raises UserError if this checkpoint, or the one
+        before it, which was written meanwhile, cannot be written."""
         copy = jax.tree.map(jnp.copy, state)
         digest.write(self._workdir, step, digest.digest(copy))
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
-        if not self._manager.save(step, args=args, force=True):
-            raise RuntimeError(f"orbax did not save the checkpoint of step {step}")
+        with self._writing():
+            if not self._manager.save(step, args=args, force=True):
+                raise RuntimeError(f"orbax did not save the checkpoint of step {step}")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with _quiet_event_loop():
+                yield
+        except Exception as error:  # of tensorstore's, when the disk is full or not there
+            reason = " ".join(str(error).split())[:300]
+            whole = ", ".join(map(str, self.steps())) or "none"
+            message = f"a checkpoint cannot be written: {reason}; whole are those of steps: {whole}"
+            raise UserError(message) from None
 
     @_quiet_event_loop()
     def restore(self, like: Any, step: int | None = None) -> tuple[int, TrainState] | None:
@@ -110,6 +124,12 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._manager.wait_until_finished()
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        try:
+            with self._writing():
+                self._manager.wait_until_finished()
+                self._manager.close()
+        except UserError as error:
+            if kind is None:
+                raise
+            log.warning("%s", error)  # and what ends the run is said by itself

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import logs
+
 NAME = "digests.jsonl"
 
 
@@ -28,7 +30,7 @@ def digest(state: Any) -> str:
 
 def write(workdir: Path, step: int, found: str) -> None:
     """Adds the digest of the state at `step` to the list; the last one of a step counts."""
-    with (workdir / NAME).open("a") as file:
+    with logs.writing(workdir / NAME), (workdir / NAME).open("a") as file:
         file.write(json.dumps({"step": step, "sha256": found}) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from gan_jax import keys, plots, repair, sampling
+from gan_jax import keys, logs, plots, repair, sampling
 from gan_jax.config import Config
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
@@ -17,6 +17,11 @@ from gan_jax.state import TrainState, generator_variables
 
 POINTS = 2560  # drawn of a generator of points
 REPAIRS = 3  # of each picture
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with logs.writing(path):
+        image.save(path)
 
 
 class Drawing:
@@ -65,7 +70,7 @@ class Drawing:
         """real.png: examples of the data in the form of the samples."""
         shown = self._dataset.batch.real[: self._count]
         made = np.asarray(feeds.scale(shown, symmetric=self._config.data.symmetric))
-        self._image(made).save(self._workdir / "samples" / "real.png")
+        _save(self._image(made), self._workdir / "samples" / "real.png")
 
     def samples(self, step: int, state: TrainState) -> None:
         """step_NNNNNNNN.png: samples of the z that is the same at every step of the run, or repairs
@@ -82,7 +87,7 @@ class Drawing:
                 image = self._image(
                     sampling.sample(self._config, variables, key, self._count, self._cond())
                 )
-            image.save(folder / f"step_{step:08d}.png")
+            _save(image, folder / f"step_{step:08d}.png")
 
     def film(self) -> None:
         """film.png, the run from top to bottom; of a population members.png, the members' last
@@ -95,7 +100,7 @@ class Drawing:
             columns = self._members // len(sweep[0].values) if sweep else 1
             columns = columns if columns > 1 else min(self._members, 5)
             sheet = plots.sheet([files[-1] for files in frames], columns)
-            sheet.save(self._workdir / "members.png")
+            _save(sheet, self._workdir / "members.png")
         for number, files in enumerate(frames):
             place = self.folder(number) if is_population(self._config) else self._workdir
-            plots.film(files, whole=self._points).save(place / "film.png")
+            _save(plots.film(files, whole=self._points), place / "film.png")

@@ -1,10 +1,12 @@
 """What a run writes as it goes: metrics.jsonl, scores.jsonl, and timing.json."""
 
+import contextlib
 import json
 import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,24 @@ from gan_jax.errors import UserError
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """The file has the old text or the new one, never a part of it."""
+    """The file has the old text or the new one, never a part of it. Raises UserError if it cannot
+    be written."""
     part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with writing(path):
+        with part.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """An error of the disk becomes a UserError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 class MetricsLog:
@@ -54,7 +67,7 @@ class MetricsLog:
         ]
         if not lines:
             return
-        with self._path.open("a") as file:
+        with writing(self._path), self._path.open("a") as file:
             file.write("".join(line + "\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())

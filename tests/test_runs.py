@@ -21,6 +21,9 @@ from pathlib import Path
 import jax
 jax.config.update("jax_compilation_cache_dir", {cache!r})
 from gan_jax import cli, config_json, train
+if len(sys.argv) > 4:  # no file may grow beyond so many bytes: as on a full disk
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
 config = config_json.loads(Path(sys.argv[1]).read_text())
 with cli.user_errors():
     train.fit(dataclasses.replace(config, steps=int(sys.argv[3])), sys.argv[2])
@@ -31,13 +34,14 @@ with cli.user_errors():
 def launch(tmp_path):
     """Starts a run of small.CONFIG in a new process: launch(workdir, steps, **changes) -> Popen."""
 
-    def start(workdir, steps, **changes):
+    def start(workdir, steps, limit=None, stderr=subprocess.DEVNULL, **changes):
         config = tmp_path / "start.json"
         config.write_text(config_json.dumps(small.config(**changes)))
         code = TRAIN.format(cache=jax.config.jax_compilation_cache_dir)
+        words = [config, workdir, steps] + ([] if limit is None else [limit])
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(config), str(workdir), str(steps)],
-            stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", code, *map(str, words)],
+            stderr=stderr,
             env={**os.environ, "XLA_FLAGS": ""},  # one device
         )
 
@@ -168,6 +172,24 @@ def test_digests(tmp_path):
         file.write('{"step": 15, "sha')  # cut short
     assert digest.read(tmp_path) == {5: "c", 10: "b"}
     assert digest.read(tmp_path / "nowhere") == {}
+
+
+def test_a_full_disk(launch, unbroken, tmp_path):
+    """Metrics, or a checkpoint, cannot be written: one line that names the file, status 2; what was
+    whole stays whole, and with room again the run goes on to the bits of one that never stopped."""
+    folder = tmp_path / "full"
+    assert launch(folder, 7).wait() == 0
+    for limit, cause in ((1200, "json"), (14_000, "checkpoint")):
+        process = launch(folder, 23, limit=limit, stderr=subprocess.PIPE)
+        said = process.communicate()[1].decode()
+        assert process.returncode == 2
+        (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert "cannot be written: " in line
+        assert cause in line
+        assert "Traceback" not in said
+    assert launch(folder, 23).wait() == 0
+    (folder / "samples" / "step_00000007.png").unlink()
+    assert_same_run(unbroken, folder, 23)
 
 
 def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
