@@ -65,7 +65,10 @@ def sample(
         raise UserError(f"{config.name} repairs pictures: it needs some (python -m gan_jax repair)")
     if cond is None and config.data.cond:
         raise UserError(f"{config.name} is conditioned on {config.data.cond}: it needs such arrays")
-    cond = cycled_labels(config, n, first) if cond is None else jax.tree.map(np.asarray, cond)
+    if cond is None:
+        cond = cycled_labels(config, n, first)
+    elif isinstance(cond, list | tuple):
+        cond = np.asarray(cond)
     given = {len(leaf) for leaf in jax.tree.leaves(cond)} or {n}
     if n < 1 or given != {n}:
         raise UserError(f"{n} samples asked for, {max(given)} labels given")

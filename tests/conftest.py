@@ -8,9 +8,13 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import hypothesis
 import jax
 import pytest
 
+# Other work on the machine must not fail a test.
+hypothesis.settings.register_profile("calm", deadline=None)
+hypothesis.settings.load_profile("calm")
 REPOSITORY = Path(__file__).parent.parent
 DATA = Path(os.environ.get("TFDS_DATA_DIR", REPOSITORY.parent / "shared" / "data" / "tfds"))
 

@@ -204,17 +204,18 @@ def linear(features: int, dtype: Dtype, name: str) -> nn.Dense:
     return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=he(1), name=name)
 
 
-def smallest(size: int, *fields: tuple[int, ...]) -> int:
-    """Side of the smallest stage's pictures. Raises ValueError where the stages do not make `size`
-    from one of 4 to 7, or the fields, each with an entry a stage, differ in length."""
+def smallest(size: int, *fields: tuple[int, ...], name: str = "r3gan", patch: int = 1) -> int:
+    """Side of the smallest stage's pictures. Raises ValueError, for the network `name`, where the
+    stages do not make `size` / `patch` from one of 4 to 7, or the fields, each with an entry a
+    stage, differ in length."""
     stages = len(fields[0])
     if {len(field) for field in fields} != {stages}:
-        raise ValueError(f"r3gan: widths, cardinality and blocks differ in length: {fields}")
+        raise ValueError(f"{name}: widths, cardinality and blocks differ in length: {fields}")
     if stages == 0:
-        raise ValueError("r3gan: widths are (), they must have an entry a stage")
+        raise ValueError(f"{name}: widths are (), they must have an entry a stage")
     halvings = stages - 1
-    side = size >> halvings
-    if side << halvings != size or not 4 <= side <= 7:
-        allowed = ", ".join(str(start << halvings) for start in range(4, 8))
-        raise ValueError(f"r3gan: size is {size}, {stages} stages make one of {allowed}")
+    side = size // patch >> halvings
+    if (side << halvings) * patch != size or not 4 <= side <= 7:
+        allowed = ", ".join(str((start << halvings) * patch) for start in range(4, 8))
+        raise ValueError(f"{name}: size is {size}, {stages} stages make one of {allowed}")
     return side

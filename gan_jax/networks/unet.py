@@ -30,10 +30,14 @@ def planes(cond: Any, classes: int, n: int, size: int) -> jax.Array:
     """A condition as channels of a picture, float32 [n, size, size, k]: pictures as they are, each
     attribute a plane of its value, a label the one-hot planes of `classes`; of nothing, ones.
 
-    Raises ValueError if a leaf is none of these.
+    Raises ValueError if a leaf is none of these, or labels are missing that `classes` ask for.
     """
-    found = [] if jax.tree.leaves(cond) else [jnp.ones((n, size, size, 1))]
-    for leaf in jax.tree.leaves(cond):
+    found, leaves = [], jax.tree.leaves(cond)
+    if classes and not any(leaf.ndim == 1 for leaf in leaves):
+        layers.one_hot(None, classes, n)  # raises
+    if not leaves:
+        found.append(jnp.ones((n, size, size, 1)))
+    for leaf in leaves:
         if leaf.ndim == 1 and jnp.issubdtype(leaf.dtype, jnp.integer):
             leaf = layers.one_hot(leaf, classes, n)
         if leaf.ndim == 2:
@@ -86,7 +90,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
-        side = smallest(self.size // self.patch, *fields)
+        side = smallest(self.size, *fields, name="unet", patch=self.patch)
         total, top = 2 * sum(self.blocks), len(self.widths) - 1
 
         def stage_of(y: jax.Array, stage: int) -> jax.Array:
@@ -143,7 +147,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
-        side = smallest(self.size // self.patch, *fields)
+        side = smallest(self.size, *fields, name="unet", patch=self.patch)
         if x.shape[1:3] != (self.size, self.size):
             raise ValueError(f"unet: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
         y = jnp.concatenate([x, planes(cond, self.classes, len(x), self.size)], -1)
