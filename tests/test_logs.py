@@ -40,7 +40,7 @@ def test_write_atomically_leaves_the_old_text_if_it_fails(tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         if owner is not None:
             patch.setattr(owner, name, refuse)
-        with pytest.raises((OSError, UnicodeEncodeError)):
+        with pytest.raises((UserError, UnicodeEncodeError)):
             logs.write_atomically(path, "new" * 10_000 + ("" if owner else "\ud800"))
     assert (path.read_text() if path.exists() else None) == old
     logs.write_atomically(path, "new")  # what the fault left is no hindrance
