@@ -8,7 +8,7 @@ import pytest
 import small
 from PIL import Image
 
-from gan_jax import __main__, config_json, keys, masks, population, repair, run, train
+from gan_jax import __main__, config_json, masks, population, repair, run, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -179,7 +179,7 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
     (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
     words = ["repair", str(trained), str(source), str(out), "--mask", str(masked)]
     status, printed, err = command(__main__.main, *words)
-    assert (status, err) == (0, "") or "error" not in err
+    assert status == 0, err
     assert f"{out}: 6 of 10 pictures repaired" in printed
     for said in (
         "odd.png: its mask is 8 x 5, the picture 8 x 8",
@@ -242,8 +242,3 @@ def test_holes_by_colour_and_by_transparency(trained, tmp_path, command):
     kept = np.ones((8, 8), bool)
     kept[2:4, 2:4] = False
     assert (made[0][0][kept] == 90).all()
-
-
-def test_a_key_of_its_own():
-    assert len({*keys.Purpose}) == len(keys.Purpose)
-    assert keys.Purpose.MASK == 11
