@@ -43,13 +43,13 @@ small = scheduled(
         name="mnist_inpaint_small",
         gen=unet.Generator(**fields),
         disc=unet.Discriminator(**fields),
-        steps=5000,
+        steps=2500,
         penalty_every=4,
         batch_size=64,
     ),
-    steps=5000,
+    steps=2500,
     gammas=(1.0, 0.1),
-    half_life=10_000.0,
+    half_life=5_000.0,
 )
 
 if __name__ == "__main__":
