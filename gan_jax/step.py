@@ -37,6 +37,7 @@ def make_train_step(
     every = 1 if schedules.is_off(config.path_length) else config.path_length_every
     classify = getattr(config.disc, "auxiliary", False)
     pack = getattr(config.disc, "pack", 1)
+    draws = getattr(config.disc, "draws", False)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         step, n = state.step, batch.real.shape[1]
@@ -57,9 +58,9 @@ def make_train_step(
 
         def judge(params: Any, stats: Any, x: jax.Array, cond: Any, view: tuple) -> tuple:
             """Of examples as the critic sees them, augmented: logits, new statistics, the logits of
-            an auxiliary classifier."""
+            an auxiliary classifier. A critic that draws is given the keys of the view too."""
             x = augment.augment(config.augment, x, *view, symmetric=config.data.symmetric)
-            return _apply(disc, params, stats, x, cond)
+            return _apply(disc, params, stats, x, cond, *view[: int(draws)])
 
         def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
             (player, adapted), (iteration, real, cond) = players, inputs

@@ -20,6 +20,7 @@ from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
 
+SOUNDS = {"wavegan"}  # networks of sounds [size, 2]; the others are of pictures [size, size, 2]
 # By module: fields of small networks (of both, of the generator, of the discriminator), and the
 # fields that change with the size of pictures, by size. The first size is trained.
 SMALL = {
@@ -45,6 +46,7 @@ SMALL = {
         {},
         {32: {}, 48: {"attention": 24, "spectral": True}, 64: {}, 128: {}},
     ),
+    "specgan": ({"width": 2}, {"channels": 2}, {}, {16: {}, 128: {}}),
     "stylegan2": (
         {"channel_max": 6, "mapping_layers": 1},
         {"channels": 2, "latent": 5, "w_dim": 6, "noise": False},
@@ -59,6 +61,12 @@ SMALL = {
             12: {"widths": (4, 2), "cardinality": (2, 1), "blocks": (1, 1)},
             16: {"widths": (4, 2), "cardinality": (2, 1), "blocks": (1, 1), "patch": 2},
         },
+    ),
+    "wavegan": (
+        {"width": 2},
+        {"channels": 2},
+        {},
+        {32: {"stages": 2}, 8192: {}, 16384: {}},
     ),
     "wgan_gp": ({"width": 4}, {"channels": 2}, {}, {28: {}, 32: {}, 64: {}}),
 }
@@ -79,13 +87,13 @@ def found():
 
 
 def pair(name, size, classes=0, **fields):
-    """Small networks for pictures [size, size, 2]; each takes those of the fields that it has."""
+    """Small networks for examples of a size; each takes those of the fields that it has."""
     module = importlib.import_module(f"gan_jax.networks.{name}")
     both, gen, disc, sizes = SMALL[name]
 
     def make(cls, own):
         # A bias of logits in (-1, 1) has no gradient from the hinge loss.
-        wanted = {"size": size, "classes": classes, "last_bias": False}
+        wanted = {"size": size, "length": size, "classes": classes, "last_bias": False}
         wanted |= {**both, **sizes[size], **fields}
         wanted = {key: wanted[key] for key in wanted if key in cls.__dataclass_fields__}
         return cls(**wanted, **own)
@@ -101,8 +109,9 @@ def config(name, size, classes=0):
     return Config(name=name, gen=gen, disc=disc, gen_opt=sgd, disc_opt=sgd, **sizes)
 
 
-def batch(size, classes=0, critic=()):
-    real = jax.random.uniform(KEY, (*critic, N, size, size, 2), minval=-1)
+def batch(name, size, classes=0, critic=()):
+    places = (size,) if name in SOUNDS else (size, size)
+    real = jax.random.uniform(KEY, (*critic, N, *places, 2), minval=-1)
     return Batch(real, jnp.broadcast_to(LABELS, (*critic, N)) if classes else None)
 
 
@@ -111,7 +120,9 @@ def start(config, size, classes=0):
     own start some networks have layers of zeros, which keep gradients from those before them.
     StyleGAN2 scales its kernels where it uses them."""
     random = np.random.default_rng(11)
-    shapes = jax.eval_shape(lambda: init_state(config, keys.root(0), batch(size, classes)))
+    shapes = jax.eval_shape(
+        lambda: init_state(config, keys.root(0), batch(config.name, size, classes))
+    )
 
     def draw(leaf):
         fan_in = 2 if config.name == "stylegan2" else np.prod(leaf.shape[:-1])
@@ -149,7 +160,7 @@ def test_shapes_and_dtypes(name, size, dtype):
     its dtype."""
     for classes, cond in ((0, None), (CLASSES, LABELS)):
         gen, disc = pair(name, size, classes, dtype=dtype)
-        real = batch(size).real
+        real = batch(name, size).real
         for network, x, shape in ((gen, jnp.zeros((N, Z)), real.shape), (disc, real, (N,))):
 
             def run(network=network, x=x, cond=cond):
@@ -179,7 +190,7 @@ def test_three_steps_train_every_parameter(name, size, classes):
     state = before = start(ours, size, classes)
     step = jax.jit(make_train_step(ours))
     for _ in range(3):
-        state, metrics = step(state, batch(size, classes, critic=(1,)))
+        state, metrics = step(state, batch(name, size, classes, critic=(1,)))
         for metric, value in metrics.items():
             assert np.isfinite(value), metric
         assert metrics["skipped"] == 0
@@ -192,7 +203,9 @@ def test_three_steps_train_every_parameter(name, size, classes):
             assert most > 5e-5 * max(moved.values()), path
 
 
-@pytest.mark.parametrize(("name", "size"), [one for one in FIRST_SIZES if one[0] != "mlp"])
+@pytest.mark.parametrize(
+    ("name", "size"), [one for one in FIRST_SIZES if one[0] not in ("mlp", *SOUNDS)]
+)
 def test_a_wrong_size_is_refused(name, size):
     """By both networks with the size in the message, and pictures of another size than `size`."""
     for network in pair(name, size):
@@ -209,7 +222,7 @@ def test_a_wrong_size_is_refused(name, size):
 def test_labels_must_fit_the_classes(name, size):
     for classes, cond in ((0, LABELS), (CLASSES, None)):
         for network, x in zip(
-            pair(name, size, classes), (jnp.zeros((N, Z)), batch(size).real), strict=True
+            pair(name, size, classes), (jnp.zeros((N, Z)), batch(name, size).real), strict=True
         ):
             with pytest.raises(ValueError, match=f"a network of {classes} classes is given"):
                 jax.eval_shape(lambda n=network, x=x, cond=cond: n.init(KEY, x, cond, train=True))
@@ -219,7 +232,7 @@ def test_labels_must_fit_the_classes(name, size):
 def test_two_devices_take_the_step_of_one(name, size):
     """Conditional batch norm, spectral norm and labels, as the batch is cut in two."""
     ours = config(name, size, CLASSES)
-    state, whole = start(ours, size, CLASSES), batch(size, CLASSES, critic=(1,))
+    state, whole = start(ours, size, CLASSES), batch(name, size, CLASSES, critic=(1,))
     one, metrics = jax.jit(make_train_step(ours))(state, whole)
     halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
     step = jax.pmap(
@@ -259,7 +272,7 @@ def test_a_loss_and_all_penalties_on_one_and_two_devices(name, size, loss):
     ours = dataclasses.replace(
         config(name, size), loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
     )
-    state, whole = start(ours, size), batch(size, critic=(1,))
+    state, whole = start(ours, size), batch(name, size, critic=(1,))
     traces, plain = [], make_train_step(ours)
     step = jax.jit(lambda state, batch: traces.append(1) or plain(state, batch))
     one, metrics = step(state, whole)

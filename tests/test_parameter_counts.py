@@ -76,6 +76,11 @@ DCGAN_D64 = 2_765_568 + 64 + 1
 
 WGAN, CRITIC = 1_204_483 - biases(128, 128, 128), 1_053_825
 
+# WaveGAN and SpecGAN: the layers of chrisdonahue/wavegan, wavegan.py and specgan.py, whose kernels
+# of 25 and of 5x5 have as many weights. Its training prints their sums.
+GAN_25 = 101 * 16384 + sum(25 * 2 * c * c + c for c in (512, 256, 128, 64)) + 25 * 64 + 1
+CRITIC_25 = 25 * 64 + 64 + sum(25 * 2 * c * c + 2 * c for c in (64, 128, 256, 512)) + 16385
+
 # Size, classes, the fields of either network, and the parameters of both.
 TABLE = {
     "dcgan": [
@@ -180,6 +185,26 @@ def test_r3gan(size, classes):
     assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
     end = widths[0] * (embedding if classes else 1) + classes * embedding
     assert found == blocks(widths) + area * widths[0] + end + 3 * widths[-1]
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+@pytest.mark.parametrize(
+    ("module", "fields", "shape", "short"),
+    [
+        ("wavegan", {"length": 16384}, (16384, 1), 0),
+        ("wavegan", {"length": 8192}, (8192, 1), 8),  # places of the first stage fewer
+        ("specgan", {"size": 128}, (128, 128, 1), 0),
+    ],
+)
+def test_wavegan_and_specgan(module, fields, shape, short, classes):
+    networks = importlib.import_module(f"gan_jax.networks.{module}")
+    found, made = traced(networks.Generator(classes=classes, **fields), (2, 100), classes)
+    assert (made.shape, made.dtype) == ((2, *shape), jnp.float32)
+    assert found == GAN_25 + classes * 16384 - short * 1024 * (101 + classes)
+    critic = networks.Discriminator(classes=classes, **fields)
+    found, logits = traced(critic, (2, *shape), classes)
+    assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
+    assert found == CRITIC_25 + classes * 16384 - short * 1024 * (1 + classes)
 
 
 def test_r3gan_published():

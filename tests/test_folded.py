@@ -1,0 +1,49 @@
+"""Folded convolutions are lax's own, and their transposes its gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from gan_jax.networks import folded
+
+
+def plain(x, kernel, stride):
+    spatial = x.ndim - 2
+    letters = "HW"[:spatial]
+    numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+    return lax.conv_general_dilated(
+        x, kernel, (stride,) * spatial, "SAME", dimension_numbers=numbers
+    )
+
+
+def ways(spatial, stride):
+    if spatial == 2:
+        return folded.conv_2d, folded.conv_transpose_2d
+    return (
+        lambda x, kernel: folded.conv_1d(x, kernel, stride),
+        lambda x, kernel: folded.conv_transpose_1d(x, kernel, stride),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spatial", "size", "stride"), [(1, 25, 4), (1, 9, 2), (1, 5, 1), (1, 25, 16), (2, 5, 2)]
+)
+def test_they_are_laxs(spatial, size, stride):
+    random = np.random.default_rng(0)
+    places = (2 * stride if size == 25 else 6,) * spatial
+    places = tuple(-(-place // stride) * stride for place in places)
+    x = jnp.asarray(random.normal(size=(2, *places, 3)), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(*(size,) * spatial, 3, 4)), jnp.float32)
+    forward, transposed = ways(spatial, stride)
+    y, back = jax.vjp(lambda x: plain(x, kernel, stride), x)
+    g = jnp.asarray(random.normal(size=y.shape), jnp.float32)
+    # Sums of up to 75 products of numbers around 1, in another order.
+    np.testing.assert_allclose(forward(x, kernel), y, atol=1e-4)
+    np.testing.assert_allclose(transposed(g, kernel), back(g)[0], atol=1e-4)
+
+
+def test_a_stride_must_divide_the_places():
+    with pytest.raises(ValueError, match="a stride of 4 does not divide 10 places"):
+        folded.conv_1d(jnp.zeros((1, 10, 1)), jnp.zeros((25, 1, 1)), 4)
