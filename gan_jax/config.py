@@ -48,11 +48,12 @@ class Data:
     """Which examples, and the form in which the networks see them."""
 
     name: str = "digits"
-    """digits, ring, grid, stacked_mnist, folder, npz, idx, or a prepared TFDS image set."""
+    """digits, ring, grid, stacked_mnist, folder, npz, idx, or a prepared TFDS image set. Of sounds:
+    spoken_digit, spoken_digit_speakers, tones, sounds."""
     split: str = "train"
     """A part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
     path: str | None = None
-    """Where folder, npz and idx read."""
+    """Where folder, npz, idx and sounds read."""
     dir: str | None = None
     """TFDS data directory; without it $TFDS_DATA_DIR, then ~/tensorflow_datasets."""
     size: int | None = None
@@ -70,7 +71,17 @@ class Data:
     """Arrays of an npz file that the networks get as cond, by name: uint8 pictures [n, h, w, c], or
     numbers [n] or [n, d]; with labels on, the labels too."""
     symmetric: bool = False
-    """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one."""
+    """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one. Sounds are in
+    [-1, 1]."""
+    length: int | None = None
+    """Samples of a sound, longer ones being cut and shorter ones ending in zeros; None: 8192, of
+    tones 2048."""
+    rate: int | None = None
+    """Samples a second that sounds are brought to; None keeps the set's own."""
+    normalize: bool = False
+    """Every sound as loud as it can be, with a peak of 1."""
+    spectrogram: bool = False
+    """Sounds as SpecGAN's spectrograms, 128 frames of 128 frequencies."""
 
 
 @dataclasses.dataclass(frozen=True)

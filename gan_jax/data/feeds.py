@@ -37,7 +37,10 @@ class Block(flax.struct.PyTreeNode):
 
 
 def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
-    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; anything else as it is."""
+    """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; int16 sounds in [-1, 1];
+    anything else as it is."""
+    if real.dtype == jnp.int16:
+        return real.astype(jnp.float32) / 32767
     if real.dtype != jnp.uint8:
         return real
     unit = real.astype(jnp.float32) / 255

@@ -93,7 +93,13 @@ def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
 
 def conform(real: np.ndarray, data: Data) -> np.ndarray:
     """Arrays of any source, with at least one example, in the size and the channels that `data`
-    asks for. Raises UserError if it asks for them of points [n, d]."""
+    asks for. Raises UserError if it asks for them of points [n, d], or for what sounds have."""
+    for field in ("length", "rate", "normalize", "spectrogram"):
+        if getattr(data, field):
+            raise UserError(
+                f"data.{field} is {getattr(data, field)}: the data set {data.name!r} holds no "
+                "sounds; leave it out"
+            )
     if real.ndim != 4:
         for field in ("size", "channels", "symmetric"):
             if getattr(data, field):

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from PIL import Image
 
 from gan_jax import keys
 from gan_jax.config import Data
-from gan_jax.data import files, order, pictures
+from gan_jax.data import files, order, pictures, prepared, sounds
+from gan_jax.data.sounds import Sound
 from gan_jax.errors import UserError
 from gan_jax.state import Batch
 
@@ -29,12 +29,14 @@ class Dataset:
     """A set of n examples, all in memory."""
 
     batch: Batch
-    """Leaves [n, ...]: pictures uint8 [n, h, w, c] or points float32 [n, d]; cond None, labels
-    int32 [n], or a dictionary of these by name."""
+    """Leaves [n, ...]: pictures uint8 [n, h, w, c], points float32 [n, d], sounds int16 [n, t, 1]
+    or [n, 128, 128, 1]; cond None, labels int32 [n], or a dictionary of these by name."""
     fingerprint: str
     """sha256 over every array of the batch: dtype, shape and bytes."""
     labels: np.ndarray | None = None
     """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
+    sound: Sound | None = None
+    """How its examples are heard; None where they are no sounds."""
 
     def __len__(self) -> int:
         return len(self.batch.real)
@@ -147,19 +149,7 @@ def _read_tfds(data: Data, root: Path) -> tuple[list[np.ndarray], list[int] | No
 def tfds(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     """An image set that tensorflow-datasets has prepared, uint8 [n, h, w, c], and its labels int32
     [n] if it has any. Read without TensorFlow; nothing is downloaded."""
-    root = data.dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    name = data.name.partition(":")[0].partition("/")[0]
-    try:
-        root = Path(root).expanduser()
-        there = (root / name).is_dir()
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
-        raise UserError(f"data.dir is {str(root)!r}: {error}") from None
-    if not there:
-        raise UserError(
-            f"data set {name!r} is not in {root}: give --data.dir (or TFDS_DATA_DIR) where it is, "
-            f"or prepare it with `tfds build {name} --file_format=array_record` (needs "
-            "tensorflow); sets that need no preparing: digits, ring, grid, folder, npz, idx"
-        )
+    root = prepared.folder(data)
     try:
         found, labels = _read_tfds(data, root)
     except Exception as error:  # TFDS raises many kinds; each says what it misses
@@ -195,7 +185,8 @@ def draw(dataset: Dataset, data: Data) -> Dataset:
     Raises UserError as `drawn`."""
     chosen = drawn(dataset.labels, data)
     batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
-    return Dataset(batch, _fingerprint(batch), np.asarray(dataset.labels)[chosen])
+    labels = np.asarray(dataset.labels)[chosen]
+    return Dataset(batch, _fingerprint(batch), labels, dataset.sound)
 
 
 def whole(data: Data, split: str) -> Data:
@@ -211,7 +202,10 @@ def title(data: Data) -> str:
 
 def load(data: Data) -> Dataset:
     """The data set that `data` names. Raises UserError if it is absent or cannot be read."""
-    if data.name in MIXTURES:
+    sound = None
+    if sounds.is_sound(data):
+        real, labels, sound = sounds.load(data)
+    elif data.name in MIXTURES:
         centres, sigma = MIXTURES[data.name]
         real, labels = _mixture(centres(), sigma)
     else:
@@ -220,7 +214,7 @@ def load(data: Data) -> Dataset:
         real, labels = readers.get(data.name, tfds)(data)
     if not len(real):
         raise UserError(f"data set {data.name!r} holds no examples")
-    real = pictures.conform(real, data)
+    real = real if sound else pictures.conform(real, data)
     if real.ndim == 4 and real.shape[-1] not in pictures.MODES:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
@@ -229,7 +223,7 @@ def load(data: Data) -> Dataset:
     if data.cond:
         cond = files.conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
     batch = Batch(real, cond)
-    dataset = Dataset(batch, _fingerprint(batch), labels)
+    dataset = Dataset(batch, _fingerprint(batch), labels, sound)
     return draw(dataset, data) if data.per_class else dataset
 
 
@@ -239,7 +233,7 @@ def labelled(dataset: Dataset, name: str) -> Dataset:
     if dataset.labels is None:
         raise UserError(f"the data set {name!r} has no labels")
     batch = Batch(dataset.batch.real, dataset.labels)
-    return Dataset(batch, _fingerprint(batch), dataset.labels)
+    return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.sound)
 
 
 def example(dataset: Dataset, n: int) -> Batch:
