@@ -121,4 +121,6 @@ def sum_features(
 
     zero = jnp.zeros_like(shift), jnp.zeros((len(shift), len(shift))), jnp.asarray(True)
     (total, outer, finite), logits = lax.scan(add, zero, batches(n))
-    return FeatureSums(total, outer, logits.reshape(-1, logits.shape[-1])[:n], finite)
+    # Not -1, which no size is for, of features without a head.
+    logits = logits.reshape(len(logits) * BATCH, logits.shape[-1])
+    return FeatureSums(total, outer, logits[:n], finite)
