@@ -5,8 +5,10 @@ from pathlib import Path
 
 
 def sample(args: argparse.Namespace) -> None:
-    """Writes a grid of samples of the newest checkpoint, or of that of --step."""
-    from gan_jax import keys, plots, sampling
+    """Writes a grid of samples of the newest checkpoint, or of that of --step; of a run on sounds
+    these one after another where --out ends in .wav, else pictures of them."""
+    from gan_jax import keys, plots, run, sampling
+    from gan_jax.audio import write_sounds
     from gan_jax.errors import UserError
     from gan_jax.restore import restore_member
     from gan_jax.state import generator_variables
@@ -26,11 +28,19 @@ def sample(args: argparse.Namespace) -> None:
         keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0),
         args.num,
     )
+    columns = min(args.num, sampling.classes(config) or 8)
+    if sound := run.load_sound(args.run):
+        try:
+            write_sounds(out, made, sound, columns)
+        except (OSError, ValueError) as error:
+            raise UserError(f"out is {args.out!r}: {error}") from None
+        print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
+        return
     if made.ndim == 2:
         image = plots.density(made, made)
     else:
         pixels = plots.to_pixels(made, symmetric=config.data.symmetric)
-        image = plots.grid(pixels, min(args.num, sampling.classes(config) or 8))
+        image = plots.grid(pixels, columns)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         image.save(out)

@@ -1,4 +1,5 @@
-"""The pictures of a run folder: sample grids as it trains, the data once, and film strips."""
+"""The pictures of a run folder: sample grids as it trains, the data once, and film strips; of a run
+on sounds what they look like, and some to hear."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from gan_jax import keys, logs, plots, repair, sampling
+from gan_jax import audio, keys, logs, plots, repair, sampling
 from gan_jax.config import Config
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
+from gan_jax.metrics import look
 from gan_jax.population import is_population, members, select
 from gan_jax.state import TrainState, generator_variables
 
 POINTS = 2560  # drawn of a generator of points
 REPAIRS = 3  # of each picture
+HEARD = 16  # sounds in a wav file
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -41,9 +44,15 @@ class Drawing:
         samples = self._workdir / "samples"
         return samples / f"member_{number:02d}" if is_population(self._config) else samples
 
-    def _image(self, made: np.ndarray) -> Image.Image:
+    def _image(self, made: np.ndarray, path: Path) -> Image.Image:
+        """Of examples; of sounds a wav file too, beside the picture's `path`."""
         if self._points:
             return plots.density(made, self._dataset.batch.real[:10_000])
+        if sound := self._dataset.sound:
+            waves = look.waveforms(made, sound)
+            with logs.writing(heard := path.with_suffix(".wav")):
+                audio.write(heard, waves[:HEARD], sound.rate)
+            return plots.grid(audio.pictures(waves, sound.rate), self._columns)
         pixels = plots.to_pixels(made, symmetric=self._config.data.symmetric)
         return plots.grid(pixels, self._columns)
 
@@ -70,24 +79,25 @@ class Drawing:
         """real.png: examples of the data in the form of the samples."""
         shown = self._dataset.batch.real[: self._count]
         made = np.asarray(feeds.scale(shown, symmetric=self._config.data.symmetric))
-        _save(self._image(made), self._workdir / "samples" / "real.png")
+        path = self._workdir / "samples" / "real.png"
+        _save(self._image(made, path), path)
 
     def samples(self, step: int, state: TrainState) -> None:
-        """step_NNNNNNNN.png: samples of the z that is the same at every step of the run, or repairs
-        of the same pictures."""
+        """step_NNNNNNNN.png, of sounds .wav too: samples of the z that is the same at every step of
+        the run, or repairs of the same pictures."""
         shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
         for number in range(self._members):
             variables, root = select(self._config, shown, number)
             key = keys.step_key(root, keys.Purpose.GRID, 0)
             folder = self.folder(number)
             folder.mkdir(exist_ok=True)
+            path = folder / f"step_{step:08d}.png"
             if self._config.masks.kinds:
                 image = self._repaired(variables, key)
             else:
-                image = self._image(
-                    sampling.sample(self._config, variables, key, self._count, self._cond())
-                )
-            _save(image, folder / f"step_{step:08d}.png")
+                made = sampling.sample(self._config, variables, key, self._count, self._cond())
+                image = self._image(made, path)
+            _save(image, path)
 
     def film(self) -> None:
         """film.png, the run from top to bottom; of a population members.png, the members' last

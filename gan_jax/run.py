@@ -16,7 +16,8 @@ import numpy as np
 import gan_jax
 from gan_jax import config_json
 from gan_jax.config import Config, differences
-from gan_jax.data import sources
+from gan_jax.data import sounds, sources
+from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.logs import write_atomically
@@ -74,6 +75,8 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
         "real": list(dataset.batch.real.shape[1:]),
         "cond": cond,
     }
+    if dataset.sound:
+        data["sound"] = sounds.to_json(dataset.sound)
     return {**packages(devices), "data": data}
 
 
@@ -111,6 +114,16 @@ def load_example(workdir: Path, n: int) -> Batch:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     return Batch(real, cond)
+
+
+def load_sound(workdir: Path) -> Sound | None:
+    """How the run's examples are heard, without the data; None where they are no sounds."""
+    path = workdir / "versions.json"
+    try:
+        found = json.loads(path.read_text())["data"].get("sound")
+        return sounds.from_json(found) if found else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def open_run(

@@ -18,9 +18,10 @@ from jax import lax
 from gan_jax import keys, population, schedules
 from gan_jax.config import Config, Data
 from gan_jax.data import sources
+from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import compare, frechet, modes, on_device, stacked, statistics
+from gan_jax.metrics import compare, frechet, look, modes, on_device, stacked, statistics
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.extractor import Extractor
@@ -113,13 +114,23 @@ def _scorer_of_points(config: Config) -> tuple[dict[str, Any], Scorer]:
 
 
 def _scorer_of_pictures(
-    config: Config, dataset: Dataset, device: jax.Device, features: Extractor, *, quiet: bool
+    config: Config,
+    dataset: Dataset,
+    device: jax.Device,
+    features: Extractor,
+    sound: Sound | None,
+    *,
+    quiet: bool,
 ) -> tuple[dict[str, Any], Scorer]:
     n = min(len(dataset), PICTURES)
     real = statistics.of_reals(features, dataset, [device], quiet=quiet).moments
     frechet.covariance(real)  # a single picture is refused now, not in the middle of the run
     shift = real.mean.astype(np.float32)
     constants = jax.device_put((features.variables, features.head, shift), device)
+
+    def made(variables: Any, root: jax.Array, index: jax.Array) -> jax.Array:
+        found = on_device.generate(config, variables, root, index)
+        return found if sound is None else look.finite_unit(found, sound)
 
     @jax.jit
     def program(constants: Any, variables: Any, roots: jax.Array) -> on_device.FeatureSums:
@@ -128,12 +139,12 @@ def _scorer_of_pictures(
         def one(member: tuple[Any, jax.Array]) -> on_device.FeatureSums:
             variables, root = member
             return on_device.sum_features(
-                lambda index: on_device.generate(config, variables, root, index),
+                lambda index: made(variables, root, index),
                 lambda images: features.function(of_features, images),
                 head,
                 shift,
                 n,
-                symmetric=config.data.symmetric,
+                symmetric=config.data.symmetric and sound is None,
             )
 
         # One after another: a batch of one member's pictures fills a device.
@@ -211,6 +222,8 @@ def make_scorer(
     `features` of pictures are by default those of `features_of`. The state may be on any devices;
     it is scored on `device`, and not consumed. Raises UserError if there is no metric of the data.
     """
+    fingerprint, sound = dataset.fingerprint, dataset.sound
+    dataset = look.seen(dataset, config.data)
     shape = dataset.batch.real.shape[1:]
     if config.data.name in sources.MIXTURES:
         protocol, score = _scorer_of_points(config)
@@ -218,14 +231,14 @@ def make_scorer(
         protocol, score = _scorer_of_stacked(config)
     elif len(shape) == 3:
         chosen = features_of(config.data, shape) if features is None else features
-        protocol, score = _scorer_of_pictures(config, dataset, device, chosen, quiet=quiet)
+        protocol, score = _scorer_of_pictures(config, dataset, device, chosen, sound, quiet=quiet)
     else:
         raise UserError(
             f"score_every is {config.score_every}: there is no metric for data "
             f"{config.data.name!r} of shape {list(shape)}, only 0 is allowed"
         )
     protocol |= {
-        "real_sha256": dataset.fingerprint,
+        "real_sha256": fingerprint,
         "seeds": [one.seed for one in population.members(config)],
         "sample_seed": None,
         "weights": "raw" if schedules.is_off(config.ema_half_life) else "ema",

@@ -20,7 +20,15 @@ from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import compare, generator_scores, of_member, stacked, statistics
+from gan_jax.metrics import (
+    compare,
+    generator_scores,
+    look,
+    of_member,
+    sound_scores,
+    stacked,
+    statistics,
+)
 from gan_jax.metrics.card import Card
 from gan_jax.metrics.compare import Score
 from gan_jax.metrics.features.extractor import Features
@@ -79,6 +87,8 @@ def evaluate(
     config = run.load_config(workdir)
     points = config.data.name in sources.MIXTURES
     dataset = load_data(workdir, config, None) if dataset is None else dataset
+    fingerprint, sound = dataset.fingerprint, dataset.sound
+    dataset = look.seen(dataset, config.data)
     if not points and dataset.batch.real.ndim != 4:
         raise UserError(f"{workdir} was trained on {config.data.name!r}: there is no metric for it")
     of_stacks = config.data.name == stacked.NAME
@@ -87,11 +97,16 @@ def evaluate(
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
     of_paths = generator_scores.extractor_of(features) if paths else None
+    sound_scores.refuse_paths(sound, paths)
     real = count = None
     if features is not None and of_stacks:
         count = stacked.make_counter(config, features, n)
     elif features is not None:
         real = statistics.of_reals(features, dataset, devices, quiet=quiet)
+
+    of_sounds, of_their_cards = None, {}
+    if sound is not None and features is not None:
+        of_sounds, of_their_cards = sound_scores.make(config.data, sound, features, n, devices)
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:
@@ -101,11 +116,15 @@ def evaluate(
                 return of_member.score_stacked(one, state, count, seed)
             assert real is not None
             found = of_member.score_pictures(
-                one, state, features, real, seed, n, devices, quiet=quiet
+                one, state, features, real, seed, n, devices, sound=sound, quiet=quiet
             )
             variables, key = generator_variables(state), sample_key(one, seed)
+            if of_sounds is not None:
+                found |= of_sounds(one, variables, key)
             if test is not None:
-                images = np.concatenate([*of_member.pictures(one, variables, key, n, devices)])
+                images = np.concatenate(
+                    [*of_member.pictures(one, variables, key, n, devices, sound)]
+                )
                 found["classification_accuracy"] = generator_scores.classification_accuracy(
                     one, images, test, features, devices, quiet=quiet
                 )
@@ -125,10 +144,10 @@ def evaluate(
         "features_sha256": features.sha256 if features else "",
         "resize": features.resize if features else "none",
         "real": config.data.name if points else sources.title(config.data),
-        "real_sha256": dataset.fingerprint,
+        "real_sha256": fingerprint,
         "sample_seed": seed,
     }
-    special = generator_scores.protocols(members[0], features, test)
+    special = generator_scores.protocols(members[0], features, test) | of_their_cards
     cards = []
     for step in steps:
         _, _, state = restore(workdir, step)

@@ -15,7 +15,7 @@ from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import path_length
+from gan_jax.metrics import look, path_length
 from gan_jax.metrics.accuracy import accuracy
 from gan_jax.metrics.compare import Score
 from gan_jax.metrics.features import classifier
@@ -30,9 +30,10 @@ def labelled_test(config: Config, data: Data) -> Dataset:
     """
     if not sampling.classes(config):
         raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
-    if data.name in ("folder", "npz"):
+    if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    return sources.load(sources.whole(data, "test"))
+    of = sources.whole(data, "test")
+    return look.seen(sources.load(of), of)
 
 
 def classification_accuracy(

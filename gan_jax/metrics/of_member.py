@@ -7,10 +7,11 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
-from gan_jax import plots, sampling
+from gan_jax import sampling
 from gan_jax.config import Config
 from gan_jax.data import sources
-from gan_jax.metrics import compare, modes, stacked, statistics
+from gan_jax.data.sounds import Sound
+from gan_jax.metrics import compare, look, modes, stacked, statistics
 from gan_jax.metrics.compare import Gathered, Score
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.scores import sample_key, score_modes
@@ -18,9 +19,15 @@ from gan_jax.state import TrainState, generator_variables
 
 
 def pictures(
-    config: Config, variables: Any, key: jax.Array, n: int, devices: Sequence[jax.Device] | None
+    config: Config,
+    variables: Any,
+    key: jax.Array,
+    n: int,
+    devices: Sequence[jax.Device] | None,
+    sound: Sound | None = None,
 ) -> Iterator[np.ndarray]:
-    """`n` samples of a generator as a stored picture has them, uint8 [m, h, w, c] at a time.
+    """`n` samples of a generator as a stored picture has them, uint8 [m, h, w, c] at a time; of a
+    run on sounds as metrics see these.
 
     Raises FloatingPointError if one is not finite.
     """
@@ -29,7 +36,7 @@ def pictures(
         made = sampling.sample(config, variables, key, count, first=first, devices=devices)
         if not np.isfinite(made).all():
             raise FloatingPointError("a sample is not finite")
-        yield plots.to_pixels(made, symmetric=config.data.symmetric)
+        yield look.pictures(made, sound, symmetric=config.data.symmetric)
 
 
 def score_points(
@@ -72,6 +79,7 @@ def score_pictures(
     n: int,
     devices: Sequence[jax.Device] | None = None,
     *,
+    sound: Sound | None = None,
     quiet: bool = False,
 ) -> dict[str, Score]:
     """Of one member: the metrics of compare.py, and the classifier score where there are logits.
@@ -82,7 +90,7 @@ def score_pictures(
     with tqdm(total=n, unit="sample", disable=quiet, desc=f"seed {config.seed}") as bar:
 
         def batches() -> Iterator[np.ndarray]:
-            for images in pictures(config, generator_variables(state), key, n, devices):
+            for images in pictures(config, generator_variables(state), key, n, devices, sound):
                 found = features(images, devices)
                 if getattr(features, "head", None) is not None:
                     logits.append(features.logits(found))  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,85 @@
+"""The pitch of tones, and how well samples of a run on the set `tones` keep to its twelve.
+
+A pitch is found by harmonic summation (Noll 1969): of fundamentals five cents apart over the
+octaves of the set, the one at whose first three harmonics the spectrum is strongest. How much of
+the energy lies at these says whether there is a tone at all.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.data.sounds import OCTAVES, PITCHES
+from gan_jax.metrics import modes
+from gan_jax.metrics.compare import Score
+
+CENTS = np.arange(-50, 50, 5)  # around every pitch
+HARMONICS = 3
+POINTS = 16384  # of the transform, so that its lines are closer than five cents of the lowest
+IN_TUNE = 25  # cents from the nearest pitch, half of what random pitches keep to half of the time
+TONAL = 0.5  # share of the energy that makes a tone
+
+
+class Pitches(NamedTuple):
+    """Of n sounds: pitch class int [n], 0 for C; cents from it, float [n]; and the share of the
+    energy at the harmonics, float [n]."""
+
+    label: np.ndarray
+    cents: np.ndarray
+    share: np.ndarray
+
+
+def pitches(waves: np.ndarray, rate: int) -> Pitches:
+    """Of sounds float [n, t] at `rate`."""
+    n, length = waves.shape
+    window = np.hanning(length)
+    points = max(POINTS, length)
+    note = np.arange(12 * OCTAVES)
+    f0 = PITCHES[note % 12] * 2.0 ** (note // 12)
+    f0 = (f0[:, None] * 2 ** (CENTS / 1200)).ravel()
+    lines = f0[:, None] * np.arange(1, HARMONICS + 1) * points / rate  # [f, harmonics]
+    lobe = int(np.ceil(2 * points / length))  # half of the window's main lobe, in lines
+    label, cents, share = np.zeros(n, int), np.zeros(n), np.zeros(n)
+    for i, wave in enumerate(waves):
+        power = np.abs(np.fft.rfft(wave * window, points)) ** 2
+        strength = np.sqrt(power)[np.rint(lines).astype(int)].sum(1)
+        best = strength.argmax()
+        around = np.rint(lines[best]).astype(int)[:, None] + np.arange(-lobe, lobe + 1)
+        share[i] = power[np.unique(around)].sum() / max(power.sum(), 1e-12)
+        label[i] = best // len(CENTS) % 12
+        cents[i] = CENTS[best % len(CENTS)]
+    return Pitches(label, cents, share)
+
+
+def scores(waves: np.ndarray, rate: int, cond: np.ndarray | None) -> dict[str, Score]:
+    """Of samples float [n, t], that labels `cond` [n] asked for or None did.
+
+    tonal: share of the sounds that are tones; in_tune: share that are, within 25 cents of one of
+    the twelve pitches; pitches_covered: those at least a tenth as often as evenly; pitches_kl: of
+    their histogram to uniform; pitch_accuracy: share of tones of the pitch that was asked for.
+    """
+    found, n = pitches(waves, rate), len(waves)
+    tonal = found.share >= TONAL
+    tuned = tonal & (np.abs(found.cents) <= IN_TUNE)
+    made = {"tonal": Score(float(tonal.mean()), 0, n), "in_tune": Score(float(tuned.mean()), 0, n)}
+    made |= coverage("pitches", found.label[tonal], 12)
+    if cond is not None:
+        made["pitch_accuracy"] = Score(float((tonal & (found.label == cond)).mean()), 0, n)
+    return made
+
+
+def coverage(what: str, labels: np.ndarray, classes: int) -> dict[str, Score]:
+    """WHAT_covered: classes at least a tenth as often among labels [n] as if all were even;
+    WHAT_kl: of their histogram to uniform."""
+    n = len(labels)
+    if not n:
+        return {
+            f"{what}_covered": Score(0.0, 0, 0),
+            f"{what}_kl": Score(float(np.log(classes)), 0, 0),
+        }
+    counts = np.bincount(labels, minlength=classes)
+    covered = int((counts >= max(0.1 * n / classes, 1)).sum())
+    return {
+        f"{what}_covered": Score(covered, 0, n, classes),
+        f"{what}_kl": Score(modes.kl_to_uniform(counts), 0, n, modes.kl_floor(classes, n)),
+    }
