@@ -24,6 +24,7 @@ from PIL import Image
 
 from gan_jax import keys, plots, run, sampling
 from gan_jax.config import Config
+from gan_jax.data.sounds import is_sound
 from gan_jax.errors import UserError
 from gan_jax.logs import write_atomically
 
@@ -73,8 +74,9 @@ def labelled_samples(
     for first in range(0, len(labels), BATCH):
         part = labels[first : first + BATCH]
         x = sampling.sample(config, variables, key, len(part), part, first=first, devices=devices)
-        if x.ndim != 4:
-            raise UserError(f"{config.name} makes points {list(x.shape[1:])}, not pictures")
+        if x.ndim != 4 or is_sound(config.data):
+            kind = "sounds" if is_sound(config.data) else "points"
+            raise UserError(f"{config.name} makes {kind} {list(x.shape[1:])}, not pictures")
         if not np.isfinite(x).all():
             raise UserError(f"{config.name}: a sample is not finite, the run has diverged")
         made.append(plots.to_pixels(x, symmetric=config.data.symmetric))

@@ -13,7 +13,7 @@ from gan_jax import parallel, placement, population, train
 from gan_jax.config import Config, Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.networks import mlp
+from gan_jax.networks import mlp, wavegan
 from gan_jax.schedules import Schedule
 from gan_jax.state import TrainState
 
@@ -36,6 +36,17 @@ CONFIG = Config(
     sample_every=10,
     checkpoint_every=5,
 )
+
+
+# The same demands of sounds: labels, phase shuffle, R1 + R2, two critic updates, a moving average.
+SOUNDS = dataclasses.replace(
+    CONFIG,
+    gen=wavegan.Generator(length=64, width=2, stages=2, classes=12),
+    disc=wavegan.Discriminator(length=64, width=2, stages=2, classes=12, last_bias=False),
+    data=Data("tones", split="test", length=64, labels=True, symmetric=True),
+    loss="relativistic",
+)
+KINDS = {"pictures": CONFIG, "sounds": SOUNDS}
 
 
 class WithClassHead(nn.Module):

@@ -10,30 +10,41 @@ import pytest
 import small
 from jax import lax
 
-from gan_jax import keys, parallel, penalties, train
+from gan_jax import keys, parallel, penalties, population, train
 from gan_jax.config import Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.networks import mlp
 
+of_every_kind = pytest.mark.parametrize("config", small.KINDS.values(), ids=small.KINDS)
 
-def test_rerun_is_bitwise():
-    (state, metrics), (again, metrics_again) = (small.train_state(small.CONFIG) for _ in range(2))
+
+@of_every_kind
+def test_rerun_is_bitwise(config):
+    (state, metrics), (again, metrics_again) = (small.train_state(config) for _ in range(2))
     small.assert_same_bits(state, again)
     chex.assert_trees_all_equal(metrics, metrics_again)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_chunks_do_not_change_a_bit(devices):
-    whole, metrics = small.train_state(small.CONFIG, devices)
-    cut, metrics_cut = small.train_state(small.CONFIG, devices, chunks=(1, 7, 4))
+@pytest.mark.parametrize(
+    ("config", "devices"),
+    [(small.CONFIG, 1), (small.CONFIG, 2), (small.SOUNDS, 2)],
+    ids=["pictures-1", "pictures-2", "sounds-2"],
+)
+def test_chunks_do_not_change_a_bit(config, devices):
+    whole, metrics = small.train_state(config, devices)
+    cut, metrics_cut = small.train_state(config, devices, chunks=(1, 7, 4))
     small.assert_same_bits(whole, cut)
     chex.assert_trees_all_equal(metrics, metrics_cut)
 
 
-@pytest.mark.parametrize("devices", [2, 4, 8])
-@pytest.mark.parametrize("lazy", [1, 2])
-def test_devices_end_at_the_same_state(devices, lazy):
-    config = small.config(steps=4, penalty_every=lazy)
+@pytest.mark.parametrize(
+    ("config", "lazy", "devices"),
+    [(small.CONFIG, lazy, devices) for lazy in (1, 2) for devices in (2, 4, 8)]
+    + [(small.SOUNDS, 1, 4)],
+    ids=[f"pictures-{lazy}-{devices}" for lazy in (1, 2) for devices in (2, 4, 8)] + ["sounds-1-4"],
+)
+def test_devices_end_at_the_same_state(config, lazy, devices):
+    config = dataclasses.replace(config, steps=4, penalty_every=lazy)
     one, metrics_one = small.train_state(config)
     many, metrics_many = small.train_state(config, devices)
     # Sums over the batch are taken in another order. Adam divides a rounding error of 1e-7 by its
@@ -64,6 +75,21 @@ def test_devices_agree_with_batch_statistics_in_a_penalised_critic_and_labels():
         np.testing.assert_allclose(
             small.leaves(four)[name], leaf, rtol=1e-4, atol=1e-5, err_msg=name
         )
+
+
+def test_a_member_on_sounds_is_its_solo_run():
+    """Those on pictures are in tests/test_population.py."""
+    config = dataclasses.replace(small.SOUNDS, steps=4)
+    many, metrics = small.train_state(dataclasses.replace(config, seeds=(5, 3)))
+    solo, metrics_solo = small.train_state(dataclasses.replace(config, seed=3))
+    _, member = population.member(dataclasses.replace(config, seeds=(5, 3)), many, 1)
+    for name, leaf in small.leaves(solo).items():
+        # Rounding errors of 1e-7, which Adam's eps of 1e-4 makes 1e-3 of a step at most.
+        np.testing.assert_allclose(
+            small.leaves(member)[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+    for name, row in metrics_solo.items():
+        np.testing.assert_allclose(metrics[name][:, 1], row, rtol=2e-3, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("devices", [2, 4, 8])

@@ -19,7 +19,7 @@ from gan_jax.validation import validate
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
 # Too much to compile even when small; their networks are trained in tests/test_networks.py. And
 # those of fashion are those of mnist.
-LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint")
+LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
 NAMES = [name for name in MODULES if name not in ("benchmark", "readme")]
 NAMES = [name for name in NAMES if not name.endswith("_study")]
 
@@ -39,7 +39,9 @@ def test_its_configs_are_sound(name):
 def example(config, n):
     """Zeros as the data set would give them, which need not be there; None for points."""
     shape = getattr(config.gen, "shape", None)
-    if shape is None:
+    if hasattr(config.gen, "length"):
+        shape = (config.gen.length, config.gen.channels)
+    elif shape is None:
         shape = (config.gen.size, config.gen.size, config.gen.channels)
     cond = np.zeros(n, np.int32) if config.data.labels else None
     return Batch(np.zeros((n, *shape), np.float32), cond)
