@@ -91,7 +91,8 @@ def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]
 
 def _tones(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Plucked tones of the twelve pitches from middle C on and of the octave above, and the pitch
-    classes: three harmonics of random strengths and phases, a random start and decay."""
+    classes: three harmonics of random strengths and phases, a random start and decay, and noise of
+    50 to 30 decibels below full scale."""
     rate = data.rate or TONE_RATE
     if rate < TONE_RATE:
         raise UserError(f"data.rate is {rate}: of tones at least {TONE_RATE} is allowed")
@@ -114,6 +115,9 @@ def _tones(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     attack = np.clip(since * 200, 0, 1)  # five milliseconds
     wave *= attack * np.exp(-decay[:, None] * since.clip(0))
     wave *= 0.9 / np.abs(wave).max(1, keepdims=True)
+    # Without a noise floor a classifier would know every recording, and every sample, by its own.
+    floor = 10 ** random.uniform(-2.5, -1.5, (n, 1))
+    wave = np.clip(wave + floor * random.standard_normal(wave.shape), -1, 1)
     return np.rint(wave * FULL).astype(np.int16), label.astype(np.int32), rate
 
 
