@@ -11,7 +11,8 @@ from gan_jax.schedules import Value
 from gan_jax.sweeps import Sweeps
 
 OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "sgd"]
-Latent = Literal["normal", "uniform"]
+Latent = Literal["normal", "uniform", "key"]
+TOKENS = ("lines", "running_text", "oracle")  # data sets of tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,19 @@ class Optimizer:
     b2: Value = 0.999
     """Adam's beta2; decay of rmsprop."""
     eps: float = 1e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain:
+    """The first steps of a run, in which the generator learns by likelihood, without the critic.
+    See gan_jax/pretrain.py."""
+
+    steps: int = 0
+    """Of the run's steps, 0 for none."""
+    opt: Optimizer = Optimizer(lr=1e-2, b1=0.9)
+    """The generator's optimiser meanwhile, of the same kind as gen_opt."""
+    clip: float = 5.0
+    """The gradient is scaled to at most this norm; 0: not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +63,13 @@ class Data:
 
     name: str = "digits"
     """digits, ring, grid, stacked_mnist, folder, npz, idx, or a prepared TFDS image set. Of sounds:
-    spoken_digit, spoken_digit_speakers, tones, sounds."""
+    spoken_digit, spoken_digit_speakers, tones, sounds. Of tokens: lines, running_text, oracle."""
     split: str = "train"
     """A part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
     path: str | None = None
-    """Where folder, npz, idx and sounds read."""
+    """Where folder, npz, idx, sounds, lines and running_text read."""
+    test_path: str | None = None
+    """Where lines and running_text read the split `test`, if it has a file of its own."""
     dir: str | None = None
     """TFDS data directory; without it $TFDS_DATA_DIR, then ~/tensorflow_datasets."""
     size: int | None = None
@@ -82,6 +98,13 @@ class Data:
     """Every sound as loud as it can be, with a peak of 1."""
     spectrogram: bool = False
     """Sounds as SpecGAN's spectrograms, 128 frames of 128 frequencies."""
+    level: Literal["words", "characters"] = "words"
+    """What a token of a text is."""
+    tokens: int = 32
+    """Tokens of an example of a text. Shorter sentences are filled up, longer ones left out."""
+    vocabulary: int = 128
+    """Tokens that there are: the width of the rows that networks see. Two of them are the end of a
+    sentence and an unknown token, the others the text's most frequent ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,12 +150,15 @@ class Config:
     """The generator's optimiser."""
     disc_opt: Optimizer = Optimizer()
     """The critic's optimiser."""
+    pretrain: Pretrain = Pretrain()
+    """The phase before, of a generator that has a likelihood."""
     n_critic: int = 1
     """Critic updates a generator update."""
     z_dim: int = 100
     """Dimensions of the noise z."""
     latent: Latent = "normal"
-    """Law of z: N(0, 1), or uniform on [-1, 1]."""
+    """Law of z: N(0, 1), or uniform on [-1, 1]; or a random key's two words, for networks that draw
+    noise themselves."""
     ema_half_life: Value = 0.0
     """Half-life, in images, of the generator's moving average; 0: none."""
     ema_ramp: float = 0.0
@@ -165,7 +191,7 @@ def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
     found: dict[str, tuple[Any, Any]] = {}
 
     def identity(config: Config) -> Config:
-        data = dataclasses.replace(config.data, path=None, dir=None)
+        data = dataclasses.replace(config.data, path=None, test_path=None, dir=None)
         return dataclasses.replace(config, steps=0, data=data)
 
     def compare(prefix: str, a: Any, b: Any) -> None:

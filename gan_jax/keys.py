@@ -48,7 +48,20 @@ def example_keys(key: jax.Array, n: int, axis: str | None = None) -> jax.Array:
 
 
 def latents(keys: jax.Array, dim: int, law: str) -> jax.Array:
-    """z [n, dim] float32, one row per key: `normal` N(0, 1) or `uniform` on [-1, 1)."""
+    """z [n, dim], one row per key: float32 `normal` N(0, 1) or `uniform` on [-1, 1); or the `key`
+    itself, uint32 [n, 2], for a network that draws as it goes (`of_latents` is the way back)."""
+    if law == "key":
+        return jax.random.key_data(keys)
     if law == "uniform":
         return jax.vmap(lambda key: jax.random.uniform(key, (dim,), jnp.float32, -1.0))(keys)
     return jax.vmap(lambda key: jax.random.normal(key, (dim,), jnp.float32))(keys)
+
+
+def no_latents(n: int, dim: int, law: str) -> jax.Array:
+    """Zeros of the shape and dtype of `latents`."""
+    return jnp.zeros((n, dim), jnp.uint32 if law == "key" else jnp.float32)
+
+
+def of_latents(z: jax.Array) -> jax.Array:
+    """The keys [n] that the law `key` made z [n, 2] of."""
+    return jax.random.wrap_key_data(z, impl="threefry2x32")

@@ -46,8 +46,9 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
         raise UserError(f"space is 'w': {_name(gen)} has no w, only z; StyleGAN2's has")
     label = jnp.zeros(1, jnp.int32) if classes else None
     apply = functools.partial(gen.apply, train=False)
-    made: Any = jax.eval_shape(apply, variables, jnp.zeros((1, config.z_dim)), label)
-    if made.ndim != 4:
+    z = keys.no_latents(1, config.z_dim, config.latent)
+    made: Any = jax.eval_shape(apply, variables, z, label)
+    if made.ndim != 4 or config.latent == "key":
         raise UserError(
             f"{config.name} makes examples of shape {list(made.shape[1:])}: no pictures"
         )

@@ -1,7 +1,8 @@
 """Adversarial losses: pairs of pure functions of logits, both to be minimised.
 
-Each half takes the logits of the reals and of the fakes, [n] float32 each, and returns the mean
-over the examples (of the whole batch: the step gathers the logits of all devices first).
+Each half takes the logits of the reals and of the fakes, float32 [n], or [n, r] of a critic with
+several an example, and returns the mean over all (of the whole batch: the step gathers the logits
+of all devices first).
 sp is softplus: -log sigmoid(f) = sp(-f), stable at any logit. p data, q model.
 """
 
@@ -24,7 +25,7 @@ class GanLoss(NamedTuple):
 
 
 def _paired(real: jax.Array, fake: jax.Array) -> jax.Array:
-    chex.assert_rank((real, fake), 1)
+    chex.assert_rank((real, fake), {1, 2})
     chex.assert_equal_shape((real, fake))
     return real - fake
 

@@ -18,8 +18,8 @@ from gan_jax import population
 from gan_jax.config import Config
 from gan_jax.data.feeds import Block, batch_at
 from gan_jax.placement import AXIS
+from gan_jax.pretrain import make_train_step
 from gan_jax.state import Batch, Metrics, TrainState
-from gan_jax.step import make_train_step
 
 FEW_PARAMETERS = 100_000
 Data = Batch | Block  # a whole set, which rests on every device; or the batches of some steps

@@ -1,10 +1,11 @@
 """Gradient penalties of a critic: pure, per example, norm over all non-batch axes, float32.
 
-`critic(x [n, ...]) -> logits [n]`. All share one signature, penalty(critic, real, fake, keys,
-axis, pack), and return the unweighted mean over the examples at hand (in the step: of this device;
-the step averages). `keys` [n] are the examples' own. The gradient is that of the *summed* logits:
-for a critic whose layers do not mix examples each example's own gradient; for one with batch or
-minibatch statistics it also holds what an example does to the others' logits, as in StyleGAN2.
+`critic(x [n, ...]) -> logits [n]`, or [n, r], of which an example's are summed. All share one
+signature, penalty(critic, real, fake, keys, axis, pack), and return the unweighted mean over the
+examples at hand (in the step: of this device; the step averages). `keys` [n] are the examples' own.
+The gradient is that of the *summed* logits: for a critic whose layers do not mix examples each
+example's own gradient; for one with batch or minibatch statistics it also holds what an example
+does to the others' logits, as in StyleGAN2.
 
 A critic of packs (gan_jax/networks/packed.py) has logits [n/pack], each of `pack` examples that
 follow one another: such a pack is one input, so the norm is over all of it, and the mean is over
@@ -29,7 +30,8 @@ def squared_slope(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
 
     def total(x: jax.Array) -> jax.Array:
         logits = critic(x)
-        chex.assert_shape(logits, (len(x) // pack,))
+        chex.assert_rank(logits, {1, 2})
+        chex.assert_axis_dimension(logits, 0, len(x) // pack)
         return logits.astype(jnp.float32).sum()
 
     slope = jax.grad(total)(x).astype(jnp.float32)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
 BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
+BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
@@ -72,7 +73,7 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     data = {
         "examples": len(dataset.batch.real),
         "fingerprint": dataset.fingerprint,
-        "real": list(dataset.batch.real.shape[1:]),
+        "real": list(dataset.shape),
         "cond": cond,
     }
     if dataset.sound:
@@ -145,6 +146,9 @@ def open_run(
             raise UserError(f"workdir {workdir} is neither empty nor a run folder")
         else:
             write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
+            if dataset.vocabulary is not None:
+                words = json.dumps(dataset.vocabulary)
+                write_atomically(workdir / "vocabulary.json", words + "\n")
             write_config(workdir, config)
     except OSError as error:
         raise UserError(f"workdir {workdir}: {error.strerror}") from None

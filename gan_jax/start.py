@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from flax.errors import FlaxError
 
 from gan_jax import keys, masks, placement, population
@@ -43,14 +42,14 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: i
 
         return jax.eval_shape(outputs, variables(player), x, known).shape
 
-    made = shape(config.gen, state.gen, np.zeros((n, config.z_dim), np.float32))
+    made = shape(config.gen, state.gen, keys.no_latents(n, config.z_dim, config.latent))
     if made != example.real.shape:
         made, given = list(made[1:]), list(example.real.shape[1:])
         raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
     logits = shape(config.disc, state.disc, example.real)
-    if logits != (n // pack,):
-        wanted = n // pack
-        raise UserError(f"the discriminator makes logits {list(logits)}: they must be [{wanted}]")
+    if logits[:1] != (n // pack,) or len(logits) > 2:
+        wanted = f"[{n // pack}], or [{n // pack}, r]"
+        raise UserError(f"the discriminator makes logits {list(logits)}: they must be {wanted}")
     for player, module in (("gen", config.gen), ("disc", config.disc)):
         classes, labels = getattr(module, "classes", 0), dataset.labels
         if classes and config.data.labels and labels is not None and labels.max() >= classes:

@@ -89,7 +89,7 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     Run it under `jax.jit`: outside, `ema` would share its buffers with the generator's parameters,
     which a step that donates its state cannot have.
     """
-    z = jnp.zeros((len(batch.real), config.z_dim))
+    z = keys.no_latents(len(batch.real), config.z_dim, config.latent)
     cond = masks.example(config.masks, batch.real, batch.cond)
     purpose = keys.Purpose
     gen = _init_player(config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, cond)

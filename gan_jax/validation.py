@@ -10,7 +10,7 @@ from flax.linen import Module
 from gan_jax import losses, penalties, population
 from gan_jax.augment import GROUPS, Augment
 from gan_jax.augment import is_off as is_augment_off
-from gan_jax.config import Config, Latent, OptimizerName
+from gan_jax.config import TOKENS, Config, Latent, OptimizerName
 from gan_jax.errors import UserError, nearest
 from gan_jax.schedules import Schedule, Value, bounds, is_off
 
@@ -51,6 +51,8 @@ def _check_member(config: Config) -> None:
         _fail("label_smoothing", config.label_smoothing, f"0 with the loss {config.loss!r}")
     if config.latent not in get_args(Latent):
         _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
+    if config.latent == "key" and config.z_dim != 2:
+        _fail("z_dim", config.z_dim, "2 with the latent law 'key'")
     if config.data.size is not None and config.data.size < 1:
         _fail("data.size", config.data.size, "at least 1")
     if not 0 <= config.data.per_class < 2**31:
@@ -67,14 +69,48 @@ def _check_member(config: Config) -> None:
         _fail("path_length", config.path_length, "0 with a generator that has no w (StyleGAN2's)")
     _check_augment(config.augment)
     _check_masks(config)
-    for player in ("gen_opt", "disc_opt"):
-        opt = getattr(config, player)
+    _check_text(config)
+    _check_pretrain(config)
+    opts = {"gen_opt": config.gen_opt, "disc_opt": config.disc_opt}
+    for player, opt in (opts | {"pretrain.opt": config.pretrain.opt}).items():
         if opt.name not in get_args(OptimizerName):
             _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
         _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
         _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
         _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
         _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
+
+
+def _check_text(config: Config) -> None:
+    """As `_check_member`, of data of tokens."""
+    data = config.data
+    if not 1 <= data.tokens < 2**31:
+        _fail("data.tokens", data.tokens, "at least 1, and below 2^31")
+    if not 3 <= data.vocabulary <= 2**16:
+        _fail("data.vocabulary", data.vocabulary, "from 3 to 65536")
+    if data.name in TOKENS and not is_augment_off(config.augment):
+        raise UserError(f"augment is on: with data {data.name!r} it must be off")
+    if data.name in TOKENS and config.masks.kinds:
+        _fail("masks.kinds", config.masks.kinds, f"none with data {data.name!r}")
+
+
+def _check_pretrain(config: Config) -> None:
+    """As `_check_member`, of the phase before the game."""
+    pretrain = config.pretrain
+    if not 0 <= pretrain.steps < 2**31:
+        _fail("pretrain.steps", pretrain.steps, "at least 0, and below 2^31")
+    _check_value("pretrain.clip", pretrain.clip, 0.0, math.inf, "at least 0")
+    if not pretrain.steps:
+        return
+    if not hasattr(config.gen, "log_likelihood"):
+        _fail("pretrain.steps", pretrain.steps, "0 with a generator that has no likelihood")
+    if not is_off(config.path_length):
+        _fail("pretrain.steps", pretrain.steps, "0 with path_length")
+    ours, theirs = pretrain.opt, config.gen_opt
+    if ours.name != theirs.name:
+        _fail("pretrain.opt.name", ours.name, f"that of gen_opt, {theirs.name}: they share a state")
+    if ours.name in ("sgd", "rmsprop") and is_off(ours.b1) != is_off(theirs.b1):
+        _fail("pretrain.opt.b1", ours.b1, f"0 where gen_opt.b1 is: there it is {theirs.b1}")
 
 
 def _check_augment(augment: Augment) -> None:

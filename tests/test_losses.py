@@ -232,11 +232,20 @@ def test_pairings():
     np.testing.assert_allclose(np.mean(turned), pairs.mean(), rtol=1e-6)  # float32 means
 
 
-@pytest.mark.parametrize("shapes", [((4, 1), (4,)), ((4,), (4, 1)), ((4, 1), (4, 1)), ((4,), (3,))])
+@pytest.mark.parametrize("shapes", [((4, 1), (4,)), ((4,), (4, 1)), ((4, 2), (4, 1)), ((4,), (3,))])
 def test_paired_shapes(shapes):
     for half in losses.LOSSES["relativistic"]:
         with pytest.raises(AssertionError):
             half(*map(jnp.zeros, shapes))
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_several_logits_an_example_count_alike(name):
+    """Losses are means over examples and their logits, pairs being of the same one of them."""
+    real, fake = logits(5, 4, 3)
+    for half in losses.LOSSES[name]:
+        expected = half(real.reshape(-1), fake.reshape(-1))
+        np.testing.assert_allclose(half(real, fake), expected, rtol=1e-6)  # float32 means
 
 
 def test_wasserstein_distance():

@@ -160,6 +160,12 @@ def test_summed_logits(group):
     assert np.allclose(found, own, rtol=1e-5) == (group == 0)
 
 
+def test_several_logits_of_an_example_are_summed():
+    w, x = draw(1, 3, 2), draw(2, 5, 3)
+    found = penalties.squared_slope(lambda x: x @ w, x)
+    np.testing.assert_allclose(found, [np.square(np.asarray(w).sum(1)).sum()] * 5, rtol=1e-6)
+
+
 def test_image_shape():
     real, fake = draw(0, 6, 4, 4, 3), draw(1, 6, 4, 4, 3)
     critic, params = network((4, 4, 3))
@@ -265,13 +271,13 @@ def test_between_packs():
     np.testing.assert_allclose(squared, expected, rtol=1e-6)  # float32
 
 
-@pytest.mark.parametrize(("shape", "pack"), [((4,), 2), ((1,), 2), ((2, 1), 2), ((1,), 3)])
+@pytest.mark.parametrize(("shape", "pack"), [((4,), 2), ((1,), 2), ((1, 2), 2), ((1,), 3)])
 def test_logit_shape_of_packs(shape, pack):
     with pytest.raises(AssertionError):
         penalties.squared_slope(lambda x: x.sum() * jnp.ones(shape), draw(0, 4, 3), pack)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (4, 1), (4, 2, 2)])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 4), (4, 2, 2)])
 @pytest.mark.parametrize("name", NAMES)
 def test_logit_shape(name, shape):
     with pytest.raises(AssertionError):

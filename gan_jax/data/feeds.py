@@ -18,7 +18,7 @@ from jax import lax
 
 from gan_jax import population
 from gan_jax.config import Config
-from gan_jax.data import order
+from gan_jax.data import order, text
 from gan_jax.data.sources import Dataset
 from gan_jax.placement import place, split
 from gan_jax.state import Batch
@@ -51,7 +51,8 @@ def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
     scaled = functools.partial(scale, symmetric=config.data.symmetric)
-    return batch.replace(real=scaled(batch.real), cond=jax.tree.map(scaled, batch.cond))
+    real = scaled(text.one_hot(batch.real, config.data.vocabulary))
+    return batch.replace(real=real, cond=jax.tree.map(scaled, batch.cond))
 
 
 def batch_at(

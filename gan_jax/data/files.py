@@ -24,7 +24,8 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _path(data: Data) -> Path:
+def given_path(data: Data) -> Path:
+    """Of `data.path`, which is there. Raises UserError if it is not, or not given."""
     if data.path is None:
         raise UserError(f"data set {data.name!r} needs --data.path")
     try:
@@ -57,7 +58,7 @@ def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     one folder these are classes, labels int32 [n], numbered by name. Raises UserError where there
     is no picture, or a folder that cannot be read.
     """
-    root = _path(data)
+    root = given_path(data)
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:
@@ -119,7 +120,7 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     Pictures uint8 [n, h, w, c], or points float32 [n, d], and labels int32 [n]. Raises UserError on
     any other file; arrays of Python objects are not read.
     """
-    path = _path(data)
+    path = given_path(data)
     arrays = _arrays(path)
     labels = next((arrays.pop(name) for name in ("labels", "y") if name in arrays), None)
     real = next((arrays[name] for name in ("images", "x") if name in arrays), None)
@@ -136,7 +137,7 @@ def conditions(data: Data, n: int) -> dict[str, np.ndarray]:
     [n, h, w, c], or numbers float32 [n, d]. Raises UserError if one is neither."""
     if data.name != "npz":
         raise UserError(f"data.cond is {data.cond}: only the data set 'npz' has such arrays")
-    path = _path(data)
+    path = given_path(data)
     arrays, found = _arrays(path), {}
     for name in data.cond:
         if name not in arrays:
@@ -196,7 +197,7 @@ def idx(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     They are SPLIT-images-idx3-ubyte and, if there, SPLIT-labels-idx1-ubyte, plain or .gz; the split
     `test` is also spelt t10k. Raises UserError if the pictures are not there or a file is damaged.
     """
-    root = _path(data)
+    root = given_path(data)
     prefixes = {"test": ["test", "t10k"]}.get(data.split, [data.split])
 
     def find(part: str) -> Path | None:

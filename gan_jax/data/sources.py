@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from gan_jax import keys
-from gan_jax.config import Data
-from gan_jax.data import files, order, pictures, prepared, sounds
+from gan_jax.config import TOKENS, Data
+from gan_jax.data import files, oracle, order, pictures, prepared, sounds, text
 from gan_jax.data.sounds import Sound
 from gan_jax.errors import UserError
 from gan_jax.state import Batch
@@ -30,23 +30,34 @@ class Dataset:
 
     batch: Batch
     """Leaves [n, ...]: pictures uint8 [n, h, w, c], points float32 [n, d], sounds int16 [n, t, 1]
-    or [n, 128, 128, 1]; cond None, labels int32 [n], or a dictionary of these by name."""
+    or [n, 128, 128, 1], tokens uint16 [n, t]; cond None, labels int32 [n], or a dictionary of these
+    by name."""
     fingerprint: str
-    """sha256 over every array of the batch: dtype, shape and bytes."""
+    """sha256 over every array of the batch: dtype, shape and bytes; and over a vocabulary."""
     labels: np.ndarray | None = None
     """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
     sound: Sound | None = None
     """How its examples are heard; None where they are no sounds."""
+    vocabulary: tuple[str, ...] | None = None
+    """What tokens stand for, as many as the rows that networks see are wide; None: no tokens."""
 
     def __len__(self) -> int:
         return len(self.batch.real)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an example as networks see it."""
+        wide = () if self.vocabulary is None else (len(self.vocabulary),)
+        return (*self.batch.real.shape[1:], *wide)
 
-def _fingerprint(batch: Batch) -> str:
+
+def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str:
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(batch):
         digest.update(f"{leaf.dtype.str}{leaf.shape}".encode())
         digest.update(np.ascontiguousarray(leaf).data)
+    if vocabulary is not None:
+        digest.update("\0".join(vocabulary).encode())
     return digest.hexdigest()
 
 
@@ -202,9 +213,12 @@ def title(data: Data) -> str:
 
 def load(data: Data) -> Dataset:
     """The data set that `data` names. Raises UserError if it is absent or cannot be read."""
-    sound = None
+    sound = vocabulary = None
     if sounds.is_sound(data):
         real, labels, sound = sounds.load(data)
+    elif data.name in TOKENS:
+        labels = None
+        real, vocabulary = (oracle if data.name == "oracle" else text).read(data)
     elif data.name in MIXTURES:
         centres, sigma = MIXTURES[data.name]
         real, labels = _mixture(centres(), sigma)
@@ -223,7 +237,7 @@ def load(data: Data) -> Dataset:
     if data.cond:
         cond = files.conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
     batch = Batch(real, cond)
-    dataset = Dataset(batch, _fingerprint(batch), labels, sound)
+    dataset = Dataset(batch, _fingerprint(batch, vocabulary), labels, sound, vocabulary)
     return draw(dataset, data) if data.per_class else dataset
 
 
@@ -238,7 +252,7 @@ def labelled(dataset: Dataset, name: str) -> Dataset:
 
 def example(dataset: Dataset, n: int) -> Batch:
     """What `n` of its examples look like to a network: zeros, of the right shapes and dtypes."""
-    real = np.zeros((n, *dataset.batch.real.shape[1:]), np.float32)
+    real = np.zeros((n, *dataset.shape), np.float32)
 
     def empty(leaf: np.ndarray) -> np.ndarray:
         kind = np.float32 if leaf.dtype == np.uint8 else leaf.dtype  # pixels, as they are scaled

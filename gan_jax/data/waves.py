@@ -90,7 +90,7 @@ def folder(data: Data, length: int) -> tuple[np.ndarray, np.ndarray | None, int]
     several rates are brought to the lowest. Raises UserError where there is no sound, or a folder
     that cannot be read.
     """
-    root = files._path(data)
+    root = files.given_path(data)
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:

@@ -1,0 +1,180 @@
+"""The phase of likelihood before the game: its updates, its end, and the contracts across it."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+
+from gan_jax import config_json, keys, parallel, pretrain
+from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.errors import UserError
+from gan_jax.networks import lstm, mlp, relgan, sequence
+from gan_jax.state import Batch, init_state
+from gan_jax.validation import validate
+
+# eps well above rounding errors, as in tests/small.py; logits without a bias, for the same reason.
+CONFIG = Config(
+    name="text",
+    gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
+    disc=relgan.Discriminator(4, 2, filters=3, sizes=(3,), hidden=4, last_bias=False),
+    steps=6,
+    data=Data("running_text", level="characters", tokens=6, vocabulary=20),
+    loss="relativistic",
+    gen_opt=Optimizer(lr=1e-3, b1=0.9, eps=1e-3),
+    disc_opt=Optimizer(lr=1e-3, eps=1e-3),
+    pretrain=Pretrain(steps=3, opt=Optimizer(lr=1e-2, b1=0.9, eps=1e-3), clip=0.3),
+    z_dim=2,
+    latent="key",
+    ema_half_life=40.0,
+    batch_size=8,
+)
+
+
+def config(**changes):
+    return dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    """The chunk of CONFIG, compiled once for the tests of this file."""
+    return parallel.make_chunk(CONFIG, jax.local_devices()[:1], 16)
+
+
+@pytest.fixture(scope="module")
+def whole(one_device):
+    """CONFIG's state after all steps, and its metrics."""
+    return small.run_chunks(CONFIG, one_device)
+
+
+def test_a_run_cut_anywhere_has_the_same_bits(one_device, whole):
+    cut, metrics = small.run_chunks(CONFIG, one_device, chunks=(1, 2, 2, 1))
+    small.assert_same_bits(whole[0], cut)
+    chex.assert_trees_all_equal(whole[1], metrics)
+
+
+def test_what_is_on_record(whole):
+    state, metrics = whole
+    assert (metrics["nll"][:3] > 1).all()
+    assert not metrics["nll"][3:].any()
+    for name in ("disc_loss", "gen_loss", "disc_grad_norm"):
+        assert not metrics[name][:3].any()
+        assert metrics[name][3:].all()
+    assert metrics["gen_grad_norm"].all()
+    assert not metrics["skipped"].any()
+    assert state.gen.opt_state[0].count == 3  # the optimiser started anew
+    assert state.disc.opt_state[0].count == 3
+    assert state.gen.stats["schedule"]["calls"] == 3  # the temperature's schedule too
+
+
+def test_a_member_on_two_devices_is_the_run_of_its_seed(whole):
+    """Contracts 3 and 4 in one program, across the end of the phase."""
+    state, metrics = small.train_state(config(seeds=(7, 0)), 2)
+    found = small.leaves(state.replace(step=None))
+    for name, leaf in small.leaves(whole[0].replace(step=None)).items():
+        # As in tests/test_contracts.py: rounding errors of 1e-7, over an eps of 1e-3, a few times.
+        np.testing.assert_allclose(found[name][1], leaf, rtol=1e-3, atol=1e-4, err_msg=name)
+    for name, row in whole[1].items():
+        np.testing.assert_allclose(metrics[name][:, 1], row, rtol=2e-3, atol=1e-5)
+    assert metrics["nll"][0, 0] != metrics["nll"][0, 1]
+
+
+@pytest.fixture
+def no_game(monkeypatch):
+    """A game that is quick to compile, for tests of the phase alone."""
+    metrics = {"gen_loss": jnp.float32(0), "gen_grad_norm": jnp.float32(0)}
+    metrics |= {"skipped": jnp.float32(0)}
+    monkeypatch.setattr(
+        pretrain.step, "make_train_step", lambda config, axis: lambda state, batch: (state, metrics)
+    )
+
+
+@pytest.mark.parametrize("clip", [0.01, 0.0])
+@pytest.mark.usefixtures("no_game")
+def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
+    """Of two critic batches two updates of plain gradient descent, the network applied by hand."""
+    sgd = Optimizer("sgd", lr=0.5, b1=0.0)
+    ours = config(
+        gen=sequence.Generator(lstm.Cell(2), 3, 4, embedding=2),
+        n_critic=2,
+        gen_opt=sgd,
+        disc=mlp.Discriminator(widths=(3,)),
+        pretrain=Pretrain(9, sgd, clip),
+        ema_half_life=0.0,
+    )
+    rows = np.random.default_rng(0).integers(4, size=(2, 8, 3))
+    real = jnp.asarray(np.eye(4)[rows], "float32")
+    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    step = jax.jit(pretrain.make_train_step(ours))
+    after, metrics = step(state, Batch(real))
+
+    def nll(params, rows):
+        """Chain rule of probabilities: of each token under the rows before it."""
+        total, (c, h) = 0.0, (jnp.zeros((8, 2)), jnp.zeros((8, 2)))
+        before, gates = jnp.zeros(8, int), params["cell"]["gates"]
+        for t in range(3):
+            x, found = params["embedding"][before], {}
+            for gate in "ifgo":
+                part = x @ gates[f"i{gate}"]["kernel"] + h @ gates[f"h{gate}"]["kernel"]
+                found[gate] = part + gates[f"h{gate}"]["bias"][None]
+            kept = jax.nn.sigmoid(found["f"]) * c
+            c = kept + jax.nn.sigmoid(found["i"]) * jnp.tanh(found["g"])
+            h = jax.nn.sigmoid(found["o"]) * jnp.tanh(c)
+            logits = h @ params["readout"]["kernel"] + params["readout"]["bias"][None]
+            total -= jax.nn.log_softmax(logits)[jnp.arange(8), rows[:, t]].mean()
+            before = rows[:, t]
+        return total / 3
+
+    params, values, norms = state.gen.params, [], []
+    gradient = jax.jit(jax.value_and_grad(nll))
+    for batch in rows:
+        value, grads = gradient(params, batch)
+        norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
+        factor = 0.5 * (min(1, clip / norm) if clip else 1)
+        params = jax.tree.map(lambda p, g, f=factor: p - f * g, params, grads)
+        values.append(value)
+        norms.append(norm)
+    assert metrics["nll"] == pytest.approx(np.mean(values), rel=1e-5)
+    assert metrics["gen_grad_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    assert min(norms) > 2 * clip
+    for ours_, theirs in zip(
+        jax.tree.leaves(after.gen.params), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_allclose(ours_, theirs, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_equal(after.disc, state.disc)
+
+    # One that is not finite changes nothing but the counts.
+    with jax.debug_nans(False):
+        after, metrics = step(state, Batch(real.at[1].set(jnp.inf)))
+    assert metrics["skipped"] == after.skipped == after.skipped_in_row == 1
+    with jax.debug_nans(False):
+        none, _ = step(state, Batch(jnp.full_like(real, jnp.inf)))
+    chex.assert_trees_all_equal(none.gen, state.gen)
+
+
+def test_a_run_without_the_phase_is_the_game_itself():
+    ours = config(pretrain=Pretrain())
+    assert pretrain.make_train_step(ours).__module__ == "gan_jax.step"
+    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pretrain": Pretrain(-1)}, "pretrain.steps is -1: it must be at least 0"),
+        ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip is -1.0: it must be at least 0"),
+        ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
+        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
+        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood"),
+        ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent law 'key'"),
+        ({"data": Data("lines", vocabulary=2)}, "data.vocabulary is 2: it must be from 3 to 65536"),
+        ({"data": Data("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
+    ],
+)
+def test_configs_that_make_no_sense(changes, says):
+    with pytest.raises(UserError) as error:
+        validate(config(**changes))
+    assert says in str(error.value)
