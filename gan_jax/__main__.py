@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
     one = command(do.sample, "a grid of samples")
     one.add_argument("--num", type=int, default=64, help="how many (default 64)")
     one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
-    one.add_argument("--out", default="samples.png", help="picture file (default samples.png)")
+    one.add_argument("--out", help="file (default samples.png, or samples.txt of a text)")
+    one.add_argument("--temperature", type=float, default=1.0, help="of a text (default 1)")
     one.add_argument("--member", type=int, help="of which member of a population (default 0)")
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--checkpoints", choices=("newest", "all"), default="newest", help="which")
     one.add_argument("--data", help="where the data lies, if not where it was trained on")
     one.add_argument("--cas", action="store_true", help="classification accuracy score: trains")
+    one.add_argument("--temperatures", type=float, nargs="+", help="of a text")
     paths = {"nargs": "?", "type": int, "const": 10_000, "default": 0, "metavar": "PATHS"}
     one.add_argument(
         "--path-length", help="perceptual path length, of 10000 paths or PATHS", **paths

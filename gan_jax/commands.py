@@ -6,9 +6,11 @@ from pathlib import Path
 
 def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step; of a run on sounds
-    these one after another where --out ends in .wav, else pictures of them."""
-    from gan_jax import keys, plots, run, sampling
+    these one after another where --out ends in .wav, else pictures of them; of a run on texts a
+    file with a sample a line."""
+    from gan_jax import keys, plots, run, sampling, sentences
     from gan_jax.audio import write_sounds
+    from gan_jax.data import text
     from gan_jax.errors import UserError
     from gan_jax.restore import restore_member
     from gan_jax.state import generator_variables
@@ -17,24 +19,33 @@ def sample(args: argparse.Namespace) -> None:
         raise UserError(f"num is {args.num}: it must be at least 1")
     if not 0 <= args.seed < 2**32:
         raise UserError(f"seed is {args.seed}: it must be from 0 to 4294967295")
-    out = Path(args.out)
+    of_text = sentences.of_tokens(run.load_config(args.run))
+    out = Path(args.out or ("samples.txt" if of_text else "samples.png"))
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
     step, member, config, state = restore_member(args.run, args.step, args.member)
     of = "" if member is None else f", member {member}"
-    made = sampling.sample(
-        config,
-        generator_variables(state),
-        keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0),
-        args.num,
-    )
+    variables = generator_variables(state)
+    key = keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0)
+    done = f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}"
+    if of_text:
+        rows = sentences.sample(config, variables, key, args.num, args.temperature)
+        found = sentences.written(config, rows, text.load_vocabulary(args.run))
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(found, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"out is {args.out!r}: {error}") from None
+        print(done)
+        return
+    made = sampling.sample(config, variables, key, args.num)
     columns = min(args.num, sampling.classes(config) or 8)
     if sound := run.load_sound(args.run):
         try:
             write_sounds(out, made, sound, columns)
         except (OSError, ValueError) as error:
             raise UserError(f"out is {args.out!r}: {error}") from None
-        print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
+        print(done)
         return
     if made.ndim == 2:
         image = plots.density(made, made)
@@ -46,7 +57,7 @@ def sample(args: argparse.Namespace) -> None:
         image.save(out)
     except (OSError, ValueError) as error:
         raise UserError(f"out is {args.out!r}: {error}") from None
-    print(f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}")
+    print(done)
 
 
 def augment(args: argparse.Namespace) -> None:
@@ -107,12 +118,13 @@ def evaluate(args: argparse.Namespace) -> None:
     number. Of pictures: Frechet and kernel distance, precision, recall, density and coverage, by
     the features of a classifier of the data's own labels, or --features; with --cas what such a
     classifier learns from samples, with --path-length how smoothly they change with z. Of the 2-D
-    mixtures: modes covered, high-quality share, KL."""
-    from gan_jax import placement, restore, run
+    mixtures: modes covered, high-quality share, KL. Of texts: BLEU, self-BLEU and likelihoods, over
+    temperatures."""
+    from gan_jax import placement, restore, run, sentences
     from gan_jax.data import sources
     from gan_jax.errors import UserError
-    from gan_jax.metrics import card, generator_scores
     from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics import generator_scores
     from gan_jax.metrics.features.choose import choose
 
     if args.num is not None and args.num < 6:
@@ -122,6 +134,24 @@ def evaluate(args: argparse.Namespace) -> None:
     config, steps = run.load_config(args.run), restore.steps(args.run)
     devices = placement.pick_devices(args.devices)
     dataset = scoring.load_data(args.run, config, args.data)
+    if sentences.of_tokens(config):
+        from gan_jax.metrics import text_scores
+
+        for flag in ("cas", "features", "path_length"):
+            if getattr(args, flag):
+                raise UserError(f"{flag}: it is for pictures, and {args.run} is a run on texts")
+        taken = steps if args.checkpoints == "all" else steps[-1:]
+        cards = text_scores.evaluate(
+            args.run,
+            dataset,
+            data=scoring.moved(config.data, args.data),
+            steps=taken,
+            num=args.num,
+            seed=args.seed,
+            temperatures=args.temperatures or text_scores.TEMPERATURES,
+        )
+        _write_cards(args.run / "scores.json", cards, run.packages(devices))
+        return
     data, features = scoring.moved(config.data, args.data), None
     test = generator_scores.labelled_test(config, data) if args.cas else None
     if config.data.name not in sources.MIXTURES:
@@ -137,8 +167,13 @@ def evaluate(args: argparse.Namespace) -> None:
         paths=args.path_length,
         devices=devices,
     )
-    out = args.run / "scores.json"
-    card.write(out, cards, run.packages(devices))
+    _write_cards(args.run / "scores.json", cards, run.packages(devices))
+
+
+def _write_cards(out: Path, cards: list, versions: dict) -> None:
+    from gan_jax.metrics import card
+
+    card.write(out, cards, versions)
     print(card.table(cards))
     print(f"{out}: {len(cards)} cards")
 

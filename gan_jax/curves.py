@@ -13,6 +13,7 @@ POINTS = 200  # of a curve; each is a mean over the rows around it
 # Title, the metrics' names, whether on a logarithmic scale. Panels without a metric are left out.
 PANELS = (
     ("losses", r"disc_loss|gen_loss|(gen_)?class_loss", False),
+    ("negative log-likelihood, nats a token", r"nll", True),
     ("critic's mean logits", r"real_logit|fake_logit", False),
     ("gradient norms", r"(disc|gen)_grad_norm", True),
     ("penalties, unweighted", r"r1|r2|gradient_penalty|one_sided|dragan|path_length", True),

@@ -1,5 +1,5 @@
 """The pictures of a run folder: sample grids as it trains, the data once, and film strips; of a run
-on sounds what they look like, and some to hear."""
+on sounds what they look like, and some to hear. Of texts files with a sentence a line."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from gan_jax import audio, keys, logs, plots, repair, sampling
+from gan_jax import audio, keys, logs, plots, repair, sampling, sentences
 from gan_jax.config import Config
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
@@ -36,6 +36,7 @@ class Drawing:
         self._points = dataset.batch.real.ndim == 2
         self._count = POINTS if self._points else 8 * self._columns
         self._members = len(members(config))
+        self._text = sentences.of_tokens(config)
         if config.masks.kinds:  # pictures in two blocks: known, repairs, whole
             self._columns, self._count = 2 * (REPAIRS + 2), 16
 
@@ -76,15 +77,24 @@ class Drawing:
         return plots.grid(repair.show(pictures, hole, made), self._columns)
 
     def real(self) -> None:
-        """real.png: examples of the data in the form of the samples."""
+        """real.png, or real.txt: examples of the data in the form of the samples."""
         shown = self._dataset.batch.real[: self._count]
+        if self._text:
+            self._write(shown, self._workdir / "samples" / "real")
+            return
         made = np.asarray(feeds.scale(shown, symmetric=self._config.data.symmetric))
         path = self._workdir / "samples" / "real.png"
         _save(self._image(made, path), path)
 
+    def _write(self, rows: np.ndarray, path: Path) -> None:
+        text = sentences.written(self._config, rows, self._dataset.vocabulary or ())
+        path = path.with_suffix(".txt")
+        with logs.writing(path):
+            path.write_text(text, encoding="utf-8")
+
     def samples(self, step: int, state: TrainState) -> None:
-        """step_NNNNNNNN.png, of sounds .wav too: samples of the z that is the same at every step of
-        the run, or repairs of the same pictures."""
+        """step_NNNNNNNN.png, of sounds .wav too, of texts .txt: samples of the z that is the same at
+        every step of the run, or repairs of the same pictures."""
         shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
         for number in range(self._members):
             variables, root = select(self._config, shown, number)
@@ -92,6 +102,10 @@ class Drawing:
             folder = self.folder(number)
             folder.mkdir(exist_ok=True)
             path = folder / f"step_{step:08d}.png"
+            if self._text:
+                rows = sentences.sample(self._config, variables, key, self._count)
+                self._write(rows, path)
+                continue
             if self._config.masks.kinds:
                 image = self._repaired(variables, key)
             else:
@@ -101,7 +115,7 @@ class Drawing:
 
     def film(self) -> None:
         """film.png, the run from top to bottom; of a population members.png, the members' last
-        samples, of a sweep a row for each value of its first field."""
+        samples, of a sweep a row for each value of its first field. Of texts none."""
         frames = [sorted(self.folder(i).glob("step_*.png")) for i in range(self._members)]
         if not all(frames):
             return

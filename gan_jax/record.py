@@ -131,8 +131,8 @@ def record(
     workdirs: Sequence[Path], scores: Sequence[Sequence[dict[str, float]]], out: Path
 ) -> Path:
     """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
-    the last grid of the first, NAME_curves.png, how it went, and NAME_real.png, its data.
-    Returns the first file's path.
+    the last grid of the first, NAME_curves.png, how it went, and NAME_real.png, its data; of texts
+    NAME.txt and NAME_real.txt. Returns the first file's path.
 
     `scores` has a list a run, of an entry a member. Raises UserError if the runs are of different
     configs, one is not at its end, or one is a sweep (whose sweep.json says all of it).
@@ -168,11 +168,12 @@ def record(
     logs.write_atomically(path, json.dumps(entry, indent=1, allow_nan=False) + "\n")
     samples = workdirs[0] / "samples"
     drawn = samples / "member_00" if population.is_population(config) else samples
-    for picture, name in (
-        (drawn / f"step_{config.steps:08d}.png", config.name),
-        (samples / "real.png", f"{config.name}_real"),
+    kind = ".txt" if (samples / "real.txt").exists() else ".png"
+    for shown, name in (
+        (drawn / f"step_{config.steps:08d}{kind}", config.name),
+        (samples / f"real{kind}", f"{config.name}_real"),
     ):
-        (out / f"{name}.png").write_bytes(picture.read_bytes())
+        (out / f"{name}{kind}").write_bytes(shown.read_bytes())
     curves.draw(workdirs[0], out / f"{config.name}_curves.png")
     return path
 
@@ -188,7 +189,8 @@ def _seeds(runs: Sequence[dict[str, Any]]) -> str:
 
 def _of_pictures(entry: dict[str, Any]) -> bool:
     """Whether its samples were compared with real pictures, and not counted by mode."""
-    return bool(entry.get("protocol")) and entry["protocol"][0]["n_real"] > 0
+    cards = entry.get("protocol")
+    return bool(cards) and cards[0]["features"] != "tokens" and cards[0]["n_real"] > 0
 
 
 def table(folder: Path) -> str:
@@ -206,7 +208,7 @@ def table(folder: Path) -> str:
             continue
         runs = entry["runs"]
         launched = [one for one in runs if one["launches"]]
-        names = list(runs[0]["scores"])
+        names = [name for name in runs[0]["scores"] if " at " not in name]  # one temperature
         scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
         if _of_pictures(entry):
             scores = []  # they have a table of their own

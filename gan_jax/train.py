@@ -22,6 +22,7 @@ from gan_jax import (
     placement,
     population,
     run,
+    sentences,
     signals,
     sweep_table,
 )
@@ -225,5 +226,6 @@ def main(config: Config, small: Config | None = None) -> None:
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
         how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
         fit(launch.config, workdir, devices=devices, **how)
-        picture = "members.png" if population.is_population(launch.config) else "film.png"
-        print(f"{workdir}: samples/, {picture} and curves.png to look at, metrics.jsonl to plot")
+        picture = "members.png, " if population.is_population(launch.config) else "film.png, "
+        picture = "" if sentences.of_tokens(launch.config) else picture
+        print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")

@@ -17,9 +17,10 @@ from gan_jax.step import make_train_step
 from gan_jax.validation import validate
 
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
-# Too much to compile even when small; their networks are trained in tests/test_networks.py. And
-# those of fashion are those of mnist.
+# Too much to compile even when small; their networks are trained in tests/test_networks.py and
+# tests/test_pretrain.py. And those of fashion are those of mnist.
 LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
+LARGE += ("coco", "oracle", "text_lstm")
 NAMES = [name for name in MODULES if name not in ("benchmark", "readme")]
 NAMES = [name for name in NAMES if not name.endswith("_study")]
 

@@ -44,6 +44,8 @@ class Card:
     weights: str | None
     """`ema`, the moving average, or `raw`; None: no run's."""
     truncation: float | None = None
+    temperature: float | None = None
+    """Of samples of sequences."""
     expected: float | None = None
     """Of samples of the real law itself, where that is known."""
     standard_error: tuple[float, ...] | None = None
