@@ -1,0 +1,41 @@
+"""RelGAN that writes character by character, small enough for a CPU.
+
+Data     as experiments/text_lstm.py, in windows of 32 characters
+Command  python -m experiments.text_relgan [--data.path FILE]
+
+600 steps of likelihood, five batches each, then 600 of the game. Characters are fewer than words
+and the choice of one is clearer, so the inverse temperature ends at 10.
+"""
+
+from gan_jax import train
+from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.networks import relgan, sequence
+
+adam = Optimizer(lr=1e-4, b1=0.9)
+config = Config(
+    name="text_relgan",
+    gen=sequence.Generator(
+        relgan.RelationalMemory(slots=1, heads=2, head_size=64),
+        length=32,
+        vocabulary=128,
+        embedding=32,
+        beta_end=10.0,
+        beta_steps=600,
+    ),
+    disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
+    steps=1200,
+    data=Data("running_text", level="characters", length=32, vocabulary=128),
+    loss="relativistic",
+    gen_opt=adam,
+    disc_opt=adam,
+    pretrain=Pretrain(600, Optimizer(lr=5e-3, b1=0.9), clip=5.0),
+    n_critic=5,
+    z_dim=2,
+    latent="key",
+    sample_every=100,
+    checkpoint_every=100,
+    keep=12,
+)
+
+if __name__ == "__main__":
+    train.main(config)
