@@ -93,8 +93,8 @@ class Drawing:
             path.write_text(text, encoding="utf-8")
 
     def samples(self, step: int, state: TrainState) -> None:
-        """step_NNNNNNNN.png, of sounds .wav too, of texts .txt: samples of the z that is the same at
-        every step of the run, or repairs of the same pictures."""
+        """step_NNNNNNNN.png, of sounds .wav too, of texts .txt: samples of the z that is the same
+        at every step of the run, or repairs of the same pictures."""
         shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
         for number in range(self._members):
             variables, root = select(self._config, shown, number)
