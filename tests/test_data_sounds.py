@@ -5,6 +5,7 @@ import wave as wave_files
 import numpy as np
 import pytest
 import small
+import soundfile
 from scipy.io import wavfile
 
 from gan_jax.config import Data
@@ -107,7 +108,6 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
     (tmp_path / "broken.flac").write_bytes(b"fLaC")
     small.refused(of(tmp_path), "no readable sound (1 tried)")
     assert "left out" in caplog.text
-    soundfile = pytest.importorskip("soundfile", reason="soundfile (the extra audio) is not there")
     soundfile.write(tmp_path / "a.flac", TONE, RATE)
     x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
     np.testing.assert_allclose(x, TONE, atol=2e-4)
