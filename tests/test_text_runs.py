@@ -27,7 +27,7 @@ def config(tmp_path_factory):
     """CONFIG on a file of 80 sentences."""
     path = tmp_path_factory.mktemp("data") / "lines.txt"
     path.write_text("\n".join(LINES * 10), encoding="utf-8")
-    data = Data("lines", path=str(path), length=5, vocabulary=9)
+    data = Data("lines", path=str(path), tokens=5, vocabulary=9)
     gen = dataclasses.replace(CONFIG.gen, length=5, vocabulary=9)
     rest = {"sample_every": 2, "checkpoint_every": 4, "log_every": 1}
     return dataclasses.replace(CONFIG, gen=gen, data=data, **rest)
@@ -102,7 +102,7 @@ def test_the_evaluate_command(run, command):
 
 def test_the_law_of_the_oracle_is_known():
     """Its own generator is as likely under it as under itself."""
-    data = Data("oracle", length=4, vocabulary=9)
+    data = Data("oracle", tokens=4, vocabulary=9)
     gen = lstm.oracle(4, 9)
     ours = dataclasses.replace(CONFIG, gen=gen, data=data)
     dataset = sources.load(data)
