@@ -132,7 +132,8 @@ def record(
 ) -> Path:
     """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
     the last grid of the first, NAME_curves.png, how it went, and NAME_real.png, its data; of texts
-    NAME.txt and NAME_real.txt. Returns the first file's path.
+    NAME.txt and NAME_real.txt, of sounds NAME.wav and NAME_real.wav too. Returns the first file's
+    path.
 
     `scores` has a list a run, of an entry a member. Raises UserError if the runs are of different
     configs, one is not at its end, or one is a sweep (whose sweep.json says all of it).
@@ -168,12 +169,13 @@ def record(
     logs.write_atomically(path, json.dumps(entry, indent=1, allow_nan=False) + "\n")
     samples = workdirs[0] / "samples"
     drawn = samples / "member_00" if population.is_population(config) else samples
-    kind = ".txt" if (samples / "real.txt").exists() else ".png"
-    for shown, name in (
-        (drawn / f"step_{config.steps:08d}{kind}", config.name),
-        (samples / f"real{kind}", f"{config.name}_real"),
-    ):
-        (out / f"{name}{kind}").write_bytes(shown.read_bytes())
+    last, real = drawn / f"step_{config.steps:08d}.png", samples / "real.png"
+    for shown, name in ((last, config.name), (real, f"{config.name}_real")):
+        kinds = [kind for kind in (".png", ".txt", ".wav") if shown.with_suffix(kind).exists()]
+        if not kinds:
+            raise UserError(f"{shown} is not there, nor as .txt: the run's samples are lost")
+        for kind in kinds:
+            (out / f"{name}{kind}").write_bytes(shown.with_suffix(kind).read_bytes())
     curves.draw(workdirs[0], out / f"{config.name}_curves.png")
     return path
 
@@ -193,6 +195,13 @@ def _of_pictures(entry: dict[str, Any]) -> bool:
     return bool(cards) and cards[0]["features"] != "tokens" and cards[0]["n_real"] > 0
 
 
+def _samples(path: Path) -> str:
+    """A link to what a recorded run made: its picture, or its text."""
+    word = "text" if path.with_suffix(".txt").exists() else "picture"
+    suffix = ".txt" if word == "text" else ".png"
+    return f"[{word}](experiments/results/{path.stem}{suffix})"
+
+
 def table(folder: Path) -> str:
     """The README's table: a row for each NAME.json with runs in `folder`, by name.
 
@@ -208,7 +217,8 @@ def table(folder: Path) -> str:
             continue
         runs = entry["runs"]
         launched = [one for one in runs if one["launches"]]
-        names = [name for name in runs[0]["scores"] if " at " not in name]  # one temperature
+        # Of texts one temperature and one order; experiments/text_study.py has all.
+        names = [n for n in runs[0]["scores"] if not re.search(r" at |bleu_[235]$", n)]
         scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
         if _of_pictures(entry):
             scores = []  # they have a table of their own
@@ -219,7 +229,7 @@ def table(folder: Path) -> str:
             mean_sd([r["examples_per_second"] for r in launched], 0),
             mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
             mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
-            ", ".join(scores) or f"[picture](experiments/results/{path.stem}.png)",
+            ", ".join(scores) or _samples(path),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

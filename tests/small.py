@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from gan_jax import parallel, placement, population, train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Config, Data, Optimizer, Penalties, Pretrain
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.networks import mlp, wavegan
+from gan_jax.networks import lstm, mlp, relgan, sequence, wavegan
 from gan_jax.schedules import Schedule
 from gan_jax.state import TrainState
 
@@ -46,7 +46,24 @@ SOUNDS = dataclasses.replace(
     data=Data("tones", split="test", length=64, labels=True, symmetric=True),
     loss="relativistic",
 )
-KINDS = {"pictures": CONFIG, "sounds": SOUNDS}
+# Texts: three steps of likelihood, then three of the game. eps is well above rounding errors, as
+# above; logits have no bias, for the same reason.
+TEXTS = Config(
+    name="text",
+    gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
+    disc=relgan.Discriminator(4, 2, filters=3, sizes=(3,), hidden=4, last_bias=False),
+    steps=6,
+    data=Data("running_text", level="characters", tokens=6, vocabulary=20),
+    loss="relativistic",
+    gen_opt=Optimizer(lr=1e-3, b1=0.9, eps=1e-3),
+    disc_opt=Optimizer(lr=1e-3, eps=1e-3),
+    pretrain=Pretrain(steps=3, opt=Optimizer(lr=1e-2, b1=0.9, eps=1e-3), clip=0.3),
+    z_dim=2,
+    latent="key",
+    ema_half_life=40.0,
+    batch_size=8,
+)
+KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 
 class WithClassHead(nn.Module):

@@ -1,4 +1,5 @@
-"""The phase of likelihood before the game: its updates, its end, and the contracts across it."""
+"""The phase of likelihood before the game: its updates and its end. The contracts across it are
+tested with those of all runs, in tests/test_contracts.py."""
 
 import dataclasses
 
@@ -9,29 +10,14 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, keys, parallel, pretrain
-from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax import config_json, keys, pretrain
+from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.errors import UserError
-from gan_jax.networks import lstm, mlp, relgan, sequence
+from gan_jax.networks import lstm, mlp, sequence
 from gan_jax.state import Batch, init_state
 from gan_jax.validation import validate
 
-# eps well above rounding errors, as in tests/small.py; logits without a bias, for the same reason.
-CONFIG = Config(
-    name="text",
-    gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
-    disc=relgan.Discriminator(4, 2, filters=3, sizes=(3,), hidden=4, last_bias=False),
-    steps=6,
-    data=Data("running_text", level="characters", tokens=6, vocabulary=20),
-    loss="relativistic",
-    gen_opt=Optimizer(lr=1e-3, b1=0.9, eps=1e-3),
-    disc_opt=Optimizer(lr=1e-3, eps=1e-3),
-    pretrain=Pretrain(steps=3, opt=Optimizer(lr=1e-2, b1=0.9, eps=1e-3), clip=0.3),
-    z_dim=2,
-    latent="key",
-    ema_half_life=40.0,
-    batch_size=8,
-)
+CONFIG = small.TEXTS
 
 
 def config(**changes):
@@ -39,21 +25,9 @@ def config(**changes):
 
 
 @pytest.fixture(scope="module")
-def one_device():
-    """The chunk of CONFIG, compiled once for the tests of this file."""
-    return parallel.make_chunk(CONFIG, jax.local_devices()[:1], 16)
-
-
-@pytest.fixture(scope="module")
-def whole(one_device):
+def whole():
     """CONFIG's state after all steps, and its metrics."""
-    return small.run_chunks(CONFIG, one_device)
-
-
-def test_a_run_cut_anywhere_has_the_same_bits(one_device, whole):
-    cut, metrics = small.run_chunks(CONFIG, one_device, chunks=(1, 2, 2, 1))
-    small.assert_same_bits(whole[0], cut)
-    chex.assert_trees_all_equal(whole[1], metrics)
+    return small.train_state(CONFIG)
 
 
 def test_what_is_on_record(whole):
@@ -68,18 +42,6 @@ def test_what_is_on_record(whole):
     assert state.gen.opt_state[0].count == 3  # the optimiser started anew
     assert state.disc.opt_state[0].count == 3
     assert state.gen.stats["schedule"]["calls"] == 3  # the temperature's schedule too
-
-
-def test_a_member_on_two_devices_is_the_run_of_its_seed(whole):
-    """Contracts 3 and 4 in one program, across the end of the phase."""
-    state, metrics = small.train_state(config(seeds=(7, 0)), 2)
-    found = small.leaves(state.replace(step=None))
-    for name, leaf in small.leaves(whole[0].replace(step=None)).items():
-        # As in tests/test_contracts.py: rounding errors of 1e-7, over an eps of 1e-3, a few times.
-        np.testing.assert_allclose(found[name][1], leaf, rtol=1e-3, atol=1e-4, err_msg=name)
-    for name, row in whole[1].items():
-        np.testing.assert_allclose(metrics[name][:, 1], row, rtol=2e-3, atol=1e-5)
-    assert metrics["nll"][0, 0] != metrics["nll"][0, 1]
 
 
 @pytest.fixture
