@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,15 @@ def _git_commit() -> str | None:
         return None
 
 
+def processor() -> str:
+    """Name of the host's CPU, as far as it is known: what XLA compiles for depends on it."""
+    try:
+        found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor()
+
+
 def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[str, Any]:
     """What numbers depend on beside config and data: versions, those of `extra` packages too, code
     and device."""
@@ -61,6 +71,7 @@ def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[s
             "kind": devices[0].device_kind,
             "count": len(devices),
             "machine": platform.machine(),
+            "processor": processor(),
             "cores": os.cpu_count(),
         },
     }

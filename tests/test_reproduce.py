@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 import small
+from conftest import REPOSITORY
 
-from gan_jax import __main__, config_json, record, reproduce, train
+from gan_jax import __main__, config_json, record, reproduce, run, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 
@@ -113,6 +117,32 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
     (where,) = reproduce.compare(reproduce.recorded(path), here).parted
     assert where.startswith("metrics: step 4, gen_loss: ")
     assert "relatively 2.0e-05 apart" in where
+
+
+def test_a_result_on_record_is_reproduced(tmp_path):
+    """In a process as a user has it: one device, and none of the flags of these tests."""
+    path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
+    versions = reproduce.recorded(path).versions
+    here = run.packages(jax.devices())
+    ours, theirs = (
+        (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])
+        for one in (here, versions)
+    )
+    if ours != theirs:
+        pytest.skip(f"jax, processor and cores are {ours}, those of the result {theirs}")
+    words = ["-m", "gan_jax", "reproduce", str(path), "--steps", "200", "--out", "run"]
+    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, *words],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "metrics: 2 rows, to six digits" in done.stdout
+    assert "the runs agree" in done.stdout
 
 
 @pytest.mark.parametrize(
