@@ -22,7 +22,7 @@ config = Config(
     gen=sequence.Generator(lstm.Cell(32), length=20, vocabulary=5000, embedding=32),
     disc=relgan.Discriminator(embedding=1, representations=1, filters=1, sizes=(2,), hidden=1),
     steps=120 * 156,
-    data=Data("oracle", length=20, vocabulary=5000),
+    data=Data("oracle", tokens=20, vocabulary=5000),
     loss="relativistic",
     gen_opt=adam,
     pretrain=Pretrain(120 * 156, adam, clip=5.0),
@@ -36,7 +36,7 @@ small = dataclasses.replace(
     name="oracle_lstm_small",
     gen=sequence.Generator(lstm.Cell(32), length=20, vocabulary=500, embedding=32),
     steps=5000,
-    data=Data("oracle", length=20, vocabulary=500),
+    data=Data("oracle", tokens=20, vocabulary=500),
     pretrain=Pretrain(5000, adam, clip=5.0),
 )
 

@@ -26,7 +26,7 @@ config = dataclasses.replace(
         beta_steps=3000,
     ),
     steps=coco_relgan.before + 3000,
-    data=Data("oracle", length=20, vocabulary=5000),
+    data=Data("oracle", tokens=20, vocabulary=5000),
 )
 small = dataclasses.replace(
     coco_relgan.small,
@@ -40,7 +40,7 @@ small = dataclasses.replace(
         beta_steps=1000,
     ),
     steps=2000,
-    data=Data("oracle", length=20, vocabulary=500),
+    data=Data("oracle", tokens=20, vocabulary=500),
     pretrain=Pretrain(1000, coco_relgan.first, clip=5.0),
 )
 

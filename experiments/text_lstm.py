@@ -17,7 +17,7 @@ config = Config(
     gen=sequence.Generator(lstm.Cell(256), length=64, vocabulary=128, embedding=32),
     disc=relgan.Discriminator(embedding=1, representations=1, filters=1, sizes=(2,), hidden=1),
     steps=1500,
-    data=Data("running_text", level="characters", length=64, vocabulary=128),
+    data=Data("running_text", level="characters", tokens=64, vocabulary=128),
     loss="relativistic",
     gen_opt=adam,
     pretrain=Pretrain(1500, adam, clip=5.0),

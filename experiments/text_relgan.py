@@ -24,7 +24,7 @@ config = Config(
     ),
     disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
     steps=1200,
-    data=Data("running_text", level="characters", length=32, vocabulary=128),
+    data=Data("running_text", level="characters", tokens=32, vocabulary=128),
     loss="relativistic",
     gen_opt=adam,
     disc_opt=adam,
