@@ -42,6 +42,14 @@ def test_the_metrics_cost_what_was_measured():
     assert (found["n"], found["d"]) == (10_000, 2048)
 
 
+def test_inversion_comes_as_near_as_was_measured():
+    found = json.loads((RESULTS / "inversion.json").read_text())
+    factor, share = found["held_out"]["factor"], found["generated"]["share_found"]
+    assert f"{factor:.1f} times below" in README
+    assert f"{100 * share:.1f} % are found again" in README
+    assert min(factor / 10, share / 0.9) >= 1
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_results_say_how_they_were_made(path):
     text = path.read_text()
