@@ -40,7 +40,7 @@ def test_its_configs_are_sound(name):
 def example(config, n):
     """Zeros as the data set would give them, which need not be there; None for points."""
     shape = getattr(config.gen, "shape", None)
-    if hasattr(config.gen, "length"):
+    if shape is None and hasattr(config.gen, "length"):
         shape = (config.gen.length, config.gen.channels)
     elif shape is None:
         shape = (config.gen.size, config.gen.size, config.gen.channels)

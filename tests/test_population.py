@@ -298,6 +298,16 @@ GAME = tiny(
     seeds=(), seed=12, loss="non_saturating", gen=TINY.gen.clone(norm="none"), batch_size=16
 )
 GROUPS = {
+    "likelihood": (
+        dataclasses.replace(small.TEXTS, steps=2),
+        {
+            "pretrain.opt.lr": (0.01, 0.03),
+            "pretrain.opt.b1": (0.0, 0.9),
+            "pretrain.opt.b2": (0.3, 0.6),
+            "pretrain.opt.eps": (0.02, 0.2),
+            "pretrain.clip": (0.1, 0.3),
+        },
+    ),
     "adam and rmsprop": (
         dataclasses.replace(
             GAME,
