@@ -11,8 +11,8 @@ pairing with R1 and R2 on y, networks and schedules as R3GAN has them (Huang et 
 2501.05441). No other term asks for the truth, so different z may repair differently. `--small` has
 fewer channels, penalties at every fourth step, and folds 2x2 pixels into channels first. In its few
 steps it has to learn fast: at five times the rate, and with an L1 term of weight 5, which costs
-some of the diversity. At the rate of 2e-4 and without the term its repairs of boxes and halves were
-blots after 2500 steps, and the classifier knew fewer of them than with the mean picture in the hole.
+some of the diversity. At the rate of 2e-4 and without the term repairs of boxes were blots after
+2500 steps, and the classifier knew fewer of them than with the mean picture in the hole.
 """
 
 import dataclasses

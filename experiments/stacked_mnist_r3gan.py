@@ -23,11 +23,17 @@ from gan_jax.networks import r3gan
 from gan_jax.schedules import Schedule
 
 
-def scheduled(config: Config, steps: int, gammas: tuple[float, float], half_life: float) -> Config:
-    """The paper's schedules over `steps` train steps: gamma between `gammas`, to a moving average
-    of `half_life` images."""
+def scheduled(
+    config: Config,
+    steps: int,
+    gammas: tuple[float, float],
+    half_life: float,
+    rates: tuple[float, float] = (2e-4, 5e-5),
+) -> Config:
+    """The paper's schedules over `steps` train steps: gamma between `gammas`, rates between
+    `rates`, to a moving average of `half_life` images."""
     gamma = Schedule(*gammas, steps, "cosine")
-    lr, b2 = Schedule(2e-4, 5e-5, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
+    lr, b2 = Schedule(*rates, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
     adam = Optimizer(lr=lr, b1=0.0, b2=b2)
     return dataclasses.replace(
         config,
