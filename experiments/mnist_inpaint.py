@@ -40,7 +40,7 @@ config = scheduled(
     gammas=(1.0, 0.1),
     half_life=50_000.0,
 )
-STEPS = 3000
+STEPS = 4000
 fields = {"cardinality": (1, 1), "expansion": 1, "patch": 2}
 fast = Optimizer(lr=Schedule(1e-3, 1e-4, STEPS, "cosine"), b1=0.0, b2=0.99)
 small = dataclasses.replace(
@@ -48,12 +48,12 @@ small = dataclasses.replace(
         dataclasses.replace(
             config,
             name="mnist_inpaint_small",
-            gen=unet.Generator(widths=(128, 64), blocks=(3, 1), **fields),
-            disc=unet.Discriminator(widths=(128, 64), blocks=(2, 1), **fields),
+            gen=unet.Generator(widths=(96, 48), blocks=(2, 1), **fields),
+            disc=unet.Discriminator(widths=(64, 48), blocks=(1, 1), **fields),
             steps=STEPS,
             reconstruction=5.0,
             penalty_every=4,
-            batch_size=64,
+            batch_size=32,
         ),
         steps=STEPS,
         gammas=(1.0, 0.1),
