@@ -4,7 +4,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: train test test-fast test-versions lint lock clean
+.PHONY: train test test-fast test-versions lint docs lock clean
 .DEFAULT_GOAL := train
 
 # Exact versions, by hash; then the project itself.
@@ -31,6 +31,10 @@ test-versions: $(VENV)/installed
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python
+
+# The API reference, from the docstrings: build/docs/index.html. A name that cannot be resolved is an error.
+docs: $(VENV)/installed
+	$(BIN)/python -W error -m pdoc gan_jax experiments '!experiments.benchmark' --docformat markdown -o build/docs
 
 # Newest versions that pyproject.toml allows, for every supported Python, without any index address.
 lock:

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from experiments import augment_study, inpaint_study
+from experiments import augment_study, inpaint_study, text_study
 from experiments.benchmark import report
 from gan_jax import logs, record
 
@@ -35,6 +35,8 @@ def _studies() -> dict[str, str]:
         found["repairs"] = inpaint_study.table([json.loads(path.read_text()) for path in repairs])
     if (augmentation := RESULTS / "augment_study.json").exists():
         found["augmentation"] = augment_study.table(json.loads(augmentation.read_text()))
+    if (sentences := RESULTS / "coco_relgan_small_study.json").exists():
+        found["sentences"] = text_study.table(json.loads(sentences.read_text()))
     return found
 
 

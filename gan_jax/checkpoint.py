@@ -57,7 +57,7 @@ class Checkpoints:
         else:
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._writes, self._workdir = keep is not None, folder.absolute().parent
-        self._manager: ocp.CheckpointManager = ocp.CheckpointManager(
+        self._manager = ocp.CheckpointManager(
             folder.absolute(), options=options, item_names=("state",)
         )
 
