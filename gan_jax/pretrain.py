@@ -90,12 +90,14 @@ def make_train_step(
 
 
 def _clipped(optimizer: optax.GradientTransformation, limit: float) -> optax.GradientTransformation:
-    """The optimiser, given gradients of a norm of at most `limit`; its state is the same."""
+    """The optimiser, given gradients of a norm of at most `limit`, 0 for any; its state is the
+    same."""
     if schedules.is_off(limit):
         return optimizer
+    most = jnp.where(limit == 0, jnp.inf, limit)  # 0 in a sweep
 
     def clipped(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        factor = jnp.minimum(1.0, limit / jnp.maximum(optax.tree.norm(updates), 1e-12))
+        factor = jnp.minimum(1.0, most / jnp.maximum(optax.tree.norm(updates), 1e-12))
         return optimizer.update(jax.tree.map(lambda leaf: leaf * factor, updates), state, params)
 
     return optax.GradientTransformation(optimizer.init, clipped)

@@ -189,5 +189,7 @@ def validate(config: Config) -> None:
         if config.penalty_every > 1 and sweep.field.startswith("penalties") and 0 in sweep.values:
             lazy = f"with penalty_every {config.penalty_every} a run without it is another program"
             raise UserError(f"sweep {sweep}: {lazy}")
+        if sweep.field == "path_length" and 0 in sweep.values:
+            raise UserError(f"sweep {sweep}: a run without it is another program")
     for one in population.members(config):
         _check_member(one)

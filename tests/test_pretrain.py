@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, keys, pretrain
+from gan_jax import config_json, keys, optimizers, pretrain
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.errors import UserError
 from gan_jax.networks import lstm, mlp, sequence
@@ -18,6 +18,7 @@ from gan_jax.state import Batch, init_state
 from gan_jax.validation import validate
 
 CONFIG = small.TEXTS
+SGD = Optimizer("sgd", lr=1.0, b1=0.0)
 
 
 def config(**changes):
@@ -115,6 +116,18 @@ def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     with jax.debug_nans(False):
         none, _ = step(state, Batch(jnp.full_like(real, jnp.inf)))
     chex.assert_trees_all_equal(none.gen, state.gen)
+
+
+@pytest.mark.parametrize(("limit", "length"), [(0.0, 5.0), (1.0, 1.0), (9.0, 5.0)])
+def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
+    gradient = {"w": jnp.array([3.0, 4.0])}
+
+    def moved(limit):
+        clipped = pretrain._clipped(optimizers.make(SGD, 0), limit)
+        return clipped.update(gradient, clipped.init(gradient))[0]["w"]
+
+    for found in (moved(limit), jax.jit(moved)(limit)):
+        np.testing.assert_allclose(found, -length * np.array([0.6, 0.8]), rtol=1e-6)
 
 
 def test_a_run_without_the_phase_is_the_game_itself():

@@ -132,6 +132,7 @@ NETWORK = "a network's fields decide shapes, and all members share one program; 
             "--penalty-every 4 --sweep penalties.r1 0 1",
             "sweep penalties.r1 0.0 1.0: with penalty_every 4 a run without it is another program",
         ),
+        ("--sweep path-length 2 0", "sweep path_length 2.0 0.0: a run without it is another prog"),
     ],
 )
 def test_refusals_are_one_line_and_status_2(command, tmp_path, words, says):
