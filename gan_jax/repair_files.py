@@ -9,7 +9,7 @@ from typing import Literal
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 from gan_jax import keys, repair
@@ -32,7 +32,8 @@ def hole_of(path: Path, root: Path, mask: str) -> np.ndarray:
     mask, or an unreadable one."""
     if mask == "alpha":
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGBA"))[..., 3:] == 0
+            upright = ImageOps.exif_transpose(picture)  # as the picture itself is read
+            return np.asarray(upright.convert("RGBA"))[..., 3:] == 0
     if re.fullmatch("#[0-9a-fA-F]{6}", mask):
         colour = np.frombuffer(bytes.fromhex(mask[1:]), np.uint8)
         return (pictures.decode(path, 3) == colour).all(-1, keepdims=True)
@@ -104,6 +105,19 @@ def tiles(
     return picture
 
 
+def _places(found: list[Path], source: Path, out: Path, count: int) -> list[list[Path]]:
+    """Where the `count` repairs of each picture go. Raises UserError where two go to one place."""
+    numbers = [f"_{r + 1}" for r in range(count)] if count > 1 else [""]
+    places, owner = [], {}
+    for path in found:
+        stem = (out / path.relative_to(source)).with_suffix("")
+        places.append([stem.with_name(f"{stem.name}{number}.png") for number in numbers])
+        for place in places[-1]:
+            if (other := owner.setdefault(place, path)) != path:
+                raise UserError(f"repairs of {other} and of {path} would both be {place}")
+    return places
+
+
 def repair_folder(
     run: Path,
     source: Path,
@@ -123,7 +137,8 @@ def repair_folder(
     Pictures are read as a run's own are (gan_jax/data/pictures.py). What cannot be repaired is
     named in the log and left out: broken files, masks that lack or are of another size, pictures of
     which nothing is known; one without a hole is written as it is. Raises UserError where nothing
-    can be done at all, and where `out` holds files already, unless `force`.
+    can be done at all, where two pictures (a.png and a.jpg) would go to one place, and where `out`
+    holds files already, unless `force`.
     """
     if count < 1:
         raise UserError(f"num is {count}: it must be at least 1")
@@ -133,6 +148,8 @@ def repair_folder(
         raise UserError(f"mask is {mask!r}: it must be a folder, a colour #rrggbb, or alpha")
     if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: give --force to overwrite what is in it, or another --out")
+    found, done = files.walk(source), 0
+    places = _places(found, source, out, count)
     _, _, config, state = restore_member(run, step, member)
     repair.check(config)
     if config.data.labels:
@@ -144,7 +161,6 @@ def repair_folder(
         return repair.repair(config, variables, key, picture[None], hole[None])[0, 0]
 
     sized = functools.partial(whole if fit == "resize" else tiles, side=side, fill=fill)
-    found, done = files.walk(source), 0
     for i, path in enumerate(tqdm(found, unit="picture", disable=None)):
         own = jax.random.fold_in(keys.step_key(root, keys.Purpose.SAMPLE, 0), i)
         try:
@@ -164,10 +180,7 @@ def repair_folder(
         except Exception as error:  # Pillow's readers raise kinds of their own
             log.warning("left out %s: %s", path, " ".join(str(error).split()))
             continue
-        for r, pixels in enumerate(made):
-            number = f"_{r + 1}" if count > 1 else ""
-            place = (out / path.relative_to(source)).with_suffix("")
-            place = place.with_name(f"{place.name}{number}.png")
+        for place, pixels in zip(places[i], made, strict=True):
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(place)

@@ -305,7 +305,7 @@ GROUPS = {
             "pretrain.opt.b1": (0.0, 0.9),
             "pretrain.opt.b2": (0.3, 0.6),
             "pretrain.opt.eps": (0.02, 0.2),
-            "pretrain.clip": (0.0, 0.3),
+            "pretrain.clip": (0.0, 0.1),
         },
     ),
     "adam and rmsprop": (

@@ -10,10 +10,10 @@ from PIL import Image
 
 from gan_jax import __main__, config_json, masks, population, repair, run, train
 from gan_jax.config import Data
-from gan_jax.data import sources
+from gan_jax.data import pictures, sources
 from gan_jax.errors import UserError
 from gan_jax.networks import unet
-from gan_jax.repair_files import tiles, whole
+from gan_jax.repair_files import hole_of, repair_folder, tiles, whole
 from gan_jax.state import generator_variables
 from gan_jax.validation import validate
 
@@ -221,6 +221,28 @@ def test_bad_input_of_the_command(trained, tmp_path, command, flags, said):
     status, _, err = command(__main__.main, "repair", *where, flags)
     assert status == 2
     assert said in err
+
+
+def test_two_pictures_never_go_to_one_place(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a.png", "a.jpg", "b.png"):
+        save(source, name, np.full((8, 8, 3), 90, np.uint8))
+    with pytest.raises(UserError, match=r"a.jpg and of \S*a.png would both be \S*out/a_1.png"):
+        repair_folder(tmp_path / "run", source, out, "#ffffff", count=2)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_transparent_holes_lie_as_the_picture_does(tmp_path, orientation):
+    picture = np.full((4, 6, 4), 90, np.uint8)
+    picture[0, 1:3, 3] = 0
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
+    hole = hole_of(tmp_path / "a.png", tmp_path, "alpha")
+    seen = pictures.decode(tmp_path / "a.png", 3)  # transparency over white
+    np.testing.assert_array_equal(hole, (seen == 255).all(-1, keepdims=True))
+    assert hole.sum() == 2
 
 
 def test_holes_by_colour_and_by_transparency(trained, tmp_path, command):
