@@ -17,8 +17,7 @@ def sample(args: argparse.Namespace) -> None:
 
     if args.num < 1:
         raise UserError(f"num is {args.num}: it must be at least 1")
-    if not 0 <= args.seed < 2**32:
-        raise UserError(f"seed is {args.seed}: it must be from 0 to 4294967295")
+    key = keys.sample_key(args.seed)
     of_text = sentences.of_tokens(run.load_config(args.run))
     out = Path(args.out or ("samples.txt" if of_text else "samples.png"))
     if out.exists() and not args.force:
@@ -26,7 +25,6 @@ def sample(args: argparse.Namespace) -> None:
     step, member, config, state = restore_member(args.run, args.step, args.member)
     of = "" if member is None else f", member {member}"
     variables = generator_variables(state)
-    key = keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0)
     done = f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}"
     if of_text:
         rows = sentences.sample(config, variables, key, args.num, args.temperature)
@@ -120,7 +118,7 @@ def evaluate(args: argparse.Namespace) -> None:
     classifier learns from samples, with --path-length how smoothly they change with z. Of the 2-D
     mixtures: modes covered, high-quality share, KL. Of texts: BLEU, self-BLEU and likelihoods, over
     temperatures."""
-    from gan_jax import placement, restore, run, sentences
+    from gan_jax import keys, placement, restore, run, sentences
     from gan_jax.data import sources
     from gan_jax.errors import UserError
     from gan_jax.metrics import evaluate as scoring
@@ -131,6 +129,7 @@ def evaluate(args: argparse.Namespace) -> None:
         raise UserError(f"num is {args.num}: it must be at least 6")
     if args.path_length < 0:
         raise UserError(f"path_length is {args.path_length}: it must be at least 1, or 0 for none")
+    keys.sample_key(args.seed or 0)  # refuses seeds that are none
     config, steps = run.load_config(args.run), restore.steps(args.run)
     devices = placement.pick_devices(args.devices)
     dataset = scoring.load_data(args.run, config, args.data)

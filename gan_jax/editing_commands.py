@@ -85,17 +85,14 @@ def opened(
 ) -> tuple[int, "Config", Any, "Space", "jax.Array", str]:
     """The run's step, config, generator and latent space, the command's key, and which member."""
     from gan_jax import keys, latent_space
-    from gan_jax.errors import UserError
     from gan_jax.restore import restore_member
     from gan_jax.state import generator_variables
 
-    if not 0 <= args.seed < 2**32:
-        raise UserError(f"seed is {args.seed}: it must be from 0 to 4294967295")
+    key = keys.sample_key(args.seed)
     step, member, config, state = restore_member(args.run, args.step, args.member)
     of = "" if member is None else f", member {member}"
     variables = generator_variables(state)
     space = latent_space.space(config, variables, args.space)
-    key = keys.step_key(keys.root(args.seed), keys.Purpose.SAMPLE, 0)
     return step, config, variables, space, key, of
 
 

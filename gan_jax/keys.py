@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gan_jax.errors import UserError
+
 
 class Purpose(enum.IntEnum):
     """What randomness is drawn for. Append only: a number, once used, fixes published runs."""
@@ -32,6 +34,14 @@ def root(seed: int) -> jax.Array:
     """The root key of a run, or of a command's samples. Threefry, whatever JAX's default is: with
     some others a draw depends on what else is in the batch."""
     return jax.random.key(seed, impl="threefry2x32")
+
+
+def sample_key(seed: int) -> jax.Array:
+    """The key of a command's samples. Raises UserError for a seed that is none: some others would
+    silently be the same as one below 2^32."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed is {seed}: it must be from 0 to 4294967295")
+    return step_key(root(seed), Purpose.SAMPLE, 0)
 
 
 def step_key(

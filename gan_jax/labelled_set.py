@@ -67,10 +67,8 @@ def labelled_samples(
     wanted = chosen_classes(config, classes)
     if per_class < 1:
         raise UserError(f"per_class is {per_class}: it must be at least 1")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"seed is {seed}: it must be from 0 to 4294967295")
     labels = np.tile(np.asarray(wanted, np.int32), per_class)
-    key, made = keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0), []
+    key, made = keys.sample_key(seed), []
     for first in range(0, len(labels), BATCH):
         part = labels[first : first + BATCH]
         x = sampling.sample(config, variables, key, len(part), part, first=first, devices=devices)

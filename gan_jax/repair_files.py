@@ -148,21 +148,21 @@ def repair_folder(
         raise UserError(f"mask is {mask!r}: it must be a folder, a colour #rrggbb, or alpha")
     if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: give --force to overwrite what is in it, or another --out")
-    found, done = files.walk(source), 0
+    key, found, done = keys.sample_key(seed), files.walk(source), 0
     places = _places(found, source, out, count)
     _, _, config, state = restore_member(run, step, member)
     repair.check(config)
     if config.data.labels:
         raise UserError(f"{config.name} is conditioned on labels too: repair from Python")
     side, channels = load_example(run, 1).real.shape[2:]
-    variables, root = generator_variables(state), keys.root(seed)
+    variables = generator_variables(state)
 
     def fill(picture: np.ndarray, hole: np.ndarray, key: jax.Array) -> np.ndarray:
         return repair.repair(config, variables, key, picture[None], hole[None])[0, 0]
 
     sized = functools.partial(whole if fit == "resize" else tiles, side=side, fill=fill)
     for i, path in enumerate(tqdm(found, unit="picture", disable=None)):
-        own = jax.random.fold_in(keys.step_key(root, keys.Purpose.SAMPLE, 0), i)
+        own = jax.random.fold_in(key, i)
         try:
             picture, hole = pictures.decode(path, channels), hole_of(path, source, mask)
             if hole.shape[:2] != picture.shape[:2]:

@@ -15,8 +15,7 @@ SAMPLES = 2500  # of a 2-D mixture, as VEEGAN and PacGAN score them
 
 def sample_key(member: Config, seed: int | None = None) -> jax.Array:
     """Of the noise of the samples to score: `seed`'s, or the member's own."""
-    root = keys.root(member.seed if seed is None else seed)
-    return keys.step_key(root, keys.Purpose.SAMPLE, 0)
+    return keys.sample_key(member.seed if seed is None else seed)
 
 
 def score_modes(

@@ -263,6 +263,7 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
         ("--devices 99 --features pixels", "devices is 99"),
         ("--cas", "classification accuracy: small is not conditioned on classes"),
         ("--path-length -1", "path_length is -1: it must be at least 1"),
+        ("--seed 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
         (
             f"--path-length --features {__name__}:ten_numbers",
             "ten_numbers, allowed are classifier, inception and pixels",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import keys
+from gan_jax.errors import UserError
 from gan_jax.keys import Purpose
 
 ROOT = jax.random.key(11)
@@ -27,6 +28,18 @@ def test_devices_together_have_the_keys_of_one(devices):
         devices=jax.local_devices()[:devices],
     )(jnp.arange(devices))
     np.testing.assert_array_equal(found.reshape(n, -1), bits(keys.example_keys(ROOT, n)))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+def test_samples_have_a_key_of_their_own(seed):
+    expected = keys.step_key(keys.root(seed), Purpose.SAMPLE, 0)
+    np.testing.assert_array_equal(bits(keys.sample_key(seed)), bits(expected))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**40, 2**70])
+def test_seeds_that_jax_would_fold_into_another_are_refused(seed):
+    with pytest.raises(UserError, match=f"seed is {seed}: it must be from 0 to 4294967295"):
+        keys.sample_key(seed)
 
 
 def test_an_example_has_its_key_in_any_batch():
