@@ -119,6 +119,8 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
         ({"symmetric": False}, "data.symmetric is off"),
         ({"size": 28}, "holds sounds, not pictures"),
         ({"length": 0}, "data.length is 0"),
+        ({"length": 1}, "data.length is 1: length at least 2"),
+        ({"normalize": True}, "data.normalize is on: tones"),
         ({"rate": 10}, "data.rate is 10"),
         ({"rate": 4000}, "at least 8000"),
         ({"spectrogram": True}, "4096, 8192 or 16384"),
@@ -156,6 +158,7 @@ def test_spoken_digits(tfds_dir):
     np.testing.assert_array_equal(np.abs(test.batch.real).max(1), 32767)
     ours = {sound.tobytes() for sound in sources.load(digits(tfds_dir, split="test")).batch.real}
     assert not ours & {sound.tobytes() for sound in train.batch.real}
+    small.refused(digits(tfds_dir, length=2), "data.length is 2: of ", "it is silent")
     small.refused(digits(tfds_dir, split="dev"), "data.split is 'dev'", "train, test, all")
     speakers = Data(**{**vars(digits(tfds_dir, split="test")), "name": "spoken_digit_speakers"})
     np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)

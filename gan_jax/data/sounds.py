@@ -84,7 +84,11 @@ def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]
         digit, speaker, take = example["audio/filename"].decode().removesuffix(".wav").split("_")
         if int(take) in TAKES[data.split]:
             wave = np.asarray(example["audio"]) / 32768
-            found_waves.append(waves.fit(wave, 8000, data, length))
+            try:
+                found_waves.append(waves.fit(wave, 8000, data, length))
+            except ValueError as error:  # of a few samples
+                message = f"data.length is {length}: of {digit}_{speaker}_{take} {error}"
+                raise UserError(message) from None
             labels.append(SPEAKERS.index(speaker) if speakers else int(digit))
     return np.stack(found_waves), np.asarray(labels, np.int32), data.rate or 8000
 
@@ -96,6 +100,8 @@ def _tones(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     rate = data.rate or TONE_RATE
     if rate < TONE_RATE:
         raise UserError(f"data.rate is {rate}: of tones at least {TONE_RATE} is allowed")
+    if data.normalize:
+        raise UserError("data.normalize is on: tones have a loudness of their own; leave it out")
     if data.split not in TONES:
         raise UserError(f"data.split is {data.split!r}: tones have {', '.join(TONES)}")
     # The set is fixed: no seed of a run is in it.
@@ -130,9 +136,9 @@ def _check(data: Data, length: int) -> None:
             )
     if not data.symmetric:
         raise UserError(f"data.symmetric is off: the sounds of {data.name!r} are in [-1, 1]")
-    if length < 1 or not 1000 <= (data.rate or 8000) <= 192_000:
-        what, value = ("rate", data.rate) if length >= 1 else ("length", length)
-        raise UserError(f"data.{what} is {value}: length at least 1, rate 1000 to 192000 allowed")
+    if length < 2 or not 1000 <= (data.rate or 8000) <= 192_000:
+        what, value = ("rate", data.rate) if length >= 2 else ("length", length)
+        raise UserError(f"data.{what} is {value}: length at least 2, rate 1000 to 192000 allowed")
     if data.spectrogram:
         spectrogram.hop_of(length)
 

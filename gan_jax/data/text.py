@@ -36,15 +36,16 @@ def tokens(text: str, level: str) -> list[str]:
 
 
 def _read(path: Path, shown: str) -> str:
-    """The file's text. Raises UserError where it is not UTF-8, or holds nothing but blanks."""
+    """The file's text. Raises UserError where it is not there or not UTF-8, or holds nothing but
+    blanks."""
     try:
-        raw = path.read_bytes()
+        raw = path.expanduser().read_bytes()
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise UserError(f"{shown}: line {line} is not UTF-8 text") from None
-    except OSError as error:
-        raise UserError(f"{shown}: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
+        raise UserError(f"{shown}: {getattr(error, 'strerror', error)}") from None
     if not text.strip():
         raise UserError(f"{shown}: there is no text in it")
     return text
@@ -91,7 +92,7 @@ def _parts(data: Data) -> tuple[list[list[str]], list[list[str]]]:
         found = cut(data, _read(files.given_path(data), shown), shown)
     if data.test_path is not None:
         shown = f"data.test_path is {data.test_path!r}"
-        test = cut(data, _read(Path(data.test_path).expanduser(), shown), shown)
+        test = cut(data, _read(Path(data.test_path), shown), shown)
         train = found
     elif data.name == "lines":
         test = found[EVERY - 1 :: EVERY]
