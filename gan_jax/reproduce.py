@@ -1,6 +1,6 @@
 """Proof of a run: train it again from its config, and say where two runs part first, and why.
 
-What a run recorded is its metrics rows, the digests of its states and its sample grids; of a result
+What a run recorded is its metrics rows, the digests of its states and its samples; of a result
 under experiments/results/ the rows of its curve, to six digits. Two runs of one config, data, code
 and kind of machine agree in all of it, bit for bit.
 """
@@ -28,7 +28,7 @@ class Recorded:
     """Metrics by step; of a population lists."""
     digests: dict[int, str]
     samples: dict[str, bytes]
-    """Grids by name, those of a population's members with their folder's."""
+    """Files by name, pictures, texts and sounds; a population's members' with their folder's."""
     rounded: bool = False
     """Rows are the first member's, to six digits."""
 
@@ -56,8 +56,8 @@ def recorded(path: Path) -> Recorded:
         rows = {one["step"]: one for one in map(json.loads, lines)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no whole run folder: {error}") from None
-    grids = sorted((path / "samples").rglob("step_*.png"))
-    samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in grids}
+    found = sorted((path / "samples").rglob("step_*"))
+    samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
     return Recorded(config, versions, rows, digest.read(path), samples)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from test_pretrain import CONFIG
 
 from gan_jax import __main__ as program
-from gan_jax import keys, sampling, sentences, train
+from gan_jax import keys, reproduce, sampling, sentences, train
 from gan_jax.config import Data
 from gan_jax.data import feeds, sources, text
 from gan_jax.errors import UserError
@@ -53,6 +54,15 @@ def test_the_folder(run):
     assert (run / "curves.png").exists()
     assert not (run / "film.png").exists()
     assert json.loads((run / "versions.json").read_text())["data"]["real"] == [5, 9]
+
+
+def test_another_sentence_is_named(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    ours, theirs = (reproduce.recorded(path) for path in (run, copy))
+    assert reproduce.compare(ours, theirs).compared[-1] == "samples: 3 in both"
+    (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
+    (where,) = reproduce.compare(ours, reproduce.recorded(copy)).parted
+    assert where == "samples: step_00000004.txt is another (1 of 3 are)"
 
 
 def test_samples_are_those_of_the_generator(config, run):
