@@ -235,6 +235,10 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
     )
     assert sum(calls) == 360 * 3 + 1437
     assert "is damaged and made anew" in caplog.text
+    (cache / "file").write_text("")
+    lost = statistics.of_reals(Features(), dataset, cache=cache / "file" / "statistics", quiet=True)
+    jax.tree.map(np.testing.assert_array_equal, first, lost)
+    assert "cannot be written: Not a directory" in caplog.text
 
 
 @pytest.mark.parametrize("sizes", [[30], [7, 1, 22], [1] * 30])

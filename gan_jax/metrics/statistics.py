@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,6 +24,19 @@ def cache_folder() -> Path:
     """$GAN_JAX_CACHE, or the user's cache folder."""
     root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gan_jax"
     return Path(os.environ.get("GAN_JAX_CACHE", root)).expanduser()
+
+
+def keep(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes a file .npz of the cache, whole or not at all. Where that cannot be, the log says so:
+    what is in it is at hand, and not lost for that."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, error.strerror)
 
 
 def of_images(
@@ -50,7 +64,8 @@ def of_reals(
 ) -> Gathered:
     """Of all examples of a data set, from the cache where they are there.
 
-    A file of the cache that cannot be read is named in the log and made anew.
+    A file of the cache that cannot be read is named in the log and made anew, one that cannot be
+    written is named.
     """
     key = hashlib.sha256(f"1 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
     path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
@@ -58,14 +73,10 @@ def of_reals(
         with path.open("rb") as raw, np.load(raw) as file:
             moments = frechet.Moments(int(file["count"]), file["mean"], file["scatter"])
             return Gathered(moments, file["kept"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
     found = of_images(features, dataset.batch.real, devices, quiet=quiet)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez(file, kept=found.kept, **found.moments._asdict())
-    part.replace(path)
+    keep(path, {"kept": found.kept, **found.moments._asdict()})
     return found

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from gan_jax.metrics import inputs, look
 from gan_jax.metrics.accuracy import accuracy
 from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.statistics import cache_folder
+from gan_jax.metrics.statistics import cache_folder, keep
 
 log = logging.getLogger(__name__)
 VERSION = 2  # of the network and its training: a change of these makes the cached ones void
@@ -187,14 +186,7 @@ def classifier(
     note = "no test split" if found is None else f"test accuracy {found:.4f}"
     print(f"{made.name}: {note}")
     flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, note=f"{note}; {made.sha256}", **flat)
-        part.replace(path)
-    except OSError as error:  # the training is not lost for that
-        log.warning("%s cannot be written: %s", path, error.strerror)
+    keep(path, {"note": f"{note}; {made.sha256}", **flat})
     return dataclasses.replace(made, note=note, resize=_resize(data))
 
 
