@@ -30,10 +30,14 @@ def pick_devices(count: int | None, batch_size: int = 0) -> list[jax.Device]:
     return found[:count]
 
 
+def everywhere(devices: Sequence[jax.Device]) -> NamedSharding:
+    """Whole on each of the devices."""
+    return NamedSharding(Mesh(np.asarray(devices), (AXIS,)), PartitionSpec())
+
+
 def place(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The pytree whole on each of the devices: where a chunk wants its state and its data."""
-    mesh = Mesh(np.asarray(devices), (AXIS,))
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(tree, everywhere(devices))
 
 
 def split(tree: Any, devices: Sequence[jax.Device]) -> Any:

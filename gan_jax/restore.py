@@ -29,9 +29,14 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
     """
     config = run.load_config(workdir)
     example = run.load_example(workdir, config.batch_size)
-    init = jax.jit(lambda roots: population.init(config, roots, example))
-    like = init(population.roots(config))
-    like = placement.place(like, jax.local_devices()[:1])
+    # Shapes alone: compiling the start takes longer than reading the state.
+    shapes = jax.eval_shape(
+        lambda roots: population.init(config, roots, example), population.roots(config)
+    )
+    where = placement.everywhere(jax.local_devices()[:1])
+    like = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes
+    )
     there = steps(workdir)
     if step is not None and step not in there:
         listed = ", ".join(map(str, there))
