@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from experiments import augment_study, inpaint_study, text_study
+from experiments import augment_study, inpaint_study, scaling_model, text_study
 from experiments.benchmark import report
 from gan_jax import logs, record
 from gan_jax.sweep_table import mean_sd
@@ -57,6 +57,8 @@ def _studies() -> dict[str, str]:
         found["augmentation"] = augment_study.table(json.loads(augmentation.read_text()))
     if (sentences := RESULTS / "coco_relgan_small_study.json").exists():
         found["sentences"] = text_study.table(json.loads(sentences.read_text()))
+    if (scaling := RESULTS / "scaling_model.json").exists():
+        found["scaling"] = scaling_model.table(json.loads(scaling.read_text()))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import json
 import logging
 import sys
 import warnings
@@ -11,8 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax import digest
+from gan_jax import digest, distributed
 from gan_jax.errors import UserError
 from gan_jax.state import TrainState
 
@@ -39,11 +42,23 @@ def _quiet_event_loop() -> Iterator[None]:
         sys.unraisablehook, asyncio.disabled = before, False
 
 
+def _of_all_processes(leaf: jax.Array) -> jax.Array:
+    """An array that every process has for itself as one that they share, as Orbax wants it, which
+    has one of them write it."""
+    firsts = {device.process_index: device for device in jax.devices()[::-1]}
+    mesh = Mesh(np.asarray([firsts[i] for i in range(len(firsts))]), ("processes",))
+    mine = jax.device_put(leaf, firsts[jax.process_index()])
+    return jax.make_array_from_single_device_arrays(
+        leaf.shape, NamedSharding(mesh, PartitionSpec()), [mine]
+    )
+
+
 class Checkpoints:
     """The checkpoints of one run: written in the background, the last `keep` of them kept; or, with
     `keep` None, only read, while a run may be writing them.
 
-    A context manager: on leaving, all that was saved is whole on the disk.
+    A context manager: on leaving, all that was saved is whole on the disk. Of several processes all
+    open, save and restore together; the folder must be the same for all.
     """
 
     def __init__(self, folder: Path, keep: int | None):
@@ -60,6 +75,17 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             folder.absolute(), options=options, item_names=("state",)
         )
+        self._reader = self._manager
+        if jax.process_count() > 1 and distributed.leads():  # it reads alone
+            alone = ocp.options.MultiprocessingOptions(
+                primary_host=0, active_processes={0}, barrier_sync_key_prefix="reader"
+            )
+            options = ocp.CheckpointManagerOptions(
+                read_only=True, create=False, multiprocessing_options=alone
+            )
+            self._reader = ocp.CheckpointManager(
+                folder.absolute(), options=options, item_names=("state",)
+            )
 
     def steps(self) -> list[int]:
         """The steps of which there is a checkpoint, in order."""
@@ -70,7 +96,10 @@ class Checkpoints:
         digest is put on the run folder's list. Raises UserError if this checkpoint, or the one
         before it, which was written meanwhile, cannot be written."""
         copy = jax.tree.map(jnp.copy, state)
-        digest.write(self._workdir, step, digest.digest(copy))
+        if distributed.leads():
+            digest.write(self._workdir, step, digest.digest(copy))
+        if jax.process_count() > 1:
+            copy = jax.tree.map(_of_all_processes, copy)
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
         with self._writing():
             if not self._manager.save(step, args=args, force=True):
@@ -87,13 +116,23 @@ class Checkpoints:
             message = f"a checkpoint cannot be written: {reason}; whole are those of steps: {whole}"
             raise UserError(message) from None
 
-    @_quiet_event_loop()
     def restore(self, like: Any, step: int | None = None) -> tuple[int, TrainState] | None:
         """The newest checkpoint that can be read (or that of `step`), in the structure, the dtypes
         and the placement of `like` (arrays, or ShapeDtypeStructs with shardings); None if there is
         none. A damaged one, also one whose bits are not those of its digest, is named in the log
         and the one before it is taken; where checkpoints are written it is then removed, for orbax
-        would not write steps before it. Raises UserError if all are damaged, and removes none."""
+        would not write steps before it. Raises UserError if all are damaged, and removes none.
+
+        Of several processes only process 0 reads; to the others it is as if there were none, and
+        `parallel.of_first` gives them the state."""
+        found, damaged = self._read(like, step) if distributed.leads() else (None, [])
+        for candidate in json.loads(distributed.of_first(json.dumps(damaged))):
+            self._manager.delete(candidate)
+        return found
+
+    @_quiet_event_loop()
+    def _read(self, like: Any, step: int | None) -> tuple[tuple[int, TrainState] | None, list[int]]:
+        """What `restore` finds, and the checkpoints to remove."""
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
         )
@@ -102,7 +141,7 @@ class Checkpoints:
         digests = digest.read(self._workdir)
         for i, candidate in enumerate(tried):
             try:
-                state = self._manager.restore(candidate, args=args)["state"]
+                state = self._reader.restore(candidate, args=args)["state"]
                 if jax.tree.structure(state) != jax.tree.structure(like):
                     raise ValueError("it is not of this run")
                 if digests.get(candidate) not in (None, digest.digest(state)):
@@ -113,13 +152,11 @@ class Checkpoints:
                     reason = "it holds the state of another version of gan_jax, or another config"
                 log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
             else:
-                for damaged in tried[:i] if self._writes else ():
-                    self._manager.delete(damaged)
-                return candidate, state
+                return (candidate, state), tried[:i] if self._writes else []
             gc.collect()  # now that nothing holds the other reads, and not after _quiet_event_loop
         if tried:
             raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
-        return None
+        return None, []
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -129,6 +166,8 @@ class Checkpoints:
             with self._writing():
                 self._manager.wait_until_finished()
                 self._manager.close()
+                if self._reader is not self._manager:
+                    self._reader.close()
         except UserError as error:
             if kind is None:
                 raise

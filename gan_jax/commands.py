@@ -200,17 +200,18 @@ def resume(args: argparse.Namespace) -> None:
     """Goes on with a run, to --steps or to where it was meant to go."""
     import dataclasses
 
-    from gan_jax import placement, run, train
+    from gan_jax import cli, distributed, placement, run, train
     from gan_jax.validation import validate
 
     config = run.load_config(args.run)
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     validate(config)
-    devices = placement.pick_devices(args.devices, config.batch_size)
-    train.fit(
-        config, args.run, devices=devices, members_at_once=args.members_at_once, stream=args.stream
-    )
+    how = {"members_at_once": args.members_at_once, "stream": args.stream}
+    where = (args.coordinator, args.num_processes, args.process_id, distributed.SILENCE)
+    with distributed.together(*where), cli.user_errors():
+        devices = placement.pick_devices(args.devices, config.batch_size)
+        train.fit(config, args.run, devices=devices, **how)
 
 
 def reproduce(args: argparse.Namespace) -> None:

@@ -60,7 +60,6 @@ def make_train_step(
         player = player.replace(opt_state=opt_state)
         skipped = found["skipped"].max()
         metrics = {"nll": found["nll"].mean(), "gen_grad_norm": found["grad_norm"].mean()}
-        metrics = lax.pmean(metrics, axis) if axis else metrics
         bad = skipped.astype(jnp.int32)
         state = state.replace(
             step=state.step + 1,

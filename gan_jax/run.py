@@ -147,6 +147,8 @@ def open_run(
     Raises UserError, naming the fields that differ, if it is of others. Only `steps` may differ.
     """
     found = versions(dataset, devices)
+    if jax.process_count() > 1:
+        found["device"]["processes"] = jax.process_count()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         (workdir / "samples").mkdir(exist_ok=True)

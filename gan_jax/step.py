@@ -3,7 +3,8 @@
 `make_train_step(config)` returns train_step(state, batch) -> (state, metrics), a pure function that
 `jit` compiles, `scan` repeats, `vmap` runs for many GANs and `pmap` shards (gan_jax/parallel.py).
 With `axis`, the name of a mapped device axis, each device holds its slice of the batch and all end
-with the same state: logits are gathered, so a loss sees the whole batch; gradients are averaged.
+with the same state: logits are gathered, so a loss sees the whole batch; gradients are averaged,
+and metrics with them.
 """
 
 from collections.abc import Callable
@@ -163,7 +164,7 @@ def make_train_step(
             skipped=state.skipped + bad,
             skipped_in_row=(state.skipped_in_row + bad) * bad,
         )
-        return state, lax.pmean(metrics, axis) if axis else metrics
+        return state, metrics
 
     return train_step
 
@@ -181,4 +182,5 @@ def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Arra
 
 def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
     """The whole batch's logits. The mean of the devices' gradients is then that of their loss."""
-    return lax.all_gather(logits, axis, tiled=True) if axis else logits
+    with jax.named_scope("logits_of_all_devices"):
+        return lax.all_gather(logits, axis, tiled=True) if axis else logits

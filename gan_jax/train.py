@@ -15,7 +15,10 @@ import tyro
 
 from gan_jax import (
     cli,
+    config_json,
     curves,
+    distributed,
+    follow,
     lock,
     logs,
     parallel,
@@ -96,11 +99,12 @@ def _chunks(
         if done == end:
             data, end = next(feed)
         steps = min(length, end - done, config.steps - done, *(e - done % e for e in every))
+        steps = int(distributed.of_first(str(steps)))  # its clock decides for all
         began = time.monotonic()
         state, metrics = chunk(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
         if compiled:  # the first step's time says nothing of the others'
-            fitting = CHUNK_SECONDS * steps / (time.monotonic() - began)
+            fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
             length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
         done, compiled = done + steps, True
         yield done, state, metrics
@@ -126,6 +130,8 @@ def fit(
     Either way the run's numbers are those of one that was never stopped. SIGINT and SIGTERM end it
     after the chunk at hand, with a checkpoint and the exit status 128 + signal. Raises UserError if
     the folder is of another config or other data, or is ahead of `config.steps`.
+
+    Of several processes, all call it alike; only process 0 writes, and the others follow.
     """
     began = time.monotonic()
     workdir = Path(workdir)
@@ -133,8 +139,17 @@ def fit(
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
+    texts = {"the config": config_json.dumps(config), "the data": dataset.fingerprint}
+    distributed.check_same(**texts)
+
+    def steps(state: TrainState) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
+        return iterate(config, dataset, state, devices, members_at_once, stream)
+
+    if not distributed.leads():
+        return follow.follow(config, workdir, state, devices, steps)
     curve = Curve(config, dataset, devices[0], quiet=quiet)
     found = run.open_run(workdir, config, dataset, devices)
+    distributed.meet()
     with (
         lock.held(workdir),
         signals.caught() as came,
@@ -145,22 +160,21 @@ def fit(
             raise UserError(
                 f"steps is {config.steps}: the run in {workdir} is at step {done} already"
             )
+        state = follow.begin(state, devices)
         run.write_config(workdir, config)
         members = population.members(config)
         timing = logs.Timing(workdir / "timing.json", [m.seed for m in members], done, found)
         log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
         curve.open(workdir, done)
         drawing = Drawing(workdir, config, dataset)
-        skips = Skips(config, state, saved=done)
+        skips, by = Skips(config, state, saved=done), 0
         rate = config.batch_size * len(members)
         with contextlib.closing(Progress(done, config.steps, rate, quiet=quiet)) as progress:
             if done == 0:
                 drawing.real()
             timing.ready(time.monotonic() - began)
-            for reached, state, metrics in iterate(  # noqa: B020
-                config, dataset, state, devices, members_at_once, stream
-            ):
-                stop = bool(came) or reached == config.steps
+            for reached, state, metrics in steps(state):  # noqa: B020
+                by = distributed.stop_signal(came)
                 log.write(done + 1, metrics)
                 losses = {name: _mean(metrics[name]) for name in ("disc_loss", "gen_loss")}
                 progress.update(reached - done, losses)
@@ -170,21 +184,22 @@ def fit(
                     drawing.samples(done, state)
                 curve.reached(done, state)
                 timing.reached(done)
-                if stop or (done % config.checkpoint_every == 0 and not skips.pending):
+                if follow.is_kept(config, done, by, skips):
                     timing.write()  # first, so that every checkpoint's launch is on record
                     checkpoints.save(done, state)
                     skips.saved = done
-                if stop:
+                if by:
                     break
     timing.close()
     drawing.film()
     curves.draw(workdir, workdir / "curves.png")
-    if came:
-        name = signal.Signals(came[0]).name
-        print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
-        raise SystemExit(128 + came[0])
-    if config.sweep:
+    if config.sweep and not by:
         sweep_table.write(workdir, config, state)
+    distributed.meet()
+    if by:
+        name = signal.Signals(by).name
+        print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
+        raise SystemExit(128 + by)
     return state
 
 
@@ -205,6 +220,15 @@ class Launch:
     cannot hold. The batches are the same."""
     compilation_cache: bool = True
     """Keep compiled programs on the disk, for a quick start next time."""
+    coordinator: str | None = None
+    """Of several processes: HOST:PORT of process 0, which must be free there. With the next two,
+    where the cluster does not say it itself (SLURM, Open MPI, Kubernetes, Cloud TPU)."""
+    num_processes: int | None = None
+    """How many processes train this run together; 1: this one alone, whatever the cluster says."""
+    process_id: int | None = None
+    """Which of them this one is, from 0; process 0 writes the run folder."""
+    silence: int = distributed.SILENCE
+    """Seconds without a sign of life after which another process is taken for dead."""
     small: bool = False
     """Start from the experiment's small version, for CPUs, where it has one: the same code with
     fewer channels and steps. Other flags are laid over that."""
@@ -222,10 +246,14 @@ def main(config: Config, small: Config | None = None) -> None:
         if launch.compilation_cache:
             cli.use_compilation_cache()
         validate(launch.config)
-        devices = placement.pick_devices(launch.devices, launch.config.batch_size)
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
+        where = (launch.coordinator, launch.num_processes, launch.process_id, launch.silence)
         how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
-        fit(launch.config, workdir, devices=devices, **how)
+        with distributed.together(*where), cli.user_errors():
+            devices = placement.pick_devices(launch.devices, launch.config.batch_size)
+            fit(launch.config, workdir, devices=devices, **how)
+            if not distributed.leads():
+                return
         picture = "members.png, " if population.is_population(launch.config) else "film.png, "
         picture = "" if sentences.of_tokens(launch.config) else picture
         print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")

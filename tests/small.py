@@ -8,14 +8,15 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from jax import lax
 
-from gan_jax import parallel, placement, population, train
+from gan_jax import keys, parallel, placement, population, train
 from gan_jax.config import Config, Data, Optimizer, Penalties, Pretrain
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.networks import lstm, mlp, relgan, sequence, wavegan
 from gan_jax.schedules import Schedule
-from gan_jax.state import TrainState
+from gan_jax.state import Batch, TrainState
 
 CONFIG = Config(
     name="small",
@@ -63,6 +64,13 @@ TEXTS = Config(
     ema_half_life=40.0,
     batch_size=8,
 )
+# One that mixes examples in its loss only, and so has little to say over devices.
+PLAIN = dataclasses.replace(
+    CONFIG,
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
+    disc=mlp.Discriminator(widths=(32, 24), last_bias=False),
+    n_critic=1,
+)
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 
@@ -96,6 +104,21 @@ def train_state(
     """The state after the chunks of steps (by default config.steps in one), and all metrics."""
     chunk = parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
     return run_chunks(config, chunk, devices, chunks)
+
+
+def spy(config: Config, axis: str | None = None) -> Any:
+    """In place of make_train_step: a step that only shows the reals and noise of all devices."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
+        example = keys.example_keys(root, batch.real.shape[1], axis)
+        z = keys.latents(example, config.z_dim, config.latent)
+        seen = {"real": batch.real, "z": z[None]}
+        if axis:
+            seen = lax.all_gather(seen, axis, axis=1, tiled=True)
+        return state.replace(step=state.step + 1), seen
+
+    return step
 
 
 def run_chunks(

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
-from jax import lax
 
-from gan_jax import keys, parallel, penalties, population, train
+from gan_jax import parallel, penalties, population, train
 from gan_jax.config import Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.networks import mlp
@@ -99,19 +98,7 @@ def test_a_member_is_its_solo_run(config, devices):
 
 @pytest.mark.parametrize("devices", [2, 4, 8])
 def test_devices_see_the_same_inputs_bitwise(devices, monkeypatch):
-    def spy(config, axis=None):
-        def step(state, batch):
-            root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
-            example = keys.example_keys(root, batch.real.shape[1], axis)
-            z = keys.latents(example, config.z_dim, config.latent)
-            seen = {"real": batch.real, "z": z[None]}
-            if axis:
-                seen = lax.all_gather(seen, axis, axis=1, tiled=True)
-            return state.replace(step=state.step + 1), seen
-
-        return step
-
-    monkeypatch.setattr(parallel, "make_train_step", spy)
+    monkeypatch.setattr(parallel, "make_train_step", small.spy)
     _, one = small.train_state(small.CONFIG)
     _, many = small.train_state(small.CONFIG, devices)
     assert one["real"].shape == (12, 2, 16, 8, 8, 1)

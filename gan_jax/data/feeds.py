@@ -20,7 +20,7 @@ from gan_jax import population
 from gan_jax.config import Config
 from gan_jax.data import order, text
 from gan_jax.data.sources import Dataset
-from gan_jax.placement import place, split
+from gan_jax.placement import local_places, place, split
 from gan_jax.state import Batch
 
 BLOCK_BYTES = 2**26  # of a streamed block: 64 MiB
@@ -105,6 +105,7 @@ def streamed(
             chosen = np.asarray(ordered(population.roots(config), steps))
         shards = chosen.reshape(*chosen.shape[:-1], len(devices), -1)
         shards = np.moveaxis(shards, -2, 0)  # [shards, (members,) steps, n_critic, n]
+        shards = shards[local_places(devices)]  # another process reads the others
         if len(sets) == 1:
             batch = jax.tree.map(lambda leaf: leaf[shards], dataset.batch)
         else:
