@@ -31,6 +31,8 @@ LINES += re.findall(
 COMMANDS = {" ".join(line.split()).removeprefix(".venv/bin/") for line in LINES}
 OF_RUNS = sorted(line for line in COMMANDS if line.startswith("python -m gan_jax "))
 OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith("python -m experiments."))
+# Those wait for other processes; tests/test_distributed.py starts some.
+OF_EXPERIMENTS = [line for line in OF_EXPERIMENTS if "--coordinator" not in line]
 
 LABELLED = small.config(
     gen=mlp.Generator((8, 8, 1), (8,), 10),
