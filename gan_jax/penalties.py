@@ -17,18 +17,18 @@ from collections.abc import Callable
 import chex
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
-Critic = Callable[[jax.Array], jax.Array]
+Critic = Callable[[Array], Array]
 
 
-def squared_slope(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
+def squared_slope(critic: Critic, x: Array, pack: int = 1) -> Array:
     """|grad_x f(x_i)|^2 [n/pack] float32: squares summed over all axes but the first, and over the
     examples of a pack."""
 
     chex.assert_is_divisible(len(x), pack)
 
-    def total(x: jax.Array) -> jax.Array:
+    def total(x: Array) -> Array:
         logits = critic(x)
         chex.assert_rank(logits, {1, 2})
         chex.assert_axis_dimension(logits, 0, len(x) // pack)
@@ -38,18 +38,18 @@ def squared_slope(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
     return jnp.square(slope).reshape(len(x) // pack, -1).sum(1)
 
 
-def slope_norm(critic: Critic, x: jax.Array, pack: int = 1) -> jax.Array:
+def slope_norm(critic: Critic, x: Array, pack: int = 1) -> Array:
     """|grad_x f(x_i)| [n/pack]; its own gradient at slope zero is 0, not NaN."""
     squared = squared_slope(critic, x, pack)
     flat = squared == 0
     return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))
 
 
-def _per_example(factors: jax.Array, x: jax.Array) -> jax.Array:
+def _per_example(factors: Array, x: Array) -> Array:
     return factors.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def between(real: jax.Array, fake: jax.Array, keys: jax.Array, pack: int = 1) -> jax.Array:
+def between(real: Array, fake: Array, keys: Array, pack: int = 1) -> Array:
     """x = e real + (1-e) fake with one e ~ U(0, 1) per example, or pack, by the key of its first
     example. 1704.00028, alg. 1."""
     e = jax.vmap(jax.random.uniform)(keys[::pack])
@@ -58,69 +58,44 @@ def between(real: jax.Array, fake: jax.Array, keys: jax.Array, pack: int = 1) ->
 
 
 def r1(
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    keys: jax.Array,
-    axis: str | None = None,
-    pack: int = 1,
-):
+    critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
+) -> Array:
     """1/2 E_p |grad f|^2. Mescheder et al. 2018 (1801.04406), eq. 9."""
     return 0.5 * squared_slope(critic, real, pack).mean()
 
 
 def r2(
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    keys: jax.Array,
-    axis: str | None = None,
-    pack: int = 1,
-):
+    critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
+) -> Array:
     """1/2 E_q |grad f|^2. 1801.04406, eq. 10."""
     return 0.5 * squared_slope(critic, fake, pack).mean()
 
 
 def gradient_penalty(
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    keys: jax.Array,
-    axis: str | None = None,
-    pack: int = 1,
-):
+    critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
+) -> Array:
     """E (|grad f(x)| - 1)^2 between reals and fakes. Gulrajani et al. 2017 (1704.00028), eq. 3."""
     return jnp.square(slope_norm(critic, between(real, fake, keys, pack), pack) - 1).mean()
 
 
 def one_sided(
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    keys: jax.Array,
-    axis: str | None = None,
-    pack: int = 1,
-):
+    critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
+) -> Array:
     """E max(0, |grad f(x)| - 1)^2: WGAN-LP. Petzka et al. 2018 (1709.08894), eq. 8."""
     slope = slope_norm(critic, between(real, fake, keys, pack), pack)
     return jnp.square(jax.nn.relu(slope - 1)).mean()
 
 
 def dragan(
-    critic: Critic,
-    real: jax.Array,
-    fake: jax.Array,
-    keys: jax.Array,
-    axis: str | None = None,
-    pack: int = 1,
-):
+    critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
+) -> Array:
     """E (|grad f(x + d)| - 1)^2, d = std/2 U(0, 1) per pixel. Kodali et al. 2017 (1705.07215).
 
     std is over all pixels of the whole batch, as in the authors' code; of the variants in use
     (d of either sign, clipped, interpolated) this is the one of the paper's algorithm 1.
     """
 
-    def mean(x: jax.Array) -> jax.Array:
+    def mean(x: Array) -> Array:
         return lax.pmean(x.mean(), axis) if axis else x.mean()
 
     std = jnp.sqrt(mean(jnp.square(real - mean(real))))

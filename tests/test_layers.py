@@ -212,3 +212,24 @@ def test_on_axis():
     assert layers.on_axis(module, "devices") == mlp.Generator(widths=(3,), axis="devices")
     assert layers.on_axis(module, None) == module
     assert layers.on_axis(nn.Dense(3), "devices") == nn.Dense(3)  # it mixes no examples
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4])
+def test_unfold_is_the_inverse_of_fold(patch):
+    x = jnp.arange(3 * 8 * 4 * 2.0).reshape(3, 8, 4, 2)
+    folded = layers.fold(x, patch)
+    assert folded.shape == (3, 8 // patch, 4 // patch, 2 * patch**2)
+    np.testing.assert_array_equal(folded[0, 0, 0], x[0, :patch, :patch].ravel())
+    np.testing.assert_array_equal(layers.unfold(folded, patch), x)
+
+
+def test_the_projection_is_an_inner_product_with_the_labels_row():
+    class Critic(nn.Module):
+        @nn.compact
+        def __call__(self, labels, y):
+            return layers.projection(labels, y, nn.initializers.normal(1))
+
+    labels, y = jnp.array([2, 0, 1, 2]), jnp.arange(8.0).reshape(4, 2)
+    logits, variables = Critic().init_with_output(jax.random.key(0), jax.nn.one_hot(labels, 3), y)
+    rows = variables["params"]["embed"]["kernel"][labels]
+    np.testing.assert_allclose(logits, (rows * y).sum(1), rtol=1e-6)  # float32 sums of two

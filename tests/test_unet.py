@@ -27,14 +27,6 @@ def test_known_pixels_come_back_bitwise_and_the_hole_is_not_seen():
     assert (np.abs(again - made).max((1, 2, 3)) > 1e-3).all()  # another z, another repair
 
 
-@pytest.mark.parametrize("patch", [1, 2, 4])
-def test_unfold_is_the_inverse_of_fold(patch):
-    folded = unet.fold(REAL, patch)
-    assert folded.shape == (3, 8 // patch, 8 // patch, 2 * patch**2)
-    np.testing.assert_array_equal(folded[0, 0, 0], REAL[0, :patch, :patch].ravel())
-    np.testing.assert_array_equal(unet.unfold(folded, patch), REAL)
-
-
 def test_anything_is_a_condition():
     labels, attributes = jnp.array([2, 0, 1]), jnp.arange(6.0).reshape(3, 2)
     made = unet.planes({"a": attributes, "b": labels, "c": REAL}, 3, 3, 8)

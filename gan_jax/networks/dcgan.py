@@ -102,8 +102,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         count = stages(self.size)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(f"dcgan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        layers.check_side("dcgan", self.size, x)
 
         if self.auxiliary and not self.classes:
             raise ValueError("dcgan: an auxiliary classifier needs classes, and has 0")

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks.convolution import conv
-from gan_jax.networks.layers import Dtype
+from gan_jax.networks.layers import Dtype, fold, unfold
 
 Initializer = nn.initializers.Initializer
 glorot = nn.initializers.glorot_uniform()
@@ -58,20 +58,6 @@ def conv_transpose_1d(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array
     kernel = jnp.flip(kernel.reshape(k // stride, stride * features, c), 0).swapaxes(1, 2)
     y = patches(x, len(kernel)) @ kernel.reshape(-1, stride * features)
     return y.reshape(n, t * stride, features)
-
-
-def fold(x: jax.Array) -> jax.Array:
-    """[n, 2h, 2w, c] -> [n, h, w, 4c]: the four pixels of every 2x2, one after the other."""
-    n, h, w, c = x.shape
-    x = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, h // 2, w // 2, 4 * c)
-
-
-def unfold(x: jax.Array) -> jax.Array:
-    """The inverse of `fold`."""
-    n, h, w, c = x.shape
-    x = x.reshape(n, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, 2 * h, 2 * w, c // 4)
 
 
 def _folded_kernel(kernel: jax.Array) -> jax.Array:

@@ -122,6 +122,43 @@ def one_hot(cond: jax.Array | None, classes: int, n: int) -> jax.Array:
     return jnp.zeros((n, 0)) if cond is None else jax.nn.one_hot(cond, classes)
 
 
+def projection(
+    labels: jax.Array, features: jax.Array, kernel_init: nn.initializers.Initializer
+) -> jax.Array:
+    """What a critic of classes adds to its logits (Miyato & Koyama 2018, 1802.05637): <embed(y),
+    phi(x)> [n] float32 of one-hot labels [n, classes] and features [n, d]. In a compact method."""
+    # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
+    embed = nn.Dense(
+        features.shape[-1],
+        use_bias=False,
+        kernel_init=kernel_init,
+        precision="highest",
+        name="embed",
+    )
+    return (embed(labels) * features.astype(jnp.float32)).sum(-1)
+
+
+def check_side(network: str, size: int, x: jax.Array) -> None:
+    """Raises ValueError unless x [n, h, w, c] are pictures of `size` pixels a side."""
+    if x.shape[1:3] != (size, size):
+        raise ValueError(f"{network}: size is {size}, pictures are {x.shape[1]}x{x.shape[2]}")
+
+
+def fold(x: jax.Array, patch: int = 2) -> jax.Array:
+    """[n, h, w, c] -> [n, h/patch, w/patch, patch^2 c]: squares of pixels become channels, one
+    pixel after the other."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // patch, patch, width // patch, patch, channels)
+    return x.swapaxes(2, 3).reshape(n, height // patch, width // patch, -1)
+
+
+def unfold(x: jax.Array, patch: int = 2) -> jax.Array:
+    """The inverse of `fold`."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height, width, patch, patch, channels // patch**2).swapaxes(2, 3)
+    return x.reshape(n, height * patch, width * patch, -1)
+
+
 def hand_out_class_logits(module: nn.Module, class_logits: jax.Array) -> None:
     """An auxiliary classifier's output [n, classes] float32, beside the discriminator's logits: who
     applies it with `mutable="auxiliary"` finds it as auxiliary/class_logits. It is no state."""

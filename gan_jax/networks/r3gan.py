@@ -177,8 +177,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         side = smallest(self.size, self.widths, self.cardinality, self.blocks)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(f"r3gan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        layers.check_side("r3gan", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))
         first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
         y = first(x)

@@ -109,8 +109,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         down, flat = _plan(DOWN, self.size)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(f"sngan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        layers.check_side("sngan", self.size, x)
         _check_attention(self.attention, [self.size >> i for i in range(1, len(down) + 1)])
         labels = layers.one_hot(cond, self.classes, len(x))
         y = x

@@ -75,10 +75,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         count = stages(self.size)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(
-                f"specgan: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}"
-            )
+        layers.check_side("specgan", self.size, x)
         labels, y = layers.one_hot(cond, self.classes, len(x)), x
         for stage in range(count):
             y = layers.activate(Conv(self.width << stage, 5, 2, dtype=self.dtype)(y), "leaky_relu")
@@ -86,9 +83,5 @@ class Discriminator(nn.Module):
         last = nn.Dense(1, self.last_bias, dtype=self.dtype, kernel_init=glorot)
         logits = last(y)[:, 0].astype(jnp.float32)
         if self.classes:
-            # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
-            embed = nn.Dense(
-                y.shape[-1], use_bias=False, kernel_init=glorot, precision="highest", name="embed"
-            )
-            logits += (embed(labels) * y.astype(jnp.float32)).sum(-1)
+            logits += layers.projection(labels, y, glorot)
         return logits

@@ -191,10 +191,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         smallest, *larger = sides(self.size)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(
-                f"stylegan2: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}"
-            )
+        layers.check_side("stylegan2", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))
 
         def widths(side: int) -> int:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from gan_jax.masks import Incomplete
 from gan_jax.networks import layers
 from gan_jax.networks.convolution import Conv
-from gan_jax.networks.layers import Dtype, Output
+from gan_jax.networks.layers import Dtype, Output, fold, unfold
 from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest
 
 
@@ -47,20 +47,6 @@ def planes(cond: Any, classes: int, n: int, size: int) -> jax.Array:
             raise ValueError(f"unet: a condition is {list(leaf.shape)}, allowed are {allowed}")
         found.append(leaf.astype(jnp.float32))
     return jnp.concatenate(found, -1)
-
-
-def fold(x: jax.Array, patch: int) -> jax.Array:
-    """[n, h, w, c] -> [n, h/patch, w/patch, patch^2 c]: squares of pixels become channels."""
-    n, height, width, channels = x.shape
-    x = x.reshape(n, height // patch, patch, width // patch, patch, channels)
-    return x.swapaxes(2, 3).reshape(n, height // patch, width // patch, -1)
-
-
-def unfold(x: jax.Array, patch: int) -> jax.Array:
-    """The inverse of `fold`."""
-    n, height, width, channels = x.shape
-    x = x.reshape(n, height, width, patch, patch, channels // patch**2).swapaxes(2, 3)
-    return x.reshape(n, height * patch, width * patch, -1)
 
 
 class Generator(nn.Module):
@@ -148,8 +134,7 @@ class Discriminator(nn.Module):
     def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
         side = smallest(self.size, *fields, name="unet", patch=self.patch)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(f"unet: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}")
+        layers.check_side("unet", self.size, x)
         y = jnp.concatenate([x, planes(cond, self.classes, len(x), self.size)], -1)
         first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
         y, patches = first(fold(y, self.patch)), jnp.zeros(len(x))

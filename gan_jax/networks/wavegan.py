@@ -129,9 +129,5 @@ class Discriminator(nn.Module):
         last = nn.Dense(1, self.last_bias, dtype=self.dtype, kernel_init=glorot)
         logits = last(y)[:, 0].astype(jnp.float32)
         if self.classes:
-            # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
-            embed = nn.Dense(
-                y.shape[-1], use_bias=False, kernel_init=glorot, precision="highest", name="embed"
-            )
-            logits += (embed(labels) * y.astype(jnp.float32)).sum(-1)
+            logits += layers.projection(labels, y, glorot)
         return logits

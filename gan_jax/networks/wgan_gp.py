@@ -82,10 +82,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         down = _plan(DOWN, self.size)
-        if x.shape[1:3] != (self.size, self.size):
-            raise ValueError(
-                f"wgan_gp: size is {self.size}, pictures are {x.shape[1]}x{x.shape[2]}"
-            )
+        layers.check_side("wgan_gp", self.size, x)
         if self.auxiliary and not self.classes:
             raise ValueError("wgan_gp: an auxiliary classifier needs classes, and has 0")
         labels = layers.one_hot(cond, self.classes, len(x))
@@ -99,11 +96,7 @@ class Discriminator(nn.Module):
             classify = nn.Dense(self.classes, kernel_init=glorot, name="classify")
             layers.hand_out_class_logits(self, classify(y))
         elif self.classes:
-            # A product rather than a gather, for its gradient: see ConditionalBatchNorm.
-            embed = nn.Dense(
-                y.shape[-1], use_bias=False, kernel_init=glorot, precision="highest", name="embed"
-            )
-            logits += (embed(labels) * y).sum(-1)
+            logits += layers.projection(labels, y, glorot)
         return logits
 
 

@@ -77,9 +77,7 @@ class Network(nn.Module):
         multiple = 1 << len(self.widths)
         sides = [(-side) % multiple for side in x.shape[1:3]]
         x = jnp.pad(x, ((0, 0), *((side // 2, side - side // 2) for side in sides), (0, 0)))
-        n, h, w, c = x.shape
-        x = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-        y = x.reshape(n, h // 2, w // 2, 4 * c)
+        y = layers.fold(x)
         stages = [[width] * depth for width, depth in zip(self.widths, self.depths, strict=True)]
         stages[-1][-1] = self.features
         for i, stage in enumerate(stages):
