@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises, and the hint that goes with it."""
+"""The one exception that a user's mistake raises, and the words that go into it."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,6 +12,11 @@ class UserError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another library says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

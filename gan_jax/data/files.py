@@ -7,21 +7,18 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from gan_jax.config import Data
 from gan_jax.data import pictures
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, reason
 
 log = logging.getLogger(__name__)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 DEFLATE = 1032  # the most that deflate can shrink by, so the most that a .gz can hold
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def given_path(data: Data) -> Path:
@@ -34,20 +31,20 @@ def given_path(data: Data) -> Path:
     except FileNotFoundError:
         raise UserError(f"data.path is {data.path!r}: there is no such file or folder") from None
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of an unknown user
-        raise UserError(f"data.path is {data.path!r}: {_line(error)}") from None
+        raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
     return path
 
 
-def walk(root: Path) -> list[Path]:
-    """All pictures, by their suffix, below `root`, in the order of their names. Raises OSError at a
-    folder that cannot be read."""
+def walk(root: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+    """All files of these suffixes (by default pictures), in lower case or not, below `root`, in the
+    order of their names. Raises OSError at a folder that cannot be read."""
 
     def stop(error: OSError) -> None:
         raise error
 
     found = os.walk(root, onerror=stop)  # rglob would pass over what it may not read
     paths = [Path(folder, name) for folder, _, names in found for name in names]
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in paths if path.suffix.lower() in suffixes)
 
 
 def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
@@ -64,13 +61,13 @@ def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         tried = walk(root)
     except OSError as error:
-        raise UserError(f"data.path is {data.path!r}: {_line(error)}") from None
+        raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
     found, paths = [], []
     for path in tried:
         try:
             picture = pictures.decode(path, data.channels or 3)
         except Exception as error:  # Pillow's readers raise kinds of their own
-            log.warning("left out %s: %s", path, _line(error))
+            log.warning("left out %s: %s", path, reason(error))
             continue
         found.append(pictures.resize(picture, data.size) if data.size else picture)
         paths.append(path)
@@ -163,7 +160,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             archive = np.load(file, allow_pickle=False)
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # numpy, zipfile and zlib each raise kinds of their own
-        raise UserError(f"{path}: not a readable npz file: {_line(error)}") from None
+        raise UserError(f"{path}: not a readable npz file: {reason(error)}") from None
 
 
 def _read_idx(path: Path) -> np.ndarray:
@@ -182,7 +179,7 @@ def _read_idx(path: Path) -> np.ndarray:
                 raise ValueError(f"its header promises {size} bytes")
             body = file.read(size + 1)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
-        raise UserError(f"{path}: not a readable idx file: {_line(error)}") from None
+        raise UserError(f"{path}: not a readable idx file: {reason(error)}") from None
     if len(body) != size:
         found = "more" if len(body) > size else len(body)
         raise UserError(

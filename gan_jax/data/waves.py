@@ -7,7 +7,6 @@ to `data.rate` by scipy's polyphase filter, and with `data.normalize` to a peak 
 import dataclasses
 import logging
 import math
-import os
 import warnings
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from scipy.signal import resample_poly
 
 from gan_jax.config import Data
 from gan_jax.data import files
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, reason
 
 log = logging.getLogger(__name__)
 FULL = 32767  # of int16, for 1.0
@@ -73,15 +72,6 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     return wave, int(rate)
 
 
-def _walk(root: Path) -> list[Path]:
-    def stop(error: OSError) -> None:
-        raise error
-
-    found = os.walk(root, onerror=stop)
-    paths = [Path(folder, name) for folder, _, names in found for name in names]
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
-
-
 def folder(data: Data, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
     """All sounds below `data.path`, in the order of their names: int16 [n, length], labels int32
     [n] by folder where there are several, and the rate.
@@ -94,13 +84,13 @@ def folder(data: Data, length: int) -> tuple[np.ndarray, np.ndarray | None, int]
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:
-        tried = _walk(root)
+        tried = files.walk(root, SUFFIXES)
     except OSError as error:
-        raise UserError(f"data.path is {data.path!r}: {files._line(error)}") from None
+        raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
     found, paths = [], []
 
     def leave_out(path: Path, error: Exception) -> None:
-        log.warning("left out %s: %s", path, files._line(error))
+        log.warning("left out %s: %s", path, reason(error))
 
     for path in tried:
         try:
