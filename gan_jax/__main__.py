@@ -1,10 +1,10 @@
-"""python -m gan_jax COMMAND RUN: what can be done with a run folder."""
+"""python -m gan_jax COMMAND RUN: what can be done with a run folder, and before a run."""
 
 import argparse
 from pathlib import Path
 
 from gan_jax import commands as do
-from gan_jax import editing_commands, invert_command
+from gan_jax import editing_commands, invert_command, prepare_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--coordinator", help="of several processes: HOST:PORT of process 0")
     one.add_argument("--num-processes", type=int, help="how many train together")
     one.add_argument("--process-id", type=int, help="which of them this one is, from 0")
+    one.add_argument("--workers", type=int, default=0, help="processes that read it (default 0)")
     one = command(do.reproduce, "train a recorded run again and compare")
     one.add_argument("--steps", type=int, help="so far only (default: to its end)")
     one.add_argument("--out", type=Path, help="keep the new run there (default: it is thrown away)")
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, default=Path("experiments/results"), help="folder")
     editing_commands.add(command)
     invert_command.add(command)
+    prepare_command.add(commands)
     return top
 
 

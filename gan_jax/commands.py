@@ -207,7 +207,7 @@ def resume(args: argparse.Namespace) -> None:
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     validate(config)
-    how = {"members_at_once": args.members_at_once, "stream": args.stream}
+    how = {name: getattr(args, name) for name in ("members_at_once", "stream", "workers")}
     where = (args.coordinator, args.num_processes, args.process_id, distributed.SILENCE)
     with distributed.together(*where), cli.user_errors():
         devices = placement.pick_devices(args.devices, config.batch_size)

@@ -53,6 +53,7 @@ def iterate(
     devices: Sequence[jax.Device] | None = None,
     members_at_once: int | None = None,
     stream: bool = False,
+    workers: int = 0,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
 
@@ -60,8 +61,8 @@ def iterate(
     the metrics of the chunk's steps, float32 [steps of the chunk] each; of a population [steps,
     members]. Chunks end where samples, scores and checkpoints are due; their lengths change no
     number. Instead of one data set that all share, the members of a population may be given one
-    each, all of one size; these are streamed. Raises UserError at once if config, data and devices
-    do not fit together.
+    each, all of one size; these are streamed. So many `workers` processes read a prepared set that
+    is streamed. Raises UserError at once if config, data and devices do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
@@ -75,7 +76,7 @@ def iterate(
             )
         example, stream = dataset[0], True
     state = start(config, example, devices) if state is None else state
-    return _chunks(config, dataset, state, devices, members_at_once, stream)
+    return _chunks(config, dataset, state, devices, members_at_once, stream, workers)
 
 
 def _chunks(
@@ -85,12 +86,13 @@ def _chunks(
     devices: Sequence[jax.Device],
     members_at_once: int | None,
     stream: bool,
+    workers: int,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     done, length, compiled = int(state.step), 1, False
     if isinstance(dataset, Dataset) and not stream:
         feed = feeds.resident(dataset, devices)
     else:
-        feed = feeds.streamed(config, dataset, devices, done)
+        feed = feeds.streamed(config, dataset, devices, done, workers)
     data, end = next(feed)
     at_once = members_at_once or parallel.members_at_once(config, state, devices)
     chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)
@@ -123,6 +125,7 @@ def fit(
     devices: Sequence[jax.Device] | None = None,
     members_at_once: int | None = None,
     stream: bool = False,
+    workers: int = 0,
     quiet: bool = False,
 ) -> TrainState:
     """Trains in the run folder `workdir`: from the beginning, or on from its newest checkpoint.
@@ -143,7 +146,7 @@ def fit(
     distributed.check_same(**texts)
 
     def steps(state: TrainState) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-        return iterate(config, dataset, state, devices, members_at_once, stream)
+        return iterate(config, dataset, state, devices, members_at_once, stream, workers)
 
     if not distributed.leads():
         return follow.follow(config, workdir, state, devices, steps)
@@ -216,8 +219,10 @@ class Launch:
     """Of a population: how many members train at a time; fewer need less memory. By default all,
     but one of large networks on CPUs, which is quicker there."""
     stream: bool = False
-    """Keep the data set on the host and feed its batches ahead of time, for sets that the devices
-    cannot hold. The batches are the same."""
+    """Keep the data set on the host, a prepared one on the disk, and feed its batches ahead of
+    time, for sets that the devices, or memory, cannot hold. The batches are the same."""
+    workers: int = 0
+    """Processes that read a streamed prepared set ahead; 0: threads of this one."""
     compilation_cache: bool = True
     """Keep compiled programs on the disk, for a quick start next time."""
     coordinator: str | None = None
@@ -248,7 +253,7 @@ def main(config: Config, small: Config | None = None) -> None:
         validate(launch.config)
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
         where = (launch.coordinator, launch.num_processes, launch.process_id, launch.silence)
-        how = {"members_at_once": launch.members_at_once, "stream": launch.stream}
+        how = {name: getattr(launch, name) for name in ("members_at_once", "stream", "workers")}
         with distributed.together(*where), cli.user_errors():
             devices = placement.pick_devices(launch.devices, launch.config.batch_size)
             fit(launch.config, workdir, devices=devices, **how)

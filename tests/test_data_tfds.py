@@ -12,7 +12,7 @@ import tensorflow_datasets
 from PIL import Image
 
 from gan_jax.config import Data
-from gan_jax.data import sources
+from gan_jax.data import sources, tfds
 
 SETS = [
     # MNIST is not balanced: LeCun's counts.
@@ -24,7 +24,7 @@ SETS = [
 
 @pytest.mark.parametrize(("name", "shape", "classes"), SETS)
 def test_prepared_sets(tfds_dir, name, shape, classes):
-    real, labels = sources.tfds(Data(name, "test", dir=str(tfds_dir)))
+    real, labels = tfds.read(Data(name, "test", dir=str(tfds_dir)))
     assert (real.shape, real.dtype) == (shape, np.uint8)
     assert (labels.shape, labels.dtype) == (shape[:1], np.int32)
     assert list(np.bincount(labels)) == classes
@@ -35,7 +35,7 @@ def test_stacked_mnist_is_three_digits_and_their_number(tfds_dir):
     stacked = sources.load(data)
     real, labels = stacked.batch.real, stacked.batch.cond
     assert (real.shape, real.dtype) == ((10000, 28, 28, 3), np.uint8)
-    digits, classes = sources.tfds(dataclasses.replace(data, name="mnist"))
+    digits, classes = tfds.read(dataclasses.replace(data, name="mnist"))
     place = {digit.tobytes(): label for digit, label in zip(digits, classes, strict=True)}
     for picture, label in zip(real[:200], labels, strict=False):
         each = [place[picture[..., channel].tobytes()] for channel in range(3)]
@@ -48,7 +48,7 @@ def test_stacked_mnist_is_three_digits_and_their_number(tfds_dir):
 @pytest.mark.parametrize("name", ["mnist", "cifar10_jpeg75"])
 def test_pixels_and_order_are_those_of_tfds(tfds_dir, name):
     source = tensorflow_datasets.data_source(name, split="test[:50]", data_dir=tfds_dir)
-    real, labels = sources.tfds(Data(name, "test[:50]", dir=str(tfds_dir)))
+    real, labels = tfds.read(Data(name, "test[:50]", dir=str(tfds_dir)))
     np.testing.assert_array_equal(real, np.stack([example["image"] for example in source]))
     np.testing.assert_array_equal(labels, [example["label"] for example in source])
 
@@ -56,7 +56,7 @@ def test_pixels_and_order_are_those_of_tfds(tfds_dir, name):
 def test_blocks_of_records_are_all_read(tfds_dir, monkeypatch):
     data = Data("mnist", "test[:50]", dir=str(tfds_dir))
     whole = sources.load(data)
-    monkeypatch.setattr(sources, "BLOCK", 7)
+    monkeypatch.setattr(tfds, "BLOCK", 7)
     assert sources.load(data).fingerprint == whole.fingerprint
 
 
@@ -133,7 +133,7 @@ def prepared(tmp_path, monkeypatch):
         features = {"image": tensorflow_datasets.features.Image(shape=shape, dtype=dtype)}
         features |= {"label": kind} if kind else {}
         builder = Prepared([{**encoded(image), "label": label}] * 3)
-        builder.info = types.SimpleNamespace(features=features)
+        builder.info = types.SimpleNamespace(features=features, full_name="set/1.0.0")
         monkeypatch.setattr(tensorflow_datasets, "builder", lambda name, data_dir: builder)
         return Data("set", dir=str(tmp_path))
 
@@ -151,7 +151,7 @@ RED = Image.new("RGB", (4, 3), "red")
     [(CLASS, 2, [2, 2, 2]), (CLASS, -1, None), (TEXT, b"cat", None), (None, 2, None)],
 )
 def test_labels_are_known_classes(prepared, kind, label, expected):
-    real, labels = sources.tfds(prepared(RED, kind, label=label))
+    real, labels = tfds.read(prepared(RED, kind, label=label))
     np.testing.assert_array_equal(real, np.broadcast_to(np.uint8([255, 0, 0]), (3, 3, 4, 3)))
     assert (labels if labels is None else list(labels)) == expected
 
@@ -166,7 +166,7 @@ def test_labels_are_known_classes(prepared, kind, label, expected):
     ],
 )
 def test_pictures_are_stored_in_any_mode(prepared, image, channels, pixel):
-    real, _ = sources.tfds(prepared(image, shape=(3, 4, channels)))
+    real, _ = tfds.read(prepared(image, shape=(3, 4, channels)))
     np.testing.assert_array_equal(real, np.broadcast_to(np.uint8(pixel), (3, 3, 4, channels)))
 
 

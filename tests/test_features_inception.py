@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from golden_inception import golden
 
 from gan_jax.config import Data
-from gan_jax.data import sources
+from gan_jax.data import tfds
 from gan_jax.errors import UserError
 from gan_jax.metrics.features import inception, inception_weights, resize
 from gan_jax.metrics.features.inception_network import TAPS, Network
@@ -233,6 +233,6 @@ def neighbours_accuracy(features, labels):
 @pytest.mark.usefixtures("optimized")
 def test_real_weights_tell_real_pictures_apart(partial, tfds_dir):
     """Measured: 60 % of 256 pictures; with permuted weights, which take as long again, 21 %."""
-    images, labels = sources.tfds(Data("cifar10_jpeg75", "train[:256]", dir=str(tfds_dir)))
+    images, labels = tfds.read(Data("cifar10_jpeg75", "train[:256]", dir=str(tfds_dir)))
     real = inception.extractor(partial, 768)
     assert neighbours_accuracy(real(images), labels) > 0.5

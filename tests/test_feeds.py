@@ -1,15 +1,19 @@
 """Contract 5: a set that rests on the devices and one that is streamed give the same bits."""
 
 import dataclasses
+import itertools
 import json
+import multiprocessing
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from small import assert_same_bits, config
 
-from gan_jax import population, train
-from gan_jax.data import feeds, order, sources
+from gan_jax import keys, memory, population, train
+from gan_jax.config import Data
+from gan_jax.data import feeds, order, prepare, sources
 from gan_jax.errors import UserError
 
 LABELLED = dataclasses.replace(config().data, labels=True)
@@ -134,3 +138,80 @@ def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
     rows = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [3, 6, 9, 12]
+
+
+# --- prepared sets: the same bits from the disk ---
+
+
+@pytest.fixture(scope="module")
+def prepared_digits(tmp_path_factory):
+    """The digits as a prepared set of three files, and as it is named."""
+    out = tmp_path_factory.mktemp("sets") / "digits"
+    prepare.prepare(Data("digits", "all"), out, shard=700)
+    return Data("prepared", "all", path=str(out))
+
+
+@pytest.mark.parametrize(("workers", "seeds"), [(0, (5, 6)), (2, ())], ids=["threads", "processes"])
+def test_blocks_from_the_disk_are_those_from_memory(prepared_digits, workers, seeds, monkeypatch):
+    monkeypatch.setattr(feeds, "LONGEST_BLOCK", 32)  # which is read in two parts
+    some = config(data=LABELLED, seeds=seeds, steps=60)
+    from_disk = dataclasses.replace(some, data=dataclasses.replace(prepared_digits, labels=True))
+    devices = jax.local_devices()[:2]
+    ours = feeds.streamed(from_disk, sources.load(from_disk.data), devices, 32, workers)
+    theirs = feeds.streamed(some, sources.load(some.data), devices, 32)
+    (block, end), (expected, its_end) = next(ours), next(theirs)
+    assert end == its_end == 64
+    assert_same_bits(block, expected)
+    ours.close()
+
+
+@pytest.mark.usefixtures("short_blocks")
+def test_a_run_from_the_disk_has_the_bits_of_a_resident_one(prepared_digits):
+    some = config(steps=7)
+    from_disk = dataclasses.replace(some, data=prepared_digits)
+    expected = ran(some, 1)
+    for stream in (False, True):
+        assert_same_bits(ran(from_disk, 1, stream=stream), expected)
+
+
+def test_a_set_larger_than_memory_is_to_be_streamed(prepared_digits, monkeypatch):
+    monkeypatch.setattr(memory, "most", lambda device: 1797 * 64 - 1)
+    with pytest.raises(UserError, match="give --stream"):
+        ran(config(steps=3, data=prepared_digits), 1)
+
+
+def test_a_file_that_vanishes_ends_the_run_in_one_line(prepared_digits, tmp_path):
+    shutil.copytree(prepared_digits.path, tmp_path / "set")
+    some = config(steps=64, data=dataclasses.replace(prepared_digits, path=str(tmp_path / "set")))
+    dataset = sources.load(some.data)
+    (tmp_path / "set" / "shard-00001.array_record").unlink()
+    with pytest.raises(UserError, match=r"picture \d+ cannot be read: .*shard-00001"):
+        next(feeds.streamed(some, dataset, jax.local_devices()[:1], 0))
+
+
+def test_a_worker_that_dies_ends_the_run_in_one_line(prepared_digits, monkeypatch):
+    monkeypatch.setattr(feeds, "LONGEST_BLOCK", 32)
+    some = config(steps=2**16, data=prepared_digits)
+    blocks = feeds.streamed(some, sources.load(some.data), jax.local_devices()[:1], 0, workers=1)
+    next(blocks)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    with pytest.raises(UserError, match=r"cannot be streamed on: .*terminated unexpectedly"):
+        list(itertools.islice(blocks, 40))  # what it had gathered is used up first
+
+
+def test_processes_read_prepared_sets_only():
+    with pytest.raises(UserError, match="workers is 1: only a prepared set"):
+        ran(config(steps=3), 1, stream=True, workers=1)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("examples", [1, 5, 1797, 2**31 - 1])
+def test_the_order_on_the_host_is_that_of_the_devices(batch, examples):
+    root, steps = keys.root(3), range(40, 43)
+    epochs = range(40 * 2 * batch // examples, 43 * 2 * batch // examples + 1)
+    secrets = order.epoch_secrets(root, epochs)
+    found = order.host_indices(secrets, epochs.start, steps, 2, batch, examples)
+    for ours, step in zip(found, steps, strict=True):
+        expected = order.indices(root, step, 2, batch, examples)
+        np.testing.assert_array_equal(ours, np.asarray(expected))

@@ -5,6 +5,7 @@ set rests whole on every device, and the compiled program picks from it; of a st
 devices hold a block of steps, and the host gathers the next block while they train.
 """
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import population
+from gan_jax import memory, population
 from gan_jax.config import Config
-from gan_jax.data import order, text
+from gan_jax.data import order, stream, text
 from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
 from gan_jax.placement import local_places, place, split
 from gan_jax.state import Batch
 
@@ -68,8 +70,15 @@ def batch_at(
 
 
 def resident(dataset: Dataset, devices: Sequence[jax.Device]) -> Iterator[tuple[Batch, int]]:
-    """(the whole set on every device, the step where what it offers ends: never)."""
-    data = place(dataset.batch, devices)
+    """(the whole set on every device, the step where what it offers ends: never). Raises UserError
+    where a prepared set is larger than memory."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.batch))
+    if size > (limit := memory.most(devices[0])):
+        raise UserError(
+            f"the data set is of {size / 2**30:.1f} GiB, of which {limit / 2**30:.1f} fit: give "
+            "--stream"
+        )
+    data = place(jax.tree.map(np.asarray, dataset.batch), devices)
     while True:
         yield data, 2**31 - 1
 
@@ -79,47 +88,34 @@ def streamed(
     dataset: Dataset | Sequence[Dataset],
     devices: Sequence[jax.Device],
     step: int,
+    workers: int = 0,
 ) -> Iterator[tuple[Block, int]]:
     """(a block, the step where it ends), from the block that holds `step` on. The set stays on the
-    host: a thread gathers the next block while this one is trained on. The members of a population
-    may have a set each, all of one size."""
+    host, or on the disk: threads, or so many `workers` processes, gather what comes next while this
+    block is trained on. The members of a population may have a set each, all of one size.
+
+    Raises UserError where what comes next cannot be read.
+    """
     sets = [dataset] if isinstance(dataset, Dataset) else dataset
-    dataset = sets[0]
-    each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(dataset.batch))
+    each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(sets[0].batch))
     each *= config.n_critic * config.batch_size * len(population.members(config))
     length = int(np.clip(BLOCK_BYTES // each, 1, LONGEST_BLOCK))
-
-    def order_of_one(root: jax.Array, steps: jax.Array) -> jax.Array:
-        def at(step: jax.Array) -> jax.Array:
-            return order.indices(root, step, config.n_critic, config.batch_size, len(dataset))
-
-        return jax.vmap(at)(steps)
-
-    many = population.is_population(config)
-    ordered = jax.jit(jax.vmap(order_of_one, (0, None)) if many else order_of_one)
+    length -= length % 8 if length > 8 else 0  # so that it has equal parts
+    structure = jax.tree.structure(sets[0].batch)
+    number = step // length
+    mine = local_places(devices)  # another process reads the others
+    shards = (len(devices), mine)
+    pieces = stream.pieces(config, sets, shards, length, number * length, workers)
 
     def gather(number: int) -> Block:
-        first = np.int32(number * length)
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):  # the others are training
-            steps = first + np.arange(length, dtype=np.int32)
-            chosen = np.asarray(ordered(population.roots(config), steps))
-        shards = chosen.reshape(*chosen.shape[:-1], len(devices), -1)
-        shards = np.moveaxis(shards, -2, 0)  # [shards, (members,) steps, n_critic, n]
-        shards = shards[local_places(devices)]  # another process reads the others
-        if len(sets) == 1:
-            batch = jax.tree.map(lambda leaf: leaf[shards], dataset.batch)
-        else:
+        batch = jax.tree.unflatten(structure, next(pieces))
+        first = batch.real.shape[: 2 if population.is_population(config) else 1]
+        return split(Block(batch, np.full(first, np.int32(number * length))), devices)
 
-            def own(*leaves: np.ndarray) -> np.ndarray:
-                return np.stack([leaf[shards[:, i]] for i, leaf in enumerate(leaves)], 1)
-
-            batch = jax.tree.map(own, *(one.batch for one in sets))
-        return split(Block(batch, np.full(shards.shape[:-3], first)), devices)
-
-    with ThreadPoolExecutor(1, "feed") as thread:
-        number = step // length
+    with contextlib.closing(pieces), ThreadPoolExecutor(1, "feed") as thread:
         ahead = thread.submit(gather, number)
         while True:
             block, number = ahead.result(), number + 1
-            ahead = thread.submit(gather, number)
+            if number * length < config.steps:
+                ahead = thread.submit(gather, number)
             yield block, number * length

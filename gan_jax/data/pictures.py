@@ -43,6 +43,18 @@ def decode(file: Path | io.BytesIO, channels: int) -> np.ndarray:
     return pixels if channels == 3 else pixels[..., None]
 
 
+def header(file: Path) -> tuple[str, tuple[int, int]] | None:
+    """Mode, width and height that a picture file says it has, which is not decoded; None where it
+    says nothing that Pillow understands."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:
+                return picture.mode, picture.size
+    except Exception:  # Pillow's readers raise kinds of their own
+        return None
+
+
 def resize(picture: np.ndarray, side: int) -> np.ndarray:
     """uint8 [h, w, c] -> [side, side, c]: the central square, by Pillow's bicubic filter, which
     averages where it shrinks (and so does not alias). Each channel for itself, however many."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import Data
-from gan_jax.data import prepared, spectrogram, waves
+from gan_jax.data import spectrogram, tfds, waves
 from gan_jax.data.spectrogram import Bins
 from gan_jax.data.waves import FULL
 from gan_jax.errors import UserError
@@ -70,7 +70,7 @@ def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]
     name, _, version = data.name.partition(":")
     speakers = name == "spoken_digit_speakers"
     stored = dataclasses.replace(data, name="spoken_digit")
-    root = prepared.folder(stored) / "spoken_digit"
+    root = tfds.folder(stored) / "spoken_digit"
     try:
         version = version or max(path.name for path in root.iterdir() if path.is_dir())
         builder: Any = tensorflow_datasets.builder_from_directory(root / version)

@@ -2,23 +2,20 @@
 
 import dataclasses
 import hashlib
-import io
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from gan_jax import keys
 from gan_jax.config import TOKENS, Data
-from gan_jax.data import files, oracle, order, pictures, prepared, sounds, text
+from gan_jax.data import files, oracle, order, pictures, shards, sounds, text, tfds
+from gan_jax.data.shards import Stored
 from gan_jax.data.sounds import Sound
 from gan_jax.errors import UserError
 from gan_jax.state import Batch
 
-BLOCK = 1000  # records that are read at once: three times as quick as one by one
 SYNTHETIC_EXAMPLES = 100_000  # as many as PacGAN trains on (1712.04086, sec. 4.1)
 STACKED_EXAMPLES = 128_000  # the same paper's, sec. 4.2
 _permuted = jax.jit(order.permute, static_argnums=2)
@@ -26,14 +23,15 @@ _permuted = jax.jit(order.permute, static_argnums=2)
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A set of n examples, all in memory."""
+    """A set of n examples, in memory, or pictures on the disk that are read where they lie."""
 
     batch: Batch
-    """Leaves [n, ...]: pictures uint8 [n, h, w, c], points float32 [n, d], sounds int16 [n, t, 1]
-    or [n, 128, 128, 1], tokens uint16 [n, t]; cond None, labels int32 [n], or a dictionary of these
-    by name."""
+    """Leaves [n, ...]: pictures uint8 [n, h, w, c] (of a prepared set `Stored`), points float32
+    [n, d], sounds int16 [n, t, 1] or [n, 128, 128, 1], tokens uint16 [n, t]; cond None, labels
+    int32 [n], or a dictionary of these by name."""
     fingerprint: str
-    """sha256 over every array of the batch: dtype, shape and bytes; and over a vocabulary."""
+    """sha256 over every array of the batch: dtype, shape and bytes, of a prepared set by the hashes
+    that it has of them; and over a vocabulary."""
     labels: np.ndarray | None = None
     """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
     sound: Sound | None = None
@@ -55,7 +53,10 @@ def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(batch):
         digest.update(f"{leaf.dtype.str}{leaf.shape}".encode())
-        digest.update(np.ascontiguousarray(leaf).data)
+        if isinstance(leaf, Stored):
+            digest.update(leaf.fingerprint.encode())
+        else:
+            digest.update(np.ascontiguousarray(leaf).data)
     if vocabulary is not None:
         digest.update("\0".join(vocabulary).encode())
     return digest.hexdigest()
@@ -106,7 +107,7 @@ def stacked_mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
     As PacGAN made it (Lin et al. 2018, 1712.04086, sec. 4.2): 128,000 pictures of the split
     `train`; of another split, as many as it has.
     """
-    digits, labels = tfds(dataclasses.replace(data, name="mnist", size=None, channels=None))
+    digits, labels = tfds.read(dataclasses.replace(data, name="mnist", size=None, channels=None))
     if labels is None or digits.shape[1:] != (28, 28, 1):
         raise UserError(f"data set 'mnist' holds {list(digits.shape[1:])}, not digits of 28x28")
     n = STACKED_EXAMPLES if data.split == "train" else len(digits)
@@ -122,52 +123,13 @@ def stacked_mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
 MIXTURES = {"ring": (ring_centres, 0.01), "grid": (grid_centres, 0.05)}
 
 
-def _decode(encoded: bytes, channels: int) -> np.ndarray:
-    """The pixels that TFDS stored, uint8 [h, w, channels]. By Pillow whatever else is installed:
-    TFDS would take OpenCV where it finds it, whose JPEG pixels need not be the same."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        pixels = np.asarray(picture.convert(pictures.MODES[channels]))
-    return pixels.reshape(*pixels.shape[:2], channels)
+READERS = {"digits": digits, "folder": files.folder, "npz": files.npz, "idx": files.idx}
+READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
 
 
-def _read_tfds(data: Data, root: Path) -> tuple[list[np.ndarray], list[int] | None]:
-    import tensorflow_datasets
-
-    kinds: Any = tensorflow_datasets.features
-    builder: Any = tensorflow_datasets.builder(data.name, data_dir=root)
-    raw = {"image": tensorflow_datasets.decode.SkipDecoding()}
-    source = builder.as_data_source(data.split, decoders=raw)
-    features: dict[str, Any] = dict(builder.info.features.items())
-    if not isinstance(features.get("image"), kinds.Image):
-        raise UserError(
-            f"it has no feature 'image' of pictures, only {', '.join(sorted(features))}"
-        )
-    image = features["image"]
-    kind = np.dtype(image.np_dtype)
-    if kind != np.uint8 or image.shape[-1] not in pictures.MODES:
-        raise UserError(f"its pictures are {kind} {image.shape}: only uint8, 1 or 3 channels")
-    label = features.get("label")
-    labelled = label is not None and not label.shape and np.issubdtype(label.np_dtype, np.integer)
-    found, labels = [], []
-    for start in range(0, len(source), BLOCK):
-        places = list(range(start, min(start + BLOCK, len(source))))
-        for example in source.__getitems__(places):
-            found.append(_decode(example["image"], image.shape[-1]))
-            labels += [example["label"]] if labelled else []
-    return found, labels if labelled and min(labels, default=0) >= 0 else None  # -1: not known
-
-
-def tfds(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
-    """An image set that tensorflow-datasets has prepared, uint8 [n, h, w, c], and its labels int32
-    [n] if it has any. Read without TensorFlow; nothing is downloaded."""
-    root = prepared.folder(data)
-    try:
-        found, labels = _read_tfds(data, root)
-    except Exception as error:  # TFDS raises many kinds; each says what it misses
-        reason = " ".join(str(error).split())[:300]
-        message = f"data set {data.name!r}, split {data.split!r}, in {root}: {reason}"
-        raise UserError(message) from None
-    return pictures.stack(found, data), None if labels is None else np.asarray(labels, np.int32)
+def is_tfds(data: Data) -> bool:
+    """Whether the set that `data` names is read by tensorflow-datasets as it is."""
+    return not (sounds.is_sound(data) or data.name in (*TOKENS, *MIXTURES, *READERS))
 
 
 def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
@@ -223,9 +185,7 @@ def load(data: Data) -> Dataset:
         centres, sigma = MIXTURES[data.name]
         real, labels = _mixture(centres(), sigma)
     else:
-        readers = {"digits": digits, "folder": files.folder, "npz": files.npz, "idx": files.idx}
-        readers |= {"stacked_mnist": stacked_mnist}
-        real, labels = readers.get(data.name, tfds)(data)
+        real, labels = READERS.get(data.name, tfds.read)(data)
     if not len(real):
         raise UserError(f"data set {data.name!r} holds no examples")
     real = real if sound else pictures.conform(real, data)
