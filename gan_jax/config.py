@@ -165,6 +165,12 @@ class Config:
     """Half-life at most this share of the images seen so far; 0: no ramp."""
     batch_size: int = 64
     """Real examples a critic update."""
+    microbatch: int = 0
+    """Examples of a batch that a device works on at a time, the gradients of which are added up; 0:
+    all of them. See gan_jax/microbatch.py."""
+    remat: bool = False
+    """Compute what is inside of networks' blocks again for their gradients, which needs less memory
+    and more time. See gan_jax/remat.py."""
     seed: int = 0
     """Of everything random in the run."""
     seeds: tuple[int, ...] = ()

@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax import memory
+from gan_jax.errors import UserError, reason
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -52,7 +54,7 @@ class MetricsLog:
                 if last < (found := json.loads(line)["step"]) <= step and line.endswith("\n"):
                     kept.append(line)
                     last = found
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         write_atomically(path, "".join(kept))
 
@@ -80,12 +82,47 @@ def _plain(value: np.ndarray) -> float | list | None:
     return float(str(value)) if np.isfinite(value) else None
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file says. Raises UserError if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except RecursionError:
+        raise UserError(f"{path} cannot be read: it is nested too deep") from None
+    except (OSError, ValueError) as error:  # also of UTF-8, and of numbers too long for Python
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
+
+
+def check_rows(rows: Any) -> list[dict[str, Any]]:
+    """Rows of metrics: dictionaries of numbers, nulls and lists of these, with whole numbers as
+    `step`. Raises ValueError where they are something else."""
+    for row in rows if isinstance(rows, list) else [None]:
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            raise ValueError("a row of it is no row of metrics")
+        for value in row.values():
+            for one in value if isinstance(value, list) else [value]:
+                if not (one is None or type(one) is float or (type(one) is int and one < 2**63)):
+                    raise ValueError(f"{str(one)[:40]!r} is no metric")
+    return rows
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl or the like. Raises UserError if they cannot be read."""
+    try:
+        return check_rows([json.loads(line) for line in path.read_text().splitlines()])
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
+
+
 def read_metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.ndarray]:
     """The rows of metrics.jsonl, or of the file `name`, as float64 arrays [rows], of a population
-    [rows, members], by name, `step` among them; NaN for null."""
-    rows = [json.loads(line) for line in (workdir / name).read_text().splitlines()]
+    [rows, members], by name, `step` among them; NaN for null. Raises UserError if they cannot be
+    read."""
+    rows = read_rows(workdir / name)
     names = rows[0] if rows else ["step"]
-    return {name: np.array([row[name] for row in rows], np.float64) for name in names}
+    try:
+        return {name: np.array([row[name] for row in rows], np.float64) for name in names}
+    except (ValueError, KeyError, TypeError) as error:  # of rows that are unlike
+        raise UserError(f"{workdir / name} cannot be read: {reason(error)}") from None
 
 
 def command() -> str:
@@ -100,16 +137,23 @@ class Timing:
     """timing.json: what each launch of the run took. Of a run's records only this one, and the time
     stamps inside checkpoints, differ between reruns."""
 
-    def __init__(self, path: Path, seeds: list[int], step: int, versions: dict[str, Any]):
+    def __init__(
+        self,
+        path: Path,
+        seeds: list[int],
+        step: int,
+        versions: dict[str, Any],
+        devices: Sequence[jax.Device] = (),
+    ):
         """Goes on after `step`. Raises UserError if the file is damaged."""
-        self._path = path
+        self._path, self._devices = path, devices
         try:
             self._launches = json.loads(path.read_text()) if path.exists() else []
             for launch in self._launches:
                 if launch["to_step"] > step:  # a kill undid the end of it: its speed is not known
                     launch |= {"to_step": step, "from_step": min(launch["from_step"], step)}
                     launch["undone"] = True
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
         self._entry: dict[str, Any] = {"command": command(), "seeds": seeds, "from_step": step}
         self._versions = versions
@@ -120,6 +164,10 @@ class Timing:
         self._entry["ready_seconds"] = seconds
         self._began = time.monotonic()
 
+    def program(self, found: dict[str, int] | None) -> None:
+        """The run's program is compiled: what it takes of each device (gan_jax/memory.py)."""
+        self._entry["program_bytes"] = found
+
     def reached(self, step: int) -> None:
         """A chunk ended at this step."""
         self._entry["to_step"] = step
@@ -129,6 +177,7 @@ class Timing:
     def write(self) -> None:
         """Puts this launch on record, if it has done a step."""
         if "to_step" in self._entry:
+            self._entry |= memory.peaks(self._devices)
             launches = [*self._launches, {**self._entry, "versions": self._versions}]
             write_atomically(self._path, json.dumps(launches, indent=2) + "\n")
 

@@ -113,6 +113,8 @@ LOSSES = {
         lambda f: jax.nn.relu(1 - f), lambda f: jax.nn.relu(1 + f)
     ),
 }
+# Means over examples, or over pairs: the mean over parts of a batch is that over all of it.
+PER_EXAMPLE = ("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic")
 SMOOTHABLE = ("minimax", "non_saturating")
 
 

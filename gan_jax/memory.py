@@ -11,15 +11,17 @@ import jax
 PARTS = ("argument_size", "output_size", "alias_size", "temp_size", "generated_code_size")
 
 
-def most(device: jax.Device) -> int:
-    """Bytes that arrays on the device may take: of a CPU, half of the machine's memory."""
-    limit = (device.memory_stats() or {}).get("bytes_limit")
-    if limit:
-        return int(limit)
+def host_most() -> int:
+    """Bytes that one thing may take of this machine's memory: half of it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):  # Windows
         return 2**62
+
+
+def most(device: jax.Device) -> int:
+    """Bytes that arrays on the device may take; of a CPU, `host_most`."""
+    return int((device.memory_stats() or {}).get("bytes_limit", 0)) or host_most()
 
 
 def host_peak() -> int | None:

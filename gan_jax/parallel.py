@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import distributed, population
+from gan_jax import distributed, memory, population, remat
 from gan_jax.config import Config
 from gan_jax.data.feeds import Block, batch_at
 from gan_jax.placement import AXIS, local_places, place
@@ -24,7 +24,27 @@ from gan_jax.state import Batch, Metrics, TrainState
 FEW_PARAMETERS = 100_000
 PIECE = 2**22  # words of a broadcast: 16 MiB
 Data = Batch | Block  # a whole set, which rests on every device; or the batches of some steps
-Chunk = Callable[[TrainState, int, Any], tuple[TrainState, Metrics]]
+
+
+class Chunk:
+    """chunk(state, steps, data) -> (state, metrics), compiled at the first call."""
+
+    def __init__(self, program: Callable[[Any], Any], *last: Any):
+        """Of program(data), the function to compile, and what it takes after state, steps, data."""
+        self._program, self._last = program, last
+        self._compiled: dict[Any, Any] = {}
+
+    def __call__(self, state: TrainState, steps: int, data: Data) -> tuple[TrainState, Metrics]:
+        args = state, np.int32(steps), data, *self._last
+        leaves, structure = jax.tree.flatten(args)
+        kind = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        if kind not in self._compiled:
+            self._compiled[kind] = self._program(data).lower(*args).compile()
+        return self._compiled[kind](*args)
+
+    def memory(self) -> dict[str, int] | None:
+        """What the program compiled last takes of each device (gan_jax/memory.py)."""
+        return memory.of_program([*self._compiled.values()][-1]) if self._compiled else None
 
 
 def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Device]) -> int:
@@ -54,7 +74,8 @@ def make_chunk(
     members = len(population.members(config))
 
     def train(config: Config, state: TrainState, steps: Any, data: Data, shard: Any):
-        train_step = jax.jit(make_train_step(config, axis))  # one trace serves both uses below
+        step = remat.inside(make_train_step(config, axis), config.remat)
+        train_step = jax.jit(step)  # one trace serves both uses below
 
         def one_step(state: TrainState) -> tuple[TrainState, Metrics]:
             batch = batch_at(config, data, state.key, state.step, shard, len(devices))
@@ -99,7 +120,7 @@ def make_chunk(
             return chunk(state, steps, one, 0)
 
         program = jax.jit(alone, donate_argnums=0)
-        return lambda state, steps, data: program(state, np.int32(steps), data)
+        return Chunk(lambda _: program)
 
     def sharded(data_axis: int | None) -> Callable:
         return jax.pmap(
@@ -113,12 +134,7 @@ def make_chunk(
 
     whole, blocks = sharded(None), sharded(0)
     numbers = np.asarray(local_places(devices), np.int32)
-
-    def run(state: TrainState, steps: int, data: Data) -> tuple[TrainState, Metrics]:
-        program = blocks if isinstance(data, Block) else whole
-        return program(state, np.int32(steps), data, numbers)
-
-    return run
+    return Chunk(lambda data: blocks if isinstance(data, Block) else whole, numbers)
 
 
 def of_first(tree: Any, devices: Sequence[jax.Device]) -> Any:

@@ -38,18 +38,19 @@ def make_train_step(
         optimizer = _clipped(optimizers.make(config.pretrain.opt, state.step), config.pretrain.clip)
 
         def one(player: Player, batch: Batch) -> tuple[Player, Metrics]:
-            def objective(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            def objective(params: Any, real: Any, cond: Any) -> tuple[jax.Array, tuple]:
                 value, changed = gen.apply(
                     {"params": params, **player.stats},
-                    *(batch.real, batch.cond),
+                    *(real, cond),
                     train=True,
                     method="log_likelihood",
                     mutable=[*player.stats],
                 )
-                nll = -jnp.asarray(value).mean() / batch.real.shape[1]
+                nll = -jnp.asarray(value).mean() / real.shape[1]
                 return nll, ({**player.stats, **changed}, {"nll": nll})
 
-            return update(player, objective, optimizer, axis)
+            size = config.microbatch if config.microbatch < len(batch.real) else 0
+            return update(player, objective, optimizer, axis, (batch.real, batch.cond), size)
 
         player, found = lax.scan(one, state.gen, batch)
         last = state.step + 1 == config.pretrain.steps

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import re
@@ -20,8 +21,8 @@ from gan_jax.config import Config, differences
 from gan_jax.data import sounds, sources
 from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
-from gan_jax.logs import write_atomically
+from gan_jax.errors import UserError, reason
+from gan_jax.logs import read_json, write_atomically
 from gan_jax.state import Batch
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
 BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
 BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part"}
+# Fields that may differ between launches, as devices may: numbers are the same to rounding.
+HOW = ("microbatch", "remat")
+LARGEST = 2**28  # numbers in an example, of what a run folder may say
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
@@ -112,30 +116,49 @@ def write_config(workdir: Path, config: Config) -> None:
     write_atomically(workdir / "config.json", config_json.dumps(config))
 
 
+def load_versions(workdir: Path) -> dict[str, Any]:
+    """The versions.json of a run folder. Raises UserError if it cannot be read, or does not say
+    what data there is."""
+    path = workdir / "versions.json"
+    found = read_json(path)
+    data = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("fingerprint"), str):
+        raise UserError(f"{path} cannot be read: it does not say what data the run is on")
+    return found
+
+
+def _zeros(n: int, shape: Any, kind: str = "float32") -> np.ndarray:
+    """Raises ValueError, before anything is allocated, for what no examples are."""
+    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError(f"{shape!r} is no shape")
+    if len(shape) > 8 or math.prod(shape) > LARGEST or kind not in ("float32", "int32"):
+        raise ValueError(f"examples {kind} {shape}")
+    return np.zeros((n, *shape), kind)
+
+
 def load_example(workdir: Path, n: int) -> Batch:
     """What `n` examples of the run's data look like to a network, without the data: zeros."""
-    path = workdir / "versions.json"
+    data = load_versions(workdir)["data"]
     try:
-        data = json.loads(path.read_text())["data"]
-        real = np.zeros((n, *data["real"]), np.float32)
-        cond = data["cond"]
+        real, cond = _zeros(n, data["real"]), data["cond"]
         if isinstance(cond, dict):
-            cond = {name: np.zeros((n, *shape), kind) for name, (shape, kind) in cond.items()}
+            cond = {name: _zeros(n, *one) for name, one in cond.items()}
         elif cond is not None:
-            cond = np.zeros((n, *cond[0]), cond[1])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+            cond = _zeros(n, *cond)
+    except (ValueError, KeyError, TypeError, MemoryError) as error:
+        said = f"{type(error).__name__}: {reason(error)}"
+        raise UserError(f"{workdir / 'versions.json'} cannot be read: {said}") from None
     return Batch(real, cond)
 
 
 def load_sound(workdir: Path) -> Sound | None:
     """How the run's examples are heard, without the data; None where they are no sounds."""
-    path = workdir / "versions.json"
+    found = load_versions(workdir)["data"].get("sound")
     try:
-        found = json.loads(path.read_text())["data"].get("sound")
         return sounds.from_json(found) if found else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        said = f"{type(error).__name__}: {reason(error)}"
+        raise UserError(f"{workdir / 'versions.json'} cannot be read: {said}") from None
 
 
 def open_run(
@@ -144,7 +167,8 @@ def open_run(
     """Makes the run folder, or makes sure that it is of this very config and data. Returns the
     versions of this launch; where they are not those of the first, the log says so.
 
-    Raises UserError, naming the fields that differ, if it is of others. Only `steps` may differ.
+    Raises UserError, naming the fields that differ, if it is of others. Only `steps` may differ,
+    and, with a warning, those of `HOW`.
     """
     found = versions(dataset, devices)
     if jax.process_count() > 1:
@@ -170,16 +194,20 @@ def open_run(
 
 def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:
     differing = differences(load_config(workdir), config)
+    for name in HOW:
+        if name in differing:
+            was, now = differing.pop(name)
+            log.warning("%s is %r there, %r here: the run's bits may differ", name, was, now)
     if differing:
         fields = "; ".join(f"{n} is {a!r} there, {b!r} here" for n, (a, b) in differing.items())
         raise UserError(f"workdir {workdir} holds a run of another config: {fields}")
+    first = load_versions(workdir)
     try:
-        first = json.loads((workdir / "versions.json").read_text())
         there, here = first["data"]["fingerprint"], found["data"]["fingerprint"]
         parted = [name for name in ("packages", "device", "flags") if first[name] != found[name]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{workdir / 'versions.json'} is damaged: {reason}") from None
+    except (KeyError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{workdir / 'versions.json'} is damaged: {said}") from None
     if there != here:
         raise UserError(
             f"workdir {workdir} holds a run on other data: fingerprint {there[:12]} there, "

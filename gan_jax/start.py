@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax.errors import FlaxError
 
-from gan_jax import keys, masks, placement, population
+from gan_jax import keys, masks, microbatch, placement, population
 from gan_jax.config import Config
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -28,7 +28,9 @@ def _check_pack(config: Config, devices: int) -> int:
     return pack
 
 
-def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: int) -> None:
+def _check_networks(
+    config: Config, dataset: Dataset, state: TrainState, pack: int, devices: int
+) -> None:
     """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
     n, example = config.batch_size, sources.example(dataset, config.batch_size)
     known = masks.example(config.masks, example.real, example.cond)
@@ -50,6 +52,13 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: i
     if logits[:1] != (n // pack,) or len(logits) > 2:
         wanted = f"[{n // pack}], or [{n // pack}, r]"
         raise UserError(f"the discriminator makes logits {list(logits)}: they must be {wanted}")
+    if config.microbatch:
+        z = keys.no_latents(n, config.z_dim, config.latent)
+        named = {
+            "gen": microbatch.mixing(config.gen, variables(state.gen), z, known),
+            "disc": microbatch.mixing(config.disc, variables(state.disc), example.real, known),
+        }
+        microbatch.check_layers(config, devices, named)
     for player, module in (("gen", config.gen), ("disc", config.disc)):
         classes, labels = getattr(module, "classes", 0), dataset.labels
         if classes and config.data.labels and labels is not None and labels.max() >= classes:
@@ -64,7 +73,8 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
     Raises UserError if the networks cannot take the data's shapes or its labels.
     """
     validate(config)
-    pack = _check_pack(config, len(devices))
+    how = _check_pack(config, len(devices)), len(devices)
+    microbatch.check(config, len(devices))
     example = sources.example(dataset, config.batch_size)
 
     def solo(key: jax.Array) -> TrainState:
@@ -74,7 +84,7 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
         return population.init(config, roots, example)
 
     try:
-        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)), pack)
+        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)), *how)
     except UserError:
         raise
     except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:

@@ -19,7 +19,7 @@ from gan_jax.config import Config
 from gan_jax.keys import Purpose
 from gan_jax.networks.layers import on_axis
 from gan_jax.state import Batch, Metrics, TrainState, average
-from gan_jax.update import lazy_update, merged, update
+from gan_jax.update import apart, lazy_update, merged, update
 
 
 def make_train_step(
@@ -42,6 +42,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         step, n = state.step, batch.real.shape[1]
+        size = config.microbatch if config.microbatch < n else 0
 
         def draw(purpose: Purpose, iteration: jax.Array | int = 0) -> jax.Array:
             return keys.example_keys(keys.step_key(state.key, purpose, step, iteration), n, axis)
@@ -52,6 +53,9 @@ def make_train_step(
         def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
             z = keys.latents(noise, config.z_dim, config.latent)
             return _apply(gen, params, state.gen.stats, z, cond)[:2]
+
+        def pretend(noise: jax.Array, cond: Any) -> jax.Array:
+            return generate(state.gen.params, noise, cond)[0]
 
         def views(p: Any, iteration: jax.Array | int) -> tuple[tuple, tuple]:
             real, fake = Purpose.AUGMENT, Purpose.AUGMENT_FAKE
@@ -66,11 +70,12 @@ def make_train_step(
         def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
             (player, adapted), (iteration, real, cond) = players, inputs
             cond = condition(real, cond, iteration)
-            fake, _ = generate(state.gen.params, draw(Purpose.CRITIC_Z, iteration), cond)
+            fake = apart(pretend, size, draw(Purpose.CRITIC_Z, iteration), cond)
             p = augment.probability(config.augment, adapted, step)
-            real_view, fake_view = views(p, iteration)
+            examples = real, fake, cond, views(p, iteration), draw(Purpose.PENALTY, iteration)
 
-            def adversarial(params: Any) -> tuple:
+            def adversarial(params: Any, real: Any, fake: Any, cond: Any, views: Any, _: Any):
+                real_view, fake_view = views
                 real_logits, stats, classes = judge(params, player.stats, real, cond, real_view)
                 fake_logits, stats, _ = judge(params, stats, fake, cond, fake_view)
                 real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
@@ -82,26 +87,27 @@ def make_train_step(
                     value += schedules.at(config.auxiliary_disc, step) * metrics["class_loss"]
                 return value, (stats, metrics)
 
-            def penalty(params: Any) -> tuple:
+            def penalty(params: Any, real: Any, fake: Any, cond: Any, views: Any, noise: Any):
                 def critic(x: jax.Array) -> jax.Array:
-                    return judge(params, player.stats, x, cond, real_view)[0]
+                    return judge(params, player.stats, x, cond, views[0])[0]
 
-                value, terms, noise = jnp.float32(0), {}, draw(Purpose.PENALTY, iteration)
+                value, terms = jnp.float32(0), {}
                 for name, weight in weights.items():
                     terms[name] = penalties.PENALTIES[name](critic, real, fake, noise, axis, pack)
                     value += lazy * schedules.at(weight, step) * terms[name]
                 return value, (player.stats, terms)
 
-            def both(params: Any) -> tuple:
-                value, (stats, metrics) = adversarial(params)
-                extra, (_, terms) = penalty(params)
+            def both(*given: Any) -> tuple:
+                value, (stats, metrics) = adversarial(*given)
+                extra, (_, terms) = penalty(*given)
                 return value + extra, (stats, metrics | terms)
 
             optimizer = optimizers.make(config.disc_opt, step, lazy)
-            player, metrics = update(player, adversarial if lazy > 1 else both, optimizer, axis)
+            each, how = adversarial if lazy > 1 else both, (examples, size)
+            player, metrics = update(player, each, optimizer, axis, *how)
             if lazy > 1:
                 due = (step * config.n_critic + iteration + 1) % lazy == 0
-                player, extra = lazy_update(player, penalty, optimizer, axis, due, [*weights])
+                player, extra = lazy_update(player, penalty, optimizer, axis, due, [*weights], *how)
                 metrics = merged(metrics, extra)
             if not schedules.is_off(config.weight_clip):
                 c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)
@@ -121,10 +127,11 @@ def make_train_step(
         real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
         cond = condition(real, cond, config.n_critic)
         p = augment.probability(config.augment, adapted, step)
-        real_view, fake_view = views(p, config.n_critic)
+        examples = real, draw(Purpose.GEN_Z), cond, views(p, config.n_critic)
 
-        def fool(params: Any) -> tuple:
-            fake, stats = generate(params, draw(Purpose.GEN_Z), cond)
+        def fool(params: Any, real: Any, noise: Any, cond: Any, views: Any) -> tuple:
+            real_view, fake_view = views
+            fake, stats = generate(params, noise, cond)
             fake_logits, _, classes = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
             real_logits = judge(new_disc.params, new_disc.stats, real, cond, real_view)[0]
             value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
@@ -138,7 +145,7 @@ def make_train_step(
             return value, (stats, metrics)
 
         optimizer = optimizers.make(config.gen_opt, step, every)
-        new_gen, gen_metrics = update(state.gen, fool, optimizer, axis)
+        new_gen, gen_metrics = update(state.gen, fool, optimizer, axis, examples, size)
         mean_path = state.mean_path
         if mean_path is not None:
             z = keys.latents(draw(Purpose.PATH_LENGTH), config.z_dim, config.latent)

@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +54,7 @@ def iterate(
     members_at_once: int | None = None,
     stream: bool = False,
     workers: int = 0,
+    tell: Callable[[dict[str, int] | None], None] | None = None,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
 
@@ -62,7 +63,8 @@ def iterate(
     members]. Chunks end where samples, scores and checkpoints are due; their lengths change no
     number. Instead of one data set that all share, the members of a population may be given one
     each, all of one size; these are streamed. So many `workers` processes read a prepared set that
-    is streamed. Raises UserError at once if config, data and devices do not fit together.
+    is streamed. `tell` is called once, with what the program takes of each device
+    (gan_jax/memory.py). Raises UserError at once if config, data and devices do not fit together.
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
@@ -76,7 +78,7 @@ def iterate(
             )
         example, stream = dataset[0], True
     state = start(config, example, devices) if state is None else state
-    return _chunks(config, dataset, state, devices, members_at_once, stream, workers)
+    return _chunks(config, dataset, state, devices, members_at_once, stream, workers, tell)
 
 
 def _chunks(
@@ -87,6 +89,7 @@ def _chunks(
     members_at_once: int | None,
     stream: bool,
     workers: int,
+    tell: Callable[[dict[str, int] | None], None] | None,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     done, length, compiled = int(state.step), 1, False
     if isinstance(dataset, Dataset) and not stream:
@@ -105,6 +108,8 @@ def _chunks(
         began = time.monotonic()
         state, metrics = chunk(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
+        if tell and not compiled:
+            tell(chunk.memory())
         if compiled:  # the first step's time says nothing of the others'
             fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
             length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
@@ -145,8 +150,11 @@ def fit(
     texts = {"the config": config_json.dumps(config), "the data": dataset.fingerprint}
     distributed.check_same(**texts)
 
-    def steps(state: TrainState) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-        return iterate(config, dataset, state, devices, members_at_once, stream, workers)
+    def steps(
+        state: TrainState, tell: Callable[[dict[str, int] | None], None] | None = None
+    ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
+        how = (devices, members_at_once, stream, workers, tell)
+        return iterate(config, dataset, state, *how)
 
     if not distributed.leads():
         return follow.follow(config, workdir, state, devices, steps)
@@ -166,7 +174,8 @@ def fit(
         state = follow.begin(state, devices)
         run.write_config(workdir, config)
         members = population.members(config)
-        timing = logs.Timing(workdir / "timing.json", [m.seed for m in members], done, found)
+        seeds = [member.seed for member in members]
+        timing = logs.Timing(workdir / "timing.json", seeds, done, found, devices)
         log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
         curve.open(workdir, done)
         drawing = Drawing(workdir, config, dataset)
@@ -176,7 +185,7 @@ def fit(
             if done == 0:
                 drawing.real()
             timing.ready(time.monotonic() - began)
-            for reached, state, metrics in steps(state):  # noqa: B020
+            for reached, state, metrics in steps(state, timing.program):  # noqa: B020
                 by = distributed.stop_signal(came)
                 log.write(done + 1, metrics)
                 losses = {name: _mean(metrics[name]) for name in ("disc_loss", "gen_loss")}

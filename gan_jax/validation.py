@@ -34,8 +34,9 @@ def _check_member(config: Config) -> None:
     for field in (*positive, *logged):
         if not 1 <= getattr(config, field) < 2**31:
             _fail(field, getattr(config, field), "at least 1, and below 2^31")
-    if not 0 <= config.score_every < 2**31:
-        _fail("score_every", config.score_every, "at least 0, and below 2^31")
+    for field in ("score_every", "microbatch"):
+        if not 0 <= getattr(config, field) < 2**31:
+            _fail(field, getattr(config, field), "at least 0, and below 2^31")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
         _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
     if not 0 <= config.seed < 2**32:

@@ -7,7 +7,7 @@ devices hold a block of steps, and the host gathers the next block while they tr
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,7 +25,7 @@ from gan_jax.errors import UserError
 from gan_jax.placement import local_places, place, split
 from gan_jax.state import Batch
 
-BLOCK_BYTES = 2**26  # of a streamed block: 64 MiB
+BLOCK_BYTES = 2**25  # of a streamed block: 32 MiB
 LONGEST_BLOCK = 1000  # steps
 
 
@@ -89,7 +89,7 @@ def streamed(
     devices: Sequence[jax.Device],
     step: int,
     workers: int = 0,
-) -> Iterator[tuple[Block, int]]:
+) -> Generator[tuple[Block, int], None, None]:
     """(a block, the step where it ends), from the block that holds `step` on. The set stays on the
     host, or on the disk: threads, or so many `workers` processes, gather what comes next while this
     block is trained on. The members of a population may have a set each, all of one size.
@@ -99,7 +99,7 @@ def streamed(
     sets = [dataset] if isinstance(dataset, Dataset) else dataset
     each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(sets[0].batch))
     each *= config.n_critic * config.batch_size * len(population.members(config))
-    length = int(np.clip(BLOCK_BYTES // each, 1, LONGEST_BLOCK))
+    length = int(np.clip(BLOCK_BYTES // each, 1, min(LONGEST_BLOCK, config.steps)))
     length -= length % 8 if length > 8 else 0  # so that it has equal parts
     structure = jax.tree.structure(sets[0].batch)
     number = step // length

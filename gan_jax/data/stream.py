@@ -63,7 +63,7 @@ def pieces(
     length: int,
     step: int,
     workers: int,
-) -> Generator[list[np.ndarray]]:
+) -> Generator[list[np.ndarray], None, None]:
     """The leaves of blocks of `length` steps each, from `step` on, a multiple of it, to the run's
     end; gathered ahead by threads of this process, or by so many `workers` processes.
 
