@@ -10,27 +10,13 @@ import numpy as np
 
 from gan_jax import curves, logs, population, run, sweep_table
 from gan_jax.config import Config, differences
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, reason
 from gan_jax.metrics import card, curve
 from gan_jax.sweep_table import mean_sd
 
 CURVE_POINTS = 100
 DIGITS = {"frechet": 2, "kernel": 4, "classifier_score": 2}  # after the point, in the table
 OF_MEMBERS = ("values", "seeds", "standard_error", "mean", "sd")  # what a protocol leaves out
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def _metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.ndarray]:
-    try:
-        return logs.read_metrics(workdir, name)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{workdir / name} cannot be read: {error}") from None
 
 
 def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
@@ -41,20 +27,22 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
     Losses are means over the last tenth of the run. Raises UserError if the run has not come to its
     end.
     """
-    config, metrics = run.load_config(workdir), _metrics(workdir)
-    launches = _read(workdir / "timing.json")
+    config, metrics = run.load_config(workdir), logs.read_metrics(workdir)
+    launches = logs.read_json(workdir / "timing.json")
     try:
         ends = [launch["to_step"] for launch in launches]
         whole = [launch for launch in launches if not launch.get("undone")]
         steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in whole)
         times = [launch["train_seconds"] - launch["first_step_seconds"] for launch in whole]
         joined = [launch["from_step"] for launch in launches] == [0, *ends[:-1]]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{workdir}: timing.json is damaged: {error}") from None
+        last, rate = ends[-1], steps / sum(times)
+        seconds = sum(launch["train_seconds"] for launch in launches)
+    except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{workdir}: timing.json is damaged: {reason(error)}") from None
     if not joined:
         raise UserError(f"{workdir}: timing.json does not account for all steps")
-    if ends[-1] != config.steps:
-        raise UserError(f"{workdir} is at step {ends[-1]} of {config.steps}")
+    if last != config.steps:
+        raise UserError(f"{workdir} is at step {last} of {config.steps}")
     members = population.members(config)
     losses = sweep_table.last_tenth(metrics, config)
     if not all(np.isfinite([*one.values()]).all() for one in losses):
@@ -65,8 +53,8 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
     shared = {
         "steps": config.steps,
         "members": len(members),
-        "train_seconds": sum(launch["train_seconds"] for launch in launches),
-        "examples_per_second": steps * config.batch_size * len(members) / sum(times),
+        "train_seconds": seconds,
+        "examples_per_second": rate * config.batch_size * len(members),
     }
     return [
         {
@@ -82,7 +70,7 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
 
 
 def _fingerprint(workdir: Path) -> str:
-    return _read(workdir / "versions.json").get("data", {}).get("fingerprint", "")
+    return run.load_versions(workdir)["data"]["fingerprint"]
 
 
 def _rounded(name: str, value: float) -> float | int | None:
@@ -106,13 +94,13 @@ def _score_curve(workdir: Path) -> dict[str, Any]:
         return {}
     protocol = curve.read_card(workdir)
     kept = {name: value for name, value in protocol.items() if name not in OF_MEMBERS}
-    return {"score_curve": {"protocol": kept, **_thinned(_metrics(workdir, curve.ROWS))}}
+    return {"score_curve": {"protocol": kept, **_thinned(logs.read_metrics(workdir, curve.ROWS))}}
 
 
 def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:
     """The cards of the run's last step in its scores.json, if it has been evaluated."""
     path = workdir / "scores.json"
-    return [c for c in card.read(path) if c["step"] == config.steps] if path.exists() else []
+    return [c for c in card.read(path) if c.get("step") == config.steps] if path.exists() else []
 
 
 def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
@@ -120,7 +108,10 @@ def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
     if not (cards := _protocol(workdir, config)):
         return None
     members = range(len(population.members(config)))
-    found = [{c["metric"]: c["values"][i] for c in cards} for i in members]
+    try:
+        found = [{c["metric"]: c["values"][i] for c in cards} for i in members]
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{workdir / 'scores.json'} is damaged: {reason(error)}") from None
     lost = float("nan")  # in JSON null
     return [
         {name: lost if value is None else value for name, value in one.items()} for one in found
@@ -157,11 +148,11 @@ def record(
     each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
     entry = {
         "experiment": config.name,
-        "config": _read(workdirs[0] / "config.json"),
-        "versions": _read(workdirs[0] / "versions.json"),
+        "config": logs.read_json(workdirs[0] / "config.json"),
+        "versions": logs.read_json(workdirs[0] / "versions.json"),
         "protocol": protocols[0],
         "runs": [one for members in each for one in members],
-        "curve": _thinned(_metrics(workdirs[0])),
+        "curve": _thinned(logs.read_metrics(workdirs[0])),
         **_score_curve(workdirs[0]),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -212,7 +203,7 @@ def table(folder: Path) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for path in sorted(folder.glob("*.json")):
-        entry = _read(path)
+        entry = logs.read_json(path)
         if "runs" not in entry:
             continue
         runs = entry["runs"]
@@ -238,7 +229,7 @@ def table(folder: Path) -> str:
 def score_table(folder: Path) -> str:
     """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
     by name. Means and standard deviations over the seeds."""
-    entries = [_read(path) for path in sorted(folder.glob("*.json"))]
+    entries = [logs.read_json(path) for path in sorted(folder.glob("*.json"))]
     scored = [entry for entry in entries if _of_pictures(entry)]
     names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
     head = ["experiment", "features", "samples", "reals", *names]

@@ -16,6 +16,7 @@ import numpy as np
 from gan_jax import config_json, digest, run
 from gan_jax.config import Config, differences
 from gan_jax.errors import UserError
+from gan_jax.logs import check_rows, read_json, read_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,25 +51,22 @@ def recorded(path: Path) -> Recorded:
     if path.is_file():
         return _result(path)
     config = run.load_config(path)
-    try:
-        versions = json.loads((path / "versions.json").read_text())
-        lines = (path / "metrics.jsonl").read_text().splitlines()
-        rows = {one["step"]: one for one in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no whole run folder: {error}") from None
+    versions = run.load_versions(path)
+    rows = {one["step"]: one for one in read_rows(path / "metrics.jsonl")}
     found = sorted((path / "samples").rglob("step_*"))
     samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
     return Recorded(config, versions, rows, digest.read(path), samples)
 
 
 def _result(path: Path) -> Recorded:
+    found = read_json(path)
     try:
-        found = json.loads(path.read_text())
         curve, config = found["curve"], config_json.loads(json.dumps(found["config"]))
         steps, names = curve["step"], [name for name in curve if name != "step"]
-        rows = {step: {name: curve[name][i] for name in names} for i, step in enumerate(steps)}
-        versions = found["versions"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        rows = [{"step": s, **{n: curve[n][i] for n in names}} for i, s in enumerate(steps)]
+        rows = {one["step"]: one for one in check_rows(rows)}
+        versions = {**found["versions"]}
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is neither a run folder nor a result of one: {what}") from None
     return Recorded(config, versions, rows, {}, {}, rounded=True)
@@ -119,8 +117,10 @@ def _rows(a: Recorded, b: Recorded) -> tuple[int, str | None]:
                 first, second = (np.ravel(np.array(x, np.float64)) for x in (ours, theirs))
                 apart = ""
                 if first.shape == second.shape:
-                    off = np.abs(first - second) / np.maximum(np.abs(first), 1e-30)
-                    apart = f", relatively {np.nanmax(off):.1e} apart"
+                    with np.errstate(all="ignore"):
+                        off = np.abs(first - second) / np.maximum(np.abs(first), 1e-30)
+                    off = off[np.isfinite(off)]
+                    apart = f", relatively {off.max():.1e} apart" if off.size else ""
                 where = f"metrics: step {step}, {name}: {ours} there, {theirs} here{apart}"
                 return len(steps), where
     return len(steps), None

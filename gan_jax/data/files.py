@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_jax import memory
 from gan_jax.config import Data
 from gan_jax.data import pictures
 from gan_jax.errors import UserError, reason
@@ -118,13 +119,13 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     any other file; arrays of Python objects are not read.
     """
     path = given_path(data)
-    arrays = _arrays(path)
-    labels = next((arrays.pop(name) for name in ("labels", "y") if name in arrays), None)
-    real = next((arrays[name] for name in ("images", "x") if name in arrays), None)
-    if real is None and len(arrays) == 1:
-        (real,) = arrays.values()
+    named = arrays(path)
+    labels = next((named.pop(name) for name in ("labels", "y") if name in named), None)
+    real = next((named[name] for name in ("images", "x") if name in named), None)
+    if real is None and len(named) == 1:
+        (real,) = named.values()
     if real is None:
-        raise UserError(f"{path}: no array 'images' or 'x' among {sorted(arrays)}")
+        raise UserError(f"{path}: no array 'images' or 'x' among {sorted(named)}")
     real = _pixels(real, path)
     return real, _checked(labels, len(real), path)
 
@@ -135,11 +136,11 @@ def conditions(data: Data, n: int) -> dict[str, np.ndarray]:
     if data.name != "npz":
         raise UserError(f"data.cond is {data.cond}: only the data set 'npz' has such arrays")
     path = given_path(data)
-    arrays, found = _arrays(path), {}
+    named, found = arrays(path), {}
     for name in data.cond:
-        if name not in arrays:
-            raise UserError(f"data.cond: no array {name!r} among {sorted(arrays)} of {path}")
-        array = arrays[name]
+        if name not in named:
+            raise UserError(f"data.cond: no array {name!r} among {sorted(named)} of {path}")
+        array = named[name]
         if array.ndim == 1 and array.dtype.kind in "fiu":
             array = array[:, None]
         if array.ndim == 2 and array.dtype.kind in "iu":
@@ -150,12 +151,33 @@ def conditions(data: Data, n: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz file, by name; none of Python objects."""
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError if an array says it is larger than what it is stored in, or all are larger
+    than memory: before any of it is allocated."""
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if total > memory.host_most():
+        raise ValueError(f"it would take {total / 2**30:.1f} GiB")
+    for member in members:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0
+            header = np.lib.format.read_array_header_2_0 if version > (1, 0) else header
+            shape, _, dtype = header(file)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} promises {dtype} {list(shape)}")
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file, by name; none of Python objects. Raises UserError if it is none,
+    or larger than memory."""
     try:
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):  # of which numpy would say that it is pickled
                 raise ValueError("it is no whole zip archive")
+            file.seek(0)
+            with zipfile.ZipFile(file) as archive:
+                _check_sizes(archive)
             file.seek(0)
             archive = np.load(file, allow_pickle=False)
             return {name: archive[name] for name in archive.files}
@@ -175,7 +197,7 @@ def _read_idx(path: Path) -> np.ndarray:
                 raise ValueError(f"it starts with {magic}, not with 00000801 to 00000804")
             shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
             size = math.prod(shape)
-            if size > DEFLATE * path.stat().st_size:
+            if size > min(DEFLATE * path.stat().st_size, memory.host_most()):
                 raise ValueError(f"its header promises {size} bytes")
             body = file.read(size + 1)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:

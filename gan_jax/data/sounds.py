@@ -45,11 +45,15 @@ def to_json(sound: Sound) -> dict[str, Any]:
 
 
 def from_json(found: dict[str, Any]) -> Sound:
-    """The inverse of `to_json`."""
-    bins = found["bins"]
+    """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
+    bins, rate, length = found["bins"], found["rate"], found["length"]
+    if not all(type(one) is int and 1 <= one < 2**24 for one in (rate, length)):
+        raise ValueError(f"{length!r} samples at {rate!r} a second")
     if bins is not None:
         bins = Bins(*(np.asarray(bins[name], np.float32) for name in Bins._fields))
-    return Sound(int(found["rate"]), int(found["length"]), bins)
+        if any(one.shape != (spectrogram.SIZE,) for one in bins):
+            raise ValueError("the bins of its spectrograms are of another shape")
+    return Sound(rate, length, bins)
 
 
 def is_sound(data: Data) -> bool:

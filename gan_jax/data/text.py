@@ -5,7 +5,6 @@ entries, of which END fills a short sentence up and UNKNOWN stands for all that 
 others, the most frequent tokens of the whole training part.
 """
 
-import json
 import logging
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ import numpy as np
 from gan_jax.config import Data
 from gan_jax.data import files
 from gan_jax.errors import UserError
+from gan_jax.logs import read_json
 
 END, UNKNOWN = 0, 1
 SPECIAL = ("<end>", "<unknown>")
@@ -156,10 +156,7 @@ def readable(rows: np.ndarray, vocabulary: Sequence[str], level: str) -> list[st
 def load_vocabulary(workdir: Path) -> tuple[str, ...]:
     """The vocabulary that a run was trained with. Raises UserError where there is none."""
     path = workdir / "vocabulary.json"
-    try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise ValueError("it is no list of tokens")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    found = read_json(path)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise UserError(f"{path} cannot be read: it is no list of tokens")
     return tuple(found)

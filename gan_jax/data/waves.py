@@ -20,6 +20,7 @@ from gan_jax.errors import UserError, reason
 
 log = logging.getLogger(__name__)
 FULL = 32767  # of int16, for 1.0
+SLOWEST, FASTEST = 1000, 768_000  # samples a second
 SILENCE = 1e-4  # peak of a sound that is taken for silent: -80 dB
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 
@@ -67,6 +68,8 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         wave, rate = soundfile.read(path)
     if wave.ndim > 1:
         wave = wave.mean(1)
+    if not SLOWEST <= rate <= FASTEST:  # of others, a few bytes could become gigabytes
+        raise ValueError(f"it has {rate} samples a second: {SLOWEST} to {FASTEST} are read")
     if not np.isfinite(wave).all():
         raise ValueError("it holds samples that are not finite")
     return wave, int(rate)

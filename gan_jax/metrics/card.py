@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.errors import UserError
-from gan_jax.logs import write_atomically
+from gan_jax.logs import read_json, write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +72,11 @@ def write(path: Path, cards: Sequence[Card], versions: dict[str, Any]) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The cards of a scores.json, as dictionaries. Raises UserError if it cannot be read."""
-    try:
-        return json.loads(path.read_text())["cards"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read: {type(error).__name__}: {reason}") from None
+    found = read_json(path)
+    cards = found.get("cards") if isinstance(found, dict) else None
+    if not isinstance(cards, list) or not all(isinstance(card, dict) for card in cards):
+        raise UserError(f"{path} cannot be read: it holds no cards")
+    return cards
 
 
 def number(value: float) -> str:

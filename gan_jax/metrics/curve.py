@@ -11,7 +11,7 @@ from gan_jax import population
 from gan_jax.config import Config
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.logs import MetricsLog, write_atomically
+from gan_jax.logs import MetricsLog, read_json, write_atomically
 from gan_jax.state import TrainState
 
 ROWS, CARD = "scores.jsonl", "scores_card.json"
@@ -20,10 +20,7 @@ ROWS, CARD = "scores.jsonl", "scores_card.json"
 def read_card(workdir: Path) -> dict[str, Any]:
     """The protocol of the rows. Raises UserError if it cannot be read."""
     path = workdir / CARD
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    found = read_json(path)
     if not isinstance(found, dict):
         raise UserError(f"{path} cannot be read: it is no card")
     return found

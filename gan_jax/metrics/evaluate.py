@@ -7,7 +7,6 @@ of them count, of the data too.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,10 +51,7 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
     Raises UserError if it is not the same to the bit.
     """
     dataset = sources.load(moved(config.data, folder))
-    try:
-        there = json.loads((workdir / "versions.json").read_text())["data"]["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{workdir / 'versions.json'} cannot be read: {error}") from None
+    there = run.load_versions(workdir)["data"]["fingerprint"]
     if there != dataset.fingerprint:
         raise UserError(
             f"{workdir} was trained on other data: fingerprint {there[:12]} there, "

@@ -6,7 +6,6 @@ Nothing is downloaded: an error says which file is wanted and where it is looked
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from gan_jax.data import files
 from gan_jax.errors import UserError
 from gan_jax.metrics import statistics
 from gan_jax.metrics.features import torch_checkpoint
@@ -146,11 +146,7 @@ def _layers(path: Path) -> Layers:
 
 def _partial_layers(path: Path) -> Layers:
     """The same of the layers up to mixed_8."""
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            take = _take(path, dict(arrays))
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no .npz file: {error}") from None
+    take = _take(path, files.arrays(path))
     for layer, shape in _shapes(PARTIAL_TAP).items():
         name = _tensorflow_name(layer)
         kernel, bias = take(f"{name}/w", shape), take(f"{name}/b", shape[-1:])

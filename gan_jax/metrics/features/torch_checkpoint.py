@@ -4,6 +4,7 @@ Such a file is a pickle whose tensors name their storages, flat arrays that lie 
 PyTorch 1.6 both are members of a zip archive; before, the storages follow the pickle in one file.
 """
 
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -90,7 +91,10 @@ def _from_archive(file: IO[bytes]) -> Any:
         folder = member.removesuffix("data.pkl")
 
         def storage(dtype: str, key: str, count: int) -> np.ndarray:
-            return np.frombuffer(archive.read(f"{folder}data/{key}"), dtype, count)
+            there = archive.getinfo(f"{folder}data/{key}")
+            if there.compress_type != zipfile.ZIP_STORED:  # PyTorch does not, a bomb would
+                raise ValueError(f"storage {key} is compressed")
+            return np.frombuffer(archive.read(there), dtype, count)
 
         with archive.open(member) as pickled:
             return _Unpickler(pickled, storage).load()
@@ -99,8 +103,11 @@ def _from_archive(file: IO[bytes]) -> Any:
 def _from_stream(file: BufferedReader) -> Any:
     """Of earlier PyTorch: the tensors are views of storages that are filled last."""
     storages: dict[str, np.ndarray] = {}
+    whole = os.fstat(file.fileno()).st_size
 
     def storage(dtype: str, key: str, count: int) -> np.ndarray:
+        if not 0 <= count * np.dtype(dtype).itemsize <= whole:
+            raise ValueError(f"storage {key} of {count} numbers is larger than the file")
         return storages.setdefault(key, np.empty(count, dtype))
 
     def load() -> Any:
