@@ -18,7 +18,7 @@ import small
 from gan_jax import cli, distributed, parallel, placement, train
 from gan_jax.data import feeds, sources
 
-SILENCE = 10  # seconds
+SILENCE = 30  # seconds: on a machine with much else to do
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", os.environ["PAIR_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -70,6 +70,7 @@ PLAIN = dataclasses.replace(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
     disc=mlp.Discriminator(widths=(32, 24), last_bias=False),
     n_critic=1,
+    checkpoint_every=10,
 )
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
