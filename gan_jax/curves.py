@@ -18,7 +18,7 @@ PANELS = (
     ("gradient norms", r"(disc|gen)_grad_norm", True),
     ("penalties, unweighted", r"r1|r2|gradient_penalty|one_sided|dragan|path_length", True),
     ("augmentation p", r"augment_p", False),
-    ("skipped updates, in all", r"skipped", False),
+    ("skipped updates among the rows, in all", r"skipped", False),
 )
 
 

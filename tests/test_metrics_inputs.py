@@ -129,8 +129,3 @@ def test_probabilities():
 
 def test_accuracy_lengths():
     refused("2 predictions and 3 labels", accuracy.accuracy, [0, 1], [0, 1, 1], 2)
-
-
-@pytest.mark.parametrize("digits", [[[0, 1, 10]], [[0.5, 1, 1]]])
-def test_digits(digits):
-    refused("given", modes.stacked_label, digits)

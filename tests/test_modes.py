@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data import sources
-from gan_jax.metrics.modes import kl_floor, modes, stacked_label, stacked_modes
+from gan_jax.metrics.modes import kl_floor, modes, stacked_modes
 
 
 @pytest.mark.parametrize("name", sources.MIXTURES)
@@ -40,11 +40,6 @@ def test_collapse_and_misses():
 def test_samples_must_be_finite():
     with pytest.raises(ValueError, match="not finite"):
         modes(np.full((3, 2), np.nan), sources.ring_centres(), 0.01)
-
-
-def test_stacked_digits():
-    assert stacked_label([[0, 0, 0], [9, 9, 9], [1, 2, 3]]).tolist() == [0, 999, 123]
-    assert stacked_label(jnp.asarray([[4, 0, 7]])).tolist() == [407]
 
 
 def test_stacked_by_hand():

@@ -66,13 +66,6 @@ def modes(samples: np.ndarray, centres: np.ndarray, sigma: float) -> Modes:
     )
 
 
-def stacked_label(digits: Any) -> np.ndarray:
-    """Labels [n] in 0 to 999 of digits [n, 3], the first channel's first: 100 a + 10 b + c."""
-    digits = inputs.matrix("digits", digits)
-    flat = inputs.labels("digits", digits.reshape(-1), 10).reshape(digits.shape)
-    return flat @ 10 ** np.arange(digits.shape[1])[::-1]
-
-
 def stacked_modes(labels: Any, classes: int = 1000) -> StackedModes:
     """Coverage of equally likely classes by samples with the predicted labels [n].
 

@@ -94,8 +94,3 @@ def trimmed(lengths: np.ndarray) -> np.ndarray:
     low = np.percentile(lengths, 1, method="lower")
     high = np.percentile(lengths, 99, method="higher")
     return lengths[(low <= lengths) & (lengths <= high)]
-
-
-def perceptual_path_length(lengths: np.ndarray, trim: bool = True) -> float:
-    """The mean of `path_lengths` [n], by default of the `trimmed` ones."""
-    return float((trimmed(lengths) if trim else lengths).mean())
