@@ -1,10 +1,12 @@
-"""curves.png: how a run went, from its metrics.jsonl and scores.jsonl."""
+"""curves.png: how a run went, from its metrics.jsonl and scores.jsonl; and what repeats came to."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax import logs
 
@@ -79,3 +81,24 @@ def draw(workdir: Path, out: Path) -> None:
     scores = logs.read_metrics(workdir, SCORES) if scored else {"step": np.zeros(0)}
     if len(metrics["step"]):
         figure(metrics, scores if len(scores["step"]) else None).savefig(out, dpi=90)
+
+
+def members(groups: Mapping[str, ArrayLike], what: str) -> Any:
+    """A figure of what repeats came to: of each group a dot for every one of its values [n >= 2],
+    and their mean with the interval of 95 % (significance.py)."""
+    from matplotlib.figure import Figure  # slow to import, both
+
+    from gan_jax.metrics.significance import interval
+
+    drawn = Figure((1.6 + 1.3 * len(groups), 3.0), dpi=75, layout="constrained")
+    axis = drawn.subplots()
+    for place, values in enumerate(groups.values()):
+        values = np.asarray(values, np.float64)
+        beside = np.linspace(-0.15, 0.15, len(values))  # equal ones would hide each other
+        axis.plot(place + beside, values, "o", color="tab:gray", markersize=4, alpha=0.7)
+        mean, half, _ = interval(values)
+        axis.errorbar(place + 0.28, mean, half, fmt="_", color="tab:red", capsize=4, markersize=10)
+    axis.set_xticks(range(len(groups)), [*groups])
+    axis.set_xlim(-0.5, len(groups) - 0.3)
+    axis.set_ylabel(what)
+    return drawn

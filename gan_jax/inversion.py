@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.tree_util import Partial
-from tqdm.auto import tqdm
 
 from gan_jax.errors import UserError
 from gan_jax.latent_space import Law, Space
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.nearest import checked, nearest
+from gan_jax.progress import tqdm
 
 
 @dataclasses.dataclass(frozen=True)

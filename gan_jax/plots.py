@@ -1,12 +1,16 @@
-"""Pictures of samples: grids, densities, film strips. uint8 arrays in, Pillow images out."""
+"""Pictures of samples: grids, densities, film strips. uint8 arrays in, Pillow images out; and for
+notebooks figures with titles: pictures side by side, and what a critic makes of the plane."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 WIDTH = 560  # pixels that a grid is about, and a density exactly, wide
+LEVELS = 25  # of a landscape's colours
 REAL, FAKE = (170, 170, 170), (230, 90, 20)
 
 
@@ -73,3 +77,58 @@ def film(frames: Sequence[Path], *, whole: bool, rows: int = 10) -> Image.Image:
     for i, strip in enumerate(strips):
         image.paste(strip.crop((0, 0, strip.width, height)), (0, i * height))
     return image
+
+
+def _row(count: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure of `count` panels of so many inches, `columns` in a row, and their axes."""
+    from matplotlib.figure import Figure  # slow to import
+
+    rows = -(-count // columns)
+    figure = Figure((width * columns, height * rows), dpi=75, layout="constrained")
+    axes = [*figure.subplots(rows, columns, squeeze=False).flat]
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
+
+
+def side_by_side(images: Mapping[str, Image.Image], columns: int = 4, width: float = 3.0) -> Any:
+    """A figure of pictures below their titles, `columns` in a row, each `width` inches wide."""
+    tallest = max(image.height / image.width for image in images.values())
+    count = min(columns, len(images))
+    figure, axes = _row(len(images), count, width, width * tallest + 0.3)
+    for axis, (title, image) in zip(axes, images.items(), strict=True):
+        axis.imshow(image.convert("RGB"))
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    return figure
+
+
+def landscapes(
+    panels: Mapping[str, tuple[Callable[[np.ndarray], ArrayLike], np.ndarray]],
+    real: np.ndarray,
+    columns: int = 3,
+) -> Any:
+    """A figure of what critics make of the plane: a panel for each title, its critic and fakes.
+
+    A critic is float32 [m, 2] -> logits [m]; they are drawn less their mean on the data `real`
+    [n, 2], red above it and blue below, each panel to a scale of its own. Fakes [n, 2] are black
+    dots, the data green ones. The plane is a square that holds the data with a margin of a half.
+    """
+    reach = 1.5 * np.abs(real).max()
+    ticks = np.linspace(-reach, reach, 96, dtype=np.float32)
+    plane = np.stack(np.meshgrid(ticks, ticks), -1)
+    figure, axes = _row(len(panels), min(columns, len(panels)), 3.3, 2.8)
+    for axis, (title, (critic, fake)) in zip(axes, panels.items(), strict=True):
+        logits = np.asarray(critic(plane.reshape(-1, 2))).reshape(plane.shape[:2])
+        logits = logits - np.mean(critic(real))
+        most = np.abs(logits).max() or 1.0
+        levels = np.linspace(-most, most, LEVELS)
+        hills = axis.contourf(ticks, ticks, logits, levels, cmap="RdBu_r")
+        bar = figure.colorbar(hills, ax=axis, shrink=0.8, ticks=(-most, 0, most), format="%.2g")
+        bar.ax.tick_params(labelsize=7)
+        axis.plot(*real.T, ".", color="limegreen", markersize=4)
+        axis.plot(*fake.T, ".", color="black", markersize=1.5)
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axis.set_title(title, fontsize=9)
+        axis.tick_params(labelsize=7)
+    return figure

@@ -10,11 +10,11 @@ from typing import Literal
 import jax
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from gan_jax import keys, repair
 from gan_jax.data import files, pictures
 from gan_jax.errors import UserError
+from gan_jax.progress import tqdm
 from gan_jax.restore import restore_member
 from gan_jax.run import load_example
 from gan_jax.state import generator_variables

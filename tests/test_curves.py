@@ -61,3 +61,16 @@ def test_a_picture_is_written_if_there_are_rows(count, tmp_path):
     (tmp_path / "metrics.jsonl").write_text(text)
     curves.draw(tmp_path, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists() == (count > 0)
+
+
+def test_members_are_dots_with_the_interval_of_their_mean():
+    groups = {"a": [1.0, 2.0, 3.0], "b": [5, 5]}
+    figure = curves.members(groups, "modes")
+    (axis,) = figure.axes
+    assert axis.get_ylabel() == "modes"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]
+    dots = [line.get_ydata().tolist() for line in axis.lines if line.get_marker() == "o"]
+    assert dots == [[1, 2, 3], [5, 5]]
+    bars = [one.lines[2][0].get_segments()[0][:, 1] for one in axis.containers]
+    half = 4.302653 / 3**0.5  # Student's t at 0.975 and 2 degrees of freedom, deviation 1
+    np.testing.assert_allclose(bars, [[2 - half, 2 + half], [5, 5]], rtol=1e-6)

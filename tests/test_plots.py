@@ -197,3 +197,40 @@ def test_film_keeps_grey(tmp_path, whole):
     image = plots.film([tmp_path / "frame.png"], whole=whole)
     assert image.mode == "L"
     assert (np.asarray(image) == 7).all()
+
+
+def test_pictures_side_by_side_are_shown_whole_below_their_titles():
+    images = {str(i): Image.new("L", (30, 20), 80 * i) for i in range(3)}
+    figure = plots.side_by_side(images, columns=2)
+    assert [axis.get_title() for axis in figure.axes] == [*images]
+    for axis, image in zip(figure.axes, images.values(), strict=True):
+        shown = axis.images[0].get_array()
+        np.testing.assert_array_equal(shown, np.asarray(image.convert("RGB")))
+    rows = {round(axis.get_subplotspec().rowspan.start) for axis in figure.axes}
+    assert rows == {0, 1}
+
+
+def test_a_landscape_is_the_critic_less_its_mean_on_the_data():
+    """Of f(x, y) = x + 7 with data at x = 1 the level 0 is crossed at x = 1, red lies right of
+    it."""
+    real = np.array([[1.0, -2.0], [1.0, 2.0]], np.float32)
+    fake = np.array([[0.5, 0.25]], np.float32)
+    figure = plots.landscapes({"it": (lambda x: x[:, 0] + 7, fake)}, real)
+    axis = figure.axes[0]
+    assert axis.get_title() == "it"
+    assert axis.get_xlim() == axis.get_ylim() == (-3, 3)
+    (hills,) = axis.collections
+    assert (hills.levels[0], hills.levels[-1]) == pytest.approx((-4, 4))  # of x - 1 on the square
+    zero = hills.get_paths()[len(hills.levels) // 2]  # from level 0 to the next
+    left = zero.vertices[:, 0].min()
+    assert left == pytest.approx(1, abs=1e-5)
+    red, _, blue, _ = hills.cmap(1.0)
+    assert red > blue
+    for line, points in zip(axis.lines, (real, fake), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), points)
+
+
+def test_a_flat_landscape_can_be_drawn():
+    real = np.ones((3, 2), np.float32)
+    figure = plots.landscapes({"flat": (lambda x: np.zeros(len(x)), real)}, real)
+    assert figure.axes[0].collections

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm.auto import tqdm
 
 from gan_jax import sampling
 from gan_jax.config import Config
@@ -14,6 +13,7 @@ from gan_jax.data.sounds import Sound
 from gan_jax.metrics import compare, look, modes, stacked, statistics
 from gan_jax.metrics.compare import Gathered, Score
 from gan_jax.metrics.features.extractor import Features
+from gan_jax.progress import tqdm
 from gan_jax.scores import sample_key, score_modes
 from gan_jax.state import TrainState, generator_variables
 

@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 from jax.tree_util import Partial
-from tqdm.auto import tqdm
 
 from gan_jax import placement
 from gan_jax.errors import UserError
 from gan_jax.metrics import inputs
+from gan_jax.progress import tqdm
 
 EPSILON = 1e-4  # 1812.04948's
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm.auto import tqdm
 
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics import compare, frechet
 from gan_jax.metrics.compare import Gathered
 from gan_jax.metrics.features.extractor import Features
+from gan_jax.progress import tqdm
 
 log = logging.getLogger(__name__)
 BATCH = 512  # pictures between two steps of progress

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from gan_jax import population, run, sentences
 from gan_jax.config import Config, Data
@@ -23,6 +22,7 @@ from gan_jax.errors import UserError
 from gan_jax.metrics import text as bleu
 from gan_jax.metrics.card import Card
 from gan_jax.networks import lstm
+from gan_jax.progress import tqdm
 from gan_jax.restore import restore
 from gan_jax.scores import sample_key
 from gan_jax.state import generator_variables
