@@ -97,7 +97,7 @@ def side_by_side(images: Mapping[str, Image.Image], columns: int = 4, width: flo
     count = min(columns, len(images))
     figure, axes = _row(len(images), count, width, width * tallest + 0.3)
     for axis, (title, image) in zip(axes, images.items(), strict=True):
-        axis.imshow(image.convert("RGB"))
+        axis.imshow(image.convert("RGB"), interpolation="nearest")
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
     return figure
