@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from gan_jax import commands as do
-from gan_jax import editing_commands, invert_command, prepare_command
+from gan_jax import editing_commands, export_command, invert_command, prepare_command
+
+EITHER = "run folder, or an artefact of `export`"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -12,13 +14,13 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m gan_jax", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(function, help: str, nargs: str | None = None):  # noqa: A002
+    def command(function, help: str, nargs: str | None = None, of: str = "run folder"):  # noqa: A002
         made = commands.add_parser(function.__name__, help=help, description=function.__doc__)
         made.set_defaults(function=function)
-        made.add_argument("run", type=Path, nargs=nargs, help="run folder")
+        made.add_argument("run", type=Path, nargs=nargs, help=of)
         return made
 
-    one = command(do.sample, "a grid of samples")
+    one = command(do.sample, "a grid of samples", of=EITHER)
     one.add_argument("--num", type=int, default=64, help="how many (default 64)")
     one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     one.add_argument("--out", help="file (default samples.png, or samples.txt of a text)")
@@ -27,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--step", type=int, help="of which checkpoint (default: the newest)")
     one.add_argument("--force", action="store_true", help="overwrite --out")
 
-    one = command(do.augment, "a labelled data set of samples")
+    one = command(do.augment, "a labelled data set of samples", of=EITHER)
     one.add_argument("--out", required=True, help="folder to make")
     one.add_argument("--per-class", type=int, default=1000, help="samples a class (default 1000)")
     one.add_argument("--classes", type=int, nargs="+", help="which (default: all)")
@@ -92,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     editing_commands.add(command)
     invert_command.add(command)
     prepare_command.add(commands)
+    export_command.add(command)
     return top
 
 

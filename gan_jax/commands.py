@@ -8,37 +8,33 @@ def sample(args: argparse.Namespace) -> None:
     """Writes a grid of samples of the newest checkpoint, or of that of --step; of a run on sounds
     these one after another where --out ends in .wav, else pictures of them; of a run on texts a
     file with a sample a line."""
-    from gan_jax import keys, plots, run, sampling, sentences
+    from gan_jax import keys, plots, sampling, sentences, trained
     from gan_jax.audio import write_sounds
-    from gan_jax.data import text
     from gan_jax.errors import UserError
-    from gan_jax.restore import restore_member
-    from gan_jax.state import generator_variables
 
     if args.num < 1:
         raise UserError(f"num is {args.num}: it must be at least 1")
     key = keys.sample_key(args.seed)
-    of_text = sentences.of_tokens(run.load_config(args.run))
+    found = trained.load(args.run, args.step, args.member)
+    config, variables = found.config, found.variables
+    of_text = sentences.of_tokens(config)
     out = Path(args.out or ("samples.txt" if of_text else "samples.png"))
     if out.exists() and not args.force:
         raise UserError(f"{out} exists: give --force to overwrite it, or another --out")
-    step, member, config, state = restore_member(args.run, args.step, args.member)
-    of = "" if member is None else f", member {member}"
-    variables = generator_variables(state)
-    done = f"{out}: {args.num} samples of step {step}{of}, seed {args.seed}"
+    done = f"{out}: {args.num} samples of {found.title}, seed {args.seed}"
     if of_text:
         rows = sentences.sample(config, variables, key, args.num, args.temperature)
-        found = sentences.written(config, rows, text.load_vocabulary(args.run))
+        lines = sentences.written(config, rows, found.vocabulary)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(found, encoding="utf-8")
+            out.write_text(lines, encoding="utf-8")
         except OSError as error:
             raise UserError(f"out is {args.out!r}: {error}") from None
         print(done)
         return
     made = sampling.sample(config, variables, key, args.num)
     columns = min(args.num, sampling.classes(config) or 8)
-    if sound := run.load_sound(args.run):
+    if sound := found.sound:
         try:
             write_sounds(out, made, sound, columns)
         except (OSError, ValueError) as error:
@@ -62,27 +58,24 @@ def augment(args: argparse.Namespace) -> None:
     """Writes a labelled data set of samples of a class-conditional run, to train classifiers on: a
     folder with an npz, with a folder of pictures a class, or with what tensorflow-datasets reads;
     and samples.json, which says how it was made."""
-    from gan_jax import labelled_set
-    from gan_jax.restore import restore_member
-    from gan_jax.state import generator_variables
+    from gan_jax import labelled_set, trained
 
     out = Path(args.out)
     labelled_set.check_out(out, args.format, force=args.force)
-    step, member, config, state = restore_member(args.run, args.step, args.member)
-    of = "" if member is None else f", member {member}"
+    found = trained.load(args.run, args.step, args.member)
     made = labelled_set.augment(
-        config,
-        generator_variables(state),
+        found.config,
+        found.variables,
         out,
         form=args.format,
         per_class=args.per_class,
         classes=args.classes,
         seed=args.seed,
-        step=step,
-        member=member,
+        step=found.step,
+        member=found.member,
         force=args.force,
     )
-    print(f"{out}: {made} labelled samples of step {step}{of}, seed {args.seed}, as {args.format}")
+    print(f"{out}: {made} labelled samples of {found.title}, seed {args.seed}, as {args.format}")
 
 
 def repair(args: argparse.Namespace) -> None:

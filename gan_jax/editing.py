@@ -174,6 +174,8 @@ def directions(
 
 
 def _refuse(config: Config, space: Space) -> UserError:
+    if not isinstance(config.gen, nn.Module):
+        return UserError("directions: an artefact does not show its layers, the run folder does")
     name = type(config.gen).__module__.rpartition(".")[2]
     place = "W" if space.law == "w" else "Z"
     return UserError(

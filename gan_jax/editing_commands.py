@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
-    from gan_jax.config import Config
     from gan_jax.latent_space import Space
+    from gan_jax.trained import Trained
 
 Command = Callable[..., argparse.ArgumentParser]
 
@@ -25,7 +25,7 @@ def interpolate(args: argparse.Namespace) -> None:
 
     refuse_existing(args, args.out)
     at_least(args, num=1, columns=2)
-    step, _, _, space, key, of = opened(args)
+    found, space, key = opened(args)
     if args.truncation is not None:
         space = editing.truncated(space, args.truncation)
     ends, labels = _drawn(space, key, 2 * args.num)
@@ -33,7 +33,7 @@ def interpolate(args: argparse.Namespace) -> None:
     pixels = _made(space, ways, labels)
     _save(args, plots.grid(pixels, args.columns))
     print(
-        f"{args.out}: {args.num} ways of {args.columns} pictures, step {step}{of}, seed {args.seed}"
+        f"{args.out}: {args.num} ways of {args.columns} pictures, {found.title}, seed {args.seed}"
     )
 
 
@@ -51,15 +51,15 @@ def directions(args: argparse.Namespace) -> None:
     at_least(args, num=1, columns=2)
     if not 0 < args.extent < float("inf"):
         raise UserError(f"extent is {args.extent}: it must be above 0")
-    step, config, variables, space, key, of = opened(args)
-    found = editing.directions(config, variables, space, args.method, args.num, key)
+    run, space, key = opened(args)
+    found = editing.directions(run.config, run.variables, space, args.method, args.num, key)
     start, labels = _drawn(space, key, 1)
     t = np.linspace(-args.extent, args.extent, args.columns, dtype=np.float32)
     moves = t[None, :, None] * (found.scales[:, None] * found.vectors)[:, None]
     pixels = _made(space, start[:, None] + jnp.asarray(moves), labels)
     _save(args, plots.grid(pixels, args.columns))
     listed = " ".join(f"{strength:.3g}" for strength in found.strengths)
-    print(f"{args.out}: {args.method} of step {step}{of}, seed {args.seed}; strengths {listed}")
+    print(f"{args.out}: {args.method} of {run.title}, seed {args.seed}; strengths {listed}")
 
 
 def refuse_existing(args: argparse.Namespace, *paths: Path) -> None:
@@ -80,20 +80,14 @@ def at_least(args: argparse.Namespace, **least: int) -> None:
             raise UserError(f"{name} is {getattr(args, name)}: it must be at least {number}")
 
 
-def opened(
-    args: argparse.Namespace,
-) -> tuple[int, "Config", Any, "Space", "jax.Array", str]:
-    """The run's step, config, generator and latent space, the command's key, and which member."""
-    from gan_jax import keys, latent_space
-    from gan_jax.restore import restore_member
-    from gan_jax.state import generator_variables
+def opened(args: argparse.Namespace) -> tuple["Trained", "Space", "jax.Array"]:
+    """The run's or the artefact's generator and its latent space, and the command's key."""
+    from gan_jax import keys, latent_space, trained
 
     key = keys.sample_key(args.seed)
-    step, member, config, state = restore_member(args.run, args.step, args.member)
-    of = "" if member is None else f", member {member}"
-    variables = generator_variables(state)
-    space = latent_space.space(config, variables, args.space)
-    return step, config, variables, space, key, of
+    found = trained.load(args.run, args.step, args.member)
+    space = latent_space.space(found.config, found.variables, args.space)
+    return found, space, key
 
 
 def _drawn(space: "Space", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
@@ -142,7 +136,7 @@ def common(
     out: str,
 ) -> argparse.ArgumentParser:
     """The parser of a command, with the flags that these commands share."""
-    one = command(function, help)
+    one = command(function, help, of="run folder, or an artefact of `export`")
     one.add_argument("--out", type=Path, required=True, help=out)
     one.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     one.add_argument("--space", choices=("z", "w"), help="of latents (default: w, if any)")

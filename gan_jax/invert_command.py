@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from gan_jax.config import Config, Data
     from gan_jax.data.sources import Dataset
+    from gan_jax.trained import Trained
 
 COLUMNS = 16  # of pictures and their inversions
 
@@ -32,8 +33,9 @@ def invert(args: argparse.Namespace) -> None:
     if (args.pictures is None) == (args.split is None):
         raise UserError("give a folder of pictures or a --split: one of the two")
     search = inversion.Search(args.iterations, args.lr, args.restarts, args.samples, args.prior)
-    step, config, _, space, key, of = editing_commands.opened(args)
-    pixels, labels, source = _pictures(args, config)
+    generator, space, key = editing_commands.opened(args)
+    config = generator.config
+    pixels, labels, source = _pictures(args, generator)
     term = _term(args, config)
     target = pixels.astype(np.float32) / 255
     mask = None if args.hole is None else repair.holes(args.hole, key, pixels.shape)
@@ -48,7 +50,7 @@ def invert(args: argparse.Namespace) -> None:
     report = {
         "command": logs.command(),
         "name": config.name,
-        "step": step,
+        "step": generator.step,
         "seed": args.seed,
         "pictures": source,
         "hole": args.hole,
@@ -64,9 +66,8 @@ def invert(args: argparse.Namespace) -> None:
     plots.grid(_paired(shown, made), min(COLUMNS, len(made))).save(args.out / names[0])
     np.savez(args.out / names[1], **arrays)
     logs.write_atomically(args.out / names[2], json.dumps(report, indent=1) + "\n")
-    print(
-        f"{args.out}: {len(made)} pictures, step {step}{of}: mean error {report['mean_error']:.5f}"
-    )
+    error = f"mean error {report['mean_error']:.5f}"
+    print(f"{args.out}: {len(made)} pictures, {generator.title}: {error}")
 
 
 def load_split(data: "Data", split: str) -> "Dataset":
@@ -82,21 +83,22 @@ def load_split(data: "Data", split: str) -> "Dataset":
 
 
 def _pictures(
-    args: argparse.Namespace, config: "Config"
+    args: argparse.Namespace, generator: "Trained"
 ) -> tuple["np.ndarray", "np.ndarray | None", str]:
     """Pictures uint8 [n, h, w, c], their labels where the generator takes such, and where they are
     from, in words."""
     import numpy as np
 
-    from gan_jax import run, sampling
+    from gan_jax import sampling
     from gan_jax.config import Data
     from gan_jax.data import sources
     from gan_jax.metrics import evaluate
 
     if args.num is not None:
         editing_commands.at_least(args, num=1)
+    config = generator.config
     if args.split is None:
-        height, width, channels = run.load_example(args.run, 1).real.shape[1:]
+        height, width, channels = generator.example.real.shape[1:]
         size = height if height == width else None
         dataset = sources.load(
             Data("folder", path=str(args.pictures), size=size, channels=channels)

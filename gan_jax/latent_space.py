@@ -41,7 +41,7 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
     the run makes no pictures, or has no W.
     """
     gen, classes = config.gen, sampling.classes(config)
-    mapped = isinstance(gen, stylegan2.Generator)
+    mapped = getattr(gen, "latent", None) is not None
     if name == "w" and not mapped:
         raise UserError(f"space is 'w': {_name(gen)} has no w, only z; StyleGAN2's has")
     label = jnp.zeros(1, jnp.int32) if classes else None
@@ -80,24 +80,32 @@ def _draw_z(dim: int, law: str, own: jax.Array, cond: Any) -> jax.Array:  # noqa
     return keys.latents(own, dim, law)
 
 
-def _map(gen: stylegan2.Generator, variables: Any, z: jax.Array, cond: Any) -> jax.Array:
+def map_w(gen: Any, variables: Any, z: jax.Array, cond: Any) -> jax.Array:
+    """w [n, d] of the first `latent` numbers of z, by StyleGAN2's mapping network."""
+    if not isinstance(gen, stylegan2.Generator):
+        return gen.map_w(variables, z, cond)  # an artefact's
     mapping = stylegan2.Mapping(gen.w_dim, gen.mapping_layers)
-    labels = layers.one_hot(cond, gen.classes, len(z))
+    labels = layers.one_hot(cond, gen.classes, z.shape[0])
     found: Any = mapping.apply({"params": variables["params"]["Mapping_0"]}, z, labels)
     return found
 
 
-def _of_w(
-    gen: stylegan2.Generator, symmetric: bool, variables: Any, w: jax.Array, cond: Any
-) -> jax.Array:
-    """By what is added to the w of z = 0."""
-    zero = jnp.zeros((len(w), gen.z_dim))
-    added = w - _map(gen, variables, zero[:, : gen.latent], cond)
-    added = jnp.broadcast_to(added[:, None], (len(w), *gen.w_shape))
+def of_w(gen: Any, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
+    """Pictures [m, h, w, c] as the data has them, of w [m, d] in all layers and no noise."""
+    if not isinstance(gen, stylegan2.Generator):
+        return gen.of_w(variables, w, cond)  # an artefact's
+    # By what is added to the w of z = 0.
+    zero = jnp.zeros((w.shape[0], gen.z_dim))
+    added = w - map_w(gen, variables, zero[:, : gen.latent], cond)
+    added = jnp.broadcast_to(added[:, None], (w.shape[0], *gen.w_shape))
     moved = {**variables, "perturbations": {"w": added}}
     made: Any = gen.clone(truncation=1.0).apply(moved, zero, cond, train=False)
-    return _unit(made, symmetric)
+    return jnp.asarray(made, jnp.float32)
 
 
-def _draw_w(gen: stylegan2.Generator, variables: Any, own: jax.Array, cond: Any) -> jax.Array:
-    return _map(gen, variables, keys.latents(own, gen.latent, "normal"), cond)
+def _of_w(gen: Any, symmetric: bool, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
+    return _unit(of_w(gen, variables, w, cond), symmetric)
+
+
+def _draw_w(gen: Any, variables: Any, own: jax.Array, cond: Any) -> jax.Array:
+    return map_w(gen, variables, keys.latents(own, gen.latent, "normal"), cond)

@@ -186,7 +186,7 @@ def test_w_is_what_the_mapping_makes():
 
     @jax.jit
     def both(space, plain):
-        w = latent_space._map(gen, variables, z[:, :5], cond)
+        w = latent_space.map_w(gen, variables, z[:, :5], cond)
         return space(w, cond), plain(z, cond)
 
     made, expected = both(space.generate, plain.generate)

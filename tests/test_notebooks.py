@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import re
-from pathlib import Path
 
 import nbformat
 import pytest

@@ -122,9 +122,10 @@ def _is_winograd_strided(a: jax.Array, b: jax.Array, result: Kind, geometry: Geo
         geometry.height % 4 or geometry.width % 4
     )
     channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
-    tiles = len(a) * geometry.height * geometry.width // 16
-    few = result == "w" and tiles < 4 * channels  # then turning the kernel's gradient is the work
-    return possible and min(channels, features) >= FEW_CHANNELS and not few
+    if not possible or min(channels, features) < FEW_CHANNELS:
+        return False
+    # Of few tiles, turning the kernel's gradient is the work.
+    return result != "w" or a.shape[0] * geometry.height * geometry.width // 16 >= 4 * channels
 
 
 def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:

@@ -25,7 +25,7 @@ def forward(x: jax.Array, w: jax.Array) -> jax.Array:
         tiles = jnp.einsum("ptc,pcd->ptd", _inputs(x), kernels)
         return _outputs(tiles.reshape(4, 4, n, height // 2, width // 2, d))
 
-    return lax.map(some, blocks(x)).reshape(*x.shape[:3], d)
+    return joined(lax.map(some, blocks(x)), x.shape[0])
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -54,12 +54,24 @@ def _kernels_transposed(parts: jax.Array) -> list[jax.Array]:
 
 
 def blocks(x: jax.Array, count: int | None = None) -> jax.Array:
-    """[n, h, w, c] -> [n/m, m, h, w, c], m x h x w at most PIXELS, or m = 1; or `count` blocks."""
+    """[n, h, w, c] -> [n/m, m, h, w, c], m x h x w at most PIXELS, or m = 1; or `count` blocks.
+
+    Where n is not known yet, as in an exported program, zeros fill the last block up.
+    """
     n, height, width, _ = x.shape
+    most = max(PIXELS // (height * width), 1)
+    if not isinstance(n, int):
+        count = -(-n // most)
+        x = jnp.pad(x, ((0, count * most - n), (0, 0), (0, 0), (0, 0)))
+        return x.reshape(count, most, *x.shape[1:])
     if count is None:
-        most = max(PIXELS // (height * width), 1)
         count = next(n // m for m in range(min(most, n), 0, -1) if n % m == 0)
     return x.reshape(count, -1, *x.shape[1:])
+
+
+def joined(y: jax.Array, n: int) -> jax.Array:
+    """What was made of `blocks` of n pictures: [blocks, m, h, w, d] -> [n, h, w, d]."""
+    return y.reshape(-1, *y.shape[2:])[:n]
 
 
 def _inputs(x: jax.Array) -> jax.Array:

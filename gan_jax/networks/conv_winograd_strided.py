@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.networks.conv_winograd import blocks
+from gan_jax.networks.conv_winograd import blocks, joined
 
 
 def forward(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -26,7 +26,7 @@ def forward(x: jax.Array, w: jax.Array) -> jax.Array:
         rows = [jnp.stack(_outputs(*row), 3) for row in _outputs(*tiles)]
         return jnp.stack(rows, 2).reshape(len(x), height // 2, width // 2, d)
 
-    return lax.map(some, blocks(x)).reshape(n, height // 2, width // 2, d)
+    return joined(lax.map(some, blocks(x)), n)
 
 
 def input_gradient(w: jax.Array, y: jax.Array) -> jax.Array:
@@ -39,7 +39,7 @@ def input_gradient(w: jax.Array, y: jax.Array) -> jax.Array:
         tiles = jnp.einsum("ptd,pcd->ptc", _outputs_transposed(y), kernels)
         return _inputs_transposed(tiles.reshape(3, 3, len(y), height // 2, width // 2, 2, 2, c))
 
-    return lax.map(some, blocks(y)).reshape(n, 2 * height, 2 * width, c)
+    return joined(lax.map(some, blocks(y)), n)
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:

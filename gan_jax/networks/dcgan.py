@@ -66,10 +66,10 @@ class Generator(nn.Module):
         def hidden(y: jax.Array) -> jax.Array:
             return nn.relu(batch_norm(y, train=train, axis=self.axis, dtype=self.dtype))
 
-        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, len(z))], -1)
+        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         # A 4x4 transposed convolution of a single pixel, in other words.
         y = nn.Dense(side * side * width, False, dtype=self.dtype, kernel_init=normal)(z)
-        y = hidden(y.reshape(len(z), side, side, width))
+        y = hidden(y.reshape(z.shape[0], side, side, width))
         for stage in range(1, count):
             features = width >> stage
             y = ConvTranspose(features, use_bias=False, dtype=self.dtype, kernel_init=normal)(y)

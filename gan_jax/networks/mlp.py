@@ -36,14 +36,14 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        y = jnp.concatenate([z, layers.one_hot(cond, self.classes, len(z))], -1)
+        y = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         for width in self.widths:
             y = nn.Dense(width, use_bias=self.norm == "none", dtype=self.dtype)(y)
             if self.norm == "batch":
                 y = layers.batch_norm(y, train=train, axis=self.axis, dtype=self.dtype)
             y = layers.activate(y, self.activation)
         y = nn.Dense(math.prod(self.shape), dtype=self.dtype)(y).astype(jnp.float32)
-        return layers.activate(y, self.out).reshape(len(z), *self.shape)
+        return layers.activate(y, self.out).reshape(z.shape[0], *self.shape)
 
 
 class Discriminator(nn.Module):

@@ -133,12 +133,12 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         side = smallest(self.size, self.widths, self.cardinality, self.blocks)
-        labels = layers.one_hot(cond, self.classes, len(z))
+        labels = layers.one_hot(cond, self.classes, z.shape[0])
         if self.classes:
             z = jnp.concatenate([z, linear(z.shape[-1], self.dtype, "embed")(labels)], -1)
         basis = self.param("basis", nn.initializers.normal(1), (side, side, self.widths[0]))
         scale = linear(self.widths[0], self.dtype, "start")(z)[:, None, None]
-        y = jnp.broadcast_to(scale, (len(z), *basis.shape))
+        y = jnp.broadcast_to(scale, (z.shape[0], *basis.shape))
         y *= jnp.broadcast_to(basis.astype(self.dtype), y.shape)
         for stage, width in enumerate(self.widths):
             if stage > 0:

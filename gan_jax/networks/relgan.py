@@ -56,7 +56,7 @@ class RelationalMemory(nn.Module):
         write, keep = jnp.split(gates, 2, -1)
         new = nn.sigmoid(write) * jnp.tanh(rows[:, :-1])
         new += nn.sigmoid(keep + self.forget_bias) * memory
-        return new, new.reshape(len(new), -1)
+        return new, new.reshape(new.shape[0], -1)
 
     def _attend(self, rows: jax.Array) -> jax.Array:
         """softmax(Q K^T / sqrt(d)) V of each head, over rows [n, m, width]."""

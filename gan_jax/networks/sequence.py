@@ -84,7 +84,7 @@ class Generator(nn.Module):
         temperature: jax.Array | float = 1.0,
     ) -> jax.Array:
         """Samples of the law softmax(logits / temperature)."""
-        layers.one_hot(cond, 0, len(z))  # refuses labels
+        layers.one_hot(cond, 0, z.shape[0])  # refuses labels
         own, beta = keys.of_latents(z), self._beta(train=train)
 
         def step(self: Any, carry: Any, t: jax.Array) -> tuple[Any, jax.Array]:
@@ -99,7 +99,7 @@ class Generator(nn.Module):
             soft = gumbel_softmax(perturbed, beta)
             return (inner, token), straight_through(soft) if self.straight_through else soft
 
-        start = (self.cell.carry(len(z)), self._first(len(z)))
+        start = (self.cell.carry(z.shape[0]), self._first(z.shape[0]))
         return self._unroll(step, start, jnp.arange(self.length), 0)
 
     def log_likelihood(

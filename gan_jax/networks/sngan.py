@@ -71,7 +71,7 @@ class Generator(nn.Module):
         start, *blocks = (self.width * multiple for multiple in _plan(UP, self.size))
         side = self.size >> len(blocks)
         _check_attention(self.attention, [side << i for i in range(1, len(blocks) + 1)])
-        labels = layers.one_hot(cond, self.classes, len(z))
+        labels = layers.one_hot(cond, self.classes, z.shape[0])
 
         def layer(module: nn.Module, y: jax.Array) -> jax.Array:
             if self.spectral:
@@ -79,7 +79,7 @@ class Generator(nn.Module):
             return module(y)
 
         y = layer(nn.Dense(side * side * start, dtype=self.dtype, kernel_init=glorot), z)
-        y = y.reshape(len(z), side, side, start)
+        y = y.reshape(z.shape[0], side, side, start)
         for features in blocks:
             y = UpBlock(features, self.axis, self.dtype, self.spectral)(y, labels, train=train)
             if y.shape[1] == self.attention:

@@ -49,9 +49,9 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         count = stages(self.size)
         width = self.width << (count - 1)
-        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, len(z))], -1)
+        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         y = nn.Dense(SMALLEST**2 * width, dtype=self.dtype, kernel_init=glorot)(z)
-        y = nn.relu(y.reshape(len(z), SMALLEST, SMALLEST, width))
+        y = nn.relu(y.reshape(z.shape[0], SMALLEST, SMALLEST, width))
         for stage in range(1, count):
             y = nn.relu(ConvTranspose(width >> stage, 5, 2, dtype=self.dtype)(y))
         y = ConvTranspose(self.channels, 5, 2, dtype=self.dtype)(y)

@@ -112,7 +112,7 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         if z.shape[-1] != self.z_dim:
             raise ValueError(f"stylegan2: z has {z.shape[-1]} numbers, it must be {self.z_dim}")
-        labels = layers.one_hot(cond, self.classes, len(z))
+        labels = layers.one_hot(cond, self.classes, z.shape[0])
         mapping = Mapping(self.w_dim, self.mapping_layers)
         w = mapping(z[:, : self.latent], labels)
         mean = self.variable("moments", "w_mean", jnp.zeros, (self.w_dim,))
@@ -122,7 +122,7 @@ class Generator(nn.Module):
         if not train and self.truncation != 1:
             center = jnp.broadcast_to(mean.value, w.shape)
             w = center + self.truncation * (w - center)
-        w = jnp.broadcast_to(w[:, None], (len(z), *self.w_shape))
+        w = jnp.broadcast_to(w[:, None], (z.shape[0], *self.w_shape))
         if train and self.mixing > 0:
             tail = z[:, -self.latent - 2 :]
             w = mix(w, mapping(tail[:, :-2], labels), tail[:, -2:], self.mixing)
@@ -148,8 +148,8 @@ class Generator(nn.Module):
 
         row = start = 0
         constant = self.param("constant", nn.initializers.normal(1), (4, 4, widths(4)))
-        y = jnp.broadcast_to(constant, (len(w), *constant.shape))
-        picture = jnp.zeros((len(w), 2, 2, self.channels))
+        y = jnp.broadcast_to(constant, (w.shape[0], *constant.shape))
+        picture = jnp.zeros((w.shape[0], 2, 2, self.channels))
         for side in sides(self.size):
             y = conv(y, side, up=True) if side > 4 else y
             y = conv(y, side, up=False)

@@ -88,7 +88,7 @@ class Generator(nn.Module):
             conv = Conv(features, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
             return conv(jnp.concatenate(parts, -1))
 
-        y = fold(planes(cond, self.classes, len(z), self.size), self.patch)
+        y = fold(planes(cond, self.classes, z.shape[0], self.size), self.patch)
         y, known = join(self.widths[top], y), {}
         for stage in range(top, -1, -1):
             y = known[stage] = stage_of(y, stage)

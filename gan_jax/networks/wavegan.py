@@ -74,9 +74,9 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         start, width = places(self.length, self.stages), self.width << (self.stages - 1)
-        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, len(z))], -1)
+        z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         y = nn.Dense(start * width, dtype=self.dtype, kernel_init=glorot)(z)
-        y = nn.relu(y.reshape(len(z), start, width))
+        y = nn.relu(y.reshape(z.shape[0], start, width))
         for stage in range(1, self.stages):
             y = nn.relu(ConvTranspose(width >> stage, dtype=self.dtype)(y))
         y = ConvTranspose(self.channels, dtype=self.dtype)(y)

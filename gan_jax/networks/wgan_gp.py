@@ -51,9 +51,9 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
         blocks = _plan(UP, self.size)
         side = self.size >> blocks
-        labels = layers.one_hot(cond, self.classes, len(z))
+        labels = layers.one_hot(cond, self.classes, z.shape[0])
         y = nn.Dense(side * side * self.width, dtype=self.dtype, kernel_init=glorot)(z)
-        y = y.reshape(len(z), side, side, self.width)
+        y = y.reshape(z.shape[0], side, side, self.width)
         for _ in range(blocks):
             y = UpBlock(self.width, self.axis, self.dtype)(y, labels, train=train)
         # The last batch norm has no classes, in the authors' code too.

@@ -1,0 +1,31 @@
+"""The weights alone, as safetensors, with a model card beside them: any framework can read them."""
+
+from pathlib import Path
+from typing import Any
+
+from gan_jax import logs
+from gan_jax.errors import UserError
+from gan_jax.export import card, write
+from gan_jax.trained import Trained
+
+
+def save(path: Path, trained: Trained, manifest: dict[str, Any]) -> Path:
+    """Writes the variables by their paths, with the config in the header, and beside the file its
+    card, whose path it returns. Raises UserError without the package, and where one is not finite.
+    """
+    try:
+        from safetensors import numpy as safetensors
+    except ModuleNotFoundError:
+        raise UserError(
+            "safetensors is not installed: pip install 'gan-jax[safetensors]'"
+        ) from None
+    from gan_jax import config_json
+
+    metadata = {"config": config_json.dumps(trained.config), "digest": str(manifest["digest"])}
+    found = safetensors.save(write.flat(trained.variables), metadata)
+    beside = path.with_suffix(".md")
+    with logs.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(found)
+    logs.write_atomically(beside, card.card(manifest, path.name))
+    return beside
