@@ -28,6 +28,7 @@ from gan_jax.errors import UserError
 
 EVERY = 50  # steps between checkpoints
 ROWS = 5  # steps between rows
+MANY = 10**8  # steps: no round comes to its end
 FLAGS = "--gen.widths 64 --disc.widths 64 --batch-size 16 --sample-every 1000000 --keep 2"
 
 
@@ -60,7 +61,7 @@ def holder(workdir: Path) -> str:
 
 def kill(workdir: Path, moments: random.Random, seconds: float) -> dict[str, Any]:
     """One round. What the kill hit; raises UserError if the run ended by itself before."""
-    process, early = start(workdir, 10**9), moments.random() < 0.2
+    process, early = start(workdir, MANY), moments.random() < 0.2
     delay = moments.uniform(0, seconds)
     while not early and f"process {process.pid} " not in holder(workdir):
         if process.poll() is not None:

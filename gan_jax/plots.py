@@ -120,7 +120,7 @@ def landscapes(
     figure, axes = _row(len(panels), min(columns, len(panels)), 3.3, 2.8)
     for axis, (title, (critic, fake)) in zip(axes, panels.items(), strict=True):
         logits = np.asarray(critic(plane.reshape(-1, 2))).reshape(plane.shape[:2])
-        logits = logits - np.mean(critic(real))
+        logits = logits - np.asarray(critic(real)).mean()
         most = np.abs(logits).max() or 1.0
         levels = np.linspace(-most, most, LEVELS)
         hills = axis.contourf(ticks, ticks, logits, levels, cmap="RdBu_r")
