@@ -117,6 +117,8 @@ def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
     for name in ("RUN", "A", "B"):
         shutil.copytree(place, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    if "gen.jaxexport" in words and "export" not in words:
+        command(__main__.main, "export RUN --out gen.jaxexport")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     # As the run was trained.
     monkeypatch.setattr("gan_jax.placement.jax.local_devices", lambda: jax.devices()[:1])
