@@ -35,7 +35,7 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
         steps = sum(launch["to_step"] - launch["from_step"] - 1 for launch in whole)
         times = [launch["train_seconds"] - launch["first_step_seconds"] for launch in whole]
         joined = [launch["from_step"] for launch in launches] == [0, *ends[:-1]]
-        last, rate = ends[-1], steps / sum(times)
+        last, rate = (ends[-1], steps / sum(times)) if launches else (0, 0.0)
         seconds = sum(launch["train_seconds"] for launch in launches)
     except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise UserError(f"{workdir}: timing.json is damaged: {reason(error)}") from None

@@ -59,8 +59,8 @@ def recorded(path: Path) -> Recorded:
 
 
 def _result(path: Path) -> Recorded:
-    found = read_json(path)
     try:
+        found = read_json(path)
         curve, config = found["curve"], config_json.loads(json.dumps(found["config"]))
         steps, names = curve["step"], [name for name in curve if name != "step"]
         rows = [{"step": s, **{n: curve[n][i] for n in names}} for i, s in enumerate(steps)]
