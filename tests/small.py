@@ -2,10 +2,12 @@
 statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
@@ -96,14 +98,33 @@ def config(**changes: Any) -> Config:
     return dataclasses.replace(CONFIG, **changes)
 
 
+@functools.cache
+def _chunk(config: Config, devices: int, at_once: int | None, _: Any) -> parallel.Chunk:
+    return parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
+
+
+@functools.cache
+def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
+    dataset, on = sources.load(config.data), jax.local_devices()[:devices]
+    return train.start(config, dataset, on), placement.place(dataset.batch, on)
+
+
+def forget() -> None:
+    """What is run after this is traced anew."""
+    _chunk.cache_clear()
+    _start.cache_clear()
+
+
 def train_state(
     config: Config,
     devices: int = 1,
     chunks: tuple[int, ...] | None = None,
     at_once: int | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """The state after the chunks of steps (by default config.steps in one), and all metrics."""
-    chunk = parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
+    """The state after the chunks of steps (by default config.steps in one), and all metrics. Runs
+    of one config share a program, however many steps they do; tracing is most of such a run."""
+    of_all = dataclasses.replace(config, steps=1)
+    chunk = _chunk(of_all, devices, at_once, parallel.make_train_step)
     return run_chunks(config, chunk, devices, chunks)
 
 
@@ -130,8 +151,8 @@ def run_chunks(
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """As `train_state`, with a chunk that was made before. Metrics are [steps], of a population
     [steps, members]."""
-    dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    state, examples = train.start(config, dataset, on), placement.place(dataset.batch, on)
+    state, examples = _start(dataclasses.replace(config, steps=1), devices)
+    state = jax.tree.map(jnp.copy, state)  # a chunk consumes it
     chunks = chunks or (config.steps,)
     rows = []
     for steps in chunks:

@@ -14,6 +14,7 @@ import small
 
 from gan_jax import config_json, digest, lock, logs, losses, run, train
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.restore import restore
 
 TRAIN = """
 import dataclasses, sys
@@ -30,12 +31,12 @@ with cli.user_errors():
 """
 
 
-@pytest.fixture
-def launch(tmp_path):
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
     """Starts a run of small.CONFIG in a new process: launch(workdir, steps, **changes) -> Popen."""
 
     def start(workdir, steps, limit=None, stderr=subprocess.DEVNULL, **changes):
-        config = tmp_path / "start.json"
+        config = tmp_path_factory.mktemp("start") / "config.json"
         config.write_text(config_json.dumps(small.config(**changes)))
         code = TRAIN.format(cache=jax.config.jax_compilation_cache_dir)
         words = [config, workdir, steps] + ([] if limit is None else [limit])
@@ -49,12 +50,7 @@ def launch(tmp_path):
 
 
 def final_state(workdir, step):
-    config = run.load_config(workdir)
-    like = train.start(config, train.sources.load(config.data), jax.local_devices()[:1])
-    with Checkpoints(workdir / "checkpoints", 3) as checkpoints:
-        found, state = checkpoints.restore(like, step)
-    assert found == step
-    return state
+    return restore(workdir, step)[2]
 
 
 def assert_same_run(a, b, step):
@@ -66,11 +62,24 @@ def assert_same_run(a, b, step):
     small.assert_same_bits(final_state(a, step), final_state(b, step))
 
 
-@pytest.fixture
-def unbroken(launch, tmp_path):
-    """A run of 23 steps that nothing stops."""
-    assert launch(tmp_path / "unbroken", 23).wait() == 0
-    return tmp_path / "unbroken"
+@pytest.fixture(scope="module")
+def unbroken(launch, tmp_path_factory):
+    """A run of 23 steps that nothing stops. Not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert launch(folder, 23).wait() == 0
+    return folder
+
+
+LONG = 3000  # steps, enough to be stopped among them
+OFTEN = {"log_every": 100, "checkpoint_every": 250, "sample_every": 1000}
+
+
+@pytest.fixture(scope="module")
+def long_run(launch, tmp_path_factory):
+    """A run of LONG steps that nothing stops. Not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "long"
+    assert launch(folder, LONG, **OFTEN).wait() == 0
+    return folder
 
 
 def test_rerun_in_a_new_process(launch, unbroken, tmp_path):
@@ -92,21 +101,17 @@ def test_stop_at_an_odd_step_and_resume_in_a_new_process(launch, unbroken, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
-def test_kill_and_resume(launch, tmp_path, number, status):
-    steps = 3000
-    often = {"log_every": 100, "checkpoint_every": 250, "sample_every": 1000}
-    process = launch(tmp_path / "cut", steps, **often)
+def test_kill_and_resume(launch, long_run, tmp_path, number, status):
+    process = launch(tmp_path / "cut", LONG, **OFTEN)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list((tmp_path / "cut").glob("checkpoints/[0-9]*")):
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait() == status
     rows = logs.read_metrics(tmp_path / "cut")["step"]
-    assert rows[-1] < steps  # it was stopped in the middle
-    for folder in ("cut", "whole"):
-        process = launch(tmp_path / folder, steps, **often)
-        assert process.wait() == 0
-    assert_same_run(tmp_path / "cut", tmp_path / "whole", steps)
+    assert rows[-1] < LONG  # it was stopped in the middle
+    assert launch(tmp_path / "cut", LONG, **OFTEN).wait() == 0
+    assert_same_run(tmp_path / "cut", long_run, LONG)
 
 
 def test_resume_on_other_devices(tmp_path):
