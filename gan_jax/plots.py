@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from PIL import Image
 
 WIDTH = 560  # pixels that a grid is about, and a density exactly, wide
@@ -104,7 +103,7 @@ def side_by_side(images: Mapping[str, Image.Image], columns: int = 4, width: flo
 
 
 def landscapes(
-    panels: Mapping[str, tuple[Callable[[np.ndarray], ArrayLike], np.ndarray]],
+    panels: Mapping[str, tuple[Callable[[np.ndarray], Any], np.ndarray]],
     real: np.ndarray,
     columns: int = 3,
 ) -> Any:
