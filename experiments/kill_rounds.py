@@ -33,7 +33,7 @@ FLAGS = "--gen.widths 64 --disc.widths 64 --batch-size 16 --sample-every 1000000
 
 
 @dataclasses.dataclass(frozen=True)
-class Rounds:
+class Study:
     """What to do."""
 
     rounds: int = 100
@@ -94,7 +94,7 @@ def finished(workdir: Path, steps: int) -> tuple[bytes, str]:
     return (workdir / "metrics.jsonl").read_bytes(), digest.read(workdir)[steps]
 
 
-def study(flags: Rounds, folder: Path) -> dict[str, Any]:
+def study(flags: Study, folder: Path) -> dict[str, Any]:
     """All rounds, and the run that was not killed, in this folder; what to write."""
     moments, found = random.Random(flags.seed), []
     for number in range(flags.rounds):
@@ -122,7 +122,7 @@ def study(flags: Rounds, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Prints the figures, and writes them to --out. Exit status 1 if the runs differ."""
-    flags = cli.parse(Rounds())
+    flags = cli.parse(Study())
     if flags.rounds < 1:
         raise UserError(f"rounds is {flags.rounds}: it must be at least 1")
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,9 @@ MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
 # tests/test_pretrain.py. And those of fashion are those of mnist.
 LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
 LARGE += ("coco", "oracle", "text_lstm")
-NAMES = [name for name in MODULES if name not in ("benchmark", "readme")]
+NAMES = [
+    name for name in MODULES if name not in ("benchmark", "readme", "kill_rounds", "scaling_model")
+]
 NAMES = [name for name in NAMES if not name.endswith("_study")]
 
 
