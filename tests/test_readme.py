@@ -50,6 +50,15 @@ def test_inversion_comes_as_near_as_was_measured():
     assert min(factor / 10, share / 0.9) >= 1
 
 
+def test_a_run_killed_again_and_again_was_the_unbroken_one():
+    found = json.loads((RESULTS / "kill_rounds.json").read_text())
+    hit = found["kills"]["while_a_checkpoint_was_written"]
+    assert f"{found['rounds']} times in a row, {hit} of them while a checkpoint" in README
+    assert found["same_rows"]
+    assert found["same_state"]
+    assert (found["kills"]["rows_lost"], found["kills"]["rows_doubled"]) == (0, 0)
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_results_say_how_they_were_made(path):
     text = path.read_text()
