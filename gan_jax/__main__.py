@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 
 from gan_jax import commands as do
-from gan_jax import editing_commands, export_command, invert_command, prepare_command
+from gan_jax import (
+    editing_commands,
+    export_command,
+    invert_command,
+    prepare_command,
+    report_command,
+)
 
 EITHER = "run folder, or an artefact of `export`"
 
@@ -95,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     invert_command.add(command)
     prepare_command.add(commands)
     export_command.add(command)
+    report_command.add(command)
     return top
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,63 +24,98 @@ PANELS = (
 )
 
 
-def _thinned(rows: np.ndarray) -> np.ndarray:
-    """[rows, members] -> [at most POINTS, members], means over the finite."""
-    parts = np.array_split(rows, min(POINTS, len(rows)))
+class Panel(NamedTuple):
+    """One diagram."""
+
+    title: str
+    logarithmic: bool
+    lines: dict[str, tuple[np.ndarray, np.ndarray]]
+    """By the metric's name: steps [points], and the members' values [points, members]."""
+
+
+def _thinned(rows: np.ndarray, points: int) -> np.ndarray:
+    """[rows, members] -> [at most `points`, members], means over the finite."""
+    parts = np.array_split(rows, min(points, len(rows)))
     finite = [np.isfinite(part) for part in parts]
     sums = [np.where(ok, part, 0).sum(0) for ok, part in zip(finite, parts, strict=True)]
     counts = [ok.sum(0) for ok in finite]
     return np.array([s / np.where(c, c, np.nan) for s, c in zip(sums, counts, strict=True)])
 
 
-def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None = None) -> Any:
-    """A panel for each of `PANELS` that has metrics, arrays [rows] or [rows, members] beside `step`
+def panels(
+    metrics: dict[str, np.ndarray],
+    scores: dict[str, np.ndarray] | None = None,
+    points: int = POINTS,
+) -> list[Panel]:
+    """One for each of `PANELS` that has metrics, arrays [rows] or [rows, members] beside `step`
     [rows], as `logs.read_metrics` gives them, and one for each of `scores`, which are given
-    likewise. Of a population the mean, and from least to most.
+    likewise. Lines have at most `points` points, means over the rows around.
 
-    Penalties that are due now and then only are drawn where they were.
+    Penalties that are due now and then only have points where they were.
     """
-    from matplotlib.figure import Figure  # slow to import
-
-    panels = []
+    found = []
     for title, pattern, logarithmic in PANELS:
         names = [name for name in metrics if re.fullmatch(pattern, name)]
         if names:
-            panels.append((title, metrics, names, logarithmic))
+            found.append((title, metrics, names, logarithmic))
     scores = scores or {}
-    panels += [(f"score: {name}", scores, [name], False) for name in scores if name != "step"]
-    drawn = Figure(figsize=(9, 2.4 * -(-len(panels) // 2)), layout="constrained")
-    axes = [*drawn.subplots(-(-len(panels) // 2), 2, squeeze=False).flat]
-    for axis, (title, source, names, logarithmic) in zip(axes, panels, strict=False):
-        steps = np.asarray(source["step"])
-        for name in names:
-            rows = np.asarray(source[name], np.float64).reshape(len(steps), -1)
-            rows = np.cumsum(rows, 0) if name == "skipped" else rows
-            shown = (rows != 0).any(1) if logarithmic else np.ones(len(rows), bool)
-            if not shown.any():
-                continue
-            x, y = _thinned(steps[shown, None])[:, 0], _thinned(rows[shown])
+    found += [(f"score: {name}", scores, [name], False) for name in scores if name != "step"]
+    return [
+        Panel(title, logarithmic, _lines(source, names, logarithmic, points))
+        for title, source, names, logarithmic in found
+    ]
+
+
+def _lines(
+    source: dict[str, np.ndarray], names: list[str], logarithmic: bool, points: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    steps, lines = np.asarray(source["step"]), {}
+    for name in names:
+        rows = np.asarray(source[name], np.float64).reshape(len(steps), -1)
+        rows = np.cumsum(rows, 0) if name == "skipped" else rows
+        shown = (rows != 0).any(1) if logarithmic else np.ones(len(rows), bool)
+        if shown.any():
+            x = _thinned(steps[shown, None], points)[:, 0]
+            lines[name] = x, _thinned(rows[shown], points)
+    return lines
+
+
+def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None = None) -> Any:
+    """The `panels` of metrics and scores. Of a population the mean, and from least to most."""
+    from matplotlib.figure import Figure  # slow to import
+
+    found = panels(metrics, scores)
+    rows = -(-len(found) // 2)
+    drawn = Figure(figsize=(9, 2.4 * rows), layout="constrained")
+    axes = [*drawn.subplots(rows, 2, squeeze=False).flat]
+    for axis, panel in zip(axes, found, strict=False):
+        for name, (x, y) in panel.lines.items():
             (line,) = axis.plot(x, y.mean(1), label=name, linewidth=1)
             axis.fill_between(x, y.min(1), y.max(1), alpha=0.25, color=line.get_color(), lw=0)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(panel.title, fontsize=9)
         axis.tick_params(labelsize=7)
-        if logarithmic and axis.lines:
+        if panel.logarithmic and axis.lines:
             axis.set_yscale("log")
         if axis.lines:
             axis.legend(fontsize=7, frameon=False)
-    for axis in axes[len(panels) :]:
+    for axis in axes[len(found) :]:
         axis.remove()
     return drawn
+
+
+def read(workdir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
+    """A run folder's rows of metrics, and of scores if it has some."""
+    metrics = logs.read_metrics(workdir)
+    scores = logs.read_metrics(workdir, SCORES) if (workdir / SCORES).exists() else None
+    return metrics, scores if scores and len(scores["step"]) else None
 
 
 def draw(workdir: Path, out: Path) -> None:
     """Of a run folder that has rows of metrics, and of scores if it has some, into the picture file
     `out`."""
-    metrics = logs.read_metrics(workdir)
-    scored = (workdir / SCORES).exists()
-    scores = logs.read_metrics(workdir, SCORES) if scored else {"step": np.zeros(0)}
+    metrics, scores = read(workdir)
     if len(metrics["step"]):
-        figure(metrics, scores if len(scores["step"]) else None).savefig(out, dpi=90)
+        figure(metrics, scores).savefig(out, dpi=90)
 
 
 def members(groups: Mapping[str, ArrayLike], what: str) -> Any:

@@ -125,6 +125,16 @@ def read_metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.nda
         raise UserError(f"{workdir / name} cannot be read: {reason(error)}") from None
 
 
+def read_timing(workdir: Path) -> list[dict[str, Any]]:
+    """What each launch of a run took: timing.json, [] where there is none. Raises UserError if it
+    is damaged."""
+    path = workdir / "timing.json"
+    try:
+        return json.loads(path.read_text()) if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
 def command() -> str:
     """The command that started this process, as the user could have typed it."""
     main = sys.modules["__main__"]

@@ -72,10 +72,11 @@ def _result(path: Path) -> Recorded:
     return Recorded(config, versions, rows, {}, {}, rounded=True)
 
 
-def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested dictionaries as pairs of a dotted name and a value."""
     for name, value in tree.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -85,7 +86,7 @@ def _causes(a: Recorded, b: Recorded) -> list[str]:
         f"config: {name} is {ours!r} there, {theirs!r} here"
         for name, (ours, theirs) in differences(a.config, b.config).items()
     ]
-    ours, theirs = dict(_flat(a.versions)), dict(_flat(b.versions))
+    ours, theirs = dict(flat(a.versions)), dict(flat(b.versions))
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
             what = "data" if name.startswith("data.") else "versions"

@@ -16,9 +16,7 @@ def save(path: Path, trained: Trained, manifest: dict[str, Any]) -> Path:
     try:
         from safetensors import numpy as safetensors
     except ModuleNotFoundError:
-        raise UserError(
-            "safetensors is not installed: pip install 'gan-jax[safetensors]'"
-        ) from None
+        raise UserError("safetensors is missing: pip install 'gan-jax[safetensors]'") from None
     from gan_jax import config_json
 
     metadata = {"config": config_json.dumps(trained.config), "digest": str(manifest["digest"])}
