@@ -31,15 +31,15 @@ class Chunk:
 
     def __init__(self, program: Callable[[Any], Any], *last: Any):
         """Of program(data), the function to compile, and what it takes after state, steps, data."""
-        self._program, self._last = program, last
+        self.program, self.last = program, last
         self._compiled: dict[Any, Any] = {}
 
     def __call__(self, state: TrainState, steps: int, data: Data) -> tuple[TrainState, Metrics]:
-        args = state, np.int32(steps), data, *self._last
+        args = state, np.int32(steps), data, *self.last
         leaves, structure = jax.tree.flatten(args)
         kind = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._compiled:
-            self._compiled[kind] = self._program(data).lower(*args).compile()
+            self._compiled[kind] = self.program(data).lower(*args).compile()
         return self._compiled[kind](*args)
 
     def memory(self) -> dict[str, int] | None:

@@ -216,7 +216,8 @@ def test_lazy_penalties_stay_lazy(devices, at_once, programs):
             lambda roots: population.init(config, roots, jax.tree.map(lambda x: x[:8], data)),
             population.roots(config),
         )
-        return list(primitives(jax.make_jaxpr(lambda state: chunk(state, 3, data))(state).jaxpr))
+        program, rest = chunk.program(data), (np.int32(3), data, *chunk.last)
+        return list(primitives(jax.make_jaxpr(lambda state: program(state, *rest))(state).jaxpr))
 
     solo = names(population.members(config)[0], None).count("cond")
     assert solo >= 1
