@@ -114,7 +114,7 @@ def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
     place = trained(kind_of(words))
     for name in ("PICTURES", "BROKEN", "MASKS", "REAL_FOLDER", "FAKE_FOLDER"):
         pictures(tmp_path / name)
-    for name in ("RUN", "A", "B"):
+    for name in ("RUN", "A", "B", "OTHER_RUN"):
         shutil.copytree(place, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     if "gen.jaxexport" in words and "export" not in words:
