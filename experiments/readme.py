@@ -9,7 +9,13 @@ import json
 import re
 from pathlib import Path
 
-from experiments import augment_study, inpaint_study, scaling_model, text_study
+from experiments import (
+    augment_study,
+    inpaint_study,
+    scaling_model,
+    streaming_study,
+    text_study,
+)
 from experiments.benchmark import report
 from gan_jax import logs, record
 from gan_jax.sweep_table import mean_sd
@@ -59,6 +65,8 @@ def _studies() -> dict[str, str]:
         found["sentences"] = text_study.table(json.loads(sentences.read_text()))
     if (scaling := RESULTS / "scaling_model.json").exists():
         found["scaling"] = scaling_model.table(json.loads(scaling.read_text()))
+    if (streaming := RESULTS / "streaming.json").exists():
+        found["streaming"] = streaming_study.table(json.loads(streaming.read_text()))
     return found
 
 

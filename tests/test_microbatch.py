@@ -1,6 +1,7 @@
 """Gradient accumulation: the step on microbatches is that on the whole batch, or it is refused."""
 
 import dataclasses
+import json
 
 import flax.linen as nn
 import jax
@@ -193,6 +194,18 @@ def test_a_run_may_go_on_with_another_microbatch(tmp_path, caplog):
     train.fit(changed(steps=4, microbatch=4, remat=True), tmp_path, devices=devices, quiet=True)
     assert "microbatch is 0 there, 4 here" in caplog.text
     assert run.load_config(tmp_path).microbatch == 4
+
+
+def test_a_run_says_what_memory_it_took(tmp_path):
+    devices = jax.local_devices()[:1]
+    with jax.debug_nans(False):  # which keeps buffers, to look into them
+        state = train.fit(changed(steps=1), tmp_path, devices=devices, quiet=True)
+    (launch,) = json.loads((tmp_path / "timing.json").read_text())
+    size = sum(leaf.nbytes for leaf in small.leaves(state).values())
+    assert launch["program_bytes"]["alias_size"] >= 0.99 * size  # the state's buffers are donated
+    assert launch["program_bytes"]["temp_size"] > 0
+    assert launch["host_peak_bytes"] > 2**26  # JAX alone is more
+    assert launch["device_peak_bytes"] is None  # of a CPU
 
 
 class Own(nn.Module):
