@@ -35,8 +35,9 @@ def host_peak() -> int | None:
 
 
 def peaks(devices: Sequence[jax.Device]) -> dict[str, Any]:
-    """Of this process, and of each device that counts (CPUs do not), in bytes."""
-    stats = [device.memory_stats() or {} for device in devices]
+    """Of this process, and of each of its devices that counts (CPUs do not), in bytes."""
+    own = [device for device in devices if device.process_index == jax.process_index()]
+    stats = [device.memory_stats() or {} for device in own]
     each = [one["peak_bytes_in_use"] for one in stats if "peak_bytes_in_use" in one]
     return {"host_peak_bytes": host_peak(), "device_peak_bytes": each or None}
 

@@ -36,6 +36,8 @@ class Chunk:
 
     def __call__(self, state: TrainState, steps: int, data: Data) -> tuple[TrainState, Metrics]:
         args = state, np.int32(steps), data, *self.last
+        if jax.process_count() > 1:  # compiled ahead, `pmap` wants other processes' shards (0.12)
+            return self.program(data)(*args)
         leaves, structure = jax.tree.flatten(args)
         kind = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._compiled:

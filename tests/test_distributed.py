@@ -116,7 +116,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
 def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     """SIGTERM to one stops both at one step; kill -9 of one ends the other soon, with a line and
     the status LOST; and started again, they come to the bits of a pair that nothing broke."""
-    cut, whole, steps = tmp_path / "cut", tmp_path / "whole", 30
+    cut, whole, steps = tmp_path / "cut", tmp_path / "whole", 120
     started = pair(f"fit,{whole},{steps},PLAIN", f"fit,{cut},{steps},PLAIN")
     wait_for(cut / "checkpoints" / "10", started)
     started[1].send_signal(signal.SIGTERM)

@@ -216,7 +216,7 @@ def test_wrong_partial_weights(tmp_path):
         inception_weights.load(tmp_path)
     for content in (b"PK\x03\x04", b"", b"text"):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"is no .npz file"):
+        with pytest.raises(UserError, match=r"not a readable npz file"):
             inception_weights.load(path)
 
 

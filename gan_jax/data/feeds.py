@@ -73,7 +73,7 @@ def resident(dataset: Dataset, devices: Sequence[jax.Device]) -> Iterator[tuple[
     """(the whole set on every device, the step where what it offers ends: never). Raises UserError
     where a prepared set is larger than memory."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.batch))
-    if size > (limit := memory.most(devices[0])):
+    if size > (limit := memory.most(devices[local_places(devices)[0]])):
         raise UserError(
             f"the data set is of {size / 2**30:.1f} GiB, of which {limit / 2**30:.1f} fit: give "
             "--stream"
