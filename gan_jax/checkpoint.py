@@ -111,6 +111,8 @@ class Checkpoints:
             with _quiet_event_loop():
                 yield
         except Exception as error:  # of tensorstore's, when the disk is full or not there
+            if jax.process_count() > 1 and distributed.is_of_another(error):
+                raise
             reason = " ".join(str(error).split())[:300]
             whole = ", ".join(map(str, self.steps())) or "none"
             message = f"a checkpoint cannot be written: {reason}; whole are those of steps: {whole}"

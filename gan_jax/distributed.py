@@ -73,7 +73,7 @@ def together(
         raise
     except jax.errors.JaxRuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        if not any(word in reason.lower() for word in _GONE):
+        if not is_of_another(error):
             raise
         print(f"{_ABORTED.strip()} ({reason})", file=sys.stderr)
         status = LOST
@@ -85,6 +85,13 @@ def together(
             sys.stderr.flush()
             os._exit(status)
         jax.distributed.shutdown()
+
+
+def is_of_another(error: Exception) -> bool:
+    """Whether it says that another process is gone."""
+    reason = " ".join(str(error).split())[:200].lower()
+    of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+    return of_jax and any(word in reason for word in _GONE)
 
 
 def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
