@@ -73,8 +73,9 @@ def pieces(
 
     leaves = tuple(jax.tree.leaves(one.batch) for one in sets)
     stored = any(isinstance(leaf, Stored) for leaf in leaves[0])
-    if workers and not stored:
-        raise UserError(f"workers is {workers}: only a prepared set is read by processes")
+    if workers < 0 or (workers and not stored):
+        what = "only a prepared set is read by processes" if workers > 0 else "at least 0"
+        raise UserError(f"workers is {workers}: {what}")
     examples = config.n_critic * config.batch_size
     last = -(-config.steps // length) * length
     epochs = range(step * examples // len(sets[0]), last * examples // len(sets[0]) + 1)
