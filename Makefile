@@ -25,7 +25,7 @@ test-fast: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(ARGS)
 
 # What other versions of Python and of jax can break: contracts, networks, files, commands.
-FILES := contracts step networks runs config_json cli data_tfds readme
+FILES := contracts step parameter_counts runs config_json cli data_tfds readme
 test-versions: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(FILES:%=tests/test_%.py) $(ARGS)
 

@@ -31,6 +31,7 @@ def tables() -> dict[str, str]:
         "first": _first(),
         "results": record.table(RESULTS),
         "scores": record.score_table(RESULTS),
+        "cifar10": _side_by_side(),
         "speed": report.table(benchmark),
         **_studies(),
     }
@@ -51,6 +52,20 @@ def _first() -> str:
         command = runs[0]["launches"][0]["command"]
         score = mean_sd([one["scores"][metric] for one in runs], 2)
         lines.append(f"| `{command}` | {runs[0]['train_seconds']:.0f} s | {score} {says} |")
+    return "\n".join(lines)
+
+
+def _side_by_side() -> str:
+    """Scores of the small CIFAR-10 recipes on the way, at fifths of trainings of about one cost."""
+    lines = ["| experiment | training | 1/5 | 2/5 | 3/5 | 4/5 | 5/5 |", f"|{'---|' * 7}"]
+    for path in sorted(RESULTS.glob("cifar10_*_small.json")):
+        found = json.loads(path.read_text())
+        ((run,), curve) = found["runs"], found["score_curve"]
+        fifths = [5 * step / run["steps"] for step in curve["step"]]
+        if fifths != [1, 2, 3, 4, 5]:
+            raise ValueError(f"{path.name} was scored at steps {curve['step']}, not at its fifths")
+        row = [f"`{found['experiment']}`", f"{run['steps']} steps, {run['train_seconds']:.0f} s"]
+        lines.append(f"| {' | '.join(row + [f'{one:.1f}' for one in curve['frechet']])} |")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Strict by default: eight CPU devices, no silent broadcasting, no NaN, warnings are errors."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,15 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Programs are compiled once for all test processes, and for the next run of the tests.
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Lets go of a module's programs: each is mapped to memory in many pieces, and a process that
+    holds those of the whole suite meets Linux's limit of 65530 pieces, and crashes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

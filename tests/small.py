@@ -74,6 +74,8 @@ PLAIN = dataclasses.replace(
     n_critic=1,
     checkpoint_every=10,
 )
+# What a run has instead where it only has to be there: quick to compile.
+QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 

@@ -45,8 +45,7 @@ def assert_close(ours, theirs):
 
 
 CASES = {
-    "relativistic": BASE,
-    "lazy": changed(penalty_every=2),
+    "relativistic, lazy": changed(penalty_every=2),
     "packs": changed(disc=packed.Packed(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
     "labels and a class head": changed(
         gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), classes=10),

@@ -421,12 +421,11 @@ def number_of(bits):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group, first):
-    """Two cells, in which each field has its low and its high value once."""
+def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
+    """One in which some fields have their low values and some their high ones."""
     config, state, metrics = sweep_of(group)
     base, fields = GROUPS[group]
-    bits = [(first + i // 2) % 2 for i in range(1, len(fields) + 1)]
+    bits = [i // 2 % 2 for i in range(1, len(fields) + 1)]
     number = number_of(bits)
     one, mine = population.member(config, state, number)
     values = {name: pair[bit] for (name, pair), bit in zip(fields.items(), bits, strict=True)}

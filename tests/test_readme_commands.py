@@ -35,6 +35,7 @@ OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith("python -m 
 OF_EXPERIMENTS = [line for line in OF_EXPERIMENTS if "--coordinator" not in line]
 
 LABELLED = small.config(
+    **small.QUICK,
     gen=mlp.Generator((8, 8, 1), (8,), 10),
     disc=mlp.Discriminator((8,), 10),
     data=Data("digits", "test", labels=True),
@@ -43,11 +44,12 @@ LABELLED = small.config(
 )
 MANY = dataclasses.replace(LABELLED, seeds=(0, 1, 2, 3))
 SHORT = {"steps": 2, "sample_every": 2, "checkpoint_every": 2}
+QUICK = {**small.QUICK, "loss": "relativistic"}  # as repairs must be
 RUNS = {
     "pictures": LABELLED,
     "many": MANY,
-    "holes": dataclasses.replace(test_repair.CONFIG, steps=2),
-    "sounds": dataclasses.replace(small.SOUNDS, **SHORT),
+    "holes": dataclasses.replace(test_repair.CONFIG, steps=2, **QUICK),
+    "sounds": dataclasses.replace(small.SOUNDS, **SHORT, **small.QUICK),
     "sentences": dataclasses.replace(small.TEXTS, **SHORT),
 }
 
@@ -66,7 +68,7 @@ def trained(tmp_path_factory):
     return one
 
 
-QUICK = ("ring_mlp", "grid_mlp")
+TRAINED = ("ring_mlp", "grid_mlp")
 
 
 def kind_of(words):
@@ -141,7 +143,7 @@ def test_a_command_of_an_experiment(line, tmp_path, monkeypatch, command):
         assert command(lambda: asked.append(cli.parse(flags())), " ".join(words))[0] == 0
         assert asked
         return
-    if name not in QUICK:
+    if name not in TRAINED:
         monkeypatch.setattr(train, "fit", lambda config, *_, **__: asked.append(config))
     else:
         words += [] if "--help" in words else ["--steps", "1", "--batch-size", "8"]

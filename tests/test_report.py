@@ -18,15 +18,14 @@ from PIL import Image
 from scipy.io import wavfile
 
 from gan_jax import __main__, logs, train
-from gan_jax.config import Data, Penalties
+from gan_jax.config import Data
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
 from gan_jax.report import collect, media, page
 
 VOID = {"meta", "link", "img", "input", "br"}
-PLAIN = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}  # quick to compile
 LABELLED = {
-    **PLAIN,
+    **small.QUICK,
     "gen": mlp.Generator((8, 8, 1), (8,), 10),
     "disc": mlp.Discriminator((8,), 10),
     "data": Data("digits", "train", labels=True),
@@ -72,7 +71,7 @@ def runs(tmp_path_factory):
     fit(root / "many", many)
     fit(
         root / "sounds",
-        dataclasses.replace(small.SOUNDS, **PLAIN, steps=2, sample_every=1, log_every=1),
+        dataclasses.replace(small.SOUNDS, **small.QUICK, steps=2, sample_every=1, log_every=1),
     )
     fit(root / "texts", dataclasses.replace(small.TEXTS, sample_every=3, log_every=1))
     card = {"metric": "frechet", "features": "pixels", "n_fake": 9, "n_real": 8, "step": 8}
