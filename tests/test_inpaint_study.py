@@ -19,12 +19,12 @@ from gan_jax.networks import unet
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 CONFIG = dataclasses.replace(
     small.CONFIG,
+    **{**small.QUICK, "loss": "relativistic"},
     name="repairs",
     gen=unet.Generator(**FIELDS),
     disc=unet.Discriminator(**FIELDS),
     data=Data("digits", size=12, symmetric=True),
     masks=masks.Masks(("box", "half")),
-    loss="relativistic",
     steps=1,
     seeds=(0, 1),
 )

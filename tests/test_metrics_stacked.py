@@ -82,7 +82,7 @@ def digits(monkeypatch):
     for channel in range(3):
         real[np.arange(64), drawn[:, channel], :, channel] = 255
     made = (real, (drawn @ [100, 10, 1]).astype(np.int32))
-    monkeypatch.setattr(sources, "stacked_mnist", lambda data: made)
+    monkeypatch.setitem(sources.READERS, "stacked_mnist", lambda data: made)
     monkeypatch.setattr(cheap, "choose", lambda *args, **kwargs: READER)
     monkeypatch.setattr(stacked, "SAMPLES", 300)
 
