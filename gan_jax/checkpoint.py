@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,24 @@ from gan_jax.state import TrainState
 log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def _quiet_event_loop() -> Iterator[None]:
-    """When a read fails, orbax 0.12 closes its event loop under the other reads, or never awaits
-    them, and each would print that to stderr when it is collected. Until it waits for them."""
-    before = sys.unraisablehook
+def _passed_over(before: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """A sys.unraisablehook that leaves out closed event loops, and hands the rest to `before`."""
 
     def hook(unraisable: Any) -> None:
         if "Event loop is closed" not in str(unraisable.exc_value):
             before(unraisable)
 
+    return hook
+
+
+@contextlib.contextmanager
+def _quiet_event_loop() -> Iterator[None]:
+    """When a read or a write fails, orbax 0.12 closes its event loop under the others, or never
+    awaits them, and each would print that to stderr when it is collected. Until it waits for
+    them."""
+    before = sys.unraisablehook
     asyncio = logging.getLogger("asyncio")
-    sys.unraisablehook, asyncio.disabled = hook, True
+    sys.unraisablehook, asyncio.disabled = _passed_over(before), True
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -111,6 +117,8 @@ class Checkpoints:
             with _quiet_event_loop():
                 yield
         except Exception as error:  # of tensorstore's, when the disk is full or not there
+            # Its other writes may end at any time from here on, up to the end of the process.
+            sys.unraisablehook = _passed_over(sys.unraisablehook)
             if jax.process_count() > 1 and distributed.is_of_another(error):
                 raise
             reason = " ".join(str(error).split())[:300]

@@ -185,13 +185,13 @@ def test_json_round_trip(name, size, classes):
 
 
 @pytest.mark.parametrize(("name", "size"), FIRST_SIZES)
-def test_three_steps_train_every_parameter(name, size, classes=CLASSES):
+def test_three_steps_train_every_parameter(name, size):
     """With labels; without them is the matrix below."""
-    ours = config(name, size, classes)
-    state = before = start(ours, size, classes)
+    ours = config(name, size, CLASSES)
+    state = before = start(ours, size, CLASSES)
     step = jax.jit(make_train_step(ours))
     for _ in range(3):
-        state, metrics = step(state, batch(name, size, classes, critic=(1,)))
+        state, metrics = step(state, batch(name, size, CLASSES, critic=(1,)))
         for metric, value in metrics.items():
             assert np.isfinite(value), metric
         assert metrics["skipped"] == 0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import numpy as np
@@ -195,6 +196,25 @@ def test_a_full_disk(launch, unbroken, tmp_path):
     assert launch(folder, 23).wait() == 0
     (folder / "samples" / "step_00000007.png").unlink()
     assert_same_run(unbroken, folder, 23)
+
+
+def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch):
+    """Each would print a traceback, as orbax has closed its loop; other errors are still said."""
+    said, one = [], jax.local_devices()[:1]
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with Checkpoints(tmp_path / "checkpoints", keep=1) as checkpoints:
+
+        def full(*_, **__):
+            raise OSError("No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints._manager, "save", full)
+            state = train.start(small.CONFIG, small.sources.load(small.CONFIG.data), one)
+            with pytest.raises(train.UserError, match="cannot be written: No space left"):
+                checkpoints.save(1, state)
+    for error in (RuntimeError("Event loop is closed"), ValueError("another")):
+        sys.unraisablehook(types.SimpleNamespace(exc_value=error))
+    assert [str(found.exc_value) for found in said] == ["another"]
 
 
 def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
