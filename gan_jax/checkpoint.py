@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ def _passed_over(before: Callable[[Any], Any]) -> Callable[[Any], None]:
             before(unraisable)
 
     return hook
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    """False for what asyncio says of a task of orbax's that nobody awaits any more."""
+    frames = traceback.extract_tb(record.exc_info[2]) if record.exc_info else ()
+    return not any("orbax" in frame.filename for frame in frames)
 
 
 @contextlib.contextmanager
@@ -119,6 +126,7 @@ class Checkpoints:
         except Exception as error:  # of tensorstore's, when the disk is full or not there
             # Its other writes may end at any time from here on, up to the end of the process.
             sys.unraisablehook = _passed_over(sys.unraisablehook)
+            logging.getLogger("asyncio").addFilter(_not_of_orbax)
             if jax.process_count() > 1 and distributed.is_of_another(error):
                 raise
             reason = " ".join(str(error).split())[:300]

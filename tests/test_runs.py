@@ -1,6 +1,7 @@
 """Runs on the disk, in processes of their own: rerun, stop and resume, kill; and their faults."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -215,6 +216,12 @@ def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch
     for error in (RuntimeError("Event loop is closed"), ValueError("another")):
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
     assert [str(found.exc_value) for found in said] == ["another"]
+    for place, shown in (("packages/orbax/checkpoint/writes.py", False), ("mine.py", True)):
+        try:
+            exec(compile("raise OSError('late')", place, "exec"))
+        except OSError:
+            late = logging.LogRecord("asyncio", 40, place, 1, "late", None, sys.exc_info())
+        assert bool(logging.getLogger("asyncio").filter(late)) is shown
 
 
 def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
