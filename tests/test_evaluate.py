@@ -241,6 +241,11 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
     assert "cannot be written: Not a directory" in caplog.text
 
 
+def test_what_is_kept_has_every_label_of_samples_whose_labels_go_in_a_circle():
+    counts = np.bincount(compare.kept_indices(50_000) % 10, minlength=10)
+    assert np.abs(counts - 1000).max() < 150  # five standard deviations
+
+
 @pytest.mark.parametrize("sizes", [[30], [7, 1, 22], [1] * 30])
 def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
     monkeypatch.setattr(compare, "PAIRED", 8)
@@ -248,7 +253,10 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
     edges = np.cumsum([0, *sizes])
     parts = [features[a:b] for a, b in itertools.pairwise(edges)]
     found = compare.gather(parts, 30)
-    np.testing.assert_array_equal(found.kept, features[[0, 3, 7, 11, 15, 18, 22, 26]])
+    chosen = compare.kept_indices(30)
+    starts = np.array([0, 3, 7, 11, 15, 18, 22, 26])  # of eight equal parts
+    assert ((starts <= chosen) & (chosen < [*starts[1:], 30])).all()
+    np.testing.assert_array_equal(found.kept, features[chosen])
     whole = frechet.moments(features)
     np.testing.assert_allclose(found.moments.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(found.moments.scatter, whole.scatter, rtol=1e-12)

@@ -37,8 +37,11 @@ class Score(NamedTuple):
 
 
 def kept_indices(n: int) -> np.ndarray:
-    """Which of `n` examples are kept, int64 [min(n, PAIRED)], ascending and evenly spread."""
-    return np.arange(min(n, PAIRED)) * n // min(n, PAIRED)
+    """Which of `n` examples are kept, int64 [min(n, PAIRED)], ascending: one of each of as many
+    equal parts, at random in it, since every fifth of samples whose labels go 0 to 9 has two."""
+    kept = min(n, PAIRED)
+    within = np.random.default_rng(0).integers(n // kept, size=kept)
+    return np.arange(kept) * n // kept + within
 
 
 def gather(batches: Iterable[np.ndarray], n: int) -> Gathered:

@@ -67,7 +67,7 @@ def of_reals(
     A file of the cache that cannot be read is named in the log and made anew, one that cannot be
     written is named.
     """
-    key = hashlib.sha256(f"1 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
+    key = hashlib.sha256(f"2 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
     path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
     try:
         with path.open("rb") as raw, np.load(raw) as file:
