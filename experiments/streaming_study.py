@@ -135,7 +135,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
 
 
 def bits(study: Study, some: Config) -> dict[str, Any]:
-    """How many batches of the stream are those of the resident set, of how many."""
+    """How many batches of the stream are those of the resident set, of how many; and its hash."""
     devices, dataset = placement.pick_devices(1), sources.load(some.data)
     root = parallel.population.roots(some)
     held, _ = next(feeds.resident(dataset, devices))
@@ -149,7 +149,7 @@ def bits(study: Study, some: Config) -> dict[str, Any]:
             same += ours.tobytes() == theirs.tobytes()
         step = end
     streamed.close()
-    return {"batches": step, "same": same}
+    return {"batches": step, "same": same, "real_sha256": dataset.fingerprint}
 
 
 def alone(study: Study, folder: Path, part: str) -> dict[str, Any]:

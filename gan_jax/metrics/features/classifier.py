@@ -157,7 +157,8 @@ def classifier(
     recipe = recipe or recipe_of(data.name)
     whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
     if dataset is not None and whole:
-        train = look.seen(sources.labelled(dataset, data.name), data)
+        labelled = dataclasses.replace(data, labels=True)
+        train = look.seen(sources.labelled(dataset, data.name), labelled)
     else:
         train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond
