@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from scipy import ndimage
+from scipy.io import wavfile
 
 from gan_jax.config import Data
 from gan_jax.data import sources
@@ -168,6 +169,21 @@ def test_of_a_draw_it_is_the_whole_sets(kept, monkeypatch):
     assert found.sha256 == first.sha256
     assert sources.title(few) == "digits train, 2 a class (draw 0)"
     assert sources.title(DATA) == "digits train"
+
+
+def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
+    rng, cache = np.random.default_rng(0), tmp_path / "cache"
+    for i in range(8):
+        folder = tmp_path / "files" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        wavfile.write(folder / f"{i}.wav", 8000, rng.uniform(-1, 1, 4096).astype(np.float32))
+    heard = Data("sounds", path=str(tmp_path / "files"), length=4096, rate=8000, symmetric=True)
+    found = [
+        classifier.classifier(data, cache, recipe=TINY, dataset=sources.load(data), quiet=True)
+        for data in (heard, dataclasses.replace(heard, spectrogram=True))
+    ]
+    assert found[0].sha256 == found[1].sha256
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.slow
