@@ -3,7 +3,7 @@
 Data     any folder of pictures, by --data.path; cropped square and resized to 64 pixels
 Command  python -m experiments.folder_inpaint --data.path PICTURES [--small]
          python -m gan_jax repair runs/folder_inpaint BROKEN REPAIRED --mask MASKS
-Result   README.md, from experiments/results/folder_inpaint_small.json
+Result   none on record: it depends on the pictures
 
 As experiments/mnist_inpaint.py, in colour. The mean absolute difference to the truth, with weight
 1, holds the generator to the colours around where there are few pictures to learn from. Holes of

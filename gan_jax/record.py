@@ -194,12 +194,13 @@ def _samples(path: Path) -> str:
 
 
 def table(folder: Path) -> str:
-    """The README's table: a row for each NAME.json with runs in `folder`, by name.
+    """The README's table: a row for each NAME.json with runs in `folder`, by name, with the command
+    that began the first of them.
 
     Training time and speed of seeds trained at once are of all of them together.
     """
     lines = [
-        "| command | seeds | training | images/s | critic loss | generator loss | scores |",
+        "| command | seeds | training | examples/s | critic loss | generator loss | scores |",
         "|---|---|---|---|---|---|---|",
     ]
     for path in sorted(folder.glob("*.json")):
@@ -214,7 +215,7 @@ def table(folder: Path) -> str:
         if _of_pictures(entry):
             scores = []  # they have a table of their own
         cells = [
-            f"`python -m experiments.{re.sub('_small$', ' --small', entry['experiment'])}`",
+            f"`{runs[0]['launches'][0]['command']}`",
             _seeds(runs),
             f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
             mean_sd([r["examples_per_second"] for r in launched], 0),

@@ -169,7 +169,7 @@ def test_a_score_that_is_not_finite_is_refused(runs):
 def entry(seconds, disc_loss, scores):
     return {
         "seed": int(seconds),
-        "launches": [{}],
+        "launches": [{"command": f"python -m experiments.it --seed {seconds:.0f}"}, {}],
         "steps": 500,
         "train_seconds": seconds,
         "examples_per_second": 100 * seconds,
@@ -185,9 +185,9 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
     (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
     assert record.table(tmp_path).splitlines()[2:] == [
-        "| `python -m experiments.digits` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
+        "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
         "| [picture](experiments/results/digits.png) |",
-        "| `python -m experiments.ring` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
+        "| `python -m experiments.it --seed 10` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
         "| 0.600 ± 0.141 | -1.000 ± 0.000 | modes 7.500 ± 0.707, kl 0.375 ± 0.177 |",
     ]
 
@@ -205,10 +205,3 @@ def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
     assert logs.command() == command
-
-
-def test_the_table_has_the_command_of_a_small_version(runs, tmp_path):
-    path = record.record(runs, SCORES, tmp_path / "out")
-    found = strict(path) | {"experiment": "digits_small"}
-    path.write_text(json.dumps(found))
-    assert "| `python -m experiments.digits --small` |" in record.table(tmp_path / "out")
