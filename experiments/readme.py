@@ -17,7 +17,7 @@ from experiments import (
     text_study,
 )
 from experiments.benchmark import report
-from gan_jax import logs, record
+from gan_jax import logs, record_tables
 from gan_jax.sweep_table import mean_sd
 
 ROOT = Path(__file__).parent.parent
@@ -29,8 +29,9 @@ def tables() -> dict[str, str]:
     benchmark = json.loads((RESULTS / "benchmark.json").read_text())
     return {
         "first": _first(),
-        "results": record.table(RESULTS),
-        "scores": record.score_table(RESULTS),
+        "results": record_tables.results(RESULTS),
+        "scores": record_tables.scores(RESULTS),
+        "sounds": record_tables.sounds(RESULTS),
         "cifar10": _side_by_side(),
         "speed": report.table(benchmark),
         **_studies(),

@@ -1,7 +1,6 @@
-"""What finished runs were and came to, small enough to commit; and the README's table of them."""
+"""What finished runs were and came to, small enough to commit."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from gan_jax import curves, logs, population, run, sweep_table
 from gan_jax.config import Config, differences
 from gan_jax.errors import UserError, reason
 from gan_jax.metrics import card, curve
-from gan_jax.sweep_table import mean_sd
 
 CURVE_POINTS = 100
-DIGITS = {"frechet": 2, "kernel": 4, "classifier_score": 2}  # after the point, in the table
 OF_MEMBERS = ("values", "seeds", "standard_error", "mean", "sd")  # what a protocol leaves out
 
 
@@ -169,83 +166,3 @@ def record(
             (out / f"{name}{kind}").write_bytes(shown.with_suffix(kind).read_bytes())
     curves.draw(workdirs[0], out / f"{config.name}_curves.png")
     return path
-
-
-def _seeds(runs: Sequence[dict[str, Any]]) -> str:
-    """`0, 1, 2`, or `0 to 9, at once` of a population."""
-    seeds = [one["seed"] for one in runs]
-    together = ", at once" if runs[0].get("members", 1) > 1 else ""
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]} to {seeds[-1]}{together}"
-    return ", ".join(map(str, seeds)) + together
-
-
-def _of_pictures(entry: dict[str, Any]) -> bool:
-    """Whether its samples were compared with real pictures, and not counted by mode."""
-    cards = entry.get("protocol")
-    return bool(cards) and cards[0]["features"] != "tokens" and cards[0]["n_real"] > 0
-
-
-def _samples(path: Path) -> str:
-    """A link to what a recorded run made: its picture, or its text."""
-    word = "text" if path.with_suffix(".txt").exists() else "picture"
-    suffix = ".txt" if word == "text" else ".png"
-    return f"[{word}](experiments/results/{path.stem}{suffix})"
-
-
-def table(folder: Path) -> str:
-    """The README's table: a row for each NAME.json with runs in `folder`, by name, with the command
-    that began the first of them.
-
-    Training time and speed of seeds trained at once are of all of them together.
-    """
-    lines = [
-        "| command | seeds | training | examples/s | critic loss | generator loss | scores |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for path in sorted(folder.glob("*.json")):
-        entry = logs.read_json(path)
-        if "runs" not in entry:
-            continue
-        runs = entry["runs"]
-        launched = [one for one in runs if one["launches"]]
-        # Of texts one temperature and one order; experiments/text_study.py has all.
-        names = [n for n in runs[0]["scores"] if not re.search(r" at |bleu_[235]$", n)]
-        scores = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
-        if _of_pictures(entry):
-            scores = []  # they have a table of their own
-        cells = [
-            f"`{runs[0]['launches'][0]['command']}`",
-            _seeds(runs),
-            f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
-            mean_sd([r["examples_per_second"] for r in launched], 0),
-            mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
-            mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
-            ", ".join(scores) or _samples(path),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def score_table(folder: Path) -> str:
-    """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
-    by name. Means and standard deviations over the seeds."""
-    entries = [logs.read_json(path) for path in sorted(folder.glob("*.json"))]
-    scored = [entry for entry in entries if _of_pictures(entry)]
-    names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
-    head = ["experiment", "features", "samples", "reals", *names]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for entry in scored:
-        first = entry["protocol"][0]
-        seeds = len(entry["runs"])
-        cells = [
-            f"`{entry['experiment']}`, {seeds} seed{'s' * (seeds > 1)}",
-            first["features"],
-            str(first["n_fake"]),
-            f"{first['n_real']} of {first['real']}",
-        ]
-        for name in names:
-            values = [one["scores"][name] for one in entry["runs"] if name in one["scores"]]
-            cells.append(mean_sd(values, DIGITS.get(name, 3)) if values else "")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

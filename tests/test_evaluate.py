@@ -11,7 +11,7 @@ import pytest
 import small
 from PIL import Image
 
-from gan_jax import __main__, keys, plots, population, record, sampling, train
+from gan_jax import __main__, keys, plots, population, record_tables, sampling, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -132,7 +132,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
         assert one["scores"] == {name: made["values"][i] for name, made in last.items()}
     assert [one["metric"] for one in entry["protocol"]] == list(last)
     assert entry["protocol"][0]["n_fake"] == 64
-    table = record.score_table(tmp_path / "out")
+    table = record_tables.scores(tmp_path / "out")
     mean, sd = last["frechet"]["mean"], last["frechet"]["sd"]
     assert (
         f"| `small`, 2 seeds | pixels | 64 | 1797 of digits all | {mean:.2f} ± {sd:.2f} |" in table

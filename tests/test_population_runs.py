@@ -17,7 +17,7 @@ from gan_jax import (
     logs,
     plots,
     population,
-    record,
+    record_tables,
     run,
     sampling,
     scores,
@@ -301,14 +301,15 @@ def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
     np.testing.assert_allclose(entry["curve"]["gen_loss"], rows["gen_loss"][:, 0], rtol=5e-6)
     drawn = workdir / "samples" / "member_00" / "step_00000012.png"
     assert (tmp_path / "out" / "small.png").read_bytes() == drawn.read_bytes()
-    cells = record.table(tmp_path / "out").splitlines()[2].split(" | ")
+    cells = record_tables.results(tmp_path / "out").splitlines()[2].split(" | ")
     assert cells[1] == "3, 0, 1, 2, at once"
     losses = [one["last_tenth"]["disc_loss"] for one in entry["runs"]]
     assert cells[4] == f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"
     for one, seed in zip(entry["runs"], range(4), strict=True):
         one["seed"] = seed
     (tmp_path / "out" / "small.json").write_text(json.dumps(entry))
-    assert record.table(tmp_path / "out").splitlines()[2].split(" | ")[1] == "0 to 3, at once"
+    row = record_tables.results(tmp_path / "out").splitlines()[2]
+    assert row.split(" | ")[1] == "0 to 3, at once"
 
 
 def test_a_sweep_is_not_recorded(command, swept, tmp_path):

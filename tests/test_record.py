@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import logs, record, run, train
+from gan_jax import logs, record, record_tables, run, train
 from gan_jax.errors import UserError
 
 STEPS = 20
@@ -184,12 +184,31 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
         (tmp_path / f"{name}.json").write_text(json.dumps({"experiment": name, "runs": runs}))
     (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
-    assert record.table(tmp_path).splitlines()[2:] == [
+    assert record_tables.results(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
         "| [picture](experiments/results/digits.png) |",
         "| `python -m experiments.it --seed 10` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
         "| 0.600 ± 0.141 | -1.000 ± 0.000 | modes 7.500 ± 0.707, kl 0.375 ± 0.177 |",
     ]
+
+
+def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
+    cards = [{"metric": name, "n_fake": 64, "n_real": 50} for name in ("kernel", "tonal")]
+    cards = [card | {"features": "tones-classifier"} for card in cards]
+    heard = {"versions": {"data": {"sound": {"rate": 8000}}}, "protocol": cards}
+    scores = ({"kernel": 0.25, "tonal": 0.5}, {"kernel": 0.75, "tonal": 0.5})
+    runs = [entry(10.0 + i, 0.5, one) for i, one in enumerate(scores)]
+    (tmp_path / "it.json").write_text(json.dumps({"experiment": "it", "runs": runs, **heard}))
+    (tmp_path / "it.wav").touch()
+    assert record_tables.sounds(tmp_path).splitlines() == [
+        "|  | `it`, 2 seeds |",
+        "|---|---|",
+        "| samples | 64 |",
+        "| kernel | 0.5000 ± 0.3536 |",  # 1 / (2 sqrt(2))
+        "| tonal | 0.500 ± 0.000 |",
+    ]
+    assert len(record_tables.scores(tmp_path).splitlines()) == 2
+    assert record_tables.results(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
 
 
 @pytest.mark.parametrize(
