@@ -60,7 +60,10 @@ def use_compilation_cache() -> None:
 
     In $JAX_COMPILATION_CACHE_DIR, else in the user's cache folder.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        try:
+            root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        except RuntimeError:  # a user without a home
+            return
         jax.config.update("jax_compilation_cache_dir", str(root / "gan_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

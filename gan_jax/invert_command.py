@@ -79,7 +79,7 @@ def load_split(data: "Data", split: str) -> "Dataset":
 
     if data.name in ("folder", "npz"):
         raise UserError(f"split is {split!r}: data set {data.name!r} has none; give a folder")
-    return sources.load(dataclasses.replace(data, split=split))
+    return sources.load(dataclasses.replace(data, split=split, per_class=0))
 
 
 def _pictures(

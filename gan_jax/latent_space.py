@@ -38,8 +38,9 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
 
     In W the layers share one w, as in StyleGAN2's own projection (1912.04958, app. D), the noise
     pictures are 0, their mean, and the config's `truncation` is not applied. Raises UserError where
-    the run makes no pictures, or has no W.
+    the run makes no pictures or is conditioned on more than labels, or has no W.
     """
+    refuse_conditions(config)
     gen, classes = config.gen, sampling.classes(config)
     mapped = getattr(gen, "latent", None) is not None
     if name == "w" and not mapped:
@@ -60,6 +61,12 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
     pictures = Partial(functools.partial(_of_z, gen, symmetric), variables)
     draw = Partial(functools.partial(_draw_z, config.z_dim, config.latent))
     return Space(pictures, draw, config.latent, classes)
+
+
+def refuse_conditions(config: Config) -> None:
+    """Raises UserError where the generator is given more than noise and labels."""
+    if config.masks.kinds or config.data.cond:
+        raise UserError(f"{config.name} is conditioned on more than labels")
 
 
 def _name(gen: nn.Module) -> str:

@@ -130,8 +130,11 @@ def read_timing(workdir: Path) -> list[dict[str, Any]]:
     is damaged."""
     path = workdir / "timing.json"
     try:
-        return json.loads(path.read_text()) if path.exists() else []
-    except (OSError, ValueError) as error:
+        found = json.loads(path.read_text()) if path.exists() else []
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise ValueError("it is no list of launches")
+        return found
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 
 

@@ -150,15 +150,16 @@ def compare(a: Recorded, b: Recorded) -> Verdict:
 
 def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None) -> Verdict:
     """Trains what is recorded at `path` again in the new folder `workdir`, to `steps` or to its
-    end, and compares. `data_dir` is where prepared data lies now."""
+    end, and compares. `data_dir` is where its data lies now, if elsewhere."""
     from gan_jax import train
+    from gan_jax.metrics import evaluate
 
     there = recorded(path)
     config = there.config
     last = config.steps if steps is None else min(steps, config.steps)
     if last < min(there.rows, default=1):
         raise UserError(f"steps is {steps}: the first row is of step {min(there.rows)}")
-    data = config.data if data_dir is None else dataclasses.replace(config.data, dir=data_dir)
+    data = evaluate.moved(config.data, data_dir)
     again = dataclasses.replace(config, steps=last, data=data)
     train.fit(again, workdir)
     return compare(there, recorded(workdir))

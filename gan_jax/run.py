@@ -175,12 +175,12 @@ def open_run(
         found["device"]["processes"] = jax.process_count()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / "samples").mkdir(exist_ok=True)
-        if (workdir / "config.json").exists():
-            _check_same(workdir, config, found)
-        elif {path.name for path in workdir.iterdir()} - BEGINNINGS - {"samples"}:
-            (workdir / "samples").rmdir()
+        there = {path.name for path in workdir.iterdir()}
+        if "config.json" not in there and there - BEGINNINGS:
             raise UserError(f"workdir {workdir} is neither empty nor a run folder")
+        (workdir / "samples").mkdir(exist_ok=True)
+        if "config.json" in there:
+            _check_same(workdir, config, found)
         else:
             write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
             if dataset.vocabulary is not None:

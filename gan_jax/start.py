@@ -74,7 +74,8 @@ def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> Tr
     """
     validate(config)
     how = _check_pack(config, len(devices)), len(devices)
-    microbatch.check(config, len(devices))
+    for member in population.members(config):  # a sweep may switch on what cannot be cut
+        microbatch.check(member, len(devices))
     example = sources.example(dataset, config.batch_size)
 
     def solo(key: jax.Array) -> TrainState:

@@ -68,6 +68,10 @@ def iterate(
     """
     dataset = sources.load(config.data) if dataset is None else dataset
     devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
+    if members_at_once is not None and members_at_once < 1:
+        raise UserError(f"members_at_once is {members_at_once}: at least 1 is allowed")
+    if workers and not stream:
+        raise UserError(f"workers is {workers}: only a set that is streamed has them (--stream)")
     if isinstance(dataset, Dataset):
         example = dataset
     else:
@@ -92,6 +96,8 @@ def _chunks(
     tell: Callable[[dict[str, int] | None], None] | None,
 ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
     done, length, compiled = int(state.step), 1, False
+    if done >= config.steps:
+        return
     if isinstance(dataset, Dataset) and not stream:
         feed = feeds.resident(dataset, devices)
     else:

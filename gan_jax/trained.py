@@ -51,7 +51,12 @@ def load(path: Path, step: int | None = None, member: int | None = None) -> Trai
                 raise UserError(f"{name} is {asked}: {path} is one generator, of no other {name}")
         return portable.load(path)
     step, member, config, state = restore_member(path, step, member)
-    of_text = (path / "vocabulary.json").exists()
+    vocabulary = text.load_vocabulary(path) if (path / "vocabulary.json").exists() else ()
+    if vocabulary and len(vocabulary) != config.data.vocabulary:
+        raise UserError(
+            f"{path / 'vocabulary.json'} has {len(vocabulary)} entries, the run "
+            f"{config.data.vocabulary}"
+        )
     return Trained(
         config,
         generator_variables(state),
@@ -59,5 +64,5 @@ def load(path: Path, step: int | None = None, member: int | None = None) -> Trai
         member,
         run.load_example(path, 1),
         run.load_sound(path),
-        text.load_vocabulary(path) if of_text else (),
+        vocabulary,
     )

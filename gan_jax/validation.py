@@ -11,6 +11,7 @@ from gan_jax import losses, penalties, population
 from gan_jax.augment import GROUPS, Augment
 from gan_jax.augment import is_off as is_augment_off
 from gan_jax.config import TOKENS, Config, Latent, OptimizerName
+from gan_jax.data.sounds import is_sound
 from gan_jax.errors import UserError, nearest
 from gan_jax.schedules import Schedule, Value, bounds, is_off
 
@@ -146,6 +147,8 @@ def _check_masks(config: Config) -> None:
         _fail("masks.kinds", kinds, "kinds that are there once each")
     if kinds and not is_augment_off(config.augment):
         raise UserError("augment is on: with masks it must be off, for it alters the repair alone")
+    if kinds and is_sound(config.data):
+        _fail("masks.kinds", kinds, f"none with data {config.data.name!r}")
     if kinds and config.data.cond:
         _fail("data.cond", config.data.cond, "empty with masks")
     if (kinds or config.data.cond) and config.score_every:

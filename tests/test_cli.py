@@ -131,6 +131,9 @@ def test_workdir_that_is_no_run_folder(command, tmp_path):
     assert (status, error.count("\n")) == (2, 1)
     assert "is neither empty nor a run folder" in error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    (tmp_path / "samples").mkdir()
+    assert command(experiment(), f"--workdir {tmp_path} --devices 1")[0] == 2
+    assert (tmp_path / "samples").exists()
 
 
 def test_sample(command, finished, tmp_path):

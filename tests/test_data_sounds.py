@@ -9,7 +9,7 @@ import soundfile
 from scipy.io import wavfile
 
 from gan_jax.config import Data
-from gan_jax.data import feeds, sources, waves
+from gan_jax.data import feeds, sounds, sources, waves
 
 RATE = 8000
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2000) / RATE)
@@ -128,6 +128,11 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
 )
 def test_what_sounds_have_not_is_refused(fields, said):
     small.refused(Data("tones", **{"symmetric": True, **fields}), said)
+
+
+def test_only_spoken_digits_have_versions():
+    names = ("spoken_digit:1.0.9", "sounds:1.0.0", "tones:1.0.0")
+    assert [sounds.is_sound(Data(name)) for name in names] == [True, False, False]
 
 
 @pytest.mark.parametrize("field", ["length", "rate", "normalize", "spectrogram"])

@@ -1,5 +1,6 @@
 """Interpolation, truncation and directions against their formulas."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -11,6 +12,7 @@ import small
 
 from gan_jax import editing, keys, latent_space
 from gan_jax.errors import UserError
+from gan_jax.masks import Masks
 from gan_jax.networks import dcgan, mlp, r3gan, sngan, stylegan2, wgan_gp
 
 KEY = keys.root(3)
@@ -138,6 +140,13 @@ def test_directions_of_a_network_with_a_dominant_direction():
         assert found.vectors.shape == (2, 5)
         assert found.vectors[0] @ u > 0.99
         np.testing.assert_allclose(found.scales, 1, rtol=0.08)  # 4 / sqrt(2 x 2048), and the law's
+
+
+def test_a_generator_that_is_given_a_picture_has_no_space_of_its_own():
+    config, variables = started(mlp.Generator((2, 2, 1), (), 2), 4)
+    config = dataclasses.replace(config, masks=Masks(("box",)))
+    with pytest.raises(UserError, match="is conditioned on more than labels"):
+        latent_space.space(config, variables)
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,8 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
 def test_data_without_splits():
     with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
         invert_command.load_split(Data("npz"), "test")
+    few = Data("digits", per_class=2, size=8)
+    assert len(invert_command.load_split(few, "all")) == 1797
 
 
 def test_study(command, finished, tmp_path):

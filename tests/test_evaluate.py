@@ -288,6 +288,20 @@ def test_mistakes_are_one_line(command, trained, words, says):
     assert says in error
 
 
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (Data("mnist"), "dir"),
+        (Data("stacked_mnist"), "dir"),
+        (Data("idx"), "path"),  # as an artefact has it, without the place
+        (Data("folder", path="there"), "path"),
+    ],
+)
+def test_data_lie_elsewhere_now(data, field):
+    assert evaluate.moved(data, "here") == dataclasses.replace(data, **{field: "here"})
+    assert evaluate.moved(data, None) == data
+
+
 def test_other_data_are_refused(trained):
     config = dataclasses.replace(PICTURES, data=Data("digits", "test"))
     with pytest.raises(UserError, match="was trained on other data: fingerprint"):

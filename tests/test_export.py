@@ -196,6 +196,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
     with safetensors.safe_open(out, "numpy") as file:
         variables = unflatten_dict({name: file.get_tensor(name) for name in file.keys()}, sep="/")  # noqa: SIM118
         config = config_json.loads(file.metadata()["config"])
+    assert (config.data.path, config.data.dir) == (None, None)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
     found = sampling.sample(config, variables, key, 20)
     np.testing.assert_array_equal(found, sample(labelled))
@@ -241,6 +242,38 @@ def test_a_damaged_artefact_is_named(artefact, tmp_path, part):
             bad.writestr(name, good.read(name) if name != part else b"{}")
     with pytest.raises(UserError, match=r"bad.jaxexport is no artefact that can be read: .*"):
         trained.load(path)
+
+
+@pytest.mark.parametrize("where", np.random.default_rng(0).uniform(0, 1, 12))
+def test_a_flipped_bit_of_an_artefact_is_named_or_does_not_matter(artefact, tmp_path, where):
+    found = bytearray(artefact.read_bytes())
+    found[int(where * len(found))] ^= 4
+    path = tmp_path / "bad.jaxexport"
+    path.write_bytes(found)
+    try:
+        variables = trained.load(path).variables
+    except UserError:
+        return  # named, and by no other error
+    expected = trained.load(artefact).variables
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--num", "0"], "--num is 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--out", "none/x.npy"], "--out is none/x.npy: No such file"),
+    ],
+)
+def test_mistakes_at_the_artefact_itself(artefact, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(artefact.parent)
+    monkeypatch.setattr(sys, "argv", ["gen.jaxexport", *words])
+    monkeypatch.setattr(generator, "__file__", str(artefact / "generator.py"))
+    with pytest.raises(SystemExit) as ended:
+        generator.main()
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_an_artefact_is_one_generator(artefact):

@@ -47,6 +47,16 @@ def test_a_streamed_run_goes_on_in_the_middle_of_a_block():
     whole, _ = ran(config(steps=12), 1, stream=True)
     part, _ = ran(config(steps=7), 1, stream=True)
     assert_same_bits(whole, ran(config(steps=12), 1, state=part, stream=True)[0])
+    assert list(train.iterate(config(steps=12), None, whole, stream=True)) == []  # at its end
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [({"workers": 2}, "workers is 2: only"), ({"members_at_once": 0}, "members_at_once is 0: at")],
+)
+def test_ways_of_running_that_would_be_ignored_are_refused(how, says):
+    with pytest.raises(UserError, match=says):
+        train.iterate(config(steps=12), None, **how)
 
 
 @pytest.mark.parametrize("shards", [1, 4])

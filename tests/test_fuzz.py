@@ -188,7 +188,7 @@ FOLDER_FILES = {
         json.dumps(VERSIONS),
         [lambda f: run.load_example(f, 2), run.load_sound, of_run],
     ),
-    "timing.json": (json.dumps(TIMING), [timed, summarise]),
+    "timing.json": (json.dumps(TIMING), [logs.read_timing, timed, summarise]),
     "scores.json": (
         json.dumps(SCORES),
         [lambda f: card.read(f / "scores.json"), lambda f: record.on_record(f, small.CONFIG)],

@@ -11,7 +11,7 @@ import small
 
 from gan_jax import parallel, remat, run, train
 from gan_jax.augment import Augment
-from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.config import Data, Optimizer, Penalties, Sweep
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, PER_EXAMPLE
@@ -110,6 +110,7 @@ def test_every_loss_is_exact_or_refused():
         ({"microbatch": 5}, "it must divide 16, a device's examples"),
         ({"loss": "relativistic_average_hinge"}, "with loss 'relativistic_average_hinge'"),
         ({"penalties": Penalties(dragan=1.0)}, "with penalties.dragan"),
+        ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, "with penalties.dragan"),
         ({"gen": small.CONFIG.gen}, "with BatchNorm of gen"),
         ({"disc": small.CONFIG.disc}, "with MinibatchStd of disc"),
         (

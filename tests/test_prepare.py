@@ -56,6 +56,12 @@ def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
     np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
 
 
+def test_a_shard_of_broken_pictures_only(folder, tmp_path):
+    dataset = made(folder, tmp_path / "out", shard=1)
+    expected = sources.load(Data("folder", path=str(folder), size=8, labels=True))
+    np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
+
+
 def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     words = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
     status, said, _ = command(__main__.main, words)

@@ -86,6 +86,7 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
     ("changes", "said"),
     [
         ({"masks": masks.Masks(("box", "box"))}, "masks.kinds"),
+        ({"data": Data("tones", symmetric=True)}, "none with data 'tones'"),
         ({"score_every": 10}, "score_every"),
         ({"reconstruction": -1.0}, "reconstruction"),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),

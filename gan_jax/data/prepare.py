@@ -239,7 +239,7 @@ def _finish(source: Source, plan: dict[str, Any], out: Path) -> None:
         raise UserError(f"{plan['source']}: there is no readable picture ({source.count} tried)")
     labels = [row.pop("labels") for row in rows]
     digest = None
-    every = np.asarray([label for part in labels for label in part or [0]], np.int32)
+    every = np.asarray([label for part in labels for label in part or ()], np.int32)
     if source.labelled and every.min() >= 0:  # -1: not known, of TFDS
         digest = hashlib.sha256(every.tobytes()).hexdigest()
         with (out / f"{shards.LABELS}.part").open("wb") as file:

@@ -57,8 +57,9 @@ def from_json(found: dict[str, Any]) -> Sound:
 
 
 def is_sound(data: Data) -> bool:
-    """Whether the set that `data` names is of sounds."""
-    return data.name.partition(":")[0] in NAMES
+    """Whether the set that `data` names is of sounds. Only of spoken digits there are versions."""
+    name, version, _ = data.name.partition(":")
+    return name in NAMES and not (version and name in OWN)
 
 
 def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -161,6 +162,9 @@ def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, Bins]:
     return np.rint(np.asarray(unit) * FULL).astype(np.int16), bins
 
 
+OWN = {"tones": _tones, "sounds": waves.folder}
+
+
 def load(data: Data) -> tuple[np.ndarray, np.ndarray | None, Sound]:
     """The sounds int16 [n, t, 1], or their spectrograms int16 [n, 128, 128, 1], both to be divided
     by 32767; labels int32 [n] or None; and how they are heard. Raises UserError if the set is
@@ -168,8 +172,7 @@ def load(data: Data) -> tuple[np.ndarray, np.ndarray | None, Sound]:
     usual = TONE_LENGTH if data.name == "tones" else LENGTH
     length = usual if data.length is None else data.length
     _check(data, length)
-    readers = {"tones": _tones, "sounds": waves.folder}
-    real, labels, rate = readers.get(data.name, _spoken_digit)(data, length)
+    real, labels, rate = OWN.get(data.name, _spoken_digit)(data, length)
     if not data.spectrogram:
         return real[..., None], labels, Sound(rate, length)
     real, bins = _spectrograms(real)

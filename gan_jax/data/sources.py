@@ -125,6 +125,7 @@ MIXTURES = {"ring": (ring_centres, 0.01), "grid": (grid_centres, 0.05)}
 
 READERS = {"digits": digits, "folder": files.folder, "npz": files.npz, "idx": files.idx}
 READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
+BY_PATH = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # which lie at data.path
 
 
 def is_tfds(data: Data) -> bool:

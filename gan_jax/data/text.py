@@ -22,7 +22,6 @@ from gan_jax.logs import read_json
 
 END, UNKNOWN = 0, 1
 SPECIAL = ("<end>", "<unknown>")
-WIDEST = 2**16  # entries of a vocabulary: tokens are uint16
 SPLITS = ("all", "train", "test")
 EVERY = 10  # one in ten is for the test, where that has no file of its own
 WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
@@ -157,6 +156,6 @@ def load_vocabulary(workdir: Path) -> tuple[str, ...]:
     """The vocabulary that a run was trained with. Raises UserError where there is none."""
     path = workdir / "vocabulary.json"
     found = read_json(path)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+    if not isinstance(found, list) or not found or not all(isinstance(one, str) for one in found):
         raise UserError(f"{path} cannot be read: it is no list of tokens")
     return tuple(found)

@@ -101,6 +101,8 @@ class Tfds:
 def read(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     """The whole set, uint8 [n, h, w, c], and its labels int32 [n] if it has any."""
     source = Tfds(data)
+    if not len(source):
+        raise UserError(f"data set {data.name!r} holds no examples in data.split {data.split!r}")
     found, labels = [], []
     for start in range(0, len(source), BLOCK):
         part = source.read(range(start, min(start + BLOCK, len(source))))

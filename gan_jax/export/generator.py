@@ -18,6 +18,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +28,8 @@ from jax import export
 from jax.custom_batching import custom_vmap
 
 FORMAT = 1  # of artefacts; another one needs another version of this file
+# What a damaged zip file raises, beside RuntimeError.
+UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 SAMPLE = 7  # gan_jax.keys.Purpose.SAMPLE
 
 
@@ -86,7 +89,7 @@ def load(path: str | os.PathLike) -> Generator:
             exported = export.deserialize(bytearray(found))
             function = _function(exported) if exported.has_vjp() else exported.call
             functions[name.removesuffix(".bin")] = jax.jit(function)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{os.fspath(path)} is no artefact that can be read: {error}") from None
     return Generator(manifest, variables, functions)
 
@@ -153,10 +156,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument("--out", default="samples.npy", help="file (default samples.npy)")
     args = parser.parse_args()
-    made = load(path)
+    if args.num < 1 or not 0 <= args.seed < 2**32:
+        parser.error(f"--num is {args.num}, --seed {args.seed}: at least 1, and 0 to 2^32 - 1")
+    try:
+        made = load(path)
+    except ValueError as error:
+        parser.error(str(error))
     if made.manifest["cond"]:
         parser.error(f"it needs {made.manifest['cond']}: load it in Python and call it with them")
-    np.save(args.out, made(made.noise(args.num, args.seed), made.labels(args.num)))
+    try:
+        with open(args.out, "wb") as file:
+            np.save(file, made(made.noise(args.num, args.seed), made.labels(args.num)))
+    except OSError as error:
+        parser.error(f"--out is {args.out}: {error.strerror}")
     print(f"{args.out}: {args.num} samples of {made.manifest['name']}, seed {args.seed}")
 
 

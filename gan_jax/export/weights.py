@@ -1,5 +1,6 @@
 """The weights alone, as safetensors, with a model card beside them: any framework can read them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,7 @@ def save(path: Path, trained: Trained, manifest: dict[str, Any]) -> Path:
         from safetensors import numpy as safetensors
     except ModuleNotFoundError:
         raise UserError("safetensors is missing: pip install 'gan-jax[safetensors]'") from None
-    from gan_jax import config_json
-
-    metadata = {"config": config_json.dumps(trained.config), "digest": str(manifest["digest"])}
+    metadata = {"config": json.dumps(manifest["config"]), "digest": str(manifest["digest"])}
     found = safetensors.save(write.flat(trained.variables), metadata)
     beside = path.with_suffix(".md")
     with logs.writing(path):

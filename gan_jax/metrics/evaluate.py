@@ -42,7 +42,8 @@ def moved(data: Data, folder: str | None) -> Data:
     """`data`, of a set that now lies in `folder`."""
     if folder is None:
         return data
-    return dataclasses.replace(data, **{"path" if data.path else "dir": folder})
+    by_path = data.path or data.name in sources.BY_PATH
+    return dataclasses.replace(data, **{"path" if by_path else "dir": folder})
 
 
 def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:

@@ -29,8 +29,7 @@ def walk(workdir: Path, room: int) -> dict[str, Any]:
         raise UserError(
             f"{config.name} draws its noise itself: there is nothing between its samples"
         )
-    if config.masks.kinds or config.data.cond:
-        raise UserError(f"{config.name} is conditioned on more than labels")
+    latent_space.refuse_conditions(config)
     if len(found.example.real.shape) == 2:
         raise UserError(f"{config.name} makes points")
     made = _made(found)  # [frames, ways, ...]
