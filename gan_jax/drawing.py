@@ -33,10 +33,10 @@ class Drawing:
     def __init__(self, workdir: Path, config: Config, dataset: Dataset):
         self._workdir, self._config, self._dataset = workdir, config, dataset
         self._columns = sampling.classes(config) or 8
-        self._points = dataset.batch.real.ndim == 2
+        self._text = sentences.of_tokens(config)
+        self._points = dataset.batch.real.ndim == 2 and not self._text
         self._count = POINTS if self._points else 8 * self._columns
         self._members = len(members(config))
-        self._text = sentences.of_tokens(config)
         if config.masks.kinds:  # pictures in two blocks: known, repairs, whole
             self._columns, self._count = 2 * (REPAIRS + 2), 16
 

@@ -61,6 +61,8 @@ def results(folder: Path) -> str:
         shown = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
         if _of_pictures(entry):
             shown = []  # they have a table of their own
+        if not shown or path.with_suffix(".txt").exists():
+            shown.append(_samples(path))
         cells = [
             f"`{runs[0]['launches'][0]['command']}`",
             _seeds(runs),
@@ -68,7 +70,7 @@ def results(folder: Path) -> str:
             mean_sd([r["examples_per_second"] for r in launched], 0),
             mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
             mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
-            ", ".join(shown) or _samples(path),
+            ", ".join(shown),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

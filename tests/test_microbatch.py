@@ -11,13 +11,14 @@ import small
 
 from gan_jax import parallel, remat, run, train
 from gan_jax.augment import Augment
-from gan_jax.config import Data, Optimizer, Penalties, Sweep
+from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, PER_EXAMPLE
 from gan_jax.masks import Masks
 from gan_jax.networks import mlp, packed, r3gan, stylegan2, unet
 from gan_jax.schedules import Schedule
+from gan_jax.sweeps import Sweep
 
 # Every demand of small.CONFIG that treats examples one by one.
 BASE = small.config(

@@ -49,7 +49,9 @@ def test_the_folder(run):
     assert (run / "samples" / "real.txt").read_text().splitlines()[0] == LINES[0]
     vocabulary = text.load_vocabulary(run)
     assert set(vocabulary) == {*text.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}
-    for line in (run / "samples" / "step_00000006.txt").read_text().splitlines():
+    made = (run / "samples" / "step_00000006.txt").read_text().splitlines()
+    assert len(made) == 64
+    for line in made:
         assert set(line.split()) <= set(vocabulary)
     assert (run / "curves.png").exists()
     assert not (run / "film.png").exists()
