@@ -1,7 +1,8 @@
 """All randomness of a run: one root key, then purpose, step, iteration and global example index.
 
-Nothing else in the project draws. So what is random at step t can be had without the steps before
-it, does not depend on how a batch is cut over devices, and needs no state but the root key.
+Nothing else in a run draws but the data sets that are made here, from seeds of their own. So what
+is random at step t can be had without the steps before it, does not depend on how a batch is cut
+over devices, and needs no state but the root key.
 """
 
 import enum

@@ -171,6 +171,7 @@ def test_what_the_manifest_says(labelled, artefact):
     assert f"{count:,} parameters" in card
     assert "labels int32 [n] from 0 to 9" in card
     assert "has not been evaluated" in card
+    assert "invert gen.jaxexport" in card
 
 
 def test_scores_are_on_the_card(labelled):

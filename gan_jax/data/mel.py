@@ -12,8 +12,8 @@ NOTE = f"log-mel pictures of sounds, {BANDS} bands, {-FLOOR:g} dB"
 
 
 def hop_of(length: int) -> int:
-    """Samples from one frame to the next: the power of two that makes 64 frames, or up to twice as
-    many where the length is none."""
+    """Samples from one frame to the next: the power of two, at least 8, that makes 64 frames, or up
+    to twice as many where the length is none."""
     return max(1 << max((length // 64).bit_length() - 1, 0), 8)
 
 

@@ -3,25 +3,26 @@
 import json
 from typing import Any
 
-ARTEFACT = """
-```
-python {file} --num 16 --seed 0 --out samples.npy      # needs jax, and nothing else
-python -m gan_jax sample {file} --num 64 --out samples.png
-python -m gan_jax invert {file} PICTURES --out found
-```
-
+ARTEFACT = """{commands}
 In Python, with `PYTHONPATH={file}`:
 
 ```python
 import generator
 
 made = generator.load("{file}")
-examples = made(made.noise(16, seed=0), made.labels(16))
+examples = made(made.noise(16, seed=0), {given})
 ```
 
-It runs on CPU, CUDA and TPU, for any number of examples, and has the gradient by `z`. `{file}` is a
-zip file; `generator.py` in it is all the code there is.
+It runs on CPU, CUDA and TPU, for any number of examples{gradient}. `{file}` is a zip file;
+`generator.py` in it is all the code there is.
 """
+COMMANDS = """
+```
+python {file} --num 16 --seed 0 --out samples.npy      # needs jax, and nothing else
+python -m gan_jax sample {file} --num 64 --out samples.{kind}
+{invert}```
+"""
+INVERT = "python -m gan_jax invert {file} PICTURES --out found\n"
 WEIGHTS = """
 The variables of the network `{gen}` by their paths; with this project:
 
@@ -43,8 +44,8 @@ def card(manifest: dict[str, Any], file: str) -> str:
     """Of what `file` holds, by its manifest."""
     config, versions = manifest["config"], manifest["versions"]
     gen = config["gen"]["_type"].removeprefix("gan_jax.networks.").replace(":", ".")
-    how = ARTEFACT if "sha256" in manifest else WEIGHTS
-    cond = "labels" if manifest["classes"] else "None"
+    how = _artefact(manifest) if "sha256" in manifest else WEIGHTS
+    cond = "cond" if manifest["cond"] else "labels" if manifest["classes"] else "None"
     z, output = manifest["z"], manifest["output"]
     of = "" if manifest["member"] is None else f", member {manifest['member']}"
     takes = f"`z` [n, {z['dim']}] of law {z['law']}"
@@ -72,8 +73,22 @@ def card(manifest: dict[str, Any], file: str) -> str:
         "|---|---|",
     ]
     lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
-    lines += ["", "## Use", how.format(file=file, gen=gen, cond=cond), "## Scores", ""]
+    lines += ["", "## Use", how.format(file=file, gen=gen, cond=cond), "## Scores", "", ""]
     return "\n".join(lines) + scores(manifest["scores"]) + LIMITS
+
+
+def _artefact(manifest: dict[str, Any]) -> str:
+    """How an artefact is used: what it can do depends on what it makes, and from what."""
+    text, heard = bool(manifest["vocabulary"]), bool(manifest["sound"])
+    pictures = not (text or heard) and len(manifest["output"]["shape"]) == 3
+    kind = "txt" if text else "wav" if heard else "png"
+    commands = COMMANDS.replace("{kind}", kind).replace("{invert}", INVERT if pictures else "")
+    given = "cond" if manifest["cond"] else "made.labels(16)"
+    return (
+        ARTEFACT.replace("{commands}", "" if manifest["cond"] else commands)
+        .replace("{given}", given)
+        .replace("{gradient}", "" if text else ", and has the gradient by `z`")
+    )
 
 
 LIMITS = """
