@@ -13,6 +13,7 @@ most that is to be had; the diversity is that of three repairs of each picture.
 import dataclasses
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,13 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
     """All scores, a row a kind of hole and a way of repair, and the pictures of a grid."""
     step, config, state = restore.restore(flags.run)
     repair.check(config)
+    if config.data.name in classifier.UNSPLIT:
+        raise UserError(f"run {flags.run} is on {config.data.name!r}, which has no split test")
+    if missing := [name for name in ("cv2", "skimage") if find_spec(name) is None]:
+        raise UserError(f"{' and '.join(missing)}: not there: pip install 'gan-jax[study]'")
     data = dataclasses.replace(config.data, dir=flags.dir or config.data.dir)
     judge = classifier.classifier(data)
-    test = sources.load(dataclasses.replace(data, split="test", labels=True))
+    test = sources.load(sources.whole(data, "test"))
     truth, labels = test.batch.real[: flags.num], test.batch.cond[: flags.num]
     mean = np.rint(sources.load(data).batch.real.mean(0, dtype=np.float64)).astype(np.uint8)
     untouched = float((classifier.predict(judge, truth) == labels).mean())
@@ -102,7 +107,8 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         found["repair"] = []
         for own, member in members:
             key = keys.step_key(keys.root(own.seed), keys.Purpose.SAMPLE, 0)
-            made = repair.repair(own, generator_variables(member), key, known, hole, REPAIRS)
+            given = known, hole, REPAIRS, labels if config.data.labels else None
+            made = repair.repair(own, generator_variables(member), key, *given)
             diverse = {"diversity": restoration.diversity(made, hole)}
             found["repair"].append(scores(truth, labels, made[0], hole, judge) | diverse)
             if not found["repair"][1:]:
@@ -160,6 +166,7 @@ def main() -> None:
         versions = run.packages(jax.local_devices()[:1], extra)
         text = {"command": logs.command(), "versions": versions, **report}
         out = flags.out / f"{report['run']}_study.json"
+        out.parent.mkdir(parents=True, exist_ok=True)
         logs.write_atomically(out, json.dumps(text, indent=1) + "\n")
         plots.grid(shown, 2 * (REPAIRS + 4)).save(out.with_suffix(".png"))
         print(f"{out}, {out.with_suffix('.png')}")

@@ -90,6 +90,7 @@ def main() -> None:
     }
     print(json.dumps({name: found[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:
+        study.out.parent.mkdir(parents=True, exist_ok=True)
         logs.write_atomically(study.out, json.dumps(found, indent=1) + "\n")
 
 

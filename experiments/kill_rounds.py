@@ -131,6 +131,7 @@ def main() -> None:
     found["versions"] = run.versions(dataset, placement.pick_devices(1))
     print(json.dumps({k: v for k, v in found.items() if k != "versions"}, indent=1))
     if flags.out:
+        flags.out.parent.mkdir(parents=True, exist_ok=True)
         logs.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
     lost = found["kills"]["rows_lost"] + found["kills"]["rows_doubled"]
     if lost or not (found["same_rows"] and found["same_state"]):

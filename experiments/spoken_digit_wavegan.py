@@ -4,6 +4,7 @@ Data     spoken_digit 1.0.9 (the Free Spoken Digit Dataset: five speakers, takes
          digit) as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
 Command  python -m experiments.spoken_digit_wavegan [--small]; class-conditional with --data.labels
          --gen.classes 10 --disc.classes 10; on your own files with --data.name sounds --data.path
+Result   README.md, from experiments/results/spoken_digit_wavegan_small.json
 
 The authors' hyper-parameters for their SC09: second-long sounds of 16384 samples at 16 kHz, to
 which these are resampled from 8; WGAN-GP with lambda 10, five critic updates a step, batches of 64,

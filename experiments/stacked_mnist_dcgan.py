@@ -2,6 +2,7 @@
 
 Data     128,000 pictures stacked from MNIST, fixed (gan_jax/data/sources.py)
 Command  python -m experiments.stacked_mnist_dcgan [--small] --seeds 0 1 2
+Result   README.md, from experiments/results/stacked_mnist_dcgan_small.json
 
 The protocol of VEEGAN and PacGAN (Lin et al. 2018, 1712.04086, sec. 4.2): z of 100, Adam at 2e-4
 with beta1 0.5, batches of 64, 50 epochs; scored on 26,000 samples. Their own run of DCGAN covers

@@ -2,7 +2,7 @@
 
 Data     pictures of its own, 32 x 32, soft colours with noise, written as PNG files and prepared
 Command  python -m experiments.streaming_study --out experiments/results/streaming.json
-Result   experiments/results/streaming.json
+Result   README.md, from experiments/results/streaming.json
 
 Three questions. Speed: a DCGAN that keeps the device busy trains on the prepared set, held on the
 device and streamed from the disk in turn, in one process; each turn starts its feed anew, and the
@@ -75,7 +75,7 @@ def write_pictures(folder: Path, count: int) -> None:
         picture(i).save(place / f"{i:08d}.png")
 
 
-def config(study: Study, folder: Path, steps: int) -> Config:
+def run_config(study: Study, folder: Path, steps: int) -> Config:
     """The run whose feeds are compared."""
     return Config(
         name="streaming",
@@ -172,7 +172,7 @@ def do_part(study: Study, folder: Path) -> dict[str, Any]:
         found = prepare.prepare(data, folder / "set", study.format)
         facts = {"examples": found["examples"], "report": found["report"]}
     else:
-        some = small(config(study, folder, 1))
+        some = small(run_config(study, folder, 1))
         some = dataclasses.replace(some, steps=max(1, study.pictures // some.batch_size))
         stream = {"stream": True, "workers": study.workers}
         *_, (done, _, _) = train.iterate(some, devices=placement.pick_devices(1), **stream)
@@ -203,7 +203,7 @@ def measured(study: Study, folder: Path) -> dict[str, Any]:
     """All of the study."""
     write_pictures(folder / "pictures", study.pictures)
     found = {"prepare": alone(study, folder, "prepare"), "stream": alone(study, folder, "stream")}
-    some = config(study, folder, 2**20)
+    some = run_config(study, folder, 2**20)
     found |= {"bits": bits(study, some), "speed": speed(study, some)}
     settings = {name: str(value) for name, value in vars(study).items() if name != "folder"}
     return {
@@ -225,6 +225,7 @@ def main() -> None:
         found = measured(study, study.folder or Path(beside))
     print(table(found))
     if study.out:
+        study.out.parent.mkdir(parents=True, exist_ok=True)
         logs.write_atomically(study.out, json.dumps(found, indent=1) + "\n")
 
 

@@ -3,6 +3,7 @@
 Data     the help texts that every Python installation carries, in windows of 64 characters; or any
          text: --data.path FILE (tiny Shakespeare has 65 characters)
 Command  python -m experiments.text_lstm [--data.path FILE]
+Result   README.md, from experiments/results/text_lstm.json
 
 Adam at 3e-3, batches of 64, about ten epochs.
 """

@@ -42,7 +42,7 @@ class Study:
     """Samples at each temperature; by default as many as test sentences, at most 5000."""
     temperatures: tuple[float, ...] = (1.2, 1.1, *text_scores.TEMPERATURES)
     path: str | None = None
-    """Folder in which the data lies now, if elsewhere than where the runs found it."""
+    """Where the data lies now, if elsewhere than where the runs found it: of `lines` the file."""
     out: Path = Path("experiments/results")
 
 
@@ -117,6 +117,9 @@ def main() -> None:
         flags = cli.parse(Study())
         models: dict[str, list[dict[str, Any]]] = {}
         shared = {}
+        names = [run.load_config(folder).name for folder in flags.runs]
+        if len(set(names)) < len(names):
+            raise UserError(f"runs are of {', '.join(names)}: one of each experiment is allowed")
         for folder in flags.runs:
             config = run.load_config(folder)
             if not sentences.of_tokens(config):
@@ -130,6 +133,8 @@ def main() -> None:
                     temperatures=flags.temperatures,
                     data=evaluate.moved(config.data, flags.path),
                 )
+                if not all(np.isfinite(card.values).all() for card in cards):
+                    raise UserError(f"{folder} has a member that has diverged")
                 models[name] = points(cards)
                 about = {"seeds": cards[0].seeds, "n_fake": cards[0].n_fake, "real": cards[0].real}
                 shared[name] = about | {"step": step, "real_sha256": cards[0].real_sha256}

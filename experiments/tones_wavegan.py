@@ -2,7 +2,8 @@
 
 Data     tones: 6000 synthetic ones of the twelve pitches of two octaves, a quarter second each
 Command  python -m experiments.tones_wavegan --seeds 0 1 2
-Result   `python -m gan_jax evaluate RUN`: how many are tones, in tune, of the pitch asked for
+Result   README.md, from experiments/results/tones_wavegan.json: how many are tones, in tune, of the
+         pitch asked for
 
 The networks are WaveGAN's (Donahue et al. 2019, 1802.04208) with four stages and few channels. The
 game is the article's: relativistic pairing with R1 and R2, rates and gammas falling by cosines over

@@ -155,6 +155,7 @@ def evaluate(args: argparse.Namespace) -> None:
         num=args.num,
         seed=args.seed,
         dataset=dataset,
+        data=data,
         test=test,
         paths=args.path_length,
         devices=devices,

@@ -91,8 +91,11 @@ def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None 
     axes = [*drawn.subplots(rows, 2, squeeze=False).flat]
     for axis, panel in zip(axes, found, strict=False):
         for name, (x, y) in panel.lines.items():
-            (line,) = axis.plot(x, y.mean(1), label=name, linewidth=1)
-            axis.fill_between(x, y.min(1), y.max(1), alpha=0.25, color=line.get_color(), lw=0)
+            finite = np.isfinite(y).any(1)  # a member that has diverged hides no other
+            x, y = x[finite], y[finite]
+            (line,) = axis.plot(x, np.nanmean(y, 1), label=name, linewidth=1)
+            low, high = np.nanmin(y, 1), np.nanmax(y, 1)
+            axis.fill_between(x, low, high, alpha=0.25, color=line.get_color(), lw=0)
         axis.set_title(panel.title, fontsize=9)
         axis.tick_params(labelsize=7)
         if panel.logarithmic and axis.lines:

@@ -109,7 +109,8 @@ def _chunks(
         every = (config.sample_every, config.checkpoint_every, config.score_every or config.steps)
         if done == end:
             data, end = next(feed)
-        steps = min(length, end - done, config.steps - done, *(e - done % e for e in every))
+        ends = [one - done for one in (end, config.pretrain.steps, config.steps) if one > done]
+        steps = min(length, *ends, *(e - done % e for e in every))
         steps = int(distributed.of_first(str(steps)))  # its clock decides for all
         began = time.monotonic()
         state, metrics = chunk(state, steps, data)

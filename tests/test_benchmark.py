@@ -8,6 +8,7 @@ import sys
 import jax
 import pytest
 
+from experiments import scaling_model
 from experiments.benchmark import cases, measure
 from gan_jax.data import sources
 
@@ -36,6 +37,8 @@ def test_operations_of_a_step_are_those_of_its_products(small_case):
     expected += 2 * gen + gen_after + 2 * disc  # the generator's
     counted = measure.step_flops(config, dataset) / (2 * config.batch_size)
     assert counted >= expected
+    modelled = scaling_model.operations(config, dataset) / (2 * config.batch_size)
+    assert counted == pytest.approx(modelled, rel=0.01)  # of one critic update there is no loop
     # Everything else is pointwise: losses, activations, Adam, the check for finite updates.
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
     assert counted <= expected + 40 * parameters / (2 * config.batch_size)

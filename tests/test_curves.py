@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax import curves
+from gan_jax.report import collect
 
 
 def rows(steps, **metrics):
@@ -38,6 +39,20 @@ def test_a_line_is_the_mean_over_members_and_its_band_their_range():
     np.testing.assert_array_equal(lines(figure)["disc_loss"].get_ydata(), [2.0, 4.0])
     corners = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (corners.min(), corners.max()) == (1.0, 6.0)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_members_that_diverged_hide_no_others(lost):
+    loss = np.array([[1.0, 3.0, 5.0]] * 2)
+    loss[1, :lost] = np.nan
+    figure = curves.figure(rows(2, disc_loss=loss))
+    np.testing.assert_array_equal(
+        lines(figure)["disc_loss"].get_ydata(), [3, loss[1, lost:].mean()]
+    )
+    (panel,) = curves.panels(rows(2, disc_loss=loss))
+    (line,) = collect._panel(panel)["lines"]
+    assert line["mean"] == [3, loss[1, lost:].mean()]
+    assert ("last_sd" in line) == (lost == 1)
 
 
 def test_many_rows_become_means_and_lost_ones_do_not_count():

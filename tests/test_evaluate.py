@@ -21,7 +21,7 @@ from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
-from gan_jax.state import generator_variables
+from gan_jax.state import Batch, generator_variables
 
 PICTURES = small.config(
     disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1, seeds=(3, 5)
@@ -239,6 +239,13 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
     lost = statistics.of_reals(Features(), dataset, cache=cache / "file" / "statistics", quiet=True)
     jax.tree.map(np.testing.assert_array_equal, first, lost)
     assert "cannot be written: Not a directory" in caplog.text
+
+
+def test_pixels_of_large_pictures_are_no_features():
+    images = np.zeros((2, 80, 80, 3), np.uint8)
+    large = sources.Dataset(Batch(images), "0", None)
+    with pytest.raises(UserError, match="'pixels': 19200 numbers a picture, at most 12288"):
+        statistics.of_reals(extractor.pixels(), large, quiet=True)
 
 
 def test_what_is_kept_has_every_label_of_samples_whose_labels_go_in_a_circle():

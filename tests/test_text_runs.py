@@ -17,6 +17,7 @@ from gan_jax.errors import UserError
 from gan_jax.metrics import cheap, text_scores
 from gan_jax.networks import lstm
 from gan_jax.restore import restore
+from gan_jax.restore import steps as checkpoint_steps
 from gan_jax.state import generator_variables
 
 LINES = [f"{a} {b} {c} ." for a in ("a", "the") for b in ("cat", "dog") for c in ("sat", "ran")]
@@ -46,6 +47,7 @@ def run(config, tmp_path_factory):
 def test_the_folder(run):
     names = sorted(path.name for path in (run / "samples").iterdir())
     assert names == ["real.txt", *(f"step_{step:08d}.txt" for step in (2, 4, 6))]
+    assert checkpoint_steps(run) == [CONFIG.pretrain.steps, 4, 6]  # likelihood's end too
     assert (run / "samples" / "real.txt").read_text().splitlines()[0] == LINES[0]
     vocabulary = text.load_vocabulary(run)
     assert set(vocabulary) == {*text.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}

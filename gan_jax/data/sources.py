@@ -165,7 +165,7 @@ def draw(dataset: Dataset, data: Data) -> Dataset:
 
 def whole(data: Data, split: str) -> Data:
     """All labelled examples of a split of the set, of which `data` may be a draw."""
-    return dataclasses.replace(data, split=split, labels=True, per_class=0)
+    return dataclasses.replace(data, split=split, labels=True, per_class=0, cond=())
 
 
 def title(data: Data) -> str:

@@ -2,7 +2,7 @@
 
 Of the 2-D mixtures modes are counted. Of pictures the Frechet distance and the classifier score are
 had, by the features of the data's own classifier, or by pixels where it has no labels. They are
-those of `evaluate` in all but the number of samples.
+those of `evaluate` in all but the number of samples, and the size of pixels of large pictures.
 """
 
 import hashlib
@@ -52,11 +52,11 @@ def coarse_pixels(shape: tuple[int, ...]) -> Extractor:
     return Extractor(f"pixels-{side}", digest, f"linear, {side}", flat, batch=512)
 
 
-def features_of(data: Data, shape: tuple[int, ...]) -> Extractor:
+def features_of(data: Data, shape: tuple[int, ...], dataset: Dataset | None = None) -> Extractor:
     """The classifier of the data's own labels, trained now if it is not in the cache; pixels where
     there are no labels, or the log says why not."""
     try:
-        found = choose(None, data)
+        found = choose(None, data, dataset=dataset)
     except UserError as error:
         log.warning("scored by pixels: no classifier of %s: %s", data.name, error)
         return coarse_pixels(shape)
@@ -222,7 +222,7 @@ def make_scorer(
     `features` of pictures are by default those of `features_of`. The state may be on any devices;
     it is scored on `device`, and not consumed. Raises UserError if there is no metric of the data.
     """
-    fingerprint, sound = dataset.fingerprint, dataset.sound
+    fingerprint, sound, loaded = dataset.fingerprint, dataset.sound, dataset
     dataset = look.seen(dataset, config.data)
     shape = dataset.batch.real.shape[1:]
     if config.data.name in sources.MIXTURES:
@@ -230,7 +230,7 @@ def make_scorer(
     elif config.data.name == stacked.NAME:
         protocol, score = _scorer_of_stacked(config)
     elif len(shape) == 3:
-        chosen = features_of(config.data, shape) if features is None else features
+        chosen = features_of(config.data, shape, loaded) if features is None else features
         protocol, score = _scorer_of_pictures(config, dataset, device, chosen, sound, quiet=quiet)
     else:
         raise UserError(

@@ -69,6 +69,7 @@ def evaluate(
     num: int | None = None,
     seed: int | None = None,
     dataset: Dataset | None = None,
+    data: Data | None = None,
     test: Dataset | None = None,
     paths: int = 0,
     devices: Sequence[jax.Device] | None = None,
@@ -77,7 +78,8 @@ def evaluate(
     """The cards of a run's checkpoints of `steps`: a card a metric, with a value a member.
 
     `features` of a run on pictures; `num` samples, by default as many as there are reals, at most
-    50,000, or 2500 points; `dataset` is the run's data, where `load_data` has loaded them already.
+    50,000, or 2500 points; `dataset` is the run's data, where `load_data` has loaded them already,
+    and `data` names it, if it lies elsewhere now.
     With a `test` (generator_scores.labelled_test) the classification accuracy score too, and the
     mean length of so many `paths`. Raises UserError if data, features and run do not fit together.
     """
@@ -85,7 +87,8 @@ def evaluate(
     points = config.data.name in sources.MIXTURES
     dataset = load_data(workdir, config, None) if dataset is None else dataset
     fingerprint, sound = dataset.fingerprint, dataset.sound
-    dataset = look.seen(dataset, config.data)
+    data = config.data if data is None else data
+    dataset = look.seen(dataset, data)
     if not points and dataset.batch.real.ndim != 4:
         raise UserError(f"{workdir} was trained on {config.data.name!r}: there is no metric for it")
     of_stacks = config.data.name == stacked.NAME
@@ -93,6 +96,8 @@ def evaluate(
     n = num or usual
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
+    if (points or of_stacks) and (paths or test is not None):
+        raise UserError(f"path length, classification accuracy: none of {config.data.name!r}")
     of_paths = generator_scores.extractor_of(features) if paths else None
     sound_scores.refuse_paths(sound, paths)
     real = count = None
@@ -103,7 +108,7 @@ def evaluate(
 
     of_sounds, of_their_cards = None, {}
     if sound is not None and features is not None:
-        of_sounds, of_their_cards = sound_scores.make(config.data, sound, features, n, devices)
+        of_sounds, of_their_cards = sound_scores.make(data, sound, features, n, devices)
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:

@@ -79,7 +79,8 @@ def mean_path_length(
 
     Normal z move along great circles, uniform ones on straight lines, which do not leave their
     cube; labels are drawn, one a path. Pictures are not rounded to 256 levels, as a step moves them
-    by less than one. The paths' noise is of `seed`, or the run's own.
+    by less than one. The paths' noise is of `seed`, or the run's own. Deviation: of StyleGAN2 all
+    of z moves, the noise pictures in it too, which the paper holds.
     """
     root = keys.root(config.seed if seed is None else seed)
     count = sampling.classes(config)
@@ -130,7 +131,7 @@ def protocols(
             "features": f"{name}-classifier of samples",
             "features_note": f"of a run on split {config.data.split}",
             "features_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
-            "resize": "none",
+            "resize": classifier.resize_of(config.data),
             "real": f"{name} test",
             "real_sha256": test.fingerprint,
         }

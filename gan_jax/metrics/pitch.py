@@ -16,7 +16,7 @@ from gan_jax.metrics.compare import Score
 CENTS = np.arange(-50, 50, 5)  # around every pitch
 HARMONICS = 3
 POINTS = 16384  # of the transform, so that its lines are closer than five cents of the lowest
-IN_TUNE = 25  # cents from the nearest pitch, half of what random pitches keep to half of the time
+IN_TUNE = 25  # cents from the nearest pitch, which half of all random pitches keep to
 TONAL = 0.5  # share of the energy that makes a tone
 
 
@@ -56,7 +56,7 @@ def scores(waves: np.ndarray, rate: int, cond: np.ndarray | None) -> dict[str, S
 
     tonal: share of the sounds that are tones; in_tune: share that are, within 25 cents of one of
     the twelve pitches; pitches_covered: those at least a tenth as often as evenly; pitches_kl: of
-    their histogram to uniform; pitch_accuracy: share of tones of the pitch that was asked for.
+    their histogram to uniform; pitch_accuracy: share that are tones of the pitch asked for.
     """
     found, n = pitches(waves, rate), len(waves)
     tonal = found.share >= TONAL

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
 from gan_jax.metrics import compare, frechet
 from gan_jax.metrics.compare import Gathered
 from gan_jax.metrics.features.extractor import Features
@@ -18,6 +19,7 @@ from gan_jax.progress import tqdm
 
 log = logging.getLogger(__name__)
 BATCH = 512  # pictures between two steps of progress
+MOST_PIXELS = 64 * 64 * 3  # as features: their covariance takes 1.2 GB
 
 
 def cache_folder() -> Path:
@@ -65,8 +67,14 @@ def of_reals(
     """Of all examples of a data set, from the cache where they are there.
 
     A file of the cache that cannot be read is named in the log and made anew, one that cannot be
-    written is named.
+    written is named. Raises UserError where pixels are more features than a covariance is had of.
     """
+    numbers = int(np.prod(dataset.batch.real.shape[1:]))
+    if features.name == "pixels" and numbers > MOST_PIXELS:
+        raise UserError(
+            f"features 'pixels': {numbers} numbers a picture, at most {MOST_PIXELS} are allowed; "
+            "give smaller pictures, or --features inception"
+        )
     key = hashlib.sha256(f"2 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
     path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
     try:

@@ -128,7 +128,7 @@ def _panel(panel: curves.Panel) -> dict[str, Any]:
         if len(x):
             parts = {"mean": np.nanmean(y, 1), "low": np.nanmin(y, 1), "high": np.nanmax(y, 1)}
             numbers = {key: [float(f"{v:.5g}") for v in row] for key, row in parts.items()}
-            deviation = np.nanstd(y, 1, ddof=1) if y.shape[1] > 1 else np.zeros(len(y))
-            last = {"last_sd": float(f"{deviation[-1]:.3g}")} if y.shape[1] > 1 else {}
+            end = y[-1][np.isfinite(y[-1])]
+            last = {"last_sd": float(f"{end.std(ddof=1):.3g}")} if len(end) > 1 else {}
             lines.append({"name": name, "x": [round(float(v)) for v in x], **numbers, **last})
     return {"title": panel.title, "log": panel.logarithmic, "lines": lines}

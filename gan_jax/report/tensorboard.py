@@ -14,7 +14,7 @@ FOLDER = "tensorboard"
 
 def write(workdir: Path) -> str:
     """Writes RUN/tensorboard anew: a scalar a metric and a score, of a population in a folder a
-    member; samples as pictures, sounds or text. Returns what it wrote, in words.
+    member; samples as pictures (of sounds too) or text. Returns what it wrote, in words.
 
     Raises UserError without the package tensorboardX.
     """

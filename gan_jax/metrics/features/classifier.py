@@ -36,7 +36,7 @@ FASHION = Recipe(epochs=12, widths=(64, 64, 128), depths=(1, 2, 2), shift=1, fli
 # Of log-mel pictures: a shift in time, and by some bands a shift in pitch.
 SPOKEN = Recipe(epochs=20, batch_size=64, shift=4)
 CIFAR = Recipe(epochs=12, widths=(64, 128, 128), depths=(1, 2, 2), flip=True)
-UNSPLIT = ("folder", "npz", "sounds")  # sources that know no splits
+UNSPLIT = ("folder", "npz", "sounds", "prepared")  # sources that are one split, whatever it is
 # Of other sets, Recipe().
 RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar10": CIFAR, "cifar10_jpeg75": CIFAR}
 RECIPES |= {"spoken_digit": SPOKEN, "spoken_digit_speakers": SPOKEN, "tones": Recipe(shift=0)}
@@ -132,7 +132,8 @@ def _tested(data: Data, classifier: Extractor) -> float | None:
     return test_accuracy(classifier, test.batch.real, test.batch.cond)
 
 
-def _resize(data: Data) -> str:
+def resize_of(data: Data) -> str:
+    """What becomes of examples before such a classifier sees them, as cards say it."""
     return mel.NOTE if sounds.is_sound(data) else "none"
 
 
@@ -176,7 +177,7 @@ def classifier(
         made = _extractor(data.name, network, variables, images.shape[1:], note)
         if made.sha256 not in note:
             raise ValueError("its weights are not those of its hash")
-        return dataclasses.replace(made, note=note.partition("; ")[0], resize=_resize(data))
+        return dataclasses.replace(made, note=note.partition("; ")[0], resize=resize_of(data))
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
@@ -188,7 +189,7 @@ def classifier(
     print(f"{made.name}: {note}")
     flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
     keep(path, {"note": f"{note}; {made.sha256}", **flat})
-    return dataclasses.replace(made, note=note, resize=_resize(data))
+    return dataclasses.replace(made, note=note, resize=resize_of(data))
 
 
 @dataclasses.dataclass(frozen=True)
