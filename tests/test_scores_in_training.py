@@ -193,7 +193,7 @@ def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, cap
     grey = np.full((2, 32, 64, 3), 51, np.uint8)
     np.testing.assert_allclose(coarse(grey), np.full((2, 768), 0.2), rtol=1e-6)  # float32
     own = features_with_head()
-    monkeypatch.setattr(cheap, "choose", lambda *_: own)
+    monkeypatch.setattr(cheap, "choose", lambda *_, **__: own)
     assert cheap.features_of(Data("digits"), (8, 8, 1)) is own
 
     def refuse(*_):
