@@ -196,7 +196,7 @@ def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, cap
     monkeypatch.setattr(cheap, "choose", lambda *_, **__: own)
     assert cheap.features_of(Data("digits"), (8, 8, 1)) is own
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise UserError("no split 'train'")
 
     monkeypatch.setattr(cheap, "choose", refuse)
