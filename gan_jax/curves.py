@@ -91,10 +91,8 @@ def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None 
     axes = [*drawn.subplots(rows, 2, squeeze=False).flat]
     for axis, panel in zip(axes, found, strict=False):
         for name, (x, y) in panel.lines.items():
-            finite = np.isfinite(y).any(1)  # a member that has diverged hides no other
-            x, y = x[finite], y[finite]
-            (line,) = axis.plot(x, np.nanmean(y, 1), label=name, linewidth=1)
-            low, high = np.nanmin(y, 1), np.nanmax(y, 1)
+            x, mean, low, high = band(x, y)
+            (line,) = axis.plot(x, mean, label=name, linewidth=1)
             axis.fill_between(x, low, high, alpha=0.25, color=line.get_color(), lw=0)
         axis.set_title(panel.title, fontsize=9)
         axis.tick_params(labelsize=7)
@@ -105,6 +103,14 @@ def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None 
     for axis in axes[len(found) :]:
         axis.remove()
     return drawn
+
+
+def band(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """x [rows] with mean, least and most [rows] over the members of y [rows, members], where one is
+    finite: a member that has diverged hides no other."""
+    finite = np.isfinite(y).any(1)
+    y = y[finite]
+    return x[finite], np.nanmean(y, 1), np.nanmin(y, 1), np.nanmax(y, 1)
 
 
 def read(workdir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:

@@ -123,12 +123,12 @@ def _panel(panel: curves.Panel) -> dict[str, Any]:
     """With mean, least and most over the members; None where no member is finite."""
     lines = []
     for name, (x, y) in panel.lines.items():
-        finite = np.isfinite(y).any(1)
-        x, y = x[finite], y[finite]
-        if len(x):
-            parts = {"mean": np.nanmean(y, 1), "low": np.nanmin(y, 1), "high": np.nanmax(y, 1)}
-            numbers = {key: [float(f"{v:.5g}") for v in row] for key, row in parts.items()}
-            end = y[-1][np.isfinite(y[-1])]
+        at, *parts = curves.band(x, y)
+        if len(at):
+            found = zip(("mean", "low", "high"), parts, strict=True)
+            numbers = {key: [float(f"{v:.5g}") for v in row] for key, row in found}
+            end = y[np.isfinite(y).any(1)][-1]
+            end = end[np.isfinite(end)]
             last = {"last_sd": float(f"{end.std(ddof=1):.3g}")} if len(end) > 1 else {}
-            lines.append({"name": name, "x": [round(float(v)) for v in x], **numbers, **last})
+            lines.append({"name": name, "x": [round(float(v)) for v in at], **numbers, **last})
     return {"title": panel.title, "log": panel.logarithmic, "lines": lines}
