@@ -7,7 +7,7 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,33 @@ from gan_jax.state import TrainState
 log = logging.getLogger(__name__)
 
 
-def _passed_over(before: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """A sys.unraisablehook that leaves out closed event loops, and hands the rest to `before`."""
+@contextlib.contextmanager
+def _hooks_put_back() -> Iterator[None]:
+    before = sys.unraisablehook, sys.excepthook
+    try:
+        yield
+    finally:
+        sys.unraisablehook, sys.excepthook = before
 
-    def hook(unraisable: Any) -> None:
-        if "Event loop is closed" not in str(unraisable.exc_value):
-            before(unraisable)
 
-    return hook
+def _pass_over_closed_loops() -> None:
+    """Has what prints exceptions that nobody can catch leave out closed event loops. Tensorstore's
+    threads report them to one hook or the other."""
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
+
+    def closed(error: BaseException | None) -> bool:
+        return "Event loop is closed" in str(error)
+
+    sys.unraisablehook = lambda found: None if closed(found.exc_value) else unraisable(found)
+    sys.excepthook = lambda *found: None if closed(found[1]) else uncaught(*found)
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:
-    """False for what asyncio says of a task of orbax's that nobody awaits any more."""
+    """False for what asyncio says of a task of orbax's, or of a write of tensorstore's, whose
+    errors come without frames of Python, that nobody awaits any more."""
     frames = traceback.extract_tb(record.exc_info[2]) if record.exc_info else ()
+    if not frames and "never retrieved" in record.getMessage():
+        return False
     return not any("orbax" in frame.filename for frame in frames)
 
 
@@ -44,15 +58,15 @@ def _quiet_event_loop() -> Iterator[None]:
     """When a read or a write fails, orbax 0.12 closes its event loop under the others, or never
     awaits them, and each would print that to stderr when it is collected. Until it waits for
     them."""
-    before = sys.unraisablehook
     asyncio = logging.getLogger("asyncio")
-    sys.unraisablehook, asyncio.disabled = _passed_over(before), True
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    with _hooks_put_back(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        _pass_over_closed_loops()
+        asyncio.disabled = True
+        try:
             yield
-    finally:
-        sys.unraisablehook, asyncio.disabled = before, False
+        finally:
+            asyncio.disabled = False
 
 
 def _of_all_processes(leaf: jax.Array) -> jax.Array:
@@ -125,7 +139,7 @@ class Checkpoints:
                 yield
         except Exception as error:  # of tensorstore's, when the disk is full or not there
             # Its other writes may end at any time from here on, up to the end of the process.
-            sys.unraisablehook = _passed_over(sys.unraisablehook)
+            _pass_over_closed_loops()
             logging.getLogger("asyncio").addFilter(_not_of_orbax)
             if jax.process_count() > 1 and distributed.is_of_another(error):
                 raise

@@ -63,14 +63,14 @@ def free(key: jax.Array, height: int, width: int) -> jax.Array:
     stroke starts anywhere, turns and runs on for 0.1 to 0.4 at a time, and is 0.08 to 0.2 wide.
     """
     unit = min(height, width)
-    own = jax.random.split(key, 6)
+    own = jax.random.split(key, 7)
     count = jax.random.randint(own[0], (), 1, STROKES + 1)
     bends = jax.random.randint(own[1], (STROKES,), 2, VERTICES + 1)
     radius = unit * jax.random.uniform(own[2], (STROKES,), minval=0.04, maxval=0.1)
     start = jax.random.uniform(own[3], (STROKES, 1, 2)) * jnp.array([[[height, width]]])
     turn = jax.random.uniform(own[4], (STROKES, VERTICES), minval=-2.0, maxval=2.0)
     run = unit * jax.random.uniform(own[5], (STROKES, VERTICES), minval=0.1, maxval=0.4)
-    angle = jnp.cumsum(turn, 1) + 2 * jnp.pi * jax.random.uniform(own[3], (STROKES, 1))
+    angle = jnp.cumsum(turn, 1) + 2 * jnp.pi * jax.random.uniform(own[6], (STROKES, 1))
     moves = run[..., None] * jnp.stack([jnp.sin(angle), jnp.cos(angle)], -1)
     edge = jnp.array([[[height, width]]]) - 1e-3
     points = jnp.clip(jnp.concatenate([start, start + jnp.cumsum(moves, 1)], 1), 0.0, edge)

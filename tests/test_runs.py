@@ -202,7 +202,8 @@ def test_a_full_disk(launch, unbroken, tmp_path):
 def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch):
     """Each would print a traceback, as orbax has closed its loop; other errors are still said."""
     said, one = [], jax.local_devices()[:1]
-    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: said.append(found.exc_value))
+    monkeypatch.setattr(sys, "excepthook", lambda *found: said.append(found[1]))
     with Checkpoints(tmp_path / "checkpoints", keep=1) as checkpoints:
 
         def full(*_, **__):
@@ -215,12 +216,17 @@ def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch
                 checkpoints.save(1, state)
     for error in (RuntimeError("Event loop is closed"), ValueError("another")):
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
-    assert [str(found.exc_value) for found in said] == ["another"]
+        sys.excepthook(type(error), error, None)
+    assert [str(error) for error in said] == ["another", "another"]
     for place, shown in (("packages/orbax/checkpoint/writes.py", False), ("mine.py", True)):
         try:
             exec(compile("raise OSError('late')", place, "exec"))
         except OSError:
             late = logging.LogRecord("asyncio", 40, place, 1, "late", None, sys.exc_info())
+        assert bool(logging.getLogger("asyncio").filter(late)) is shown
+    for message, shown in (("Future exception was never retrieved", False), ("slow", True)):
+        error = (OSError, OSError("of a thread of C++, so without frames"), None)
+        late = logging.LogRecord("asyncio", 40, "base_events.py", 1, message, None, error)
         assert bool(logging.getLogger("asyncio").filter(late)) is shown
 
 
