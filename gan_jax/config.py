@@ -30,8 +30,8 @@ class Optimizer:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrain:
-    """The first steps of a run, in which the generator learns by likelihood, without the critic.
-    See gan_jax/pretrain.py."""
+    """The first steps of a run, in which the generator learns without the critic, by likelihood or
+    by reconstruction. See gan_jax/pretrain.py."""
 
     steps: int = 0
     """Of the run's steps, 0 for none."""
@@ -151,7 +151,7 @@ class Config:
     disc_opt: Optimizer = Optimizer()
     """The critic's optimiser."""
     pretrain: Pretrain = Pretrain()
-    """The phase before, of a generator that has a likelihood."""
+    """The phase before, of a generator that has a likelihood, or with reconstruction."""
     n_critic: int = 1
     """Critic updates a generator update."""
     z_dim: int = 100

@@ -1,4 +1,7 @@
-"""A phase before the game: the generator learns by likelihood, and the critic rests.
+"""A phase before the game: the generator learns alone, and the critic rests.
+
+By likelihood, where it has one; one that is told much of the example, by reconstruction, the mean
+absolute difference to it (after Ledig et al. 2017, 1609.04802, sec. 3.2, whose squares blur more).
 
 `make_train_step` is that of gan_jax/step.py, or one that does this in the first steps instead; the
 phase follows from the state's step, so a run is resumed in either.
@@ -12,8 +15,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from gan_jax import optimizers, schedules, step
+from gan_jax import keys, masks, optimizers, schedules, step
 from gan_jax.config import Config
+from gan_jax.keys import Purpose
 from gan_jax.networks.layers import on_axis
 from gan_jax.state import Batch, Metrics, Player, TrainState, average
 from gan_jax.update import update
@@ -25,34 +29,54 @@ def make_train_step(
     """The train step of `config`, as `step.make_train_step` has it; in the first `pretrain.steps`
     steps an update of the generator for each of the step's n_critic batches.
 
-    Metrics are then the game's with zeros, but for nll, the mean negative log-likelihood of an
-    entry of the sequences (nats), gen_grad_norm, before it is clipped, and skipped; in the game nll
-    is 0. At the end of the phase the generator's optimiser starts anew, with `gen_opt`.
+    Metrics are then the game's with zeros, but for gen_grad_norm, before it is clipped, skipped,
+    and what is minimised: nll, the mean negative log-likelihood of an entry of the sequences
+    (nats), which in the game is 0; or l1, which in the game is that of its own examples. At the end
+    of the phase the generator's optimiser starts anew, with `gen_opt`.
     """
     play = step.make_train_step(config, axis)
     if not config.pretrain.steps:
         return play
-    gen = on_axis(config.gen, axis)
+    gen, likely = on_axis(config.gen, axis), hasattr(config.gen, "log_likelihood")
+    name = "nll" if likely else "l1"
 
     def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         optimizer = _clipped(optimizers.make(config.pretrain.opt, state.step), config.pretrain.clip)
 
-        def one(player: Player, batch: Batch) -> tuple[Player, Metrics]:
-            def objective(params: Any, real: Any, cond: Any) -> tuple[jax.Array, tuple]:
-                value, changed = gen.apply(
-                    {"params": params, **player.stats},
-                    *(real, cond),
-                    train=True,
-                    method="log_likelihood",
-                    mutable=[*player.stats],
-                )
-                nll = -jnp.asarray(value).mean() / real.shape[1]
-                return nll, ({**player.stats, **changed}, {"nll": nll})
+        def draw(purpose: Purpose, iteration: jax.Array) -> jax.Array:
+            own = keys.step_key(state.key, purpose, state.step, iteration)
+            return keys.example_keys(own, batch.real.shape[1], axis)
 
-            size = config.microbatch if config.microbatch < len(batch.real) else 0
-            return update(player, objective, optimizer, axis, (batch.real, batch.cond), size)
+        def likelihood(params: Any, stats: Any, real: Any, cond: Any, _: Any) -> tuple:
+            value, changed = gen.apply(
+                {"params": params, **stats},
+                *(real, cond),
+                train=True,
+                method="log_likelihood",
+                mutable=[*stats],
+            )
+            return -jnp.asarray(value).mean() / real.shape[1], {**stats, **changed}
 
-        player, found = lax.scan(one, state.gen, batch)
+        def reconstruction(params: Any, stats: Any, real: Any, cond: Any, noise: Any) -> tuple:
+            z = keys.latents(noise, config.z_dim, config.latent)
+            fake, changed, _ = step.apply(gen, params, stats, z, cond)
+            return jnp.abs(fake - real).mean(), changed
+
+        def one(player: Player, inputs: tuple) -> tuple[Player, Metrics]:
+            iteration, real, cond = inputs
+            cond = masks.condition(config.masks, real, cond, draw(Purpose.MASK, iteration))
+
+            def objective(params: Any, *examples: Any) -> tuple[jax.Array, tuple]:
+                learned = likelihood if likely else reconstruction
+                value, stats = learned(params, player.stats, *examples)
+                return value, (stats, {name: value})
+
+            size = config.microbatch if config.microbatch < len(real) else 0
+            examples = real, cond, draw(Purpose.GEN_Z, iteration)
+            return update(player, objective, optimizer, axis, examples, size)
+
+        each = jnp.arange(config.n_critic), batch.real, batch.cond
+        player, found = lax.scan(one, state.gen, each)
         last = state.step + 1 == config.pretrain.steps
         fresh = optimizers.make(config.gen_opt, state.step).init(player.params)
         opt_state = jax.tree.map(
@@ -60,7 +84,7 @@ def make_train_step(
         )
         player = player.replace(opt_state=opt_state)
         skipped = found["skipped"].max()
-        metrics = {"nll": found["nll"].mean(), "gen_grad_norm": found["grad_norm"].mean()}
+        metrics = {name: found[name].mean(), "gen_grad_norm": found["grad_norm"].mean()}
         bad = skipped.astype(jnp.int32)
         state = state.replace(
             step=state.step + 1,
@@ -81,7 +105,7 @@ def make_train_step(
 
         def playing(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
             state, metrics = play(state, batch)
-            return state, metrics | {"nll": jnp.float32(0)}
+            return state, {name: jnp.float32(0)} | metrics
 
         first = state.step < config.pretrain.steps
         return lax.cond(first, learning, playing, state, batch)

@@ -52,7 +52,7 @@ def make_train_step(
 
         def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
             z = keys.latents(noise, config.z_dim, config.latent)
-            return _apply(gen, params, state.gen.stats, z, cond)[:2]
+            return apply(gen, params, state.gen.stats, z, cond)[:2]
 
         def pretend(noise: jax.Array, cond: Any) -> jax.Array:
             return generate(state.gen.params, noise, cond)[0]
@@ -65,7 +65,7 @@ def make_train_step(
             """Of examples as the critic sees them, augmented: logits, new statistics, the logits of
             an auxiliary classifier. A critic that draws is given the keys of the view too."""
             x = augment.augment(config.augment, x, *view, symmetric=config.data.symmetric)
-            return _apply(disc, params, stats, x, cond, *view[: int(draws)])
+            return apply(disc, params, stats, x, cond, *view[: int(draws)])
 
         def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
             (player, adapted), (iteration, real, cond) = players, inputs
@@ -176,7 +176,7 @@ def make_train_step(
     return train_step
 
 
-def _apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any, Any]:
+def apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any, Any]:
     """A network in training mode: its float32 output, its new statistics, and the class logits of
     an auxiliary classifier, or None."""
     outputs, changed = module.apply(

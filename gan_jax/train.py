@@ -195,7 +195,9 @@ def fit(
             for reached, state, metrics in steps(state, timing.program):  # noqa: B020
                 by = distributed.stop_signal(came)
                 log.write(done + 1, metrics)
-                losses = {name: _mean(metrics[name]) for name in ("disc_loss", "gen_loss")}
+                alone = reached <= config.pretrain.steps
+                names = ("nll", "l1") if alone else ("disc_loss", "gen_loss")
+                losses = {name: _mean(metrics[name]) for name in names if name in metrics}
                 progress.update(reached - done, losses)
                 done = reached
                 skips.count(done, metrics["skipped"])

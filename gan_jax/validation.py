@@ -104,8 +104,9 @@ def _check_pretrain(config: Config) -> None:
     _check_value("pretrain.clip", pretrain.clip, 0.0, math.inf, "at least 0")
     if not pretrain.steps:
         return
-    if not hasattr(config.gen, "log_likelihood"):
-        _fail("pretrain.steps", pretrain.steps, "0 with a generator that has no likelihood")
+    if not hasattr(config.gen, "log_likelihood") and is_off(config.reconstruction):
+        allowed = "0 with a generator that has no likelihood, and without reconstruction"
+        _fail("pretrain.steps", pretrain.steps, allowed)
     if not is_off(config.path_length):
         _fail("pretrain.steps", pretrain.steps, "0 with path_length")
     ours, theirs = pretrain.opt, config.gen_opt

@@ -1,19 +1,20 @@
-"""The phase of likelihood before the game: its updates and its end. The contracts across it are
-tested with those of all runs, in tests/test_contracts.py."""
+"""The phase before the game, of likelihood or reconstruction: its updates and its end. The
+contracts across it are tested with those of all runs, in tests/test_contracts.py."""
 
 import dataclasses
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
 
-from gan_jax import config_json, keys, optimizers, pretrain
+from gan_jax import config_json, keys, masks, optimizers, pretrain
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.errors import UserError
-from gan_jax.networks import lstm, mlp, sequence
+from gan_jax.networks import lstm, mlp, sequence, unet
 from gan_jax.state import Batch, init_state
 from gan_jax.validation import validate
 
@@ -118,6 +119,63 @@ def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     chex.assert_trees_all_equal(none.gen, state.gen)
 
 
+class Tilted(nn.Module):
+    """Fills holes with z's mean times a number."""
+
+    @nn.compact
+    def __call__(self, z, cond=None, *, train):
+        value = self.param("value", nn.initializers.constant(0.5), (1, 1, 1, 1))
+        made = z.mean(1)[:, None, None, None] * value
+        return jnp.where(cond.hole > 0, jnp.broadcast_to(made, cond.known.shape), cond.known)
+
+
+@pytest.mark.parametrize("microbatch", [4, 8])
+def test_reconstruction_by_hand(microbatch):
+    """Where there is no likelihood: two updates by the mean absolute difference, with the holes and
+    the z of the step's keys; then the game, which moves the critic too."""
+    sgd = Optimizer("sgd", lr=0.5, b1=0.0)
+    ours = config(
+        gen=Tilted(),
+        disc=unet.Discriminator(size=8, patch=2, widths=(4,), blocks=(1,), cardinality=(1,)),
+        data=Data("digits", symmetric=True),
+        masks=masks.Masks(("box", "free")),
+        reconstruction=2.0,
+        pretrain=Pretrain(1, sgd, 0.0),
+        gen_opt=sgd,
+        z_dim=3,
+        latent="normal",
+        n_critic=2,
+        microbatch=microbatch,
+        ema_half_life=0.0,
+    )
+    real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
+    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    step = jax.jit(pretrain.make_train_step(ours))
+    after, metrics = step(state, Batch(real))
+    value, found = 0.5, []
+    for iteration in range(2):
+        hole, noise = (
+            keys.example_keys(keys.step_key(state.key, purpose, 0, iteration), 8)
+            for purpose in (keys.Purpose.MASK, keys.Purpose.GEN_Z)
+        )
+        hole = np.asarray(masks.draw(ours.masks, hole, 8, 8))
+        z = np.asarray(keys.latents(noise, 3, "normal")).mean(1)[:, None, None, None]
+        gap = np.where(hole, z * value - np.asarray(real[iteration]), 0.0)
+        found.append(np.abs(gap).mean())
+        value -= 0.5 * (np.sign(gap) * z).mean()
+    np.testing.assert_allclose(after.gen.params["value"].ravel(), value, rtol=1e-5)
+    np.testing.assert_allclose(metrics["l1"], np.mean(found), rtol=1e-5)
+    assert "nll" not in metrics
+    chex.assert_trees_all_equal(after.disc, state.disc)
+    played, metrics = step(after, Batch(real))
+    assert metrics["disc_loss"] > 0
+    assert metrics["l1"] > 0
+    assert any(
+        (new != old).any()
+        for new, old in zip(*map(jax.tree.leaves, (played.disc, after.disc)), strict=True)
+    )
+
+
 @pytest.mark.parametrize(("limit", "length"), [(0.0, 5.0), (1.0, 1.0), (9.0, 5.0)])
 def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
     gradient = {"w": jnp.array([3.0, 4.0])}
@@ -143,7 +201,7 @@ def test_a_run_without_the_phase_is_the_game_itself():
         ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip is -1.0: it must be at least 0"),
         ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
         ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
-        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood"),
+        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
         ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent law 'key'"),
         ({"data": Data("lines", vocabulary=2)}, "data.vocabulary is 2: it must be from 3 to 65536"),
         ({"data": Data("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
