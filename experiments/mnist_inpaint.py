@@ -9,17 +9,18 @@ Result   README.md, from experiments/results/mnist_inpaint_small_study.json; a r
 The article's D(x, y) = f(x, y) - f(x, G(x, z)), with x the incomplete picture: relativistic
 pairing with R1 and R2 on y, networks and schedules as R3GAN has them (Huang et al. 2025,
 2501.05441). No other term asks for the truth, so different z may repair differently. `--small` has
-fewer channels, penalties at every fourth step, and folds 2x2 pixels into channels first. In its few
-steps it has to learn fast: at five times the rate, and with an L1 term of weight 5, which costs
-some of the diversity. At the rate of 2e-4 and without the term repairs of boxes were blots after
-2500 steps, and the classifier knew fewer of them than with the mean picture in the hole.
+fewer channels, penalties at every fourth step, and folds 2x2 pixels into channels first. What takes
+the full recipe millions of pictures to learn it learns first by the mean absolute difference to the
+truth alone, which is two to three times as quick a step; then it plays the game, with that term of
+weight 30 beside it, which costs some of the diversity. Without the first phase the game alone had
+won back 28 % on halves and 10 % on boxes after 4000 steps.
 """
 
 import dataclasses
 
 from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer
+from gan_jax.config import Config, Data, Optimizer, Pretrain
 from gan_jax.masks import Masks
 from gan_jax.networks import unet
 from gan_jax.schedules import Schedule
@@ -40,9 +41,8 @@ config = scheduled(
     gammas=(1.0, 0.1),
     half_life=50_000.0,
 )
-STEPS = 4000
+ALONE, STEPS = 8000, 11_000  # of the steps, those without the critic
 fields = {"cardinality": (1, 1), "expansion": 1, "patch": 2}
-fast = Optimizer(lr=Schedule(1e-3, 1e-4, STEPS, "cosine"), b1=0.0, b2=0.99)
 small = dataclasses.replace(
     scheduled(
         dataclasses.replace(
@@ -51,7 +51,10 @@ small = dataclasses.replace(
             gen=unet.Generator(widths=(96, 48), blocks=(2, 1), **fields),
             disc=unet.Discriminator(widths=(64, 48), blocks=(1, 1), **fields),
             steps=STEPS,
-            reconstruction=5.0,
+            pretrain=Pretrain(
+                ALONE, Optimizer(lr=Schedule(1e-3, 1e-4, ALONE, "cosine"), b1=0.9, b2=0.99)
+            ),
+            reconstruction=30.0,
             penalty_every=4,
             batch_size=32,
         ),
@@ -59,8 +62,8 @@ small = dataclasses.replace(
         gammas=(1.0, 0.1),
         half_life=5_000.0,
     ),
-    gen_opt=fast,
-    disc_opt=fast,
+    gen_opt=Optimizer(lr=2e-4, b1=0.0, b2=0.99),
+    disc_opt=Optimizer(lr=5e-4, b1=0.0, b2=0.99),
 )
 
 if __name__ == "__main__":
