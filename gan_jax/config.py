@@ -144,6 +144,9 @@ class Config:
     reconstruction: Value = 0.0
     """Weight of the mean absolute difference to the real example in the generator's loss, for
     generators that are told much of it (Isola et al. 2017, 1611.07004, eq. 4)."""
+    perceptual: Value = 0.0
+    """Weight of the mean absolute difference to what the critic makes of the real example, summed
+    over its stages (Wang et al. 2018, 1711.11585, eq. 4), likewise; with the critic of U-Net."""
     weight_clip: float = 0.0
     """Critic weights are clipped to [-c, c] after each update (the first WGAN); 0: not."""
     gen_opt: Optimizer = Optimizer()

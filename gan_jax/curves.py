@@ -19,7 +19,7 @@ PANELS = (
     ("critic's mean logits", r"real_logit|fake_logit", False),
     ("gradient norms", r"(disc|gen)_grad_norm", True),
     ("penalties, unweighted", r"r1|r2|gradient_penalty|one_sided|dragan|path_length", True),
-    ("mean absolute difference to the truth", r"l1", True),
+    ("mean absolute difference to the truth", r"l1|perceptual", True),
     ("augmentation p", r"augment_p", False),
     ("skipped updates among the rows, in all", r"skipped", False),
 )

@@ -7,7 +7,7 @@ sp is softplus: -log sigmoid(f) = sp(-f), stable at any logit. p data, q model.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import chex
@@ -126,6 +126,14 @@ def cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array:
     logp = jax.nn.log_softmax(class_logits.astype(jnp.float32))
     # A product rather than a gather, whose gradient adds up in any order.
     return -(logp * jax.nn.one_hot(labels, logp.shape[1])).sum(1).mean()
+
+
+def perceptual(fake: Mapping[str, jax.Array], real: Mapping[str, jax.Array]) -> jax.Array:
+    """Of what a critic hands out for fakes and reals by name, the entries features_<stage>
+    [n, ...]: the mean absolute difference of the i-th fake to the i-th real, summed over the
+    stages, float32. Feature matching of Wang et al. 2018 (1711.11585), eq. 4."""
+    stages = [name for name in fake if name.startswith("features_")]
+    return jnp.stack([jnp.abs(fake[name] - real[name]).mean() for name in stages]).sum()
 
 
 def gan_loss(name: str, label_smoothing: float = 0.0) -> GanLoss:

@@ -4,7 +4,8 @@ rounding. Elsewhere it is refused.
 Exact for what is a mean over examples, or over pairs of the i-th real and the i-th fake:
 
     losses      minimax, non_saturating, least_squares, hinge, wasserstein, relativistic
-    terms       r1, r2, gradient_penalty, one_sided, class heads, reconstruction, likelihoods
+    terms       r1, r2, gradient_penalty, one_sided, class heads, reconstruction, perceptual,
+                likelihoods
     layers      all that treat examples one by one; spectral norm, whose power iteration starts each
                 time where the step began; running means of StyleGAN2's w; packs, kept whole
     beside      augmentation, also an adaptive one; masks; any number of devices

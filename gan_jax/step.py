@@ -62,8 +62,8 @@ def make_train_step(
             return (draw(real, iteration), p), (draw(fake, iteration), p)
 
         def judge(params: Any, stats: Any, x: jax.Array, cond: Any, view: tuple) -> tuple:
-            """Of examples as the critic sees them, augmented: logits, new statistics, the logits of
-            an auxiliary classifier. A critic that draws is given the keys of the view too."""
+            """Of examples as the critic sees them, augmented: logits, new statistics, what else it
+            hands out. A critic that draws is given the keys of the view too."""
             x = augment.augment(config.augment, x, *view, symmetric=config.data.symmetric)
             return apply(disc, params, stats, x, cond, *view[: int(draws)])
 
@@ -76,14 +76,14 @@ def make_train_step(
 
             def adversarial(params: Any, real: Any, fake: Any, cond: Any, views: Any, _: Any):
                 real_view, fake_view = views
-                real_logits, stats, classes = judge(params, player.stats, real, cond, real_view)
+                real_logits, stats, known = judge(params, player.stats, real, cond, real_view)
                 fake_logits, stats, _ = judge(params, stats, fake, cond, fake_view)
                 real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
                 value = loss.disc(real_logits, fake_logits)
                 metrics = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
                 metrics |= {"real_sign": jnp.sign(real_logits).mean(), "disc_loss": value}
                 if classify:
-                    metrics["class_loss"] = losses.cross_entropy(classes, cond)
+                    metrics["class_loss"] = losses.cross_entropy(known["class_logits"], cond)
                     value += schedules.at(config.auxiliary_disc, step) * metrics["class_loss"]
                 return value, (stats, metrics)
 
@@ -132,15 +132,18 @@ def make_train_step(
         def fool(params: Any, real: Any, noise: Any, cond: Any, views: Any) -> tuple:
             real_view, fake_view = views
             fake, stats = generate(params, noise, cond)
-            fake_logits, _, classes = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
-            real_logits = judge(new_disc.params, new_disc.stats, real, cond, real_view)[0]
+            fake_logits, _, seen = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
+            real_logits, _, truth = judge(new_disc.params, new_disc.stats, real, cond, real_view)
             value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
             metrics = {"gen_loss": value}
             if not schedules.is_off(config.reconstruction):
                 metrics["l1"] = jnp.abs(fake - real).mean()
                 value += schedules.at(config.reconstruction, step) * metrics["l1"]
+            if not schedules.is_off(config.perceptual):
+                metrics["perceptual"] = losses.perceptual(seen, truth)
+                value += schedules.at(config.perceptual, step) * metrics["perceptual"]
             if classify:
-                metrics["gen_class_loss"] = losses.cross_entropy(classes, cond)
+                metrics["gen_class_loss"] = losses.cross_entropy(seen["class_logits"], cond)
                 value += schedules.at(config.auxiliary_gen, step) * metrics["gen_class_loss"]
             return value, (stats, metrics)
 
@@ -177,14 +180,14 @@ def make_train_step(
 
 
 def apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any, Any]:
-    """A network in training mode: its float32 output, its new statistics, and the class logits of
-    an auxiliary classifier, or None."""
+    """A network in training mode: its float32 output, its new statistics, and by name what else it
+    hands out: class logits, features."""
     outputs, changed = module.apply(
         {"params": params, **stats}, *inputs, train=True, mutable=[*stats, "auxiliary"]
     )
     changed = dict(changed)
-    classes = changed.pop("auxiliary", {}).get("class_logits")
-    return outputs.astype(jnp.float32), changed, classes
+    told = changed.pop("auxiliary", {})
+    return outputs.astype(jnp.float32), changed, told
 
 
 def _gather(logits: jax.Array, axis: str | None) -> jax.Array:

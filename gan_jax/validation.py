@@ -142,7 +142,15 @@ def _check_augment(augment: Augment) -> None:
 
 def _check_masks(config: Config) -> None:
     """As `_check_member`, of the holes to repair, and the networks that do."""
-    _check_value("reconstruction", config.reconstruction, 0.0, math.inf, "at least 0")
+    for field in ("reconstruction", "perceptual"):
+        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
+    if not is_off(config.perceptual):
+        if not getattr(config.disc, "hands_out_features", False):
+            allowed = "0 with a critic that hands out no features"
+            _fail("perceptual", config.perceptual, allowed)
+        if not is_augment_off(config.augment):
+            allowed = "0 with augment, which alters the two pictures differently"
+            _fail("perceptual", config.perceptual, allowed)
     kinds = config.masks.kinds
     if len(set(kinds)) < len(kinds):
         _fail("masks.kinds", kinds, "kinds that are there once each")

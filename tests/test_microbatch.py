@@ -69,6 +69,7 @@ CASES = {
         disc=unet.Discriminator(8, (8, 4), (1, 1), (2, 2)),
         masks=Masks(("box", "half")),
         reconstruction=0.3,
+        perceptual=0.2,
         penalties=Penalties(r1=0.1),
     ),
 }

@@ -89,6 +89,8 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
         ({"data": Data("tones", symmetric=True)}, "none with data 'tones'"),
         ({"score_every": 10}, "score_every"),
         ({"reconstruction": -1.0}, "reconstruction"),
+        ({"perceptual": -1.0}, "perceptual"),
+        ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "critic that hands out no features"),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),
     ],
 )
@@ -113,7 +115,9 @@ def test_contracts_hold_with_masks():
     """Resumed in the middle, and on two devices, it is the same run: two steps of reconstruction,
     then two of the game."""
     alone = Pretrain(2, Optimizer(eps=1e-4), 0.3)
-    config = dataclasses.replace(CONFIG, steps=4, n_critic=2, reconstruction=2.0, pretrain=alone)
+    config = dataclasses.replace(
+        CONFIG, steps=4, n_critic=2, reconstruction=2.0, perceptual=0.5, pretrain=alone
+    )
     state, _ = small.train_state(config)
     cut, _ = small.train_state(config, chunks=(1, 3))
     small.assert_same_bits(state, cut)

@@ -15,7 +15,7 @@ from gan_jax.augment import Augment
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.errors import UserError
 from gan_jax.keys import Purpose, example_keys, latents, root, step_key
-from gan_jax.networks import mlp
+from gan_jax.networks import mlp, unet
 from gan_jax.networks.packed import Packed
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
@@ -161,6 +161,44 @@ def test_a_class_head_learns_from_reals_and_teaches_the_generator():
     np.testing.assert_allclose(
         metrics["class_loss"], wrong(judge(before.disc.params, real)[1]), rtol=1e-5
     )
+
+
+def test_a_repair_is_compared_by_the_critics_features():
+    """Of the critic that has just moved, of each stage; and of reals it is a constant."""
+    fields = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
+    networks = {"gen": unet.Generator(**fields), "disc": unet.Discriminator(**fields)}
+    config = dataclasses.replace(PLAIN, **networks, penalties=Penalties(), perceptual=0.8)
+    before, after, metrics, real = stepped(config)
+
+    def judge(params, x):
+        logits, found = config.disc.apply({"params": params}, x, train=True, mutable=["auxiliary"])
+        return logits, found["auxiliary"]
+
+    def generated(params, purpose):
+        return config.gen.apply({"params": params}, noise(before, purpose), train=True)
+
+    fake = generated(before.gen.params, Purpose.CRITIC_Z)
+
+    def disc_objective(params):
+        return losses.logistic_disc(judge(params, real)[0], judge(params, fake)[0])
+
+    disc = descended(before.disc.params, disc_objective)
+
+    def gaps(params):
+        logits, seen = judge(disc, generated(params, Purpose.GEN_Z))
+        truth = judge(disc, real)[1]
+        assert truth["features_1"].shape == (N, 8, 8, 4)
+        assert truth["features_0"].shape == (N, 4, 4, 6)
+        first, last = (seen[f"features_{i}"] - truth[f"features_{i}"] for i in (1, 0))
+        return logits, jnp.abs(first).mean() + jnp.abs(last).mean()
+
+    def gen_objective(params):
+        logits, gap = gaps(params)
+        return losses.non_saturating_gen(None, logits) + 0.8 * gap
+
+    assert_close(after.disc.params, disc)
+    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    np.testing.assert_allclose(metrics["perceptual"], gaps(before.gen.params)[1], rtol=1e-5)
 
 
 def test_path_length_is_an_update_of_its_own_at_every_kth_step():

@@ -162,7 +162,17 @@ def unfold(x: jax.Array, patch: int = 2) -> jax.Array:
 def hand_out_class_logits(module: nn.Module, class_logits: jax.Array) -> None:
     """An auxiliary classifier's output [n, classes] float32, beside the discriminator's logits: who
     applies it with `mutable="auxiliary"` finds it as auxiliary/class_logits. It is no state."""
+    _hand_out(module, "class_logits", class_logits)
+
+
+def hand_out_features(module: nn.Module, stage: int, features: jax.Array) -> None:
+    """What a discriminator has made of the examples after a stage, float32: likewise, as
+    auxiliary/features_<stage>. A discriminator that does so has `hands_out_features`."""
+    _hand_out(module, f"features_{stage}", features)
+
+
+def _hand_out(module: nn.Module, name: str, value: jax.Array) -> None:
     if not module.is_initializing():
-        wide = class_logits.astype(jnp.float32)
+        wide = value.astype(jnp.float32)
         latest = {"init_fn": lambda: wide, "reduce_fn": lambda _, new: new}
-        module.sow("auxiliary", "class_logits", wide, **latest)
+        module.sow("auxiliary", name, wide, **latest)

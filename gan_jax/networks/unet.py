@@ -130,6 +130,8 @@ class Discriminator(nn.Module):
     dtype: Dtype = "float32"
     """Of the computation; parameters and logits are float32."""
 
+    hands_out_features = True  # of each stage, to compare a repair with the truth by
+
     @nn.compact
     def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
@@ -142,6 +144,7 @@ class Discriminator(nn.Module):
             for _ in range(self.blocks[stage]):
                 groups, total = self.cardinality[stage], sum(self.blocks)
                 y = Block(groups, self.expansion, total, self.dtype)(y)
+            layers.hand_out_features(self, stage, y)
             if stage == 1:  # each of its pixels sees a part of the picture
                 local = Conv(1, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))(y)
                 patches = local.astype(jnp.float32).mean((1, 2, 3))
