@@ -22,7 +22,7 @@ def begin(state: TrainState, devices: Sequence[jax.Device]) -> TrainState:
 
 def is_kept(config: Config, done: int, by: int, skips: Skips) -> bool:
     """Whether a checkpoint is due at step `done`; `by` is the signal that stops the run, or 0."""
-    # The end of the phase of likelihood is what a game is compared with.
+    # The end of the phase before the game is what the game is compared with.
     last = by or done in (config.steps, config.pretrain.steps)
     return bool(last or (done % config.checkpoint_every == 0 and not skips.pending))
 

@@ -150,8 +150,9 @@ def compare(a: Recorded, b: Recorded) -> Verdict:
 
 def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None) -> Verdict:
     """Trains what is recorded at `path` again in the new folder `workdir`, to `steps` or to its
-    end, and compares. `data_dir` is where its data lies now, if elsewhere."""
-    from gan_jax import train
+    end, on as many devices, if there are so many, and compares. `data_dir` is where its data lies
+    now, if elsewhere."""
+    from gan_jax import placement, train
     from gan_jax.metrics import evaluate
 
     there = recorded(path)
@@ -161,7 +162,11 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
         raise UserError(f"steps is {steps}: the first row is of step {min(there.rows)}")
     data = evaluate.moved(config.data, data_dir)
     again = dataclasses.replace(config, steps=last, data=data)
-    train.fit(again, workdir)
+    device = there.versions.get("device")
+    count = device.get("count") if isinstance(device, dict) else None
+    if not isinstance(count, int) or not 1 <= count <= len(placement.pick_devices(None)):
+        count = None
+    train.fit(again, workdir, devices=placement.pick_devices(count, config.batch_size))
     return compare(there, recorded(workdir))
 
 

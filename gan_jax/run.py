@@ -1,5 +1,6 @@
 """The run folder: config, versions, metrics, samples, checkpoints, timing."""
 
+import contextlib
 import importlib.metadata
 import json
 import logging
@@ -8,7 +9,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax import config_json
+from gan_jax import config_json, distributed, lock
 from gan_jax.config import Config, differences
 from gan_jax.data import sounds, sources
 from gan_jax.data.sounds import Sound
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
 BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
-BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part"}
+BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part", "samples", lock.NAME}
 # Fields that may differ between launches, as devices may: numbers are the same to rounding.
 HOW = ("microbatch", "remat")
 LARGEST = 2**28  # numbers in an example, of what a run folder may say
@@ -161,35 +162,49 @@ def load_sound(workdir: Path) -> Sound | None:
         raise UserError(f"{workdir / 'versions.json'} cannot be read: {said}") from None
 
 
-def open_run(
+@contextlib.contextmanager
+def opened(
     workdir: Path, config: Config, dataset: Dataset, devices: Sequence[jax.Device]
-) -> dict[str, Any]:
-    """Makes the run folder, or makes sure that it is of this very config and data. Returns the
-    versions of this launch; where they are not those of the first, the log says so.
+) -> Iterator[dict[str, Any]]:
+    """Makes the run folder, or makes sure that it is of this very config and data, and holds its
+    lock. Yields the versions of this launch; where they are not those of the first, the log says
+    so. Of several processes only the one that writes calls it; the others wait until it is ready.
 
-    Raises UserError, naming the fields that differ, if it is of others. Only `steps` may differ,
-    and, with a warning, those of `HOW`.
+    Raises UserError, naming the fields that differ, if it is of others, or the process that holds
+    it. Only `steps` may differ, and, with a warning, those of `HOW`.
     """
     found = versions(dataset, devices)
     if jax.process_count() > 1:
         found["device"]["processes"] = jax.process_count()
-    try:
+    with _usable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in workdir.iterdir()}
-        if "config.json" not in there and there - BEGINNINGS:
-            raise UserError(f"workdir {workdir} is neither empty nor a run folder")
-        (workdir / "samples").mkdir(exist_ok=True)
-        if "config.json" in there:
-            _check_same(workdir, config, found)
-        else:
-            write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
-            if dataset.vocabulary is not None:
-                words = json.dumps(dataset.vocabulary)
-                write_atomically(workdir / "vocabulary.json", words + "\n")
-            write_config(workdir, config)
+    if "config.json" not in there and there - BEGINNINGS:
+        raise UserError(f"workdir {workdir} is neither empty nor a run folder")
+    with lock.held(workdir):
+        with _usable(workdir):
+            _begin(workdir, config, dataset, found)
+        distributed.meet()
+        yield found
+
+
+@contextlib.contextmanager
+def _usable(workdir: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"workdir {workdir}: {error.strerror}") from None
-    return found
+
+
+def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any]) -> None:
+    (workdir / "samples").mkdir(exist_ok=True)
+    if (workdir / "config.json").exists():
+        _check_same(workdir, config, found)
+        return
+    write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
+    if dataset.vocabulary is not None:
+        write_atomically(workdir / "vocabulary.json", json.dumps(dataset.vocabulary) + "\n")
+    write_config(workdir, config)
 
 
 def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:

@@ -19,7 +19,6 @@ from gan_jax import (
     curves,
     distributed,
     follow,
-    lock,
     logs,
     parallel,
     placement,
@@ -166,10 +165,8 @@ def fit(
     if not distributed.leads():
         return follow.follow(config, workdir, state, devices, steps)
     curve = Curve(config, dataset, devices[0], quiet=quiet)
-    found = run.open_run(workdir, config, dataset, devices)
-    distributed.meet()
     with (
-        lock.held(workdir),
+        run.opened(workdir, config, dataset, devices) as found,
         signals.caught() as came,
         Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
     ):

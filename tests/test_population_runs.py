@@ -238,13 +238,10 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 )
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
-    with pytest.raises(UserError) as error:
-        run.open_run(
-            digits[0],
-            dataclasses.replace(DIGITS, **changes),
-            train.sources.load(DIGITS.data),
-            ONE,
-        )
+    other = dataclasses.replace(DIGITS, **changes)
+    opened = run.opened(digits[0], other, train.sources.load(DIGITS.data), ONE)
+    with pytest.raises(UserError) as error, opened:
+        pass
     assert says in str(error.value)
     assert files(digits[0]) == before
 

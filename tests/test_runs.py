@@ -250,6 +250,15 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
         pass
 
 
+def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
+    with (
+        lock.held(tmp_path),
+        pytest.raises(train.UserError, match=f"in use by process {os.getpid()} on"),
+    ):
+        train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
+
+
 def test_reading_a_run_leaves_what_is_being_written(tmp_path):
     train.fit(small.config(steps=3), tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
     being_written = tmp_path / "run" / "checkpoints" / "9.orbax-checkpoint-tmp"
@@ -262,6 +271,8 @@ def test_reading_a_run_leaves_what_is_being_written(tmp_path):
 def test_a_run_killed_before_it_was_ready_is_started_over(tmp_path):
     (tmp_path / "versions.json").write_text("{")
     (tmp_path / "config.json.part").write_text("{")
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "run.lock").touch()
     train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
     assert run.load_config(tmp_path) == small.config(steps=3)
 
