@@ -13,7 +13,7 @@ import small
 from gan_jax import cli, config_json, keys
 from gan_jax.config import Penalties, differences
 from gan_jax.errors import UserError
-from gan_jax.networks import dcgan, layers, mlp
+from gan_jax.networks import dcgan, layers, mlp, wavegan
 from gan_jax.networks.packed import Packed
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
@@ -48,6 +48,19 @@ def test_a_pack_of_one_is_the_example(inside):
     wrapped = {name: {"disc": tree} for name, tree in variables.items()}
     found = Packed(inside, 1).apply(wrapped, x, train=False)
     np.testing.assert_array_equal(found, inside.apply(variables, x, train=False))
+
+
+def test_a_network_that_draws_is_given_a_packs_first_key():
+    sounds = wavegan.Discriminator(length=64, width=2, stages=2)
+    packed, own = Packed(sounds, 2), keys.example_keys(KEY, 6)
+    assert (packed.draws, Packed(INSIDE, 2).draws) == (True, False)
+    x = jax.random.normal(KEY, (6, 64, 1))
+    variables = packed.init(KEY, x, train=True)
+    inside = {"params": variables["params"]["disc"]}
+    together = jnp.moveaxis(x.reshape(3, 2, 64), 1, 2)
+    expected = sounds.apply(inside, together, None, own[::2], train=True)
+    np.testing.assert_array_equal(packed.apply(variables, x, None, own, train=True), expected)
+    assert (packed.apply(variables, x, train=True) != expected).any()
 
 
 def test_only_the_first_layer_is_wider():

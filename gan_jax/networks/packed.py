@@ -21,12 +21,25 @@ class Packed(nn.Module):
     pack: int = 2
     """Examples in a pack. Paper: 2 to 4."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether it takes keys in training: a pack that of its first example."""
+        return getattr(self.disc, "draws", False)
+
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        cond: jax.Array | None = None,
+        keys: jax.Array | None = None,
+        *,
+        train: bool,
+    ) -> jax.Array:
         if cond is not None:
             raise ValueError("a packed discriminator is unconditional, and is given labels")
         if self.pack < 1 or len(x) % self.pack:
             raise ValueError(f"pack is {self.pack}: it must divide the {len(x)} examples at hand")
         x = jnp.moveaxis(x.reshape(-1, self.pack, *x.shape[1:]), 1, -2)  # [n/pack, ..., pack, c]
         x = x.reshape(*x.shape[:-2], -1)
-        return self.disc(x, train=train)
+        drawn = () if keys is None else (None, keys[:: self.pack])
+        return self.disc(x, *drawn, train=train)
