@@ -40,16 +40,22 @@ def _pass_over_closed_loops() -> None:
     def closed(error: BaseException | None) -> bool:
         return "Event loop is closed" in str(error)
 
+    def of_thread(error: BaseException) -> bool:
+        """What they call is asyncio's; of a script there would be frames before that."""
+        frames = traceback.extract_tb(error.__traceback__)
+        return closed(error) and all("asyncio" in frame.filename for frame in frames)
+
     sys.unraisablehook = lambda found: None if closed(found.exc_value) else unraisable(found)
-    sys.excepthook = lambda *found: None if closed(found[1]) else uncaught(*found)
+    sys.excepthook = lambda *found: None if of_thread(found[1]) else uncaught(*found)
 
 
-def _not_of_orbax(record: logging.LogRecord) -> bool:
+def _not_of_a_lost_write(record: logging.LogRecord) -> bool:
     """False for what asyncio says of a task of orbax's, or of a write of tensorstore's, whose
     errors come without frames of Python, that nobody awaits any more."""
-    frames = traceback.extract_tb(record.exc_info[2]) if record.exc_info else ()
-    if not frames and "never retrieved" in record.getMessage():
-        return False
+    if not record.exc_info:
+        return True
+    if not (frames := traceback.extract_tb(record.exc_info[2])):
+        return "local file" not in str(record.exc_info[1])
     return not any("orbax" in frame.filename for frame in frames)
 
 
@@ -140,7 +146,7 @@ class Checkpoints:
         except Exception as error:  # of tensorstore's, when the disk is full or not there
             # Its other writes may end at any time from here on, up to the end of the process.
             _pass_over_closed_loops()
-            logging.getLogger("asyncio").addFilter(_not_of_orbax)
+            logging.getLogger("asyncio").addFilter(_not_of_a_lost_write)
             if jax.process_count() > 1 and distributed.is_of_another(error):
                 raise
             reason = " ".join(str(error).split())[:300]

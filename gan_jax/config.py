@@ -34,7 +34,7 @@ class Pretrain:
     by reconstruction. See gan_jax/pretrain.py."""
 
     steps: int = 0
-    """Of the run's steps, 0 for none."""
+    """Of the run's steps, 0 for none. All schedules count them too, those of the game as well."""
     opt: Optimizer = Optimizer(lr=1e-2, b1=0.9)
     """The generator's optimiser meanwhile, of the same kind as gen_opt."""
     clip: float = 5.0

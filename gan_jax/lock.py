@@ -16,15 +16,19 @@ NAME = "run.lock"
 def held(workdir: Path) -> Iterator[None]:
     """Holds the folder's lock. The kernel gives it back when the process ends, however it ends.
 
-    Raises UserError, with who holds it, if another process does. Where the system or the file
-    system knows no such locks, nothing is locked.
+    Raises UserError, with who holds it, if another process does, or if the folder cannot be written
+    to. Where the system or the file system knows no such locks, nothing is locked.
     """
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    with (workdir / NAME).open("a+") as file:
+    try:
+        file = (workdir / NAME).open("a+")
+    except OSError as error:
+        raise UserError(f"workdir {workdir}: {error.strerror}") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

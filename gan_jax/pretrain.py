@@ -1,7 +1,8 @@
 """A phase before the game: the generator learns alone, and the critic rests.
 
 By likelihood, where it has one; one that is told much of the example, by reconstruction, the mean
-absolute difference to it (after Ledig et al. 2017, 1609.04802, sec. 3.2, whose squares blur more).
+absolute difference to it (after Ledig et al. 2017, 1609.04802, sec. 3.2, whose squares blur more),
+whatever the weight of that term is in the game.
 
 `make_train_step` is that of gan_jax/step.py, or one that does this in the first steps instead; the
 phase follows from the state's step, so a run is resumed in either.
@@ -38,7 +39,7 @@ def make_train_step(
     if not config.pretrain.steps:
         return play
     gen, likely = on_axis(config.gen, axis), hasattr(config.gen, "log_likelihood")
-    name = "nll" if likely else "l1"
+    metric = "nll" if likely else "l1"
 
     def learn(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         optimizer = _clipped(optimizers.make(config.pretrain.opt, state.step), config.pretrain.clip)
@@ -67,9 +68,9 @@ def make_train_step(
             cond = masks.condition(config.masks, real, cond, draw(Purpose.MASK, iteration))
 
             def objective(params: Any, *examples: Any) -> tuple[jax.Array, tuple]:
-                learned = likelihood if likely else reconstruction
-                value, stats = learned(params, player.stats, *examples)
-                return value, (stats, {name: value})
+                measure = likelihood if likely else reconstruction
+                value, stats = measure(params, player.stats, *examples)
+                return value, (stats, {metric: value})
 
             size = config.microbatch if config.microbatch < len(real) else 0
             examples = real, cond, draw(Purpose.GEN_Z, iteration)
@@ -84,7 +85,7 @@ def make_train_step(
         )
         player = player.replace(opt_state=opt_state)
         skipped = found["skipped"].max()
-        metrics = {name: found[name].mean(), "gen_grad_norm": found["grad_norm"].mean()}
+        metrics = {metric: found[metric].mean(), "gen_grad_norm": found["grad_norm"].mean()}
         bad = skipped.astype(jnp.int32)
         state = state.replace(
             step=state.step + 1,
@@ -105,7 +106,7 @@ def make_train_step(
 
         def playing(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
             state, metrics = play(state, batch)
-            return state, {name: jnp.float32(0)} | metrics
+            return state, {metric: jnp.float32(0)} | metrics
 
         first = state.step < config.pretrain.steps
         return lax.cond(first, learning, playing, state, batch)

@@ -23,8 +23,9 @@ def check(config: Config) -> None:
 
 def holes(kind: masks.Kind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
     """Holes of one kind for pictures of `shape` [n, h, w, c], each by its own key: bool [n, h, w,
-    1]. Keys of their own, so `key` may also be that of the repairs' z."""
-    own = keys.example_keys(jax.random.fold_in(key, keys.Purpose.MASK), shape[0])
+    1]. Keys of their own, so `key` may also be that of `repair`: no picture has this number."""
+    own = jax.random.fold_in(jax.random.fold_in(key, keys.Purpose.MASK), 2**31 - 1)
+    own = keys.example_keys(own, shape[0])
     drawn = jax.jit(masks.draw, static_argnums=(0, 2, 3))(masks.Masks((kind,)), own, *shape[1:3])
     return np.asarray(drawn)
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
 BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
-BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part", "samples", lock.NAME}
+BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part", lock.NAME}
 # Fields that may differ between launches, as devices may: numbers are the same to rounding.
 HOW = ("microbatch", "remat")
 LARGEST = 2**28  # numbers in an example, of what a run folder may say
@@ -197,14 +197,14 @@ def _usable(workdir: Path) -> Iterator[None]:
 
 
 def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any]) -> None:
-    (workdir / "samples").mkdir(exist_ok=True)
     if (workdir / "config.json").exists():
         _check_same(workdir, config, found)
-        return
-    write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
-    if dataset.vocabulary is not None:
-        write_atomically(workdir / "vocabulary.json", json.dumps(dataset.vocabulary) + "\n")
-    write_config(workdir, config)
+    else:
+        write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
+        if dataset.vocabulary is not None:
+            write_atomically(workdir / "vocabulary.json", json.dumps(dataset.vocabulary) + "\n")
+        write_config(workdir, config)
+    (workdir / "samples").mkdir(exist_ok=True)
 
 
 def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:

@@ -76,14 +76,14 @@ def make_train_step(
 
             def adversarial(params: Any, real: Any, fake: Any, cond: Any, views: Any, _: Any):
                 real_view, fake_view = views
-                real_logits, stats, known = judge(params, player.stats, real, cond, real_view)
+                real_logits, stats, extras = judge(params, player.stats, real, cond, real_view)
                 fake_logits, stats, _ = judge(params, stats, fake, cond, fake_view)
                 real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
                 value = loss.disc(real_logits, fake_logits)
                 metrics = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
                 metrics |= {"real_sign": jnp.sign(real_logits).mean(), "disc_loss": value}
                 if classify:
-                    metrics["class_loss"] = losses.cross_entropy(known["class_logits"], cond)
+                    metrics["class_loss"] = losses.cross_entropy(extras["class_logits"], cond)
                     value += schedules.at(config.auxiliary_disc, step) * metrics["class_loss"]
                 return value, (stats, metrics)
 
@@ -132,18 +132,18 @@ def make_train_step(
         def fool(params: Any, real: Any, noise: Any, cond: Any, views: Any) -> tuple:
             real_view, fake_view = views
             fake, stats = generate(params, noise, cond)
-            fake_logits, _, seen = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
-            real_logits, _, truth = judge(new_disc.params, new_disc.stats, real, cond, real_view)
+            fake_logits, _, extras = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
+            real_logits, _, of_real = judge(new_disc.params, new_disc.stats, real, cond, real_view)
             value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
             metrics = {"gen_loss": value}
             if not schedules.is_off(config.reconstruction):
                 metrics["l1"] = jnp.abs(fake - real).mean()
                 value += schedules.at(config.reconstruction, step) * metrics["l1"]
             if not schedules.is_off(config.perceptual):
-                metrics["perceptual"] = losses.perceptual(seen, truth)
+                metrics["perceptual"] = losses.perceptual(extras, of_real)
                 value += schedules.at(config.perceptual, step) * metrics["perceptual"]
             if classify:
-                metrics["gen_class_loss"] = losses.cross_entropy(seen["class_logits"], cond)
+                metrics["gen_class_loss"] = losses.cross_entropy(extras["class_logits"], cond)
                 value += schedules.at(config.auxiliary_gen, step) * metrics["gen_class_loss"]
             return value, (stats, metrics)
 
@@ -186,8 +186,8 @@ def apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array
         {"params": params, **stats}, *inputs, train=True, mutable=[*stats, "auxiliary"]
     )
     changed = dict(changed)
-    told = changed.pop("auxiliary", {})
-    return outputs.astype(jnp.float32), changed, told
+    extras = changed.pop("auxiliary", {})
+    return outputs.astype(jnp.float32), changed, extras
 
 
 def _gather(logits: jax.Array, axis: str | None) -> jax.Array:

@@ -12,8 +12,8 @@ import experiments
 from gan_jax import config_json, keys, sampling, train
 from gan_jax.data import sources
 from gan_jax.metrics.modes import modes
+from gan_jax.pretrain import make_train_step
 from gan_jax.state import Batch, generator_variables, init_state
-from gan_jax.step import make_train_step
 from gan_jax.validation import validate
 
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
@@ -71,7 +71,9 @@ def test_its_small_version_trains(name):
     module = importlib.import_module(f"experiments.{name}")
     config = getattr(module, "small", module.config)
     n = 8 if getattr(config.disc, "minibatch_std", 0) <= 8 else 32
-    config = dataclasses.replace(config, batch_size=n, n_critic=min(config.n_critic, 2))
+    alone = dataclasses.replace(config.pretrain, steps=min(config.pretrain.steps, 1))
+    changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": alone}
+    config = dataclasses.replace(config, **changes)
     random = np.random.default_rng(0)
     one = example(config, n)
     real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)

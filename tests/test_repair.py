@@ -8,7 +8,8 @@ import pytest
 import small
 from PIL import Image
 
-from gan_jax import __main__, config_json, masks, population, repair, run, train
+from gan_jax import __main__, config_json, keys, masks, population, repair, run, train
+from gan_jax.augment import Augment
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.data import pictures, sources
 from gan_jax.errors import UserError
@@ -58,6 +59,18 @@ def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
     assert (made[0] != made[1]).any()
 
 
+def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
+    """Of many repairs none draws its z from the key of a hole."""
+    own = []
+    monkeypatch.setattr(repair.masks, "draw", lambda masks, found, *_: own.append(found) or 0)
+    monkeypatch.setattr(repair.jax, "jit", lambda function, **_: function)
+    repair.holes("box", KEY, PICTURES.shape)
+    for number in range(16):  # as gan_jax/sampling.py derives them
+        own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))
+    rows = np.concatenate([jax.random.key_data(one) for one in own])
+    assert len(np.unique(rows, axis=0)) == len(rows) == 17 * len(PICTURES)
+
+
 def test_a_repair_is_of_its_key_number_and_place_alone(variables):
     made = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
     fewer = repair.repair(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
@@ -91,6 +104,10 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
         ({"reconstruction": -1.0}, "reconstruction"),
         ({"perceptual": -1.0}, "perceptual"),
         ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "critic that hands out no features"),
+        (
+            {"perceptual": 1.0, "masks": masks.Masks(), "augment": Augment(blit=1.0, p=0.5)},
+            "alters the two pictures differently",
+        ),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),
     ],
 )

@@ -1,5 +1,6 @@
 """Runs on the disk, in processes of their own: rerun, stop and resume, kill; and their faults."""
 
+import asyncio
 import json
 import logging
 import os
@@ -218,15 +219,23 @@ def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
         sys.excepthook(type(error), error, None)
     assert [str(error) for error in said] == ["another", "another"]
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError) as closed:
+        loop.call_soon_threadsafe(print)
+    sys.excepthook(closed.type, closed.value, closed.tb)  # of a script, not of a thread of C++
+    assert [str(error) for error in said[2:]] == ["Event loop is closed"]
+    sys.excepthook(closed.type, closed.value.with_traceback(closed.tb.tb_next), closed.tb.tb_next)
+    assert len(said) == 3
     for place, shown in (("packages/orbax/checkpoint/writes.py", False), ("mine.py", True)):
         try:
             exec(compile("raise OSError('late')", place, "exec"))
         except OSError:
             late = logging.LogRecord("asyncio", 40, place, 1, "late", None, sys.exc_info())
         assert bool(logging.getLogger("asyncio").filter(late)) is shown
-    for message, shown in (("Future exception was never retrieved", False), ("slow", True)):
-        error = (OSError, OSError("of a thread of C++, so without frames"), None)
-        late = logging.LogRecord("asyncio", 40, "base_events.py", 1, message, None, error)
+    for message, shown in (('Error writing "count" at local file "x"', False), ("another", True)):
+        error = (ValueError, ValueError(message), None)  # of a thread of C++, so without frames
+        late = logging.LogRecord("asyncio", 40, "base_events.py", 1, "", None, error)
         assert bool(logging.getLogger("asyncio").filter(late)) is shown
 
 
@@ -259,6 +268,12 @@ def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
 
 
+def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(train.UserError, match=r"workdir .*: Is a directory"), lock.held(tmp_path):
+        pass
+
+
 def test_reading_a_run_leaves_what_is_being_written(tmp_path):
     train.fit(small.config(steps=3), tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
     being_written = tmp_path / "run" / "checkpoints" / "9.orbax-checkpoint-tmp"
@@ -271,7 +286,6 @@ def test_reading_a_run_leaves_what_is_being_written(tmp_path):
 def test_a_run_killed_before_it_was_ready_is_started_over(tmp_path):
     (tmp_path / "versions.json").write_text("{")
     (tmp_path / "config.json.part").write_text("{")
-    (tmp_path / "samples").mkdir()
     (tmp_path / "run.lock").touch()
     train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
     assert run.load_config(tmp_path) == small.config(steps=3)
