@@ -2,7 +2,7 @@
 
 Data     fashion_mnist as tensorflow-datasets prepares it; holes drawn anew for every example
 Command  python -m experiments.fashion_inpaint [--small] --seeds 0 1 2
-         python -m experiments.inpaint_study --run runs/fashion_inpaint_small
+         python -m experiments.inpaint_study --run runs/fashion_inpaint_small --num 10000
 Result   README.md, from experiments/results/fashion_inpaint_small_study.json
 """
 

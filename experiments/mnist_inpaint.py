@@ -2,7 +2,7 @@
 
 Data     mnist as tensorflow-datasets prepares it; holes drawn anew for every example
 Command  python -m experiments.mnist_inpaint [--small] --seeds 0 1 2
-         python -m experiments.inpaint_study --run runs/mnist_inpaint_small
+         python -m experiments.inpaint_study --run runs/mnist_inpaint_small --num 10000
 Result   README.md, from experiments/results/mnist_inpaint_small_study.json; a row of a sample grid
          shows two pictures: what is known, three repairs, the truth
 
