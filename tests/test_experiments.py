@@ -94,13 +94,12 @@ def test_ring_covers_every_mode():
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
     chunk = train.parallel.make_chunk(config, devices, config.steps)
     examples = train.placement.place(dataset.batch, devices)
-    found = []
-    for seed in range(2):  # ten are on record, in experiments/results/ring_mlp.json
-        state = train.start(dataclasses.replace(config, seed=seed), dataset, devices)
-        state, _ = chunk(state, config.steps, examples)
-        points = sampling.sample(config, generator_variables(state), jax.random.key(seed), 2500)
-        found.append(modes(points, centres, sigma))
-    assert [score.covered for score in found] == [8] * 2
+    # One seed; ten are on record, in experiments/results/ring_mlp.json.
+    state = train.start(dataclasses.replace(config, seed=0), dataset, devices)
+    state, _ = chunk(state, config.steps, examples)
+    points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
+    found = modes(points, centres, sigma)
+    assert found.covered == 8
     # PacGAN's table has 95.6 % for its own and 98.2 % for the plain GAN, which loses modes.
-    assert min(score.high_quality for score in found) > 0.9
-    assert max(score.kl for score in found) < 0.05
+    assert found.high_quality > 0.9
+    assert found.kl < 0.05
