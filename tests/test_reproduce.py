@@ -54,6 +54,22 @@ def test_a_run_is_reproduced(done, tmp_path, command):
     assert "metrics: 1 rows" in said
 
 
+@pytest.mark.parametrize(("device", "count"), [({"count": 2}, 2), ({"count": 99}, 8), ("?", 8)])
+def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypatch, device, count):
+    class AskedError(Exception):
+        pass
+
+    def fit(config, workdir, devices):  # noqa: ARG001
+        raise AskedError(len(devices))
+
+    shutil.copytree(done, tmp_path / "run")
+    versions = run.load_versions(done) | {"device": device}
+    (tmp_path / "run" / "versions.json").write_text(json.dumps(versions))
+    monkeypatch.setattr(train, "fit", fit)
+    with pytest.raises(AskedError, match=f"^{count}$"):
+        reproduce.reproduce(tmp_path / "run", tmp_path / "again", None, None)
+
+
 def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     copy = tmp_path / "run"
     shutil.copytree(done, copy)
