@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_jax.errors import UserError
+from gan_jax.logs import writing
 
 NAME = "run.lock"
 
@@ -24,10 +25,8 @@ def held(workdir: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    try:
+    with writing(workdir / NAME):
         file = (workdir / NAME).open("a+")
-    except OSError as error:
-        raise UserError(f"workdir {workdir}: {error.strerror}") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,10 +36,11 @@ def held(workdir: Path) -> Iterator[None]:
             raise UserError(f"workdir {workdir} is in use by {owner}") from None
         except OSError:
             pass
-        file.truncate(0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
-        file.flush()
+        with writing(workdir / NAME):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
+            file.flush()
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ from gan_jax.data import sounds, sources
 from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError, reason
-from gan_jax.logs import read_json, write_atomically
+from gan_jax.logs import read_json, write_atomically, writing
 from gan_jax.state import Batch
 
 log = logging.getLogger(__name__)
@@ -176,24 +176,16 @@ def opened(
     found = versions(dataset, devices)
     if jax.process_count() > 1:
         found["device"]["processes"] = jax.process_count()
-    with _usable(workdir):
+    with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in workdir.iterdir()}
     if "config.json" not in there and there - BEGINNINGS:
         raise UserError(f"workdir {workdir} is neither empty nor a run folder")
     with lock.held(workdir):
-        with _usable(workdir):
+        with writing(workdir):
             _begin(workdir, config, dataset, found)
         distributed.meet()
         yield found
-
-
-@contextlib.contextmanager
-def _usable(workdir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"workdir {workdir}: {error.strerror}") from None
 
 
 def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any]) -> None:

@@ -270,7 +270,10 @@ def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
 
 def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
     (tmp_path / "run.lock").mkdir()
-    with pytest.raises(train.UserError, match=r"workdir .*: Is a directory"), lock.held(tmp_path):
+    with (
+        pytest.raises(train.UserError, match=r"run.lock cannot be written: Is a directory"),
+        lock.held(tmp_path),
+    ):
         pass
 
 
