@@ -23,6 +23,7 @@ PITCHES = 261.625565 * 2 ** (np.arange(12) / 12)  # Hz, from middle C on, equal 
 TAKES = {"train": range(5, 50), "test": range(5), "all": range(50)}
 SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
 NAMES = ("spoken_digit", "spoken_digit_speakers", "tones", "sounds")
+VERSIONED = NAMES[:2]
 BLOCK = 256  # sounds that are transformed at once
 
 
@@ -59,7 +60,7 @@ def from_json(found: dict[str, Any]) -> Sound:
 def is_sound(data: Data) -> bool:
     """Whether the set that `data` names is of sounds. Only of spoken digits there are versions."""
     name, version, _ = data.name.partition(":")
-    return name in NAMES and not (version and name in OWN)
+    return name in NAMES and (name in VERSIONED or not version)
 
 
 def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
