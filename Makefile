@@ -25,9 +25,10 @@ test-fast: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(ARGS)
 
 # What other versions of Python and of jax can break: contracts, networks, files, commands.
-FILES := contracts step parameter_counts runs config_json cli data_tfds readme
+FILES := training/test_contracts training/test_step networks/test_parameter_counts integration/test_runs \
+  config/test_serialization cli/test_cli data/test_tfds docs/test_readme
 test-versions: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(FILES:%=tests/test_%.py) $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow" $(FILES:%=tests/%.py) $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python

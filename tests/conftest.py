@@ -18,11 +18,11 @@ import hypothesis
 import jax
 import pytest
 
+from tests.helpers.paths import DATA, REPOSITORY
+
 # Other work on the machine must not fail a test.
 hypothesis.settings.register_profile("calm", deadline=None)
 hypothesis.settings.load_profile("calm")
-REPOSITORY = Path(__file__).parent.parent
-DATA = Path(os.environ.get("TFDS_DATA_DIR", REPOSITORY.parent / "shared" / "data" / "tfds"))
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)

@@ -4,7 +4,7 @@ and checkpoint_zip.pth and checkpoint_legacy.pth, small files of PyTorch's own.
 Needs packages that the tests do not; in an environment of its own:
 
     pip install torch==2.13.0 torch-fidelity==0.4.0
-    PYTHONPATH=tests python tests/golden/make_inception.py
+    PYTHONPATH=. python tests/golden/make_inception.py
 
 Nothing is downloaded: the weights are random, and torch-fidelity reads them from a file.
 """
@@ -16,11 +16,12 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-import golden_inception
 import numpy as np
 import torch
 from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+from tests.helpers import golden_inception
 
 PACKAGES = ("torch", "torch-fidelity", "numpy")
 TAPS = ("64", "192", "768", "2048", "logits_unbiased", "logits")
@@ -112,7 +113,7 @@ def main() -> None:
     write_checkpoints()
     torch_network = network()
     found = {
-        "command": "PYTHONPATH=tests python tests/golden/make_inception.py",
+        "command": "PYTHONPATH=. python tests/golden/make_inception.py",
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

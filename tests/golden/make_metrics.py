@@ -3,7 +3,7 @@
 Needs packages that the tests do not; in an environment of its own:
 
     pip install torch==2.13.0 torch-fidelity==0.4.0 prdc==0.2 scikit-learn scipy
-    PYTHONPATH=tests python tests/golden/make_metrics.py
+    PYTHONPATH=. python tests/golden/make_metrics.py
 """
 
 import contextlib
@@ -14,13 +14,14 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import golden_features
 import numpy as np
 import prdc
 import scipy.linalg
 import torch
 from sklearn.metrics import pairwise
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
+
+from tests.helpers import golden_features
 
 PACKAGES = ("torch", "torch-fidelity", "prdc", "scipy", "scikit-learn", "numpy")
 PRDC_K = (3, 5)
@@ -79,7 +80,7 @@ def main() -> None:
     """Writes the file beside this one."""
     logits = torch.from_numpy(golden_features.logits())
     found = {
-        "command": "PYTHONPATH=tests python tests/golden/make_metrics.py",
+        "command": "PYTHONPATH=. python tests/golden/make_metrics.py",
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

@@ -1,0 +1,161 @@
+"""Flags of populations, --seeds and --sweep; and each refusal, one line with the reason."""
+
+import sys
+
+import pytest
+
+from gan_jax import cli, config_json, sweeps, train
+from gan_jax.config import Penalties
+from gan_jax.errors import UserError
+from gan_jax.sweeps import Sweep
+from gan_jax.validation import validate
+from tests.helpers import small
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """parsed("--flag value", **changes): the config that a command line makes of small.CONFIG."""
+
+    def parse(words, **changes):
+        monkeypatch.setattr(sys, "argv", ["command", *words.split()])
+        return cli.parse(train.Launch(small.config(**changes))).config
+
+    return parse
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds", "found"),
+    [
+        ("", (), ()),
+        ("--seeds 3", (3,), ()),
+        ("--seeds 0 1 5", (0, 1, 5), ()),
+        ("--sweep gen_opt.lr 1e-4 2e-4", (), (Sweep("gen_opt.lr", (1e-4, 2e-4)),)),
+        ("--sweep gen-opt.lr 1e-4", (), (Sweep("gen_opt.lr", (1e-4,)),)),
+        ("--sweep penalties.gradient-penalty 1", (), (Sweep("penalties.gradient_penalty", (1,)),)),
+        (
+            "--sweep disc-opt.b1 0 .5 --steps 7 --seeds 4 2 --sweep gen-opt.lr.start 1e-3 2",
+            (4, 2),
+            (Sweep("disc_opt.b1", (0.0, 0.5)), Sweep("gen_opt.lr.start", (1e-3, 2.0))),
+        ),
+    ],
+)
+def test_flags(parsed, words, seeds, found):
+    config = parsed(words)
+    assert (config.seeds, config.sweep) == (seeds, found)
+    assert all(type(value) is float for sweep in config.sweep for value in sweep.values)
+    validate(config)
+
+
+def test_flags_go_on_from_what_the_experiment_has(parsed):
+    given = {"seeds": (1, 2), "sweep": (Sweep("ema_ramp", (0.0, 0.5)),)}
+    assert parsed("", **given) == small.config(**given)
+    config = parsed("--seeds 7", **given)
+    assert (config.seeds, config.sweep) == ((7,), given["sweep"])
+    assert parsed("--seeds", **given).seeds == ()
+    config = parsed("--sweep.0 gen_opt.b1 0 0.5", **given)
+    assert config.sweep == (Sweep("gen_opt.b1", (0.0, 0.5)),)
+
+
+@pytest.mark.parametrize(
+    "sweep", [(), (Sweep("gen_opt.lr.end", (1e-45, 0.1, 3.0)), Sweep("disc_opt.eps", (1e-8,)))]
+)
+def test_round_trip_through_json(sweep):
+    config = small.config(seeds=(0, 2**32 - 1), sweep=sweep)
+    text = config_json.dumps(config)
+    assert config_json.loads(text) == config
+    assert config_json.dumps(config_json.loads(text)) == text
+    assert str(Sweep("gen_opt.lr", (1e-3, 2.0))) == "gen_opt.lr 0.001 2.0"
+    assert [sweeps.parse(str(one).split()) for one in sweep] == list(sweep)
+
+
+PROGRAM = "it decides shapes or the program itself, which all members share; only real numbers can"
+NETWORK = "a network's fields decide shapes, and all members share one program; train these one"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--seeds 1 2 1", "seeds are 1, 2, 1: each must be there once"),
+        ("--seeds 1 -1", "seed is -1: it must be from 0 to 4294967295"),
+        ("--seeds 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
+        ("--seeds 1.5", "--seeds"),
+        ("--sweep", "sweep '': it must be a field and its values"),
+        ("--sweep gen-opt.lr", "sweep 'gen-opt.lr': it must be a field and its values"),
+        ("--sweep gen-opt.lr 1e-3 fast", "sweep 'gen-opt.lr 1e-3 fast': the values must be num"),
+        ("--sweep gen-opt.lr 1e-3:1e-4:9 1", "the values must be numbers"),
+        ("--sweep gen-opt.lrr 1 2", "sweep gen_opt.lrr: Optimizer has no field 'lrr' (did you"),
+        ("--sweep gen-opt.lrr 1 2", "(did you mean 'lr'?)"),
+        ("--sweep gen-optt.lr 1 2", "Config has no field 'gen_optt' (did you mean 'gen_opt'?)"),
+        ("--sweep zzz 1 2", "sweep zzz: Config has no field 'zzz'\n"),
+        ("--sweep disc-opt.lr.start 1 2", "sweep disc_opt.lr.start: there is no field 'start' in"),
+        ("--sweep loss.x 1 2", "sweep loss.x: there is no field 'x' in 'relativistic_average'"),
+        ("--sweep gen.widths 8 16", f"sweep gen.widths: {NETWORK} after another\n"),
+        ("--sweep gen.nothing 8 16", f"sweep gen.nothing: {NETWORK}"),
+        ("--sweep gen 8 16", f"sweep gen: {PROGRAM} be swept\n"),
+        ("--sweep batch-size 8 16", f"sweep batch_size: {PROGRAM}"),
+        ("--sweep n-critic 1 2", f"sweep n_critic: {PROGRAM}"),
+        ("--sweep z-dim 1 2", f"sweep z_dim: {PROGRAM}"),
+        ("--sweep steps 1 2", f"sweep steps: {PROGRAM}"),
+        ("--sweep penalty-every 1 2", f"sweep penalty_every: {PROGRAM}"),
+        ("--sweep data.size 1 2", f"sweep data.size: {PROGRAM}"),
+        ("--sweep data.labels 0 1", f"sweep data.labels: {PROGRAM}"),
+        ("--sweep loss 1 2", f"sweep loss: {PROGRAM}"),
+        ("--sweep gen-opt.name 1 2", f"sweep gen_opt.name: {PROGRAM}"),
+        ("--sweep penalties 1 2", f"sweep penalties: {PROGRAM}"),
+        ("--sweep gen-opt 1 2", f"sweep gen_opt: {PROGRAM}"),
+        ("--sweep gen-opt.lr.steps 1 2", f"sweep gen_opt.lr.steps: {PROGRAM}"),
+        ("--sweep gen-opt.lr.shape 1 2", f"sweep gen_opt.lr.shape: {PROGRAM}"),
+        ("--sweep sweep 1 2", f"sweep sweep: {PROGRAM}"),
+        ("--sweep seed 1 2", "sweep seed: give --seeds instead"),
+        ("--sweep seeds 1 2", "sweep seeds: give --seeds instead"),
+        ("--sweep ema-ramp 1 1", "sweep ema_ramp 1.0 1.0: each field and each value must be there"),
+        ("--sweep ema-ramp 1 --sweep ema_ramp 2", "sweep ema_ramp 1.0: each field and each value"),
+        (
+            "--sweep gen-opt.lr 1 2 --sweep gen-opt.lr.start 1 2",
+            "sweep gen_opt.lr: gen_opt.lr.start is swept too",
+        ),
+        (
+            "--sweep gen-opt.lr.start 1 2 --sweep gen-opt.lr 1 2",
+            "sweep gen_opt.lr: gen_opt.lr.start is swept too",
+        ),
+        ("--sweep gen-opt.b1 0.5 1.5", "gen_opt.b1 is 1.5: it must be in [0, 1)"),
+        ("--sweep gen-opt.b2 0.5 1", "gen_opt.b2 is 1.0: it must be in [0, 1)"),
+        ("--sweep disc-opt.lr 1e-3 -1e-3", "disc_opt.lr is -0.001: it must be at least 0"),
+        ("--sweep gen-opt.lr.end 1 -1", "gen_opt.lr is '0.001:-1.0:20:cosine': it must be at"),
+        ("--sweep gen-opt.lr.end nan 1", "a schedule must be finite, got 0.001 to nan"),
+        ("--sweep disc-opt.lr inf 1", "disc_opt.lr is inf: it must be at least 0"),
+        ("--sweep disc-opt.lr nan 1", "disc_opt.lr is nan: it must be at least 0"),
+        ("--sweep penalties.dragan -1 1", "penalties.dragan is -1.0: it must be at least 0"),
+        ("--sweep weight-clip -1 1", "weight_clip is -1.0: it must be at least 0"),
+        ("--sweep label-smoothing 0 0.1", "label_smoothing is 0.1: it must be 0 with the loss"),
+        (
+            "--penalty-every 4 --sweep penalties.r1 0 1",
+            "sweep penalties.r1 0.0 1.0: with penalty_every 4 a run without it is another program",
+        ),
+        ("--sweep path-length 2 0", "sweep path_length 2.0 0.0: a run without it is another prog"),
+    ],
+)
+def test_refusals_are_one_line_and_status_2(command, tmp_path, words, says):
+    main = lambda: train.main(small.CONFIG)  # noqa: E731
+    status, _, error = command(main, f"--workdir {tmp_path / 'run'} --devices 1", words)
+    assert status == 2
+    assert error.startswith("error: ")
+    assert says in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()  # nothing is left behind
+
+
+def test_a_config_of_a_program_is_refused_as_its_flags_are():
+    for sweep, says in (
+        (Sweep("gen_opt.lr", ()), "sweep gen_opt.lr: each field and each value must be there once"),
+        (Sweep("", (1.0,)), "sweep : Config has no field ''"),
+    ):
+        with pytest.raises(UserError, match=says):
+            validate(small.config(sweep=(sweep,)))
+
+
+def test_the_lowest_and_highest_values_are_taken():
+    sweep = (Sweep("gen_opt.b1", (0.0, 0.999)), Sweep("weight_clip", (0.0, 1e30)))
+    validate(small.config(sweep=sweep, seeds=(0, 2**32 - 1)))
+    off = small.config(penalties=Penalties(), sweep=(Sweep("penalties.r1", (0.0, 1.0)),))
+    validate(off)

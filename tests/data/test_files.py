@@ -1,0 +1,266 @@
+"""A user's own arrays, npz and idx; every bad file, and every bad path, is one clear line."""
+
+import dataclasses
+import gzip
+import io
+import struct
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import sampling, train
+from gan_jax.config import Data
+from gan_jax.data import files, sources
+from gan_jax.errors import UserError
+from gan_jax.networks import unet
+from gan_jax.restore import restore
+from gan_jax.state import generator_variables
+from gan_jax.validation import validate
+from tests.helpers import small
+
+PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+POINTS = np.arange(6.0).reshape(3, 2)
+
+
+@pytest.mark.parametrize("name", ["folder", "npz", "idx"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (None, "needs --data.path"),
+        ("nowhere", "data.path is 'nowhere': there is no such file or folder"),
+        ("~no_such_user_at_all/x", "data.path is '~no_such_user_at_all/x': "),
+        ("a" * 5000, "File name too long"),
+        ("a\0b", r"data.path is 'a\x00b': "),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_path_that_is_not_there(name, path, said):
+    small.refused(Data(name, path=path), said)
+
+
+# --- npz ---
+
+
+@pytest.mark.parametrize(
+    ("arrays", "shape", "dtype"),
+    [
+        ({"images": PIXELS}, (2, 3, 4, 1), np.uint8),
+        ({"x": PIXELS[..., None], "other": POINTS}, (2, 3, 4, 1), np.uint8),
+        ({"anything": PIXELS[None]}, (1, 2, 3, 4), np.uint8),
+        ({"images": POINTS, "x": PIXELS}, (3, 2), np.float32),
+        ({"x": POINTS.astype(np.float16)}, (3, 2), np.float32),
+        ({"x": POINTS.astype(">f8"), "labels": np.array([2, 0, 1], np.uint8)}, (3, 2), np.float32),
+        ({"a": POINTS, "y": np.array([2, 0, 1])}, (3, 2), np.float32),
+    ],
+)
+@pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed])
+def test_npz(tmp_path, arrays, shape, dtype, save_npz):
+    save_npz(tmp_path / "a.npz", **arrays)
+    real, labels = files.npz(Data("npz", path=str(tmp_path / "a.npz")))
+    assert (real.shape, real.dtype) == (shape, dtype)
+    if {"labels", "y"} & set(arrays):
+        assert (list(labels), labels.dtype) == ([2, 0, 1], np.int32)
+    else:
+        assert labels is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"images": np.array([{}, None])}, "Object arrays cannot be loaded"),
+        ({"a": PIXELS, "b": PIXELS}, "no array 'images' or 'x' among ['a', 'b']"),
+        ({"labels": np.arange(2)}, "no array 'images' or 'x' among []"),
+        ({}, "no array 'images' or 'x' among []"),
+        ({"x": PIXELS.astype(np.int64)}, "int64 [2, 3, 4]: it must be uint8 [n, h, w]"),
+        ({"x": PIXELS.astype(float)}, "float64 [2, 3, 4]"),
+        ({"x": PIXELS > 3}, "bool [2, 3, 4]"),
+        ({"x": PIXELS[0]}, "uint8 [3, 4]"),
+        ({"x": np.float32(3)}, "float32 []"),
+        ({"x": np.array(["a"])}, "[1]"),
+        ({"x": POINTS * 1j}, "complex128 [3, 2]"),
+        ({"x": PIXELS[:, :0]}, "uint8 [2, 0, 4]"),
+        ({"x": POINTS[:, :0]}, "float64 [3, 0]"),
+        ({"x": np.array([[0, np.nan]])}, "finite as float32"),
+        ({"x": np.array([[0, 1e300]])}, "finite as float32"),
+        ({"x": PIXELS[:0]}, "'npz' holds no examples"),
+        ({"x": PIXELS, "y": np.arange(3)}, "labels int64 [3]: they must be 2 integers"),
+        ({"x": PIXELS, "y": np.eye(2)}, "labels float64 [2, 2]: they must be 2 integers"),
+        ({"x": PIXELS, "y": np.array([0, -1])}, "from 0 to 2^31 - 1"),
+        ({"x": PIXELS, "y": np.array([0, 2**31])}, "from 0 to 2^31 - 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-",
+)
+def test_npz_refuses(tmp_path, arrays, said):
+    np.savez(tmp_path / "a.npz", **arrays)
+    small.refused(Data("npz", path=str(tmp_path / "a.npz"), size=2), said)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "half", "npy", "bit", "folder"])
+def test_npz_that_are_none(tmp_path, damage):
+    path, whole = tmp_path / "a.npz", io.BytesIO()
+    np.savez_compressed(whole, x=PIXELS)
+    whole = whole.getvalue()
+    at = len(whole) // 2  # in the compressed data
+    npy = io.BytesIO()
+    np.save(npy, PIXELS)
+    contents = {
+        "empty": b"",
+        "text": b"hello\n",
+        "half": whole[: len(whole) // 2],
+        "npy": npy.getvalue(),
+        "bit": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :],
+    }
+    path.write_bytes(contents[damage]) if damage in contents else path.mkdir()
+    small.refused(Data("npz", path=str(path)), f"{path}: not a readable npz file: ")
+
+
+# --- idx ---
+
+
+def to_idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("prefix", "split", "labelled"),
+    [
+        ("train", "train", True),
+        ("t10k", "test", True),
+        ("test", "test", False),
+        ("mine", "mine", True),
+    ],
+)
+def test_idx(tmp_path, pack, prefix, split, labelled):
+    end = ".gz" if pack is gzip.compress else ""
+    (tmp_path / f"{prefix}-images-idx3-ubyte{end}").write_bytes(pack(to_idx(PIXELS)))
+    if labelled:
+        path = tmp_path / f"{prefix}-labels-idx1-ubyte{end}"
+        path.write_bytes(pack(to_idx(np.array([7, 255], np.uint8))))
+    real, labels = files.idx(Data("idx", split, path=str(tmp_path)))
+    np.testing.assert_array_equal(real, PIXELS[..., None])
+    assert real.dtype == np.uint8
+    if labelled:
+        assert (list(labels), labels.dtype) == ([7, 255], np.int32)
+    else:
+        assert labels is None
+
+
+IMAGES, LABELS = to_idx(PIXELS), to_idx(np.array([1, 2], np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (None, LABELS, "no train-images-idx3-ubyte or .gz of it"),
+        (b"", LABELS, "images-idx3-ubyte: not a readable idx file: "),
+        (IMAGES[:9], LABELS, "images-idx3-ubyte: not a readable idx file: "),
+        (IMAGES[:-1], LABELS, "idx of shape [2, 3, 4] must hold 24 bytes, it holds 23"),
+        (IMAGES + b"x", LABELS, "idx of shape [2, 3, 4] must hold 24 bytes, it holds more"),
+        (
+            b"\0\0\x0d\3" + IMAGES[4:],
+            LABELS,
+            "it starts with 00000d03, not with 00000801 to",
+        ),
+        (b"\1\0\x08\3" + IMAGES[4:], LABELS, "it starts with 01000803"),
+        (b"\0\0\x08\0", LABELS, "it starts with 00000800"),
+        (b"\x89PNG\r\n\x1a\n", LABELS, "it starts with 89504e47"),
+        (to_idx(PIXELS)[:4] + b"\xff" * 12 + b"abc", LABELS, "its header promises"),
+        (LABELS, LABELS, "images-idx3-ubyte: uint8 [2]: it must be uint8 [n, h, w]"),
+        (to_idx(PIXELS[:0]), None, "'idx' holds no examples"),
+        (to_idx(PIXELS[:, :0]), LABELS, "uint8 [2, 0, 4]"),
+        (IMAGES, IMAGES, "labels uint8 [2, 3, 4]: they must be 2 integers"),
+        (IMAGES, to_idx(np.zeros(3, np.uint8)), "labels uint8 [3]: they must be 2 integers"),
+        (IMAGES, LABELS[:-1], "labels-idx1-ubyte: idx of shape [2] must hold 2 bytes"),
+    ],
+)
+def test_idx_refuses(tmp_path, images, labels, said):
+    for part, contents in (("images-idx3", images), ("labels-idx1", labels)):
+        if contents is not None:
+            (tmp_path / f"train-{part}-ubyte").write_bytes(contents)
+    small.refused(Data("idx", path=str(tmp_path)), said)
+
+
+PACKED = gzip.compress(IMAGES)
+
+
+DAMAGED = {
+    "empty": b"",
+    "not packed": IMAGES,
+    "cut": PACKED[:-12],
+    "header": PACKED[:12],
+    "garbled": PACKED[:15] + b"\xff\xff\xff" + PACKED[18:],
+    "checksum": PACKED[:-8] + bytes(8),
+}
+
+
+@pytest.mark.parametrize("contents", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_gz_is_refused(tmp_path, contents):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(contents)
+    small.refused(Data("idx", path=str(tmp_path)), f"{path}: not a readable idx file: ")
+
+
+def test_idx_wants_a_folder(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(IMAGES)
+    small.refused(Data("idx", path=str(path)), f"{path}: no train-images-idx3-ubyte or .gz of it")
+
+
+# --- what an npz file conditions on ---
+
+MAPS = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+CONDS = {"x": MAPS, "y": np.arange(3), "map": MAPS[::-1], "age": np.arange(3), "pose": np.eye(3)}
+
+
+def test_npz_arrays_to_condition_on(tmp_path):
+    np.savez(tmp_path / "a.npz", **CONDS)
+    data = Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age", "pose"), labels=True)
+    found = sources.load(data)
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in found.batch.cond.items()}
+    assert shapes == {
+        "map": ((3, 8, 8, 1), np.uint8),
+        "age": ((3, 1), np.float32),
+        "pose": ((3, 3), np.float32),
+        "labels": ((3,), np.int32),
+    }
+    seen = sources.example(found, 5).cond
+    assert (seen["map"].shape, seen["map"].dtype) == ((5, 8, 8, 1), np.float32)
+    other = sources.load(dataclasses.replace(data, cond=("map", "age")))
+    assert other.fingerprint != found.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "cond", "said"),
+    [
+        ({}, ("maps",), "no array 'maps' among"),
+        ({"age": np.arange(2)}, ("age",), "'age' is of 2 examples, there are 3"),
+        ({"age": np.array(["a", "b", "c"])}, ("age",), "it must be uint8"),
+        ({"age": np.array([0, np.nan, 1])}, ("age",), "finite"),
+    ],
+)
+def test_npz_refuses_conditions(tmp_path, changes, cond, said):
+    np.savez(tmp_path / "a.npz", **{**CONDS, **changes})
+    small.refused(Data("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
+    small.refused(Data("digits", cond=("map",)), "only the data set 'npz' has such arrays")
+
+
+def test_a_run_on_pairs_of_pictures(tmp_path):
+    """From another picture, a number and a label at once, by the U-Net; and its folder again."""
+    np.savez(tmp_path / "a.npz", **CONDS)
+    fields = {"size": 8, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "classes": 3}
+    config = small.config(
+        gen=unet.Generator(**fields),
+        disc=unet.Discriminator(**fields),
+        data=Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age"), labels=True),
+        steps=1,
+    )
+    folder = tmp_path / "run"
+    state = train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
+    small.assert_same_bits(restore(folder)[2], state)
+    assert (folder / "samples" / "step_00000001.png").exists()
+    with pytest.raises(UserError, match="is conditioned on"):
+        sampling.sample(config, generator_variables(state), jax.random.key(0), 2)
+    with pytest.raises(UserError, match="score_every"):
+        validate(dataclasses.replace(config, score_every=5))

@@ -1,0 +1,238 @@
+"""Prepared sets: what is in them, what was left out, and that interruptions do not show."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import __main__
+from gan_jax.config import Data
+from gan_jax.data import prepare, sources
+from gan_jax.data.shards import Stored
+from gan_jax.errors import UserError
+from tests.helpers import small
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve pictures of two classes: grey, odd-sized and broken ones among them."""
+    root = tmp_path / "pictures"
+    for i in range(12):
+        (root / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        shape = {3: (9, 13, 3), 6: (8, 8), 7: (5, 5, 3)}.get(i, (8, 8, 3))
+        pixels = RANDOM.integers(0, 256, shape, np.uint8)
+        Image.fromarray(pixels).save(root / "ab"[i % 2] / f"{i:02d}.png")
+    whole = (root / "a" / "04.png").read_bytes()
+    (root / "a" / "04.png").write_bytes(whole[:60])  # of which the header is whole
+    (root / "b" / "05.png").write_text("no picture")
+    return root
+
+
+def made(source, out, **how):
+    """The set prepared of a folder."""
+    data = Data("folder", path=str(source), size=how.pop("size", 8))
+    prepare.prepare(data, out, shard=how.pop("shard", 5), **how)
+    return sources.load(Data("prepared", path=str(out), labels=True))
+
+
+def digests(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("form", ["png", "raw"])
+def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
+    dataset = made(folder, tmp_path / "out", form=form)
+    expected = sources.load(Data("folder", path=str(folder), size=8, labels=True))
+    assert isinstance(dataset.batch.real, Stored)
+    assert dataset.batch.real.shape == (10, 8, 8, 3)
+    assert dataset.batch.real.nbytes == expected.batch.real.nbytes
+    np.testing.assert_array_equal(np.asarray(dataset.batch.real), expected.batch.real)
+    np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
+
+
+def test_a_shard_of_broken_pictures_only(folder, tmp_path):
+    dataset = made(folder, tmp_path / "out", shard=1)
+    expected = sources.load(Data("folder", path=str(folder), size=8, labels=True))
+    np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
+
+
+def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
+    words = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
+    status, said, _ = command(__main__.main, words)
+    assert status == 0
+    assert "10 of 12 pictures, 8 x 8 x 3; 1 were grey" in said
+    assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
+    assert "2 left out" in said
+    report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
+    assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
+    assert command(__main__.main, words)[:2] == (0, said)  # and again: nothing is left to do
+
+
+@pytest.mark.parametrize("end", range(4))
+def test_a_preparation_broken_off_goes_on_to_the_same_bytes(folder, tmp_path, end, monkeypatch):
+    made(folder, tmp_path / "whole")
+    write, count = prepare._write_shard, []
+
+    def broken(*given):
+        if len(count) == end:
+            path = given[2]
+            path.with_name(path.name + ".part").write_bytes(b"half of it")
+            raise KeyboardInterrupt
+        count.append(1)
+        return write(*given)
+
+    monkeypatch.setattr(prepare, "_write_shard", broken)
+    if end < 3:
+        with pytest.raises(KeyboardInterrupt):
+            made(folder, tmp_path / "cut")
+        with pytest.raises(UserError, match=r"no prepared set: it has no prepared\.json"):
+            sources.load(Data("prepared", path=str(tmp_path / "cut")))
+    before = digests(tmp_path / "cut") if end < 3 else {}
+    monkeypatch.setattr(prepare, "_write_shard", write)
+    made(folder, tmp_path / "cut")
+    after = digests(tmp_path / "cut")
+    assert after == digests(tmp_path / "whole")
+    kept = [name for name in before if name.endswith("array_record")]
+    assert len(kept) == (end if end < 3 else 0)
+    assert all(before[name] == after[name] for name in kept)
+
+
+def test_the_fingerprint_has_pixels_size_and_format(folder, tmp_path):
+    found = [
+        made(folder, tmp_path / "a"),
+        made(folder, tmp_path / "raw", form="raw"),
+        made(folder, tmp_path / "size", size=7),
+        sources.load(Data("prepared", path=str(tmp_path / "a"), size=4, labels=True)),
+        sources.load(Data("prepared", path=str(tmp_path / "a"), channels=1, labels=True)),
+        sources.load(Data("prepared", path=str(tmp_path / "a"))),
+    ]
+    with Image.open(folder / "a" / "00.png") as picture:
+        pixels = np.array(picture)
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(folder / "a" / "00.png")
+    found.append(made(folder, tmp_path / "b"))
+    assert len({one.fingerprint for one in found}) == len(found)
+    shutil.copytree(tmp_path / "a", tmp_path / "moved")
+    again = sources.load(Data("prepared", path=str(tmp_path / "moved"), labels=True))
+    assert again.fingerprint == found[0].fingerprint
+
+
+@pytest.mark.parametrize("changes", [{"size": 5}, {"channels": 1}, {"per_class": 2}])
+def test_it_is_brought_to_what_data_asks_for(folder, tmp_path, changes):
+    made(folder, tmp_path / "out")
+    data = Data("prepared", path=str(tmp_path / "out"), labels=True, **changes)
+    found = sources.load(data).batch
+    as_folder = Data("folder", path=str(folder), size=8, labels=True)
+    memory = sources.load(as_folder)
+    if "per_class" in changes:
+        np.testing.assert_array_equal(found.real, sources.draw(memory, data).batch.real)
+    else:
+        expected = sources.pictures.conform(memory.batch.real, data)
+        np.testing.assert_array_equal(np.asarray(found.real), expected)
+
+
+def test_pictures_are_read_by_any_index(folder, tmp_path):
+    real = made(folder, tmp_path / "out").batch.real
+    whole = np.asarray(real)
+    for index in (0, -1, slice(2, 9, 3), np.array([[1, 9], [0, 5]]), whole[:, 0, 0, 0] > 99):
+        np.testing.assert_array_equal(real[index], whole[index])
+    for index in (10, -11, np.array([0, 10])):
+        with pytest.raises(IndexError, match="not among 10 pictures"):
+            real[index]
+
+
+def test_a_set_of_tfds_is_prepared(tfds_dir, tmp_path):
+    data = Data("mnist", "test[:250]", dir=str(tfds_dir))
+    prepare.prepare(data, tmp_path / "out", shard=100)
+    found = sources.load(Data("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True))
+    expected = sources.load(dataclasses.replace(data, labels=True))
+    np.testing.assert_array_equal(np.asarray(found.batch.real), expected.batch.real)
+    np.testing.assert_array_equal(found.batch.cond, expected.batch.cond)
+
+
+def damage(out, name):
+    """A file of the set that is cut, flipped, gone, or of a stranger."""
+    path, info = out / "shard-00001.array_record", json.loads((out / "prepared.json").read_text())
+    if name == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif name == "gone":
+        path.unlink()
+    elif name == "flipped":
+        raw = bytearray(path.read_bytes())
+        raw[200] ^= 1
+        path.write_bytes(raw)
+    elif name == "labels":
+        (out / "labels.npy").write_bytes((out / "labels.npy").read_bytes()[:-4])
+    elif name == "pickle":
+        np.save(out / "labels.npy", np.array([{}] * 10, object), allow_pickle=True)
+    elif name == "huge":
+        (out / "prepared.json").write_text(json.dumps(info | {"shape": [2**20, 2**20, 3]}))
+    elif name == "others":
+        path.write_bytes((out / "shard-00000.array_record").read_bytes())
+    elif name == "json":
+        (out / "prepared.json").write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cut", "shard-00001.array_record is damaged: it has"),
+        ("gone", "shard-00001.array_record: No such file"),
+        ("flipped", "cannot be read"),
+        ("labels", "labels.npy is damaged"),
+        ("pickle", "labels.npy is damaged"),
+        ("huge", "prepared.json is damaged: ValueError: shape is [1048576"),
+        ("json", "prepared.json is damaged: it is nested too deep"),
+    ],
+)
+def test_damage_is_named(folder, tmp_path, name, says):
+    made(folder, tmp_path / "out")
+    damage(tmp_path / "out", name)
+    with pytest.raises(UserError) as error:
+        np.asarray(sources.load(Data("prepared", path=str(tmp_path / "out"))).batch.real)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("{folder} --out {out} --format jpg", "format is 'jpg': it must be one of png, raw"),
+        ("{folder} --out {out} --size 0", "size 0: at least 1"),
+        ("{folder} --out {folder}", "is neither empty nor a set"),
+        ("{folder} --out {out} --size 6", "holds another set: shape is [8, 8, 3] there"),
+        ("digits --split all --out {out}", "holds another set: source is 'folder' there"),
+        ("ring --out {out}2", "data set 'ring' holds float32 [2]"),
+        ("{empty} --size 8 --out {out}2", "no readable picture"),
+        ("nowhere --out {out}2", "data set 'nowhere' is not in"),
+    ],
+)
+def test_mistakes_are_one_line(command, folder, tmp_path, words, says):
+    made(folder, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    where = {"folder": folder, "out": tmp_path / "out", "empty": tmp_path / "empty"}
+    status, _, error = command(__main__.main, "prepare", words.format(**where))
+    assert (status, error.count("\n")) == (2, 1)
+    assert says in error
+
+
+def test_another_split_than_it_was_made_of_is_refused(folder, tmp_path):
+    made(folder, tmp_path / "out")
+    data = Data("prepared", "test", path=str(tmp_path / "out"))
+    small.refused(data, "data.split is 'test'", "give --data.split train")
+
+
+def test_two_cannot_prepare_into_one_folder(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    with prepare.lock.held(tmp_path / "out"), pytest.raises(UserError, match="in use"):
+        made(folder, tmp_path / "out")
+
+
+def test_without_a_size_pictures_have_the_shortest_side(folder, tmp_path):
+    assert made(folder, tmp_path / "out", size=None).batch.real.shape == (10, 5, 5, 3)

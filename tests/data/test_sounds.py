@@ -1,0 +1,179 @@
+"""Sets of sounds: what becomes of files, of spoken digits, of tones; what is refused."""
+
+import wave as wave_files
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.io import wavfile
+
+from gan_jax.config import Data
+from gan_jax.data import feeds, sounds, sources, waves
+from tests.helpers import small
+
+RATE = 8000
+TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2000) / RATE)
+
+
+def of(path, **fields):
+    return Data("sounds", path=str(path), symmetric=True, length=4096, **fields)
+
+
+def peak_frequency(wave, rate):
+    power = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
+    return power.argmax() * rate / len(wave)
+
+
+@pytest.mark.parametrize(
+    ("samples", "worst"),
+    [
+        (np.rint(TONE * 32767).astype(np.int16), 2e-4),
+        (np.rint(TONE * (2**31 - 1)).astype(np.int32), 2e-4),
+        (np.rint(TONE * 127 + 128).astype(np.uint8), 1 / 127),
+        (TONE.astype(np.float32), 2e-4),
+        (np.stack([TONE, np.zeros_like(TONE)], 1).astype(np.float32) * 2, 2e-4),  # to the mean
+    ],
+    ids=["int16", "int32", "uint8", "float32", "stereo"],
+)
+def test_every_kind_of_wav_is_the_same_sound(tmp_path, samples, worst):
+    wavfile.write(tmp_path / "a.wav", RATE, samples)
+    found = sources.load(of(tmp_path))
+    assert (found.batch.real.shape, found.batch.real.dtype) == ((1, 4096, 1), np.int16)
+    assert (found.sound.rate, found.sound.length, found.labels) == (RATE, 4096, None)
+    x = np.asarray(feeds.scale(found.batch.real, symmetric=True))[0, :, 0]
+    # A step of the file's own depth, and half of one of int16.
+    np.testing.assert_allclose(x[:2000], TONE, atol=worst)
+    assert not x[2000:].any()
+
+
+def test_24_bits(tmp_path):
+    with wave_files.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(3)
+        file.setframerate(RATE)
+        whole = np.rint(TONE * (2**23 - 1)).astype("<i4")
+        file.writeframes(whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
+    np.testing.assert_allclose(x, TONE, atol=2e-4)
+
+
+def test_rates_are_brought_to_one_with_the_pitch_unchanged(tmp_path, caplog):
+    for rate in (8000, 44100):
+        tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate // 4) / rate)
+        wavfile.write(tmp_path / f"{rate}.wav", rate, tone.astype(np.float32))
+    found = sources.load(of(tmp_path))
+    assert "rates 8000, 44100" in caplog.text
+    assert found.sound.rate == 8000
+    for sound in found.batch.real[..., 0]:
+        assert abs(peak_frequency(sound[:2000], 8000) - 440) < 4  # a bin
+    found = sources.load(of(tmp_path, rate=16000))
+    assert found.sound.rate == 16000
+    assert abs(peak_frequency(found.batch.real[0, :4000, 0], 16000) - 440) < 4
+
+
+def test_long_sounds_are_cut_and_normalised_to_a_peak_of_one(tmp_path):
+    ramp = np.linspace(0.001, 0.2, 6000)
+    wavfile.write(tmp_path / "a.wav", RATE, ramp.astype(np.float32))
+    x = sources.load(of(tmp_path, normalize=True)).batch.real[0, :, 0] / 32767
+    np.testing.assert_allclose(x, ramp[:4096] / ramp[4095], atol=2e-5)
+
+
+def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, caplog):
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+    tone = np.rint(TONE * 32767).astype(np.int16)
+    wavfile.write(tmp_path / "a" / "good.wav", RATE, tone)
+    wavfile.write(tmp_path / "c" / "good.wav", RATE, tone)
+    wavfile.write(tmp_path / "a" / "silent.wav", RATE, np.zeros(100, np.int16))
+    wavfile.write(tmp_path / "a" / "empty.wav", RATE, np.zeros(0, np.int16))
+    wavfile.write(tmp_path / "b" / "infinite.wav", RATE, np.full(9, np.inf, np.float32))
+    (tmp_path / "b" / "broken.wav").write_bytes(b"RIFF1234WAVEjunk")
+    whole = (tmp_path / "a" / "good.wav").read_bytes()
+    (tmp_path / "b" / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "b" / "notes.txt").write_text("no sound")
+    found = sources.load(of(tmp_path, labels=True))
+    np.testing.assert_array_equal(found.batch.cond, [0, 2])
+    for name, reason in (
+        ("silent", "it is silent"),
+        ("empty", "it is empty"),
+        ("infinite", "it holds samples that are not finite"),
+        ("broken", ""),
+        ("cut", ""),
+    ):
+        assert f"{name}.wav: {reason}" in caplog.text
+    assert "read 2 of 7 sounds" in caplog.text
+
+
+def test_other_formats_are_soundfiles(tmp_path, caplog):
+    (tmp_path / "broken.flac").write_bytes(b"fLaC")
+    small.refused(of(tmp_path), "no readable sound (1 tried)")
+    assert "left out" in caplog.text
+    soundfile.write(tmp_path / "a.flac", TONE, RATE)
+    x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
+    np.testing.assert_allclose(x, TONE, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"symmetric": False}, "data.symmetric is off"),
+        ({"size": 28}, "holds sounds, not pictures"),
+        ({"length": 0}, "data.length is 0"),
+        ({"length": 1}, "data.length is 1: length at least 2"),
+        ({"normalize": True}, "data.normalize is on: tones"),
+        ({"rate": 10}, "data.rate is 10"),
+        ({"rate": 4000}, "at least 8000"),
+        ({"spectrogram": True}, "4096, 8192 or 16384"),
+    ],
+)
+def test_what_sounds_have_not_is_refused(fields, said):
+    small.refused(Data("tones", **{"symmetric": True, **fields}), said)
+
+
+def test_only_spoken_digits_have_versions():
+    names = ("spoken_digit:1.0.9", "sounds:1.0.0", "tones:1.0.0")
+    assert [sounds.is_sound(Data(name)) for name in names] == [True, False, False]
+
+
+@pytest.mark.parametrize("field", ["length", "rate", "normalize", "spectrogram"])
+def test_what_pictures_have_not_is_refused(field):
+    small.refused(Data("digits", **{field: 4096}), f"data.{field} is 4096", "no sounds")
+
+
+def test_a_folder_without_sounds_is_refused(tmp_path):
+    small.refused(of(tmp_path), "no readable sound (0 tried)")
+    small.refused(of(tmp_path / "none"), "there is no such file or folder")
+    (tmp_path / "file.wav").write_text("")
+    small.refused(of(tmp_path / "file.wav"), "not a folder")
+
+
+def digits(tfds_dir, **fields):
+    if not (tfds_dir / "spoken_digit").is_dir():
+        pytest.skip(f"no spoken_digit in {tfds_dir}")
+    return Data("spoken_digit", symmetric=True, dir=str(tfds_dir), **fields)
+
+
+def test_spoken_digits(tfds_dir):
+    train = sources.load(digits(tfds_dir))
+    assert train.batch.real.shape == (2250, 8192, 1)
+    assert train.sound.rate == 8000
+    np.testing.assert_array_equal(np.bincount(train.labels), 225)
+    test = sources.load(digits(tfds_dir, split="test", normalize=True))
+    np.testing.assert_array_equal(np.bincount(test.labels), 25)
+    np.testing.assert_array_equal(np.abs(test.batch.real).max(1), 32767)
+    ours = {sound.tobytes() for sound in sources.load(digits(tfds_dir, split="test")).batch.real}
+    assert not ours & {sound.tobytes() for sound in train.batch.real}
+    small.refused(digits(tfds_dir, length=2), "data.length is 2: of ", "it is silent")
+    small.refused(digits(tfds_dir, split="dev"), "data.split is 'dev'", "train, test, all")
+    speakers = Data(**{**vars(digits(tfds_dir, split="test")), "name": "spoken_digit_speakers"})
+    np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)
+
+
+def test_a_version_that_is_not_there_is_named(tfds_dir):
+    data = digits(tfds_dir)
+    small.refused(Data(**{**vars(data), "name": "spoken_digit:9.9.9"}), "spoken_digit:9.9.9")
+
+
+def test_nothing_is_louder_than_full_scale():
+    data = Data("sounds", normalize=False)
+    assert np.abs(waves.fit(np.array([-1.0, 1.0, 3.0]), RATE, data, 3)).max() == 32767

@@ -1,0 +1,148 @@
+"""Texts become tokens as documented, and tokens text; what is no text is refused in one line."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.config import Data
+from gan_jax.data import feeds, oracle, sources, text
+from gan_jax.errors import UserError
+from gan_jax.networks import lstm
+from tests.helpers import small
+
+LINES = "a cat's bed.\n\n  a dog\nthe cat sat on the mat\na cat\n" + "a dog\n" * 6 + "a bird!"
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """A data set of the sentences in LINES."""
+    path = tmp_path / "lines.txt"
+    path.write_text(LINES, encoding="utf-8")
+    return Data("lines", path=str(path), tokens=4, vocabulary=9)
+
+
+def words(dataset, level="words"):
+    return text.readable(dataset.batch.real, dataset.vocabulary, level)
+
+
+def test_sentences(lines, caplog):
+    dataset = sources.load(dataclasses.replace(lines, split="all"))
+    assert dataset.batch.real.dtype == np.uint16
+    assert dataset.shape == (4, 9)
+    last = "a <unknown> <unknown>"
+    assert words(dataset) == ["a cat's bed .", "a dog", "a cat", *["a dog"] * 6, last]
+    assert "1 lines of more than 4 words left out" in caplog.text
+    # The tenth sentence is the test, so its words are not in the vocabulary ...
+    assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog", ".", "bed", "cat", "cat's", "")
+    test = sources.load(dataclasses.replace(lines, split="test"))
+    assert test.vocabulary == dataset.vocabulary
+    assert test.batch.real.tolist() == [[2, text.UNKNOWN, text.UNKNOWN, text.END]]
+    assert len(sources.load(lines)) == 9
+
+
+def test_a_small_vocabulary_keeps_the_most_frequent(lines, caplog):
+    dataset = sources.load(dataclasses.replace(lines, vocabulary=4))
+    assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog")
+    assert words(dataset)[0] == "a <unknown> <unknown> <unknown>"
+    assert "vocabulary of 2 of 6 words, which are 80.0 % of the text" in caplog.text
+
+
+def test_a_test_of_its_own(lines, tmp_path):
+    (tmp_path / "test.txt").write_bytes("\ufeffa dog\r\na wolf\r\n".encode())
+    own = dataclasses.replace(lines, test_path=str(tmp_path / "test.txt"))
+    train, test = (sources.load(dataclasses.replace(own, split=s)) for s in ("train", "test"))
+    assert len(train) == 10
+    assert words(test) == ["a dog", "a <unknown>"]
+
+
+def test_windows(tmp_path):
+    whole = "a\\\nb" + "".join(chr(97 + i % 23) for i in range(86))
+    (tmp_path / "a.txt").write_text(whole, encoding="utf-8")
+    data = Data("running_text", path=str(tmp_path / "a.txt"), level="characters")
+    data = dataclasses.replace(data, tokens=4, vocabulary=40)
+    parts = {s: sources.load(dataclasses.replace(data, split=s)) for s in ("all", "train", "test")}
+    found = {name: words(part, "characters") for name, part in parts.items()}
+    assert found["all"][0] == r"a\\\nb"
+    assert "".join(found["all"][1:]) == whole[4:88]
+    assert (len(found["train"]), len(found["test"])) == (20, 2)
+    assert found["train"] + found["test"] == found["all"]
+
+
+def test_the_text_that_python_carries():
+    data = Data("running_text", level="characters", tokens=50, vocabulary=128)
+    dataset = sources.load(data)
+    assert len(dataset) > 5000
+    assert (dataset.batch.real != text.UNKNOWN).all()
+    joined = "".join("".join(dataset.vocabulary[i] for i in row) for row in dataset.batch.real[:99])
+    assert re.search(r'The "assert" statement', joined)
+
+
+def test_vocabularies_tell_texts_apart(tmp_path):
+    prints = []
+    for word in ("cat", "dog"):
+        (tmp_path / "a.txt").write_text(f"{word}\n{word}\n")
+        prints.append(sources.load(Data("lines", path=str(tmp_path / "a.txt"))).fingerprint)
+    assert prints[0] != prints[1]
+
+
+def test_networks_see_rows_of_one(lines):
+    config = small.config(data=lines)
+    dataset = sources.load(lines)
+    seen = feeds.take(config, dataset.batch, jnp.array([[0, 3]])).real
+    assert seen.dtype == jnp.float32
+    np.testing.assert_array_equal(seen, np.eye(9)[dataset.batch.real[[[0, 3]]]])
+    assert sources.example(dataset, 2).real.shape == (2, 4, 9)
+
+
+def test_the_oracle_is_drawn_from_its_law(monkeypatch):
+    monkeypatch.setattr(oracle, "EXAMPLES", 2000)
+    data = Data("oracle", tokens=5, vocabulary=30)
+    train, test = (sources.load(dataclasses.replace(data, split=s)) for s in ("train", "test"))
+    assert train.batch.real.shape == test.batch.real.shape == (2000, 5)
+    assert train.fingerprint != test.fingerprint
+    assert train.vocabulary == tuple(map(str, range(30)))
+    first = np.bincount(train.batch.real[:, 0], minlength=30) / 2000
+    variables = oracle.variables(5, 30)
+    # Of the first token alone: the law of sequences of one.
+    real = jnp.eye(30)[:, None]
+    p = np.exp(lstm.oracle(1, 30).apply(variables, real, train=False, method="log_likelihood"))
+    assert p.sum() == pytest.approx(1, abs=1e-5)
+    assert np.abs(first - p).max() < 6 * np.sqrt(0.25 / 2000)  # six standard deviations
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "there is no text in it"),
+        (b" \n\t\n", "there is no text in it"),
+        (b"a cat\nna\xefve\n", "line 2 is not UTF-8 text"),
+        (b"one two three four five\n", "no line has at most 4 words (data.tokens)"),
+        (None, "there is no such file"),
+        ("folder", "Is a directory"),
+    ],
+    ids=["empty", "blank", "latin-1", "long", "absent", "folder"],
+)
+def test_what_is_no_text(tmp_path, content, said):
+    path = tmp_path / "a.txt"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    small.refused(Data("lines", path=str(path), tokens=4), str(path), said)
+
+
+def test_other_refusals(lines):
+    small.refused(dataclasses.replace(lines, path=None), "needs --data.path")
+    small.refused(dataclasses.replace(lines, split="valid"), "'valid'", "all, train, test")
+    small.refused(dataclasses.replace(lines, test_path="/nowhere"), "/nowhere", "No such file")
+    small.refused(dataclasses.replace(lines, test_path="~nobody-here/a"), "~nobody-here/a")
+    small.refused(dataclasses.replace(lines, labels=True), "has no labels")
+    small.refused(dataclasses.replace(lines, size=8), "data.size")
+    small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "fewer than")
+    small.refused(Data("oracle", split="all"), "train, test")
+    with pytest.raises(UserError, match="cannot be read"):
+        text.load_vocabulary(Path("/nowhere"))

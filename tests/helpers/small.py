@@ -1,0 +1,207 @@
+"""A run that is small in everything but its demands: batch norm, spectral norm, minibatch
+statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from gan_jax import keys, parallel, placement, population, train
+from gan_jax.config import Config, Data, Optimizer, Penalties, Pretrain
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.masks import Masks
+from gan_jax.networks import lstm, mlp, relgan, sequence, unet, wavegan
+from gan_jax.schedules import Schedule
+from gan_jax.state import Batch, TrainState
+
+CONFIG = Config(
+    name="small",
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32), norm="batch"),
+    disc=mlp.Discriminator(widths=(32, 24), norm="spectral", minibatch_std=4, last_bias=False),
+    steps=12,
+    data=Data("digits", "all"),
+    loss="relativistic_average",
+    penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10)),
+    # eps well above the gradients' rounding errors, which Adam would else turn into whole steps.
+    gen_opt=Optimizer(lr=Schedule(1e-3, 1e-4, 20, "cosine"), b2=0.99, eps=1e-4),
+    disc_opt=Optimizer(eps=1e-4),
+    n_critic=2,
+    z_dim=8,
+    ema_half_life=100.0,
+    batch_size=16,
+    log_every=3,
+    sample_every=10,
+    checkpoint_every=5,
+)
+
+
+# The same demands of sounds: labels, phase shuffle, R1 + R2, two critic updates, a moving average.
+SOUNDS = dataclasses.replace(
+    CONFIG,
+    gen=wavegan.Generator(length=64, width=2, stages=2, classes=12),
+    disc=wavegan.Discriminator(length=64, width=2, stages=2, classes=12, last_bias=False),
+    data=Data("tones", split="test", length=64, labels=True, symmetric=True),
+    loss="relativistic",
+)
+# Texts: three steps of likelihood, then three of the game. eps is well above rounding errors, as
+# above; logits have no bias, for the same reason.
+TEXTS = Config(
+    name="text",
+    gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
+    disc=relgan.Discriminator(4, 2, filters=3, sizes=(3,), hidden=4, last_bias=False),
+    steps=6,
+    data=Data("running_text", level="characters", tokens=6, vocabulary=20),
+    loss="relativistic",
+    gen_opt=Optimizer(lr=1e-3, b1=0.9, eps=1e-3),
+    disc_opt=Optimizer(lr=1e-3, eps=1e-3),
+    pretrain=Pretrain(steps=3, opt=Optimizer(lr=1e-2, b1=0.9, eps=1e-3), clip=0.3),
+    z_dim=2,
+    latent="key",
+    ema_half_life=40.0,
+    batch_size=8,
+)
+# Images with holes to inpaint.
+UNET = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
+INPAINTING = dataclasses.replace(
+    CONFIG,
+    name="repairs",
+    gen=unet.Generator(**UNET),
+    disc=unet.Discriminator(**UNET),
+    data=Data("digits", "all", symmetric=True),
+    masks=Masks(("box", "half")),
+    loss="relativistic",
+    steps=3,
+)
+# One that mixes examples in its loss only, and so has little to say over devices.
+PLAIN = dataclasses.replace(
+    CONFIG,
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
+    disc=mlp.Discriminator(widths=(32, 24), last_bias=False),
+    n_critic=1,
+    checkpoint_every=10,
+)
+# What a run has instead where it only has to be there: quick to compile.
+QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
+KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
+
+
+class WithClassHead(nn.Module):
+    """A critic with the logits of ten classes."""
+
+    auxiliary: bool = True
+
+    @nn.compact
+    def __call__(self, x, cond=None, *, train):
+        y = nn.tanh(nn.Dense(6)(x.reshape(len(x), -1)))
+        if not self.is_initializing():
+            keep = {"reduce_fn": lambda _, new: new, "init_fn": lambda: 0.0}
+            self.sow("auxiliary", "class_logits", nn.Dense(10, name="classes")(y), **keep)
+        else:
+            nn.Dense(10, name="classes")(y)
+        return nn.Dense(1)(y)[:, 0]
+
+
+def config(**changes: Any) -> Config:
+    """CONFIG with other values."""
+    return dataclasses.replace(CONFIG, **changes)
+
+
+@functools.cache
+def _chunk(config: Config, devices: int, at_once: int | None, _: Any) -> parallel.Chunk:
+    return parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
+
+
+@functools.cache
+def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
+    dataset, on = sources.load(config.data), jax.local_devices()[:devices]
+    return train.start(config, dataset, on), placement.place(dataset.batch, on)
+
+
+def forget() -> None:
+    """What is run after this is traced anew."""
+    _chunk.cache_clear()
+    _start.cache_clear()
+
+
+def train_state(
+    config: Config,
+    devices: int = 1,
+    chunks: tuple[int, ...] | None = None,
+    at_once: int | None = None,
+) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """The state after the chunks of steps (by default config.steps in one), and all metrics. Runs
+    of one config share a program, however many steps they do; tracing is most of such a run."""
+    of_all = dataclasses.replace(config, steps=1)
+    chunk = _chunk(of_all, devices, at_once, parallel.make_train_step)
+    return run_chunks(config, chunk, devices, chunks)
+
+
+def spy(config: Config, axis: str | None = None) -> Any:
+    """In place of make_train_step: a step that only shows the reals and noise of all devices."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
+        example = keys.example_keys(root, batch.real.shape[1], axis)
+        z = keys.latents(example, config.z_dim, config.latent)
+        seen = {"real": batch.real, "z": z[None]}
+        if axis:
+            seen = lax.all_gather(seen, axis, axis=1, tiled=True)
+        return state.replace(step=state.step + 1), seen
+
+    return step
+
+
+def run_chunks(
+    config: Config,
+    chunk: parallel.Chunk,
+    devices: int = 1,
+    chunks: tuple[int, ...] | None = None,
+) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """As `train_state`, with a chunk that was made before. Metrics are [steps], of a population
+    [steps, members]."""
+    state, examples = _start(dataclasses.replace(config, steps=1), devices)
+    state = jax.tree.map(jnp.copy, state)  # a chunk consumes it
+    chunks = chunks or (config.steps,)
+    rows = []
+    for steps in chunks:
+        state, metrics = chunk(state, steps, examples)
+        metrics = jax.device_get(metrics)
+        if population.is_population(config):
+            metrics = {name: row.swapaxes(0, 1) for name, row in metrics.items()}
+        rows.append({name: row[:steps] for name, row in metrics.items()})
+    return state, {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def leaves(state: Any) -> dict[str, np.ndarray]:
+    """Every leaf by its path, the key as its bits."""
+
+    def plain(leaf: Any) -> np.ndarray:
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+    found = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): plain(leaf) for path, leaf in found}
+
+
+def assert_same_bits(a: Any, b: Any) -> None:
+    """Two states agree in every bit of every leaf."""
+    ours, theirs = leaves(a), leaves(b)
+    assert ours.keys() == theirs.keys()
+    differing = [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
+    assert not differing
+
+
+def refused(data: Data, *said: str) -> None:
+    """Loading the data raises a UserError of one line that holds each of `said`."""
+    with pytest.raises(UserError) as error:
+        sources.load(data)
+    assert "\n" not in str(error.value)
+    for part in said:
+        assert part in str(error.value)

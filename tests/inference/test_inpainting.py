@@ -1,0 +1,279 @@
+"""Repairs: known pixels stay bit for bit, whatever the picture's size and however it is broken."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import __main__, config_json, keys, masks, population, repair, run, train
+from gan_jax.augment import Augment
+from gan_jax.config import Data, Optimizer, Pretrain
+from gan_jax.data import pictures, sources
+from gan_jax.errors import UserError
+from gan_jax.repair_files import hole_of, repair_folder, tiles, whole
+from gan_jax.state import generator_variables
+from gan_jax.validation import validate
+from tests.helpers import small
+
+FIELDS, CONFIG = small.UNET, small.INPAINTING
+KEY = jax.random.key(0)
+PICTURES = sources.load(CONFIG.data).batch.real[:20]
+HOLES = repair.holes("box", KEY, PICTURES.shape)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder of three steps."""
+    folder = tmp_path_factory.mktemp("repairs") / "run"
+    train.fit(CONFIG, folder, devices=jax.local_devices()[:1], quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variables():
+    example = sources.example(sources.load(CONFIG.data), 4)
+    return generator_variables(population.init(CONFIG, population.roots(CONFIG), example))
+
+
+def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
+    made = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    assert made.shape == (2, 20, 8, 8, 1)
+    assert made.dtype == np.uint8
+    for one in made:
+        np.testing.assert_array_equal(one[~HOLES], PICTURES[~HOLES])
+    inside = np.where(HOLES, 200, PICTURES).astype(np.uint8)
+    np.testing.assert_array_equal(repair.repair(CONFIG, variables, KEY, inside, HOLES, 2), made)
+    assert (made[0] != made[1]).any()
+
+
+def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
+    """Of many repairs none draws its z from the key of a hole."""
+    own = []
+    monkeypatch.setattr(repair.masks, "draw", lambda masks, found, *_: own.append(found) or 0)
+    monkeypatch.setattr(repair.jax, "jit", lambda function, **_: function)
+    repair.holes("box", KEY, PICTURES.shape)
+    for number in range(16):  # as gan_jax/sampling.py derives them
+        own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))
+    rows = np.concatenate([jax.random.key_data(one) for one in own])
+    assert len(np.unique(rows, axis=0)) == len(rows) == 17 * len(PICTURES)
+
+
+def test_a_repair_is_of_its_key_number_and_place_alone(variables):
+    made = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    fewer = repair.repair(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
+    np.testing.assert_array_equal(fewer[0], made[0, :7])
+    two = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, devices=jax.local_devices()[:2])
+    # A pixel within rounding of the middle between two levels may take the other one.
+    assert np.abs(two[0].astype(int) - made[0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": dataclasses.replace(CONFIG, masks=masks.Masks())}, "without masks"),
+        ({"pictures": PICTURES / 255}, "pictures are float64"),
+        ({"hole": HOLES[:3]}, r"holes are bool \[3, 8, 8, 1\]: .* bool \[20, 8, 8, 1\]"),
+        ({"labels": np.arange(20)}, "labels: data.labels is False"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(variables, changes, said):
+    given = {"config": CONFIG, "variables": variables, "key": KEY}
+    with pytest.raises(UserError, match=said):
+        repair.repair(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"masks": masks.Masks(("box", "box"))}, "masks.kinds"),
+        ({"data": Data("tones", symmetric=True)}, "none with data 'tones'"),
+        ({"score_every": 10}, "score_every"),
+        ({"reconstruction": -1.0}, "reconstruction"),
+        ({"perceptual": -1.0}, "perceptual"),
+        ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "critic that hands out no features"),
+        (
+            {"perceptual": 1.0, "masks": masks.Masks(), "augment": Augment(blit=1.0, p=0.5)},
+            "alters the two pictures differently",
+        ),
+        ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),
+    ],
+)
+def test_configs_that_make_no_sense(changes, said):
+    with pytest.raises(UserError, match=said):
+        validate(dataclasses.replace(CONFIG, **changes))
+
+
+def test_a_run_with_masks(trained, command):
+    """Its config is exact in JSON, its grid shows repairs, and what needs no pictures says so."""
+    assert run.load_config(trained) == CONFIG
+    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+    with Image.open(trained / "samples" / "step_00000003.png") as grid:
+        pixels = np.asarray(grid)
+    assert len(np.unique(pixels)) > 10
+    status, _, err = command(__main__.main, f"sample {trained} --out", str(trained / "x.png"))
+    assert status == 2
+    assert "repairs repairs pictures: it needs some" in err
+
+
+def test_contracts_hold_with_masks():
+    """Resumed in the middle, and on two devices, it is the same run: two steps of reconstruction,
+    then two of the game."""
+    alone = Pretrain(2, Optimizer(eps=1e-4), 0.3)
+    config = dataclasses.replace(
+        CONFIG, steps=4, n_critic=2, reconstruction=2.0, perceptual=0.5, pretrain=alone
+    )
+    state, _ = small.train_state(config)
+    cut, _ = small.train_state(config, chunks=(1, 3))
+    small.assert_same_bits(state, cut)
+    two, _ = small.train_state(config, 2)
+    for name, leaf in small.leaves(state).items():
+        # As in tests/training/test_contracts.py.
+        np.testing.assert_allclose(
+            small.leaves(two)[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+
+
+def one_grey(picture, hole, key):  # noqa: ARG001
+    """Stands for the network at 4 x 4: fills with 77, and checks what it is given."""
+    assert picture.shape == (4, 4, 1)
+    assert hole.any()
+    assert not hole.all()
+    assert picture[~hole].max() < 200  # nothing of the hole's white is in what is known
+    return np.where(hole, np.uint8(77), picture)
+
+
+@pytest.mark.parametrize("way", [whole, tiles])
+@pytest.mark.parametrize("shape", [(9, 13), (4, 6), (30, 4)])
+def test_other_sizes(way, shape):
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 200, (*shape, 1)).astype(np.uint8)
+    hole = np.zeros((*shape, 1), bool)
+    hole[shape[0] // 3 : shape[0] // 2 + 1, shape[1] // 3 : shape[1] // 2] = True
+    broken = np.where(hole, np.uint8(255), picture)
+    made = way(broken, hole, KEY, 4, one_grey)
+    np.testing.assert_array_equal(made[~hole], picture[~hole])
+    assert (made[hole] < 200).all()
+    if way is tiles:
+        assert (made[hole] == 77).all()
+
+
+def save(folder, name, pixels, mode=None):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(pixels, mode).save(folder / name)
+
+
+def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
+    """Colour, RGBA, 16-bit and CMYK pictures are converted; what cannot be repaired is named."""
+    source, masked, out = (tmp_path / name for name in ("in", "masks", "out"))
+    random = np.random.default_rng(1)
+    grey = random.integers(0, 255, (8, 8), np.uint8)
+    white = np.zeros((8, 8), np.uint8)
+    white[2:5, 3:6] = 255
+    kinds = {
+        "grey.png": grey,
+        "rgba.png": np.dstack([grey] * 3 + [np.full_like(grey, 255)]),
+        "deep.png": grey.astype(np.uint16) * 257,
+        "large.png": np.kron(grey, np.ones((3, 3), np.uint8)),
+    }
+    for name, pixels in kinds.items():
+        save(source, name, pixels)
+        save(masked, name, np.kron(white, np.ones((3, 3), np.uint8)) if "large" in name else white)
+    Image.fromarray(np.dstack([grey] * 3)).convert("CMYK").save(source / "cmyk.tif")
+    save(masked, "cmyk.png", white)
+    save(source, "odd.png", grey)
+    save(masked, "odd.png", white[:5])
+    save(source, "lost.png", grey)
+    save(masked, "lost.png", white * 0 + 255)
+    save(source, "whole.png", grey)
+    save(masked, "whole.png", white * 0)
+    save(source, "unmasked.png", grey)
+    (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
+    words = ["repair", str(trained), str(source), str(out), "--mask", str(masked)]
+    status, printed, err = command(__main__.main, *words)
+    assert status == 0, err
+    assert f"{out}: 6 of 10 pictures repaired" in printed
+    for said in (
+        "odd.png: its mask is 8 x 5, the picture 8 x 8",
+        "lost.png: nothing of it is known",
+        "whole.png has no hole",
+        "unmasked.png: there is no mask of it",
+        "left out",
+    ):
+        assert said in caplog.text
+    hole = white > 0
+    for name in ("grey", "rgba", "deep", "cmyk", "whole", "large"):
+        with Image.open(out / f"{name}.png") as picture:
+            made = np.asarray(picture)
+        wanted, kept = grey, ~hole
+        if name == "large":
+            wanted, kept = (np.kron(one, np.ones((3, 3), one.dtype)) for one in (grey, ~hole))
+        kept = np.ones_like(hole) if name == "whole" else kept
+        assert made.shape == wanted.shape
+        # The CMYK picture went through Pillow's conversion and back, with its rounding.
+        off = np.abs(made.astype(int) - wanted)[kept].max()
+        assert off <= (1 if name == "cmyk" else 0), name
+    status, _, err = command(__main__.main, *words)
+    assert status == 2
+    assert "give --force to overwrite" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--mask nowhere", "mask is 'nowhere': it must be a folder, a colour #rrggbb, or alpha"),
+        ("--mask alpha --num 0", "num is 0"),
+        ("--mask #ff00ff", "no picture that could be repaired (1 tried)"),
+        ("--mask alpha --member 3", "no population"),
+    ],
+)
+def test_bad_input_of_the_command(trained, tmp_path, command, flags, said):
+    save(tmp_path / "in", "a.png", np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 255], "u1"))
+    where = [str(trained), str(tmp_path / "in"), str(tmp_path / "out")]
+    status, _, err = command(__main__.main, "repair", *where, flags)
+    assert status == 2
+    assert said in err
+
+
+def test_two_pictures_never_go_to_one_place(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a.png", "a.jpg", "b.png"):
+        save(source, name, np.full((8, 8, 3), 90, np.uint8))
+    with pytest.raises(UserError, match=r"a.jpg and of \S*a.png would both be \S*out/a_1.png"):
+        repair_folder(tmp_path / "run", source, out, "#ffffff", count=2)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_transparent_holes_lie_as_the_picture_does(tmp_path, orientation):
+    picture = np.full((4, 6, 4), 90, np.uint8)
+    picture[0, 1:3, 3] = 0
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
+    hole = hole_of(tmp_path / "a.png", tmp_path, "alpha")
+    seen = pictures.decode(tmp_path / "a.png", 3)  # transparency over white
+    np.testing.assert_array_equal(hole, (seen == 255).all(-1, keepdims=True))
+    assert hole.sum() == 2
+
+
+def test_holes_by_colour_and_by_transparency(trained, tmp_path, command):
+    grey = np.full((8, 8, 4), 90, np.uint8)
+    grey[..., 3] = 255
+    clear, pink = grey.copy(), grey.copy()
+    clear[2:4, 2:4, 3] = 0
+    pink[2:4, 2:4, :3] = (255, 0, 255)
+    save(tmp_path / "clear", "a.png", clear)
+    save(tmp_path / "pink", "a.png", pink[..., :3].copy())
+    made = []
+    for folder, mask in (("clear", "alpha"), ("pink", "#ff00ff")):
+        out = tmp_path / f"{folder}_out"
+        words = [str(trained), str(tmp_path / folder), str(out), f"--mask {mask} --num 2"]
+        assert command(__main__.main, "repair", *words)[0] == 0
+        made.append([np.asarray(Image.open(out / f"a_{i}.png")) for i in (1, 2)])
+    np.testing.assert_array_equal(made[0], made[1])
+    assert (made[0][0] != made[0][1]).any()
+    kept = np.ones((8, 8), bool)
+    kept[2:4, 2:4] = False
+    assert (made[0][0][kept] == 90).all()

@@ -1,0 +1,181 @@
+"""Labelled sets of samples: each form is read by what it is for, and nothing is left half-made."""
+
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tensorflow_datasets
+
+from gan_jax import __main__, keys, labelled_set, plots, population, sampling, train
+from gan_jax.config import Data
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.networks import mlp
+from gan_jax.restore import restore
+from gan_jax.state import generator_variables
+from tests.helpers import small
+
+CONFIG = small.config(
+    name="conditional",
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=12),
+    disc=mlp.Discriminator(widths=(8,), classes=12),
+    data=Data("digits", "all", labels=True, symmetric=False),
+    loss="non_saturating",
+    penalties=small.Penalties(),
+    n_critic=1,
+    steps=2,
+    checkpoint_every=1,
+    seeds=(3, 4),
+)
+# Twelve classes, so that folders must be named with two figures to be in order.
+CLASSES = [2, 9, 11]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "conditional"
+    train.fit(CONFIG, workdir, devices=jax.local_devices()[:1], quiet=True)
+    return workdir
+
+
+def expected(run, classes, per_class, number, seed=5, step=None):
+    """Images and labels by the library's own sampling, of as many examples at once."""
+    _, config, state = restore(run, step)
+    labels = np.tile(np.asarray(classes, np.int32), per_class)
+    made = sampling.sample(
+        CONFIG,
+        generator_variables(population.member(config, state, number)[1]),
+        keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0),
+        len(labels),
+        labels,
+    )
+    return plots.to_pixels(made, symmetric=False), labels
+
+
+def by_content(images, labels):
+    return sorted(
+        (int(label), image.tobytes()) for image, label in zip(images, labels, strict=True)
+    )
+
+
+@pytest.mark.parametrize("form", ["npz", "png", "array_record"])
+def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, form):
+    monkeypatch.setattr(labelled_set, "BATCH", 7)  # neither in the number nor of the classes
+    out = tmp_path / "made_set"
+    words = f"augment {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
+    status, said, _ = command(__main__.main, words, f"--out {out}")
+    assert status == 0
+    assert f"{out}: 12 labelled samples of step 2, member 1, seed 5, as {form}" in said
+    images, labels = expected(run, CLASSES, 4, 1)
+    data = {
+        "npz": Data("npz", path=str(out / "samples.npz"), labels=True),
+        "png": Data("folder", path=str(out), channels=1, labels=True),
+        "array_record": Data("made_set", dir=str(tmp_path), labels=True),
+    }[form]
+    found = sources.load(data).batch
+    if form == "png":  # class by class, numbered by folder
+        assert sorted(path.name for path in out.iterdir()) == ["02", "09", "11", "samples.json"]
+        labels = np.searchsorted(CLASSES, labels)
+        assert by_content(found.real, found.cond) == by_content(images, labels)
+    else:
+        np.testing.assert_array_equal(found.real, images)
+        np.testing.assert_array_equal(found.cond, labels)
+    if form == "array_record":
+        source: Any = tensorflow_datasets.data_source("made_set", split="train", data_dir=tmp_path)
+        np.testing.assert_array_equal([example["label"] for example in source], labels)
+        builder: Any = tensorflow_datasets.builder("made_set", data_dir=tmp_path)
+        assert builder.info.features["label"].num_classes == 12
+    record = json.loads((out / "samples.json").read_text())
+    assert (record["run"], record["step"], record["member"]) == ("conditional", 2, 1)
+    assert (record["run_seed"], record["seed"], record["classes"]) == (4, 5, CLASSES)
+    assert record["versions"]["packages"]["jax"] == jax.__version__
+    assert [path.name for path in tmp_path.iterdir()] == ["made_set"]
+
+
+def test_all_classes_and_an_earlier_step(run, tmp_path, command):
+    out = tmp_path / "deep" / "set"
+    assert command(__main__.main, f"augment {run} --per-class 1 --step 1 --out {out}")[0] == 0
+    found = sources.load(Data("npz", path=str(out / "samples.npz"), labels=True)).batch
+    images, labels = expected(run, range(12), 1, 0, seed=0, step=1)
+    np.testing.assert_array_equal(found.real, images)
+    np.testing.assert_array_equal(found.cond, labels)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("--classes 3 12", "classes is 3 12: it must be some of the run's classes, 0 to 11"),
+        ("--classes 3 3", "classes is 3 3: it must be"),
+        ("--per-class 0", "per_class is 0: it must be at least 1"),
+        ("--seed -1", "seed is -1: it must be from 0"),
+        ("--step 7", "step is 7: the run has checkpoints of steps 1, 2"),
+        ("--member 2", "member is 2: the run has members 0 to 1"),
+        ("--format tfrecord", "format is 'tfrecord': it must be one of npz, png, array_record"),
+        ("--format array_record", "its last part names the data set"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(run, command, tmp_path, flags, says):
+    status, _, error = command(
+        __main__.main, f"augment {run} --per-class 2 --out {tmp_path / 'a-set'}", flags
+    )
+    assert (status, error.count("\n")) == (2, 1)
+    assert says in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_that_make_no_labelled_pictures():
+    points = dataclasses.replace(CONFIG, gen=mlp.Generator(shape=(2,), widths=(), classes=2))
+    inputs = jax.random.key(0), np.zeros((1, 8)), np.zeros(1, np.int32)
+    variables = points.gen.init(*inputs, train=False)
+    with pytest.raises(UserError, match=r"makes points \[2\], not pictures"):
+        labelled_set.labelled_samples(points, variables, 0, 1)
+    with pytest.raises(UserError, match="not conditioned on classes"):
+        labelled_set.labelled_samples(small.CONFIG, {}, 0, 1)
+    pictures = dataclasses.replace(CONFIG, gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=2))
+    shapes = jax.eval_shape(lambda: pictures.gen.init(*inputs, train=False))
+    lost = jax.tree.map(lambda leaf: np.full(leaf.shape, np.inf, np.float32), shapes)
+    with jax.debug_nans(False), pytest.raises(UserError, match="a sample is not finite"):
+        labelled_set.labelled_samples(pictures, lost, 0, 1)
+
+
+IMAGES, LABELS = np.zeros((2, 8, 8, 1), np.uint8), np.arange(2, dtype=np.int32)
+
+
+def test_what_is_there_is_kept_unless_it_is_such_a_set(tmp_path):
+    out, record = tmp_path / "set", {"n": 1}
+    labelled_set.write(out, "npz", IMAGES, LABELS, 2, record)
+    with pytest.raises(UserError, match="exists: give --force"):
+        labelled_set.write(out, "png", IMAGES, LABELS, 2, {"n": 2})
+    assert json.loads((out / "samples.json").read_text()) == record
+    labelled_set.write(out, "png", IMAGES, LABELS, 2, {"n": 2}, force=True)
+    assert sorted(path.name for path in out.iterdir()) == ["0", "1", "samples.json"]
+    thesis = tmp_path / "work" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("do not overwrite")
+    for place in (thesis, thesis.parent):
+        with pytest.raises(UserError, match="is no set of samples"):
+            labelled_set.write(place, "npz", IMAGES, LABELS, 2, record, force=True)
+    assert thesis.read_text() == "do not overwrite"
+    with pytest.raises(UserError, match=r"set': (File exists|Not a directory)"):
+        labelled_set.write(thesis / "set", "npz", IMAGES, LABELS, 2, record)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "forced"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupted_command_leaves_what_was_there(tmp_path, monkeypatch, before, error):
+    def interrupted(*_):
+        raise error
+
+    out = tmp_path / "set"
+    if before:
+        labelled_set.write(out, "npz", IMAGES, LABELS, 2, {"n": 1})
+    monkeypatch.setattr(labelled_set, "write_atomically", interrupted)
+    with pytest.raises(error):
+        labelled_set.write(out, "npz", IMAGES, LABELS, 2, {"n": 2}, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == (["set"] if before else [])
+    if before:
+        assert json.loads((out / "samples.json").read_text()) == {"n": 1}
+        assert (out / "samples.npz").is_file()

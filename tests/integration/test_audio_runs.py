@@ -1,0 +1,203 @@
+"""Runs on sounds: files to hear and to look at, resume to the byte, commands without the data."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import wavfile
+
+from gan_jax import __main__, audio, restore, train
+from gan_jax.config import Data
+from gan_jax.data import sounds, sources
+from gan_jax.metrics import cheap, evaluate, look, pitch, sound_scores
+from gan_jax.metrics.features import extractor
+from gan_jax.networks import specgan
+from gan_jax.state import generator_variables
+from tests.helpers import small
+
+RATE = 8000
+ONE = jax.local_devices()[:1]
+
+
+def test_sounds_are_written_one_after_another(tmp_path):
+    waves = np.array([[0.0, 0.5, -1.0], [2.0, np.nan, 0.25]], np.float32)
+    audio.write(tmp_path / "x.wav", waves, 100)
+    rate, found = wavfile.read(tmp_path / "x.wav")
+    assert (rate, found.dtype, len(found)) == (100, np.int16, 2 * (3 + 10))
+    np.testing.assert_array_equal(found[:3], [0, 16384, -32767])
+    np.testing.assert_array_equal(found[13:16], [32767, 0, 8192])
+    assert not found[3:13].any()
+
+
+def test_a_waveform_is_the_range_of_every_column():
+    waves = np.zeros((1, 1280), np.float32)
+    waves[0, 640:650] = np.linspace(-1, 1, 10)
+    picture = audio.waveform(waves)[0, :, :, 0]
+    black = picture == 0
+    assert (picture.shape, set(np.unique(picture))) == ((48, 128), {0, 255})
+    assert black[:, 64].all()
+    assert (black.sum(0)[np.arange(128) != 64] <= 1).all()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What is kept of classifiers and reals is of this file's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+CONFIG = dataclasses.replace(
+    small.SOUNDS, steps=6, log_every=1, sample_every=3, checkpoint_every=3, n_critic=1
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    train.fit(CONFIG, folder, devices=ONE, quiet=True)
+    return folder
+
+
+def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
+    cut = tmp_path / "cut"
+    train.fit(dataclasses.replace(CONFIG, steps=3), cut, devices=ONE, quiet=True)
+    train.fit(CONFIG, cut, devices=ONE, quiet=True)
+    names = sorted(path.name for path in (finished / "samples").iterdir())
+    stems = ("real", "step_00000003", "step_00000006")
+    assert names == [f"{stem}.{kind}" for stem in stems for kind in ("png", "wav")]
+    for name in ("metrics.jsonl", *(f"samples/{name}" for name in names)):
+        assert (finished / name).read_bytes() == (cut / name).read_bytes(), name
+
+
+def test_sample_writes_what_can_be_heard_or_seen(finished, tmp_path, command):
+    for out in ("x.wav", "x.png"):
+        words = f"sample {finished} --num 3 --out {tmp_path / out}"
+        status, said, _ = command(__main__.main, words)
+        assert (status, "3 samples of step 6" in said) == (0, True)
+    rate, found = wavfile.read(tmp_path / "x.wav")
+    assert (rate, len(found)) == (RATE, 3 * (64 + 800))
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.width % (3 * 129 + 1) == 0
+    status, _, said = command(__main__.main, f"sample {finished} --out {tmp_path / 'x.abc'}")
+    assert (status, said.count("\n")) == (2, 1)
+
+
+def test_a_labelled_set_of_sounds_is_refused(finished, tmp_path, command):
+    words = f"augment {finished} --out {tmp_path / 'set'} --per-class 1"
+    status, _, said = command(__main__.main, words)
+    assert (status, "makes sounds [64, 1], not pictures" in said) == (2, True)
+
+
+@pytest.mark.usefixtures("cache")
+def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command):
+    words = f"evaluate {finished} --features pixels --num 24 --devices 1"
+    status, _, _ = command(__main__.main, words)
+    assert status == 0
+    cards = json.loads((finished / "scores.json").read_text())["cards"]
+    found = {card["metric"]: card for card in cards}
+    wanted = {"frechet", "kernel", "tonal", "in_tune", "pitches_covered", "pitch_accuracy"}
+    assert found.keys() >= wanted
+    assert found["frechet"]["n_real"] == 1000
+    status, _, said = command(__main__.main, f"{words} --path-length")
+    assert (status, "path length: only runs on pictures" in said) == (2, True)
+
+
+@pytest.mark.usefixtures("cache")
+def test_scores_in_training_are_those_of_evaluate(finished):
+    _, config, state = restore.restore(finished)
+    dataset, pixels = sources.load(config.data), extractor.pixels()
+    _, score = cheap.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
+    cards = evaluate.evaluate(finished, pixels, steps=[6], num=1000, devices=ONE, quiet=True)
+    (card,) = (card for card in cards if card.metric == "frechet")
+    # Moments in float32 against float64, of features around 0.1 in 512 dimensions.
+    np.testing.assert_allclose(score(state)["frechet"][0], card.values[0], rtol=1e-3)
+    with jax.debug_nans(False):
+        lost = jax.tree.map(lambda leaf: leaf * np.nan, state.ema)
+        assert np.isnan(score(state.replace(ema=lost))["frechet"]).all()
+
+
+def test_tones_are_in_tune_and_noise_is_not():
+    real = sources.load(Data("tones", "test", symmetric=True, labels=True)).batch
+    waves = sounds.examples(real.real[:200, :, 0])
+    found = pitch.scores(waves, RATE, real.cond[:200])
+    for name in ("tonal", "in_tune", "pitch_accuracy"):
+        assert found[name].value > 0.98, name
+    assert found["pitches_covered"].value == 12
+    flat = {"labels": waves[real.cond[:200] == 0], "rate": RATE * 2 ** (1 / 24)}
+    cents = pitch.pitches(flat["labels"], flat["rate"]).cents
+    assert (np.abs(cents) > 40).all()  # a quarter tone off
+    noise = np.random.default_rng(0).normal(size=(50, 2048))
+    assert pitch.scores(noise, RATE, None)["tonal"].value == 0
+
+
+class Loudness:
+    """Two classes: pictures that are brighter than the grey that an untrained generator makes."""
+
+    head = (np.eye(2), np.zeros(2))
+
+    def __call__(self, images, devices=None):
+        return images.reshape(len(images), -1).mean(1, keepdims=True).astype(np.float32)
+
+    def logits(self, features):
+        return np.concatenate([np.zeros_like(features), features - 300], 1)
+
+
+def test_classes_are_counted_by_the_features_classifier(finished):
+    sound = sounds.Sound(RATE, 64)
+    score, _ = sound_scores.make(CONFIG.data, sound, Loudness(), 24, ONE)
+    _, config, state = restore.restore(finished)
+    found = score(config, generator_variables(state), jax.random.key(0))
+    assert found["classes_covered"].value == 1
+    np.testing.assert_allclose(found["classes_kl"].value, np.log(2))
+    assert found["class_accuracy"].value == 2 / 24  # the labels 0 to 11, twice, all heard as 0
+
+
+def test_coverage_counts_classes_of_a_tenth_of_their_share():
+    labels = np.repeat([0, 1, 2], [50, 49, 1])
+    found = pitch.coverage("speakers", labels, 4)
+    assert found["speakers_covered"].value == 2  # a tenth of 25 is more than one
+    share = np.array([0.5, 0.49, 0.01])
+    np.testing.assert_allclose(found["speakers_kl"].value, (share * np.log(4 * share)).sum())
+    assert pitch.coverage("speakers", labels[:0], 4)["speakers_covered"].value == 0
+
+
+@pytest.fixture(scope="module")
+def spectral(tmp_path_factory):
+    """A folder of a run on spectrograms of files, which are gone afterwards."""
+    files, folder = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("run") / "run"
+    t = np.arange(4096) / RATE
+    for i in range(8):
+        tone = 0.5 * np.sin(2 * np.pi * (200 + 100 * i) * t) * np.exp(-5 * t)
+        wavfile.write(files / f"{i}.wav", RATE, tone.astype(np.float32))
+    config = dataclasses.replace(
+        CONFIG,
+        gen=specgan.Generator(width=1),
+        disc=specgan.Discriminator(width=1, last_bias=False),
+        data=Data("sounds", path=str(files), length=4096, spectrogram=True, symmetric=True),
+        penalties=small.Penalties(),
+        ema_half_life=0.0,
+        steps=1,
+        batch_size=2,
+    )
+    train.fit(config, folder, devices=ONE, quiet=True)
+    dataset = sources.load(config.data)
+    for path in files.iterdir():
+        path.unlink()
+    return folder, dataset
+
+
+def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
+    folder, dataset = spectral
+    status, _, _ = command(__main__.main, f"sample {folder} --num 2 --out {tmp_path / 'x.wav'}")
+    rate, found = wavfile.read(tmp_path / "x.wav")
+    assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
+    assert found.any()
+    assert dataset.batch.real.shape == (8, 128, 128, 1)
+    for i, wave in enumerate(look.waveforms(dataset.batch.real, dataset.sound)):
+        peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
+        assert abs(peak - (200 + 100 * i)) < RATE / 256  # half of a frequency of the transform

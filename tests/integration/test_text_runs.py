@@ -1,0 +1,170 @@
+"""A run on sentences, from the file to the scores: folder, commands, and what they refuse."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import __main__ as program
+from gan_jax import keys, reproduce, sampling, sentences, train
+from gan_jax.config import Data
+from gan_jax.data import feeds, sources, text
+from gan_jax.errors import UserError
+from gan_jax.metrics import cheap, text_scores
+from gan_jax.networks import lstm
+from gan_jax.restore import restore
+from gan_jax.restore import steps as checkpoint_steps
+from gan_jax.state import generator_variables
+from tests.helpers.small import TEXTS as CONFIG
+
+LINES = [f"{a} {b} {c} ." for a in ("a", "the") for b in ("cat", "dog") for c in ("sat", "ran")]
+SAMPLES = 40
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """CONFIG on a file of 80 sentences."""
+    path = tmp_path_factory.mktemp("data") / "lines.txt"
+    path.write_text("\n".join(LINES * 10), encoding="utf-8")
+    data = Data("lines", path=str(path), tokens=5, vocabulary=9)
+    gen = dataclasses.replace(CONFIG.gen, length=5, vocabulary=9)
+    rest = {"sample_every": 2, "checkpoint_every": 4, "log_every": 1}
+    return dataclasses.replace(CONFIG, gen=gen, data=data, **rest)
+
+
+@pytest.fixture(scope="module")
+def run(config, tmp_path_factory):
+    """Its run folder."""
+    folder = tmp_path_factory.mktemp("run")
+    one = jax.local_devices()[:1]
+    train.fit(config, folder, devices=one, quiet=True)
+    return folder
+
+
+def test_the_folder(run):
+    names = sorted(path.name for path in (run / "samples").iterdir())
+    assert names == ["real.txt", *(f"step_{step:08d}.txt" for step in (2, 4, 6))]
+    assert checkpoint_steps(run) == [CONFIG.pretrain.steps, 4, 6]  # likelihood's end too
+    assert (run / "samples" / "real.txt").read_text().splitlines()[0] == LINES[0]
+    vocabulary = text.load_vocabulary(run)
+    assert set(vocabulary) == {*text.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}
+    made = (run / "samples" / "step_00000006.txt").read_text().splitlines()
+    assert len(made) == 64
+    for line in made:
+        assert set(line.split()) <= set(vocabulary)
+    assert (run / "curves.png").exists()
+    assert not (run / "film.png").exists()
+    assert json.loads((run / "versions.json").read_text())["data"]["real"] == [5, 9]
+
+
+def test_another_sentence_is_named(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    ours, theirs = (reproduce.recorded(path) for path in (run, copy))
+    assert reproduce.compare(ours, theirs).compared[-1] == "samples: 3 in both"
+    (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
+    (where,) = reproduce.compare(ours, reproduce.recorded(copy)).parted
+    assert where == "samples: step_00000004.txt is another (1 of 3 are)"
+
+
+def test_samples_are_those_of_the_generator(config, run):
+    _, _, state = restore(run)
+    variables, key = generator_variables(state), keys.root(3)
+    rows = sentences.sample(config, variables, key, 5)
+    one_hot = sampling.sample(config, variables, key, 5)
+    np.testing.assert_array_equal(one_hot, np.eye(9)[rows])
+    with pytest.raises(UserError, match="temperature is 0: it must be above 0"):
+        sentences.sample(config, variables, key, 5, 0)
+
+
+def test_the_sample_command(run, command, tmp_path):
+    words = f"--num 7 --out {tmp_path}/made.txt"
+    status, out, _ = command(program.main, f"sample {run}", words)
+    assert status == 0
+    assert "7 samples of step 6" in out
+    first = (tmp_path / "made.txt").read_text()
+    assert len(first.splitlines()) == 7
+    assert command(program.main, f"sample {run}", words)[0] == 2  # it exists
+    status, _, _ = command(program.main, f"sample {run}", words, "--force --temperature 0.1")
+    assert status == 0
+    assert (tmp_path / "made.txt").read_text() != first
+
+
+def test_the_evaluate_command(run, command):
+    words = f"--num {SAMPLES} --temperatures 1 0.5"
+    status, out, _ = command(program.main, f"evaluate {run}", words)
+    assert status == 0
+    cards = {
+        card["metric"]: card for card in json.loads((run / "scores.json").read_text())["cards"]
+    }
+    names = {"nll_gen", "nll_div", *(f"{s}bleu_{k}" for s in ("", "self_") for k in (2, 3, 4, 5))}
+    assert cards.keys() == names | {f"{name} at 0.5" for name in names}
+    assert {card["n_fake"] for card in cards.values()} == {SAMPLES}
+    assert cards["bleu_2"]["n_real"] == cards["nll_gen at 0.5"]["n_real"] == 8
+    assert {card["temperature"] for card in cards.values()} == {1.0, 0.5}
+    for name in ("bleu_2", "self_bleu_2"):
+        assert 0 < cards[name]["values"][0] < 1
+        assert f"{name} " in out
+    # What the generator is sure of is more alike.
+    assert cards["nll_div at 0.5"]["values"] < cards["nll_div"]["values"]
+    status, _, said = command(program.main, f"evaluate {run}", "--cas")
+    assert status == 2
+    assert "it is for pictures" in said
+
+
+def test_the_law_of_the_oracle_is_known():
+    """Its own generator is as likely under it as under itself."""
+    data = Data("oracle", tokens=4, vocabulary=9)
+    gen = lstm.oracle(4, 9)
+    ours = dataclasses.replace(CONFIG, gen=gen, data=data)
+    dataset = sources.load(data)
+    variables = text_scores.oracle.variables(4, 9)
+    how = {"seed": 0, "n": 64, "temperature": 1.0}
+    found = text_scores.score(ours, variables, dataset, dataset, **how)
+    assert found.keys() == {"nll_div", "nll_oracle", "nll_gen"}
+    assert found["nll_oracle"][0] == pytest.approx(found["nll_div"][0], rel=1e-6)
+    # 64 samples of it, and 10,000.
+    assert found["nll_gen"][0] == pytest.approx(found["nll_oracle"][0], rel=0.2)
+
+
+def test_unknown_words_of_the_test_match_nothing(config):
+    dataset = sources.load(config.data)
+    batch = dataclasses.replace(dataset.batch, real=np.full((8, 5), text.UNKNOWN, np.uint16))
+    test = dataclasses.replace(dataset, batch=batch)
+    gen = config.gen
+    variables = jax.jit(lambda: gen.init(keys.root(0), keys.no_latents(1, 2, "key"), train=False))()
+    how = {"seed": 0, "n": 8, "temperature": 1.0}
+    found = text_scores.score(config, variables, dataset, test, **how)
+    assert found["bleu_2"][0] == 0
+    assert "nll_gen" not in found
+
+
+def test_scores_while_it_trains_are_refused(config):
+    ours = dataclasses.replace(config, score_every=2)
+    with pytest.raises(UserError, match="there is no metric for data 'lines'"):
+        cheap.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
+
+
+def test_networks_of_another_vocabulary_are_refused(config):
+    data = dataclasses.replace(config.data, vocabulary=12)
+    with pytest.raises(
+        UserError, match=r"makes examples of shape \[5, 9\], the data has \[5, 12\]"
+    ):
+        train.start(
+            dataclasses.replace(config, data=data), sources.load(data), jax.local_devices()[:1]
+        )
+
+
+def test_streamed_batches_are_resident_ones(config):
+    dataset, root = sources.load(config.data), keys.root(config.seed)
+    one = jax.local_devices()[:1]
+    seen = []
+    for feed in (feeds.resident(dataset, one), feeds.streamed(config, dataset, one, 0)):
+        data, _ = next(feed)
+        if isinstance(data, feeds.Block):
+            data = jax.tree.map(lambda leaf: leaf[0], data)
+        seen.append(feeds.batch_at(config, data, root, np.int32(3), 0, 1).real)
+    assert seen[0].shape == (1, 8, 5, 9)
+    np.testing.assert_array_equal(*seen)

@@ -1,0 +1,362 @@
+"""What `evaluate` and `score` say of a run and of folders of pictures, and the cards they leave."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import __main__, keys, plots, population, record_tables, sampling, train
+from gan_jax.config import Data
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.metrics import card, compare, evaluate, frechet, manifold, modes, statistics
+from gan_jax.metrics.features import classifier, extractor
+from gan_jax.metrics.features.choose import choose
+from gan_jax.metrics.features.classifier_training import Recipe
+from gan_jax.networks import mlp
+from gan_jax.restore import restore
+from gan_jax.state import Batch, generator_variables
+from tests.helpers import small
+
+PICTURES = small.config(
+    disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1, seeds=(3, 5)
+)
+POINTS = dataclasses.replace(
+    PICTURES,
+    name="points",
+    gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),
+    data=Data("ring"),
+    seeds=(),
+    seed=4,
+)
+ONE = jax.local_devices()[:1]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Statistics of real data go to a folder of the test."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Run folders of PICTURES, with checkpoints of 5, 10 and 12, and of POINTS."""
+    root = tmp_path_factory.mktemp("runs")
+    for config in (PICTURES, POINTS):
+        train.fit(config, root / config.name, devices=ONE, quiet=True)
+    return root
+
+
+def scored(trained, **how):
+    how = {"steps": (12,), "devices": ONE, "quiet": True, **how}
+    return {
+        (one.step, one.metric): one
+        for one in evaluate.evaluate(trained / "small", extractor.pixels(), **how)
+    }
+
+
+def samples_of(trained, number, n, seed=None):
+    """A member's samples as stored pictures, uint8 [n, h, w, c], made all at once."""
+    _, config, state = restore(trained / "small", 12)
+    one, state = population.member(config, state, number)
+    key = keys.step_key(keys.root(one.seed if seed is None else seed), keys.Purpose.SAMPLE, 0)
+    made = sampling.sample(one, generator_variables(state), key, n)
+    return plots.to_pixels(made, symmetric=False)
+
+
+def test_cards_hold_the_metrics_of_every_members_samples(trained):
+    found = scored(trained)
+    real = sources.load(PICTURES.data).batch.real.reshape(1797, -1) / 255
+    assert {step for step, _ in found} == {12}
+    for number in range(2):
+        fake = samples_of(trained, number, 1797).reshape(1797, -1) / 255
+        distance = frechet.frechet_distance(frechet.moments(real), frechet.moments(fake))
+        # Features are float32, and moments are merged from parts.
+        assert found[12, "frechet"].values[number] == pytest.approx(distance, rel=1e-4)
+        pairs = manifold.manifold_scores(real, fake)._asdict()
+        for name, value in pairs.items():  # a tie or two of 1797
+            assert found[12, name].values[number] == pytest.approx(value, abs=3 / 1797)
+    one = found[12, "coverage"]
+    assert (one.seeds, one.sample_seed, one.weights) == ((3, 5), None, "ema")
+    assert (one.n_real, one.n_fake, one.real) == (1797, 1797, "digits all")
+    assert one.real_sha256 == sources.load(PICTURES.data).fingerprint
+    assert (one.features, one.resize, one.truncation) == ("pixels", "none", None)
+    assert one.features_note == ""
+    assert one.expected == manifold.expected_coverage(1797, 1797)
+    assert one.mean == pytest.approx(np.mean(one.values))
+    assert one.sd == pytest.approx(np.std(one.values, ddof=1))
+    assert len(found[12, "kernel"].standard_error) == 2
+    assert "classifier_score" not in {name for _, name in found}
+
+
+def test_devices_and_blocks_do_not_change_scores(trained, monkeypatch):
+    together = scored(trained, num=300)
+    monkeypatch.setattr(statistics, "BATCH", 77)
+    apart = scored(trained, num=300, devices=jax.local_devices()[:8])
+    for name, one in together.items():
+        # A generator's rounding may move a pixel of some samples by one level of 256.
+        np.testing.assert_allclose(apart[name].values, one.values, rtol=1e-3, atol=2 / 300)
+    assert together[12, "frechet"].n_fake == 300
+
+
+def test_seeds_of_the_noise(trained):
+    found = scored(trained, num=50, seed=9)
+    assert found[12, "frechet"].sample_seed == 9
+    fake = samples_of(trained, 1, 50, seed=9).reshape(50, -1) / 255
+    real = frechet.moments(sources.load(PICTURES.data).batch.real.reshape(1797, -1) / 255)
+    distance = frechet.frechet_distance(real, frechet.moments(fake))
+    assert found[12, "frechet"].values[1] == pytest.approx(distance, rel=1e-4)
+
+
+def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained, tmp_path):
+    words = f"evaluate {trained / 'small'} --features pixels --num 64 --devices 1"
+    status, said, _ = command(__main__.main, words, "--checkpoints all")
+    assert status == 0
+    cards = json.loads((trained / "small" / "scores.json").read_text())
+    assert [one["step"] for one in cards["cards"]] == sorted([5, 10, 12] * 6)
+    assert cards["versions"]["packages"]["jax"] == jax.__version__
+    last = {one["metric"]: one for one in cards["cards"] if one["step"] == 12}
+    assert len(said.splitlines()) == 1 + 18 + 1
+    assert card.number(last["frechet"]["mean"]) in said
+    assert last["frechet"]["sd"] == pytest.approx(np.std(last["frechet"]["values"], ddof=1))
+    status, said, _ = command(__main__.main, f"record {trained / 'small'} --out {tmp_path / 'out'}")
+    assert status == 0
+    entry = json.loads((tmp_path / "out" / "small.json").read_text())
+    for i, one in enumerate(entry["runs"]):
+        assert one["scores"] == {name: made["values"][i] for name, made in last.items()}
+    assert [one["metric"] for one in entry["protocol"]] == list(last)
+    assert entry["protocol"][0]["n_fake"] == 64
+    table = record_tables.scores(tmp_path / "out")
+    mean, sd = last["frechet"]["mean"], last["frechet"]["sd"]
+    assert (
+        f"| `small`, 2 seeds | pixels | 64 | 1797 of digits all | {mean:.2f} ± {sd:.2f} |" in table
+    )
+
+
+def test_points_are_counted_by_mode(command, trained):
+    status, said, _ = command(__main__.main, f"evaluate {trained / 'points'}")
+    assert status == 0
+    cards = {one["metric"]: one for one in card.read(trained / "points" / "scores.json")}
+    _, config, state = restore(trained / "points")
+    key = keys.step_key(keys.root(4), keys.Purpose.SAMPLE, 0)
+    points = sampling.sample(config, generator_variables(state), key, 2500)
+    expected = modes.modes(points, sources.ring_centres(), 0.01)._asdict()
+    assert {name: one["values"] for name, one in cards.items()} == {
+        name: [float(value)] for name, value in expected.items()
+    }
+    assert (cards["kl"]["features"], cards["kl"]["n_fake"]) == ("points", 2500)
+    assert cards["kl"]["expected"] == modes.kl_floor(8, 2500)
+    assert cards["kl"]["sd"] is None
+    assert "points, 2500\n" in said
+
+
+def test_a_member_that_diverged_is_null_and_hides_no_other(trained, monkeypatch):
+    def break_one(config, variables, key, n, **how):
+        made = sampling_sample(config, variables, key, n, **how)
+        return made * np.nan if config.seed == 5 else made
+
+    sampling_sample = sampling.sample
+    monkeypatch.setattr(sampling, "sample", break_one)
+    found = scored(trained, num=20)[12, "precision"]
+    assert np.isfinite(found.values[0])
+    assert np.isnan(found.values[1])
+    monkeypatch.setattr(sampling, "sample", lambda *a, **how: sampling_sample(*a, **how) * np.nan)
+    with pytest.raises(UserError, match="samples of step 12 are not finite"):
+        scored(trained, num=20)
+
+
+def test_a_lost_members_score_is_refused_by_the_record(command, trained, tmp_path):
+    copy = shutil.copytree(trained / "small", tmp_path / "small")
+    assert command(__main__.main, f"evaluate {copy} --features pixels --num 20")[0] == 0
+    scores = json.loads((copy / "scores.json").read_text())
+    scores["cards"][0]["values"][1] = None
+    (copy / "scores.json").write_text(json.dumps(scores))
+    status, _, error = command(__main__.main, f"record {copy} --out {tmp_path / 'out'}")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "has a score that is not finite" in error
+
+
+def test_folders(command, tmp_path):
+    images = sources.load(Data("digits", "all")).batch.real
+    for name, part in (("real", images[:40]), ("fake", images[40:70])):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(part):
+            Image.fromarray(image[..., 0]).save(tmp_path / name / f"{i:02d}.png")
+    out = tmp_path / "cards.json"
+    words = f"score {tmp_path / 'real'} {tmp_path / 'fake'} --features pixels --devices 1"
+    assert command(__main__.main, words, f"--out {out}")[0] == 0
+    found = {one["metric"]: one for one in card.read(out)}
+    real, fake = (
+        np.repeat(part, 3, -1).reshape(len(part), -1) / 255 for part in (images[:40], images[40:70])
+    )
+    distance = frechet.frechet_distance(frechet.moments(real), frechet.moments(fake))
+    assert found["frechet"]["values"] == [pytest.approx(distance, rel=1e-4)]
+    assert (found["recall"]["n_real"], found["recall"]["n_fake"]) == (40, 30)
+    same = evaluate.score_folders(
+        tmp_path / "real", tmp_path / "real", extractor.pixels(), ONE, quiet=True
+    )
+    values = {one.metric: one.mean for one in same}
+    assert (values["precision"], values["recall"]) == (1, 1)
+    assert values["frechet"] < 1e-9
+
+
+def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
+    calls = []
+
+    @dataclasses.dataclass
+    class Features:
+        name: str = "mean"
+        sha256: str = "0"
+        resize: str = "none"
+
+        def __call__(self, images, devices=None):
+            calls.append(len(images))
+            return images.reshape(len(images), -1)[:, :9].astype(np.float32)
+
+    dataset = sources.load(Data("digits", "test"))
+    first = statistics.of_reals(Features(), dataset, quiet=True)
+    assert sum(calls) == 360
+    again = statistics.of_reals(Features(), dataset, quiet=True)
+    assert sum(calls) == 360
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    statistics.of_reals(Features(sha256="1"), dataset, quiet=True)
+    statistics.of_reals(Features(), sources.load(Data("digits", "train")), quiet=True)
+    assert sum(calls) == 360 * 2 + 1437
+    for path in (cache / "statistics").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    jax.tree.map(
+        np.testing.assert_array_equal, first, statistics.of_reals(Features(), dataset, quiet=True)
+    )
+    assert sum(calls) == 360 * 3 + 1437
+    assert "is damaged and made anew" in caplog.text
+    (cache / "file").write_text("")
+    lost = statistics.of_reals(Features(), dataset, cache=cache / "file" / "statistics", quiet=True)
+    jax.tree.map(np.testing.assert_array_equal, first, lost)
+    assert "cannot be written: Not a directory" in caplog.text
+
+
+def test_pixels_of_large_pictures_are_no_features():
+    images = np.zeros((2, 80, 80, 3), np.uint8)
+    large = sources.Dataset(Batch(images), "0", None)
+    with pytest.raises(UserError, match="'pixels': 19200 numbers a picture, at most 12288"):
+        statistics.of_reals(extractor.pixels(), large, quiet=True)
+
+
+def test_what_is_kept_has_every_label_of_samples_whose_labels_go_in_a_circle():
+    counts = np.bincount(compare.kept_indices(50_000) % 10, minlength=10)
+    assert np.abs(counts - 1000).max() < 150  # five standard deviations
+
+
+@pytest.mark.parametrize("sizes", [[30], [7, 1, 22], [1] * 30])
+def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
+    monkeypatch.setattr(compare, "PAIRED", 8)
+    features = np.random.default_rng(0).standard_normal((30, 3)).astype(np.float32)
+    edges = np.cumsum([0, *sizes])
+    parts = [features[a:b] for a, b in itertools.pairwise(edges)]
+    found = compare.gather(parts, 30)
+    chosen = compare.kept_indices(30)
+    starts = np.array([0, 3, 7, 11, 15, 18, 22, 26])  # of eight equal parts
+    assert ((starts <= chosen) & (chosen < [*starts[1:], 30])).all()
+    np.testing.assert_array_equal(found.kept, features[chosen])
+    whole = frechet.moments(features)
+    np.testing.assert_allclose(found.moments.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.moments.scatter, whole.scatter, rtol=1e-12)
+    with pytest.raises(UserError, match="31 examples announced, 30 came"):
+        compare.gather(parts, 31)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--features pixel", "features is 'pixel': allowed are classifier, inception, pixels"),
+        ("--features inception-5", "features is 'inception-5'"),
+        ("--features os:nothing", "features 'os:nothing'"),
+        ("--features os:name", "cannot be called"),
+        ("--num 3", "num is 3: it must be at least 6"),
+        ("--devices 99 --features pixels", "devices is 99"),
+        ("--cas", "classification accuracy: small is not conditioned on classes"),
+        ("--path-length -1", "path_length is -1: it must be at least 1"),
+        ("--seed 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
+        (
+            f"--path-length --features {__name__}:ten_numbers",
+            "ten_numbers, allowed are classifier, inception and pixels",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(command, trained, words, says):
+    status, _, error = command(__main__.main, f"evaluate {trained / 'small'}", words)
+    assert (status, error.count("\n")) == (2, 1)
+    assert says in error
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (Data("mnist"), "dir"),
+        (Data("stacked_mnist"), "dir"),
+        (Data("idx"), "path"),  # as an artefact has it, without the place
+        (Data("folder", path="there"), "path"),
+    ],
+)
+def test_data_lie_elsewhere_now(data, field):
+    assert evaluate.moved(data, "here") == dataclasses.replace(data, **{field: "here"})
+    assert evaluate.moved(data, None) == data
+
+
+def test_other_data_are_refused(trained):
+    config = dataclasses.replace(PICTURES, data=Data("digits", "test"))
+    with pytest.raises(UserError, match="was trained on other data: fingerprint"):
+        evaluate.load_data(trained / "small", config, None)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), "must be uint8"),
+        (np.zeros((2, 4, 4), np.uint8), r"must be \[n, h, w, 1 or 3\]"),
+        (np.zeros((2, 4, 4, 2), np.uint8), r"must be \[n, h, w, 1 or 3\]"),
+        (np.zeros((0, 4, 4, 1), np.uint8), "n >= 1"),
+        (np.zeros((2, 5, 4, 1), np.uint8), r"pixels takes \[n, 4, 4, 1\]"),
+    ],
+)
+def test_pictures_of_other_kinds_are_refused(images, says):
+    features = dataclasses.replace(extractor.pixels(), shape=(4, 4, 1))
+    with pytest.raises(UserError, match=says):
+        features(images)
+
+
+def test_no_part_of_the_data_is_loaded_twice(command, trained, tmp_path, monkeypatch):
+    loaded, load = [], sources.load
+
+    def counted(data):
+        loaded.append(data.split)
+        return load(data)
+
+    monkeypatch.setattr(sources, "load", counted)
+    tiny = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
+    monkeypatch.setattr(classifier, "RECIPES", {"digits": tiny})
+    folder = shutil.copytree(trained / "small", tmp_path / "small")
+    assert command(__main__.main, f"evaluate {folder} --num 40 --devices 1")[0] == 0
+    assert {one["features"] for one in card.read(folder / "scores.json")} == {"digits-classifier"}
+    assert loaded == ["all", "train", "test"]  # the run's data; and to train and test on
+
+
+def ten_numbers(images):
+    """A user's own features: [n, 10]."""
+    return np.asarray(images, np.float32).reshape(len(images), -1)[:, 20:30]
+
+
+def test_a_users_own_features(trained):
+    features = choose(f"{__name__}:ten_numbers", PICTURES.data)
+    assert features.name == f"{__name__}:ten_numbers"
+    (one, *_) = evaluate.evaluate(
+        trained / "small", features, steps=(12,), num=40, devices=ONE, quiet=True
+    )
+    assert (one.features, one.metric) == (features.name, "frechet")
+    assert np.isfinite(one.mean)

@@ -1,0 +1,223 @@
+"""What every network keeps to: shapes, dtypes, a config in JSON, training, one and two devices.
+
+A file of gan_jax/networks with a Generator and a Discriminator is found here; give it small fields
+in tests/helpers/small_networks.py.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import config_json, keys, losses, networks, penalties
+from gan_jax.config import Optimizer, Penalties
+from gan_jax.state import Batch, init_state
+from gan_jax.step import make_train_step
+from tests.helpers import small
+from tests.helpers.small_networks import SMALL, SOUNDS, N, Z, config, pair
+
+CLASSES = 3
+LABELS = jnp.arange(N, dtype=jnp.int32) % CLASSES
+KEY = jax.random.key(11)
+
+
+def found():
+    """Modules of gan_jax.networks with a Generator and a Discriminator."""
+    names = [module.name for module in pkgutil.iter_modules(networks.__path__)]
+    modules = {name: importlib.import_module(f"gan_jax.networks.{name}") for name in names}
+    return {
+        name
+        for name, module in modules.items()
+        if hasattr(module, "Generator") and hasattr(module, "Discriminator")
+    }
+
+
+def batch(name, size, classes=0, critic=()):
+    places = (size,) if name in SOUNDS else (size, size)
+    real = jax.random.uniform(KEY, (*critic, N, *places, 2), minval=-1)
+    return Batch(real, jnp.broadcast_to(LABELS, (*critic, N)) if classes else None)
+
+
+def start(config, size, classes=0):
+    """A state to train from, its variables drawn here, kernels of a scale that ReLUs keep: at their
+    own start some networks have layers of zeros, which keep gradients from those before them.
+    StyleGAN2 scales its kernels where it uses them."""
+    random = np.random.default_rng(11)
+    shapes = jax.eval_shape(
+        lambda: init_state(config, keys.root(0), batch(config.name, size, classes))
+    )
+
+    def draw(leaf):
+        fan_in = 2 if config.name == "stylegan2" else np.prod(leaf.shape[:-1])
+        deviation = np.sqrt(2 / fan_in) if leaf.ndim > 1 else 0.3
+        return jnp.asarray(deviation * random.normal(size=leaf.shape), leaf.dtype)
+
+    zero = jnp.zeros((), jnp.int32)
+    gen, disc = (
+        player.replace(
+            params=jax.tree.map(draw, player.params), stats=jax.tree.map(draw, player.stats)
+        )
+        for player in (shapes.gen, shapes.disc)
+    )
+    return shapes.replace(
+        step=zero, key=keys.root(0), gen=gen, disc=disc, skipped=zero, skipped_in_row=zero
+    )
+
+
+ALL_SIZES = [(name, size) for name in SMALL for size in SMALL[name][3]]
+FIRST_SIZES = [(name, next(iter(SMALL[name][3]))) for name in SMALL]
+KINDS = [(*one, classes) for one in FIRST_SIZES for classes in (0, CLASSES)]
+
+
+def test_every_network_is_tested():
+    assert found() == {*SMALL}, "small_networks.py has fields of every network's"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "dtype"),
+    [(*one, "float32") for one in ALL_SIZES]
+    + [(*one, "bfloat16") for one in [*FIRST_SIZES, ("sngan", 48)]],  # 48 has self-attention
+)
+def test_shapes_and_dtypes(name, size, dtype):
+    """Pictures and logits are float32, and so is all that a network keeps; the computation is of
+    its dtype."""
+    for classes, cond in ((0, None), (CLASSES, LABELS)):
+        gen, disc = pair(name, size, classes, dtype=dtype)
+        real = batch(name, size).real
+        for network, x, shape in ((gen, jnp.zeros((N, Z)), real.shape), (disc, real, (N,))):
+
+            def run(network=network, x=x, cond=cond):
+                variables = network.init(KEY, x, cond, train=True)
+                options = {"mutable": ["batch_stats", "intermediates"]}
+                return variables, network.apply(
+                    variables, x, cond, train=True, capture_intermediates=True, **options
+                )
+
+            variables, (output, changed) = jax.eval_shape(run)
+            assert (output.shape, output.dtype) == (shape, jnp.float32)
+            kept = (variables, changed.get("batch_stats", ()))
+            assert {leaf.dtype.name for leaf in jax.tree.leaves(kept)} == {"float32"}
+            inner = jax.tree.leaves(changed["intermediates"])
+            assert dtype in {leaf.dtype.name for leaf in inner}
+
+
+@pytest.mark.parametrize(("name", "size", "classes"), KINDS)
+def test_json_round_trip(name, size, classes):
+    ours = config(name, size, classes)
+    assert config_json.loads(config_json.dumps(ours)) == ours
+
+
+@pytest.mark.parametrize(("name", "size"), FIRST_SIZES)
+def test_three_steps_train_every_parameter(name, size):
+    """With labels; without them is the matrix below."""
+    ours = config(name, size, CLASSES)
+    state = before = start(ours, size, CLASSES)
+    step = jax.jit(make_train_step(ours))
+    for _ in range(3):
+        state, metrics = step(state, batch(name, size, CLASSES, critic=(1,)))
+        for metric, value in metrics.items():
+            assert np.isfinite(value), metric
+        assert metrics["skipped"] == 0
+    assert state.step == 3
+    for player in (lambda state: state.gen, lambda state: state.disc):
+        moved = jax.tree.map(jnp.subtract, player(state).params, player(before).params)
+        moved = {path: np.abs(leaf).max() for path, leaf in small.leaves(moved).items()}
+        for path, most in moved.items():
+            # More than rounding errors are, as a bias has them before a batch norm.
+            assert most > 5e-5 * max(moved.values()), path
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [one for one in FIRST_SIZES if one[0] not in ("mlp", *SOUNDS)]
+)
+def test_a_wrong_size_is_refused(name, size):
+    """By both networks with the size in the message, and pictures of another size than `size`."""
+    for network in pair(name, size):
+        wrong = network.clone(size=size + 1)
+        x = jnp.zeros((N, Z) if "channels" in network.__dataclass_fields__ else (N, size, size, 2))
+        with pytest.raises(ValueError, match=rf"{name}: size is {size + 1}"):
+            jax.eval_shape(lambda wrong=wrong, x=x: wrong.init(KEY, x, train=True))
+    disc = pair(name, size)[1]
+    with pytest.raises(ValueError, match=re.escape(f"pictures are {size + 2}x{size + 2}")):
+        jax.eval_shape(lambda: disc.init(KEY, jnp.zeros((N, size + 2, size + 2, 2)), train=True))
+
+
+@pytest.mark.parametrize(("name", "size"), FIRST_SIZES)
+def test_labels_must_fit_the_classes(name, size):
+    for classes, cond in ((0, LABELS), (CLASSES, None)):
+        for network, x in zip(
+            pair(name, size, classes), (jnp.zeros((N, Z)), batch(name, size).real), strict=True
+        ):
+            with pytest.raises(ValueError, match=f"a network of {classes} classes is given"):
+                jax.eval_shape(lambda n=network, x=x, cond=cond: n.init(KEY, x, cond, train=True))
+
+
+@pytest.mark.parametrize(("name", "size"), [("sngan", 32)])
+def test_two_devices_take_the_step_of_one(name, size):
+    """Conditional batch norm, spectral norm and labels, as the batch is cut in two."""
+    ours = config(name, size, CLASSES)
+    state, whole = start(ours, size, CLASSES), batch(name, size, CLASSES, critic=(1,))
+    one, metrics = jax.jit(make_train_step(ours))(state, whole)
+    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
+    step = jax.pmap(
+        make_train_step(ours, "devices"),
+        axis_name="devices",
+        in_axes=(None, 1),
+        out_axes=(None, None),
+        devices=jax.local_devices()[:2],
+    )
+    two, metrics_of_two = step(state, halves)
+    theirs = small.leaves(two)
+    for path, leaf in small.leaves(one).items():
+        # Sums over the batch in another order, which SGD passes on: some 1e-6 of the gradients.
+        np.testing.assert_allclose(theirs[path], leaf, rtol=1e-5, atol=1e-6, err_msg=path)
+    for metric, value in metrics.items():
+        # Some are means of logits of either sign, of up to 10.
+        np.testing.assert_allclose(
+            metrics_of_two[metric], value, rtol=1e-5, atol=1e-5, err_msg=metric
+        )
+
+
+# Every loss and every penalty on some network, and every network with one of either. A loss sees
+# logits alone, and a penalty a critic: so a fault of theirs shows with one partner as with another.
+# All penalties in one step are in tests/training/test_contracts.py.
+PARTNERS = FIRST_SIZES, [*losses.LOSSES], [*penalties.PENALTIES]
+MATRIX = [(*(one[i % len(one)] for one in PARTNERS),) for i in range(max(map(len, PARTNERS)))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "loss", "penalty"), MATRIX)
+def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
+    name, size = network
+    sgd = Optimizer("sgd", lr=1e-3, b1=0.0)
+    weights = Penalties(**{penalty: 0.1})
+    ours = dataclasses.replace(
+        config(name, size), loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
+    )
+    state, whole = start(ours, size), batch(name, size, critic=(1,))
+    traces, plain = [], make_train_step(ours)
+    step = jax.jit(lambda state, batch: traces.append(1) or plain(state, batch))
+    one, metrics = step(state, whole)
+    again, after = step(one, whole)
+    assert (len(traces), int(again.step), int(again.skipped)) == (1, 2, 0)
+    for metric, value in [*metrics.items(), *after.items()]:
+        assert np.isfinite(value), metric
+    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
+    on_two = jax.pmap(
+        make_train_step(ours, "devices"),
+        axis_name="devices",
+        in_axes=(None, 1),
+        out_axes=(None, None),
+        devices=jax.local_devices()[:2],
+    )
+    _, metrics_of_two = on_two(state, halves)
+    for metric, value in metrics.items():
+        # Sums in another order, of values up to some thousands.
+        np.testing.assert_allclose(
+            metrics_of_two[metric], value, rtol=1e-4, atol=1e-4, err_msg=metric
+        )

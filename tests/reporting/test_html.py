@@ -1,0 +1,392 @@
+"""The page of a run: all inside one file, read as a page is; and opened in a browser, where there
+is one (Chromium and its driver)."""
+
+import base64
+import dataclasses
+import io
+import json
+import re
+import shutil
+import struct
+from html.parser import HTMLParser
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import wavfile
+
+from gan_jax import __main__, logs, train
+from gan_jax.config import Data
+from gan_jax.errors import UserError
+from gan_jax.networks import mlp
+from gan_jax.report import collect, media, page
+from tests.helpers import small
+
+VOID = {"meta", "link", "img", "input", "br"}
+LABELLED = {
+    **small.QUICK,
+    "gen": mlp.Generator((8, 8, 1), (8,), 10),
+    "disc": mlp.Discriminator((8,), 10),
+    "data": Data("digits", "train", labels=True),
+    "log_every": 1,
+    "sample_every": 4,
+}
+
+
+class Page(HTMLParser):
+    """Elements by name, and whether all are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+def fit(folder, config):
+    train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run folders: a run, a population with other numbers and with scores, sounds, and texts."""
+    root = tmp_path_factory.mktemp("runs")
+    many = small.config(**LABELLED, steps=8, seeds=(0, 1, 2), batch_size=8)
+    fit(root / "one", small.config(**LABELLED, steps=12))
+    fit(root / "many", many)
+    fit(
+        root / "sounds",
+        dataclasses.replace(small.SOUNDS, **small.QUICK, steps=2, sample_every=1, log_every=1),
+    )
+    fit(root / "texts", dataclasses.replace(small.TEXTS, sample_every=3, log_every=1))
+    card = {"metric": "frechet", "features": "pixels", "n_fake": 9, "n_real": 8, "step": 8}
+    card |= {"real": "digits train", "weights": "ema", "seeds": [0, 1, 2], "values": [1, 2, 3]}
+    cards = [{**card, "mean": 2.0, "sd": 1.0, "expected": 0.25}]
+    (root / "many" / "scores.json").write_text(json.dumps({"cards": cards}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def written(runs, tmp_path_factory):
+    """The text of each run's page, and of a comparison."""
+    out = tmp_path_factory.mktemp("pages")
+    folders = {path.name: [path] for path in runs.iterdir()}
+    folders["both"] = [runs / "one", runs / "many"]
+    for name, paths in folders.items():
+        collected = [collect.run_folder(path, page.ROOM // len(paths)) for path in paths]
+        (out / f"{name}.html").write_text(page.page(collected), encoding="utf-8")
+    return out
+
+
+def data_of(text):
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    return json.loads(found)
+
+
+def decoded(address, kind):
+    start = f"data:{kind};base64,"
+    assert address.startswith(start)
+    return io.BytesIO(base64.b64decode(address.removeprefix(start)))
+
+
+@pytest.mark.parametrize("name", ["one", "many", "both", "sounds", "texts"])
+def test_the_page_holds_all_it_shows(written, name):
+    text = (written / f"{name}.html").read_text()
+    assert len(text) < page.LIMIT
+    found = Page(text)
+    assert found.open == []
+    addresses = [one[key] for _, one in found.elements for key in ("src", "href") if key in one]
+    assert {address[0] for address in addresses} <= {"d", "#"}  # data: and places on the page
+    assert set(re.findall(r"https?://[^\s\"]*", text)) == {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in text
+    assert all(image["alt"] for image in found.all("img"))
+    assert all(sound["aria-label"] for sound in found.all("audio"))
+    assert found.all("html") == [{"lang": "en"}]
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attribute in ("aria-labelledby", "aria-describedby"):
+        assert {one[attribute] for _, one in found.elements if attribute in one} <= set(ids)
+    assert {link["href"][1:] for link in found.all("a")} <= set(ids)
+
+
+def test_the_samples_are_those_of_the_folder(runs, written):
+    (run,) = data_of((written / "one.html").read_text())["runs"]
+    frames = run["samples"][0]["frames"]
+    assert [frame["step"] for frame in frames] == [4, 8, 12]
+    for frame in frames:
+        path = runs / "one" / "samples" / f"step_{frame['step']:08d}.png"
+        with Image.open(decoded(frame["image"], "image/webp")) as ours, Image.open(path) as theirs:
+            np.testing.assert_array_equal(ours, theirs.convert("RGB"))
+        assert frame["exact"]
+
+
+def test_the_curves_are_those_of_the_log(runs, written):
+    many = data_of((written / "many.html").read_text())["panels"]
+    losses = next(panel for panel in many if panel["title"] == "losses")
+    line = next(line for line in losses["lines"] if line["name"] == "gen_loss")
+    rows = logs.read_metrics(runs / "many")
+    assert line["x"] == list(range(1, 9))
+    np.testing.assert_allclose(line["mean"], rows["gen_loss"].mean(1), rtol=1e-4)
+    np.testing.assert_allclose(line["low"], rows["gen_loss"].min(1), rtol=1e-4)
+    np.testing.assert_allclose(line["high"], rows["gen_loss"].max(1), rtol=1e-4)
+    np.testing.assert_allclose(line["last_sd"], rows["gen_loss"][-1].std(ddof=1), rtol=1e-2)
+    assert line["band"]
+
+
+def test_runs_side_by_side(written):
+    text = (written / "both.html").read_text()
+    found, data = Page(text), data_of(text)
+    titles = [run["title"] for run in data["runs"]]
+    assert titles == ["one", "many"]  # the folders': both runs are called small
+    lines = data["panels"][0]["lines"]
+    assert {line["colour"] for line in lines} == {0, 1}
+    assert {line["label"] for line in lines} >= {f"{title}: disc_loss" for title in titles}
+    marked = [one for one in found.all("td") if one.get("class") == "differs"]
+    assert len(marked) >= 4
+    assert re.search(r'<th scope="row">batch_size</th><td class="differs">16</td>', text)
+    assert not re.search(r'<th scope="row">z_dim</th><td class="differs">', text)
+    assert "2 ± 1" in text
+    assert "of the data&#x27;s own law: 0.25" in text or "of the data's own law: 0.25" in text
+
+
+def test_sounds_can_be_heard(runs, written):
+    (run,) = data_of((written / "sounds.html").read_text())["runs"]
+    frame = run["samples"][0]["frames"][-1]
+    rate, samples = wavfile.read(decoded(frame["sound"], "audio/wav"))
+    theirs = wavfile.read(runs / "sounds" / "samples" / "step_00000002.wav")
+    assert (rate, frame["sounds"]) == (theirs[0], 16)
+    np.testing.assert_array_equal(samples, theirs[1])
+    assert len(run["walk"]["frames"]) == 25
+
+
+def test_texts_can_be_read(runs, written):
+    text = (written / "texts.html").read_text()
+    (run,) = data_of(text)["runs"]
+    frames = run["samples"][0]["frames"]
+    lines = (runs / "texts" / "samples" / "step_00000006.txt").read_text().splitlines()
+    assert frames[-1]["lines"] == lines[: collect.LINES]
+    assert run["walk"] is None
+    assert "there is nothing between its samples" in text
+
+
+def test_no_text_leaves_its_place(runs):
+    """Samples are whatever a generator writes."""
+    found = collect.run_folder(runs / "texts", page.ROOM, walk=False)
+    found["samples"][0]["frames"][-1]["lines"] = ['</script><script>alert("1")</script>', "</pre>"]
+    text = page.page([found])
+    assert Page(text).open == []
+    assert len(Page(text).all("script")) == 2
+    assert data_of(text)["runs"][0]["samples"][0]["frames"][-1]["lines"][1] == "</pre>"
+
+
+@pytest.mark.parametrize(("limit", "exact"), [(10**7, True), (60_000, False), (5_000, False)])
+def test_pictures_fit_where_they_must(limit, exact):
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    address, as_it_was = media.picture(Image.fromarray(noise), limit)
+    assert len(address) <= limit
+    assert as_it_was == exact
+    with Image.open(decoded(address, "image/webp")) as image:
+        assert (np.asarray(image) == noise).all() if exact else image.width <= 256
+
+
+def test_a_long_run_of_large_pictures_is_small_enough(runs, tmp_path):
+    """Sixty grids of noise, which no coding makes small."""
+    shutil.copytree(runs / "one", tmp_path / "run")
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
+    for step in range(60):
+        image = Image.fromarray(np.roll(noise, step, 0))
+        image.save(tmp_path / "run" / "samples" / f"step_{100 + step:08d}.png", compress_level=0)
+    found = collect.run_folder(tmp_path / "run", page.ROOM, walk=False)
+    assert len(page.page([found]).encode()) <= page.LIMIT
+    steps = [frame["step"] for frame in found["samples"][0]["frames"]]
+    assert (len(steps), steps[0], steps[-1]) == (collect.FRAMES, 4, 159)
+    assert "compressed for this page" in page.page([found])
+
+
+def test_the_command(command, runs, tmp_path):
+    line = f"report {runs / 'one'} --compare {runs / 'texts'} --out {tmp_path / 'deep' / 'a.html'}"
+    status, said, _ = command(__main__.main, line)
+    assert (status, "a.html: 0." in said) == (0, True)
+    status, _, error = command(__main__.main, line)
+    assert (status, error.count("\n"), "--force" in error) == (2, 1, True)
+    assert command(__main__.main, line, "--force --no-walk")[0] == 0
+    status, _, error = command(__main__.main, f"report {tmp_path}")
+    assert (status, "is not a run folder" in error) == (2, True)
+
+
+def test_a_run_without_checkpoints_has_a_page(runs, tmp_path):
+    shutil.copytree(runs / "one", tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    text = page.page([collect.run_folder(tmp_path / "run", page.ROOM)])
+    assert "has no checkpoint yet" in text
+
+
+def records(path):
+    """The events of a file of TensorFlow's records: length, its check, content, its check."""
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        yield content[at + 12 : at + 12 + length]
+        at += 16 + length
+
+
+def test_event_files(command, runs, tmp_path):
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    shutil.copytree(runs / "many", tmp_path / "run")
+    for _ in range(2):  # anew: nothing is there twice
+        line = f"report {tmp_path / 'run'} --tensorboard --no-walk"
+        assert command(__main__.main, line)[0] == 0
+    rows = logs.read_metrics(tmp_path / "run")
+    for member in range(3):
+        folder = tmp_path / "run" / "tensorboard" / f"member_{member:02d}"
+        (file,) = folder.iterdir()
+        values, pictures = {}, []
+        for record in records(file):
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                if value.HasField("image"):
+                    pictures.append(event.step)
+                else:
+                    values.setdefault(value.tag, []).append((event.step, value.simple_value))
+        assert pictures == [4, 8]
+        assert values.keys() == {f"train/{name}" for name in rows.keys() - {"step"}}
+        steps, found = zip(*values["train/gen_loss"], strict=True)
+        assert steps == tuple(range(1, 9))
+        np.testing.assert_allclose(found, rows["gen_loss"][:, member], rtol=1e-6)
+
+
+def test_without_its_package_event_files_are_refused(runs, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
+    from gan_jax.report import tensorboard
+
+    with pytest.raises(UserError, match=r"pip install 'gan-jax\[tensorboard\]'"):
+        tensorboard.write(runs / "one")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skips where it is not."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no Chromium with chromedriver here (apt-get install chromium chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as driven:
+        yield driven
+
+
+def opened(browser, path, width=1280, scheme="light"):
+    media_features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media_features})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(path.as_uri())
+
+
+@pytest.mark.parametrize("name", ["one", "many", "both", "sounds", "texts"])
+def test_a_browser_finds_no_fault(browser, written, name):
+    opened(browser, written / f"{name}.html")
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.querySelectorAll('#charts svg path').length") > 1
+    # Every control has a name, as a screen reader says it.
+    controls = browser.find_elements("css selector", "button, input, select, audio, [role=img]")
+    assert all(control.accessible_name for control in controls)
+    broken = "return [...document.images].filter(one => !one.naturalWidth).length"
+    assert browser.execute_script(broken) == 0
+
+
+def test_the_slider_moves_the_samples(browser, written):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, written / "one.html")
+    slider = browser.find_element("css selector", "#samples-0 input")
+    image = browser.find_element("css selector", "#samples-0 img")
+    seen = {image.get_attribute("src")}
+    assert slider.get_attribute("aria-valuetext") == "step 12"
+    for step in (8, 4):
+        slider.send_keys(Keys.ARROW_LEFT)
+        assert slider.get_attribute("aria-valuetext") == f"step {step}"
+        assert f"at step {step}" in image.get_attribute("alt")
+        seen.add(image.get_attribute("src"))
+    assert len(seen) == 3
+    walk = browser.find_element("css selector", "#walk-0 img")
+    before = walk.get_attribute("src")
+    browser.find_element("css selector", "#walk-0 input").send_keys(Keys.END)
+    assert walk.get_attribute("src") != before
+
+
+def test_a_member_can_be_chosen(browser, written):
+    opened(browser, written / "many.html")
+    image = browser.find_element("css selector", "#samples-0 img")
+    before = image.get_attribute("src")
+    options = browser.find_elements("css selector", "#samples-0 option")
+    assert [one.text for one in options][2] == "member 2: seed 2"
+    options[2].click()
+    assert image.get_attribute("src") != before
+    bands = "return document.querySelectorAll('#charts path[opacity]').length"
+    assert browser.execute_script(bands) > 1
+
+
+def test_curves_zoom(browser, written):
+    """By dragging, by keyboard, and back."""
+    from selenium.webdriver import ActionChains
+
+    opened(browser, written / "one.html")
+    chart = browser.find_element("css selector", ".chart svg")
+    said = browser.find_element("css selector", ".chart output")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    drawn = chart.get_attribute("innerHTML")
+    drag = ActionChains(browser).move_to_element(chart).click_and_hold()
+    drag.move_by_offset(chart.size["width"] // 4, 0).release().perform()
+    low, high = map(int, re.findall(r"\d+", said.text.split(":")[0]))
+    assert 5 <= low < high <= 10
+    assert chart.get_attribute("innerHTML") != drawn
+    chart.send_keys("0")
+    assert said.text == "steps 1 to 12"
+    assert chart.get_attribute("innerHTML") == drawn
+    chart.send_keys("+")
+    assert said.text == "steps 4 to 9"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_wide_and_narrow_light_and_dark(browser, written, scheme, width):
+    """Nothing is wider than the window; text stands out from what is behind it (WCAG AA, 4.5)."""
+    opened(browser, written / "both.html", width, scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    colours = browser.execute_script(
+        "const one = getComputedStyle(document.body);"
+        "const of = (name) => { document.body.style.outlineColor = `var(${name})`;"
+        " return getComputedStyle(document.body).outlineColor; };"
+        "return [one.backgroundColor, ...['--text', '--quiet', '--link', '--c0', '--c1', '--c2',"
+        " '--c3', '--c4', '--c5'].map(of)]"
+    )
+
+    def luminance(colour):
+        linear = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in linear]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    back, *others = map(luminance, colours)
+    assert (back < 0.1) == (scheme == "dark")
+    for other in others:
+        assert (max(back, other) + 0.05) / (min(back, other) + 0.05) >= 4.5

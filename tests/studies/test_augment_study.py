@@ -1,0 +1,157 @@
+"""The study of augmentation: its summary, what it trains on, and that it can be gone on with."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import augment_study
+from gan_jax import population
+from gan_jax.config import Data
+from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
+from gan_jax.metrics.features.classifier_training import Recipe, fit
+from gan_jax.metrics.features.classifiers_at_once import fit_many
+from gan_jax.metrics.significance import interval
+from gan_jax.networks import mlp
+from gan_jax.state import Batch
+from tests.helpers import small
+
+TINY = Recipe(widths=(4,), depths=(1,), features=6, epochs=1.2, batch_size=8, shift=0)
+ACCURACY = {
+    "nothing": [0.81, 0.79, 0.84, 0.80, 0.78],
+    "classic": [0.90, 0.88, 0.93, 0.89, 0.87],  # 0.09 more each time
+    "gan": [0.83, 0.82, 0.83, 0.84, 0.79],
+    "classic_gan": [0.91, 0.87, 0.92, 0.91, 0.90],
+}
+
+
+def test_the_summary_pairs_repeats():
+    found = augment_study.summary(ACCURACY)
+    for arm, values in ACCURACY.items():
+        mean, half, _ = interval(values)
+        assert found["arms"][arm] == {"mean": mean, "half": half}
+    differences = np.subtract(ACCURACY["classic_gan"], ACCURACY["classic"])
+    assert found["differences"]["classic_gan - classic"] == interval(differences)._asdict()
+    assert list(found["differences"]) == [
+        "gan - nothing",
+        "classic - nothing",
+        "classic_gan - classic",
+    ]
+    same = augment_study.summary({**ACCURACY, "classic": ACCURACY["nothing"]})
+    assert same["differences"]["classic - nothing"] == {"mean": 0.0, "half": 0.0, "p": None}
+
+
+def test_the_table():
+    found = {"results": {k: {"summary": augment_study.summary(ACCURACY)} for k in ("20", "5")}}
+    head, _, *rows = augment_study.table(found).splitlines()
+    assert head.startswith(
+        "| digits a class | nothing | classic | GAN | classic + GAN | GAN against"
+    )
+    assert [row.split(" | ")[0] for row in rows] == ["| 5", "| 20"]
+    assert "| 80.4 ± 2.9 | 89.4 ± 2.9 | 82.2 ± 2.4 |" in rows[0]
+
+
+def test_half_of_what_is_trained_on_are_reals():
+    images = np.arange(1, 4, dtype=np.uint8).reshape(3, 1, 1, 1)
+    real = Dataset(Batch(images, np.arange(3, dtype=np.int32)), "")
+    samples = np.full((6, 1, 1, 1), 9, np.uint8), np.arange(6, dtype=np.int32)
+    x, y = augment_study.mixed(real, samples, 12)
+    assert x.ravel().tolist() == [1, 2, 3, 1, 2, 3, 9, 9, 9, 9, 9, 9]
+    assert y.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 4, 5]
+    x, y = augment_study.mixed(real, None, 12)
+    assert x.ravel().tolist() == [1, 2, 3] * 4
+
+
+def test_classifiers_at_once_are_those_alone(monkeypatch):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2, 20, 8, 8, 1), np.uint8)
+    labels = random.integers(0, 3, (2, 20))
+    network, alone = fit(TINY, images[1], labels[1], 10, 6, quiet=True)
+    _, both = fit_many(TINY, images, labels, 10, (5, 6), at_once=2, quiet=True)
+    mine = jax.tree.map(lambda leaf: leaf[1], both)
+    # Float sums in another order, over three steps of up to 4e-3 each.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), mine, alone)
+    monkeypatch.setattr(augment_study, "CLASSIFIER_STEPS", 3)
+    test = Dataset(Batch(images[0], labels[0].astype(np.int32)), "")
+    # On CPUs one at a time.
+    found = augment_study.accuracies(TINY, [*zip(images, labels, strict=True)], (5, 6), test)
+    logits = network.apply(alone, images[0].astype(np.float32) / 255, train=False)[1]
+    assert found[1] == pytest.approx(np.mean(logits.argmax(1) == labels[0]))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    config = small.config(
+        name="augment_study",
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=10),
+        disc=mlp.Discriminator(widths=(8,), classes=10),
+        data=Data("digits", labels=True),
+        loss="non_saturating",
+        penalties=small.Penalties(),
+        n_critic=1,
+    )
+    monkeypatch.setattr(augment_study, "config", config)
+    monkeypatch.setattr(augment_study, "SAMPLES", 4)
+    trained = []
+
+    def accuracies(recipe, sets, seeds, _):  # which takes long to compile, see above
+        trained.append((recipe, sets))
+        return [0.5 + 0.1 * seed for seed in seeds]
+
+    monkeypatch.setattr(augment_study, "accuracies", accuracies)
+    return trained
+
+
+def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
+    out = tmp_path / "results" / "study.json"
+    words = f"--steps 2 --seeds 0 1 --out {out}"
+    assert command(augment_study.main, words, "--ks 2")[0] == 0
+    first = json.loads(out.read_text())
+    seen = []
+
+    def train_gans(config, sets):  # untrained: once it has been done in earnest
+        seen.append((config, sets))
+        inputs = jax.random.key(0), np.zeros((1, config.z_dim)), np.zeros(1, np.int32)
+        variables = config.gen.init(*inputs, train=False)
+        return [(member, variables) for member in population.members(config)]
+
+    monkeypatch.setattr(augment_study, "train_gans", train_gans)
+    status, said, _ = command(augment_study.main, words, "--ks 2 4")
+    assert status == 0
+    ((config, sets),) = seen  # k = 2 is not done again
+    assert (config.seeds, config.steps) == ((0, 1), 2)
+    for seed, one in enumerate(sets):  # nothing but the draw
+        allowed = Data("digits", labels=True, per_class=4, draw=seed)
+        assert one.fingerprint == sources.load(allowed).fingerprint
+    found = json.loads(out.read_text())
+    assert found["results"]["2"] == first["results"]["2"]
+    assert found["results"]["4"]["data"] == [one.fingerprint for one in sets]
+    assert found["results"]["4"]["accuracy"] == {arm: [0.5, 0.6] for arm in augment_study.ARMS}
+    assert [recipe.slant > 0 for recipe, _ in tiny] == [False, True, False, True] * 2
+    for _, ((images, _), _) in tiny[4:6]:  # the first repeat, without samples
+        assert {x.tobytes() for x in images} == {x.tobytes() for x in sets[0].batch.real}
+    assert said.splitlines()[-2:] == augment_study.table(found).splitlines()[-2:]
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "study.json",
+        "study_2.png",
+        "study_4.png",
+    ]
+    status, _, error = command(augment_study.main, f"--steps 3 --seeds 0 1 --out {out} --ks 2")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "is of other gan: give another --out" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--seeds 0", "seeds is (0,): it must be two or more"),
+        ("--seeds 1 1", "seeds is (1, 1)"),
+        ("--ks 5 9999", "each must be from 1 to 500"),
+    ],
+)
+def test_mistakes(command, words, says):
+    status, _, error = command(augment_study.main, words)
+    assert (status, error.count("\n")) == (2, 1)
+    assert says in error

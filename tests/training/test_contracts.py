@@ -1,0 +1,174 @@
+"""The contracts of a run within one process: chunks, devices, one compile, precision."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import parallel, penalties, population, train
+from gan_jax.config import Optimizer, Penalties
+from gan_jax.data import sources
+from gan_jax.networks import mlp
+from tests.helpers import small
+
+of_every_kind = pytest.mark.parametrize("config", small.KINDS.values(), ids=small.KINDS)
+
+
+@of_every_kind
+def test_rerun_is_bitwise(config):
+    state, metrics = small.train_state(config)
+    small.forget()
+    again, metrics_again = small.train_state(config)
+    small.assert_same_bits(state, again)
+    chex.assert_trees_all_equal(metrics, metrics_again)
+
+
+@pytest.mark.parametrize(
+    ("config", "devices"),
+    [(small.CONFIG, 1), (small.CONFIG, 2), (small.SOUNDS, 2), (small.TEXTS, 1)],
+    ids=["pictures-1", "pictures-2", "sounds-2", "texts-1"],
+)
+def test_chunks_do_not_change_a_bit(config, devices):
+    whole, metrics = small.train_state(config, devices)
+    cut, metrics_cut = small.train_state(config, devices, chunks=(1, config.steps - 5, 4))
+    small.assert_same_bits(whole, cut)
+    chex.assert_trees_all_equal(metrics, metrics_cut)
+
+
+@pytest.mark.parametrize(
+    ("config", "lazy", "devices"),
+    [(small.CONFIG, lazy, devices) for lazy in (1, 2) for devices in (2, 4, 8)]
+    + [(small.SOUNDS, 1, 4)],
+    ids=[f"pictures-{lazy}-{devices}" for lazy in (1, 2) for devices in (2, 4, 8)] + ["sounds-1-4"],
+)
+def test_devices_end_at_the_same_state(config, lazy, devices):
+    config = dataclasses.replace(config, steps=4, penalty_every=lazy)
+    one, metrics_one = small.train_state(config)
+    many, metrics_many = small.train_state(config, devices)
+    # Sums over the batch are taken in another order. Adam divides a rounding error of 1e-7 by its
+    # eps of 1e-4 and takes 1e-3 of that, four times, and the game feeds it back: 1e-4 leaves room
+    # for a factor of 25, and is a fortieth of what four steps can move a weight by.
+    ours, theirs = small.leaves(one), small.leaves(many)
+    for name in ours:
+        np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    for name in metrics_one:
+        np.testing.assert_allclose(metrics_many[name], metrics_one[name], rtol=2e-3, atol=1e-5)
+
+
+def test_devices_agree_with_batch_statistics_in_a_penalised_critic_and_labels():
+    sgd = Optimizer("sgd", lr=0.02, b1=0.0)
+    config = small.config(
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), norm="batch", classes=10),
+        disc=mlp.Discriminator(widths=(24,), norm="batch", classes=10),
+        data=dataclasses.replace(small.CONFIG.data, labels=True),
+        loss="non_saturating",
+        penalties=Penalties(**dict.fromkeys(penalties.PENALTIES, 0.1)),
+        gen_opt=sgd,
+        disc_opt=sgd,
+        steps=3,
+    )
+    (one, _), (four, _) = small.train_state(config), small.train_state(config, 4)
+    for name, leaf in small.leaves(one).items():
+        # SGD passes rounding errors of 1e-7 on as they are.
+        np.testing.assert_allclose(
+            small.leaves(four)[name], leaf, rtol=1e-4, atol=1e-5, err_msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "devices"),
+    [(dataclasses.replace(small.SOUNDS, steps=4), 1), (small.TEXTS, 2)],
+    ids=["sounds-1", "texts-2"],
+)
+def test_a_member_is_its_solo_run(config, devices):
+    """Those on pictures are in tests/training/test_population.py."""
+    population_of_two = dataclasses.replace(config, seeds=(5, 0))
+    many, metrics = small.train_state(population_of_two, devices)
+    solo, metrics_solo = small.train_state(config)
+    _, member = population.member(population_of_two, many, 1)
+    for name, leaf in small.leaves(solo).items():
+        # Rounding errors of 1e-7, which Adam's eps of 1e-4 makes 1e-3 of a step at most.
+        np.testing.assert_allclose(
+            small.leaves(member)[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+    for name, row in metrics_solo.items():
+        np.testing.assert_allclose(metrics[name][:, 1], row, rtol=2e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("devices", [2, 4, 8])
+def test_devices_see_the_same_inputs_bitwise(devices, monkeypatch):
+    monkeypatch.setattr(parallel, "make_train_step", small.spy)
+    _, one = small.train_state(small.CONFIG)
+    _, many = small.train_state(small.CONFIG, devices)
+    assert one["real"].shape == (12, 2, 16, 8, 8, 1)
+    chex.assert_trees_all_equal(one, many)
+    assert len(np.unique(one["z"])) == one["z"].size  # no noise is used twice
+
+
+def test_a_run_traces_its_step_once(monkeypatch):
+    traces = []
+    make = parallel.make_train_step
+
+    def counted(config, axis=None):
+        step = make(config, axis)
+        return lambda state, batch: traces.append(1) or step(state, batch)
+
+    monkeypatch.setattr(parallel, "make_train_step", counted)
+    for devices in (1, 2):
+        traces.clear()
+        small.train_state(small.CONFIG, devices, chunks=(1, 4, 2, 5))
+        assert len(traces) == 1
+
+
+def test_a_run_compiles_one_program():
+    config = small.config(seed=5)
+    dataset, devices = sources.load(config.data), jax.local_devices()[:1]
+    state = train.start(config, dataset, devices)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None
+    )
+    try:
+        steps = [reached for reached, _, _ in train.iterate(config, dataset, state, devices)]
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert steps[-1] == 12
+    assert len(steps) > 2
+    assert len(compiled) == 1
+
+
+def test_bfloat16_networks_leave_float32_everywhere_else():
+    config = small.config(
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), norm="batch", dtype="bfloat16"),
+        disc=mlp.Discriminator(widths=(24,), norm="spectral", dtype="bfloat16"),
+        steps=3,
+    )
+    state, metrics = small.train_state(config)
+    dtypes = {leaf.dtype for leaf in small.leaves(state).values()}
+    assert dtypes == {np.dtype("float32"), np.dtype("int32"), np.dtype("uint32")}
+    assert {row.dtype for row in metrics.values()} == {np.dtype("float32")}
+    assert metrics["skipped"].sum() == 0
+    _, exact = small.train_state(
+        small.config(
+            gen=config.gen.clone(dtype="float32"), disc=config.disc.clone(dtype="float32"), steps=3
+        )
+    )
+    for name in ("disc_loss", "gen_loss", "disc_grad_norm", "gen_grad_norm"):
+        first, first_exact = metrics[name][0], exact[name][0]
+        assert first != first_exact  # it did compute in bfloat16
+        np.testing.assert_allclose(first, first_exact, rtol=0.1)  # of 8 bits, through a few layers
+
+
+def test_penalties_of_a_bfloat16_critic_are_float32():
+    critic = mlp.Discriminator(widths=(24,), dtype="bfloat16")
+    variables = critic.init(jax.random.key(0), jnp.zeros((2, 4)), train=False)
+    x = jax.random.normal(jax.random.key(1), (8, 4))
+    value = penalties.r1(lambda x: critic.apply(variables, x, train=True), x, x, None)
+    exact = penalties.r1(
+        lambda x: critic.clone(dtype="float32").apply(variables, x, train=True), x, x, None
+    )
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, exact, rtol=0.05)  # bfloat16 keeps 8 bits of each product

@@ -1,0 +1,222 @@
+"""Gradient accumulation: the step on microbatches is that on the whole batch, or it is refused."""
+
+import dataclasses
+import json
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import parallel, remat, run, train
+from gan_jax.augment import Augment
+from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.losses import LOSSES, PER_EXAMPLE
+from gan_jax.masks import Masks
+from gan_jax.networks import mlp, packed, r3gan, stylegan2, unet
+from gan_jax.schedules import Schedule
+from gan_jax.sweeps import Sweep
+from tests.helpers import small
+
+# Every demand of small.CONFIG that treats examples one by one.
+BASE = small.config(
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
+    disc=mlp.Discriminator(widths=(32, 24), norm="spectral", last_bias=False),
+    loss="relativistic",
+    penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10), gradient_penalty=0.1, one_sided=0.1),
+    steps=2,
+)
+# Rounding errors of 1e-7, which Adam's eps of 1e-4 makes 1e-3 of a step of 1e-3 at most.
+CLOSE = {"rtol": 1e-3, "atol": 2e-5}
+
+
+def changed(**changes):
+    return dataclasses.replace(BASE, **changes)
+
+
+def assert_close(ours, theirs):
+    """Two states and their metrics."""
+    for a, b in zip(ours, theirs, strict=True):
+        a, b = small.leaves(a), small.leaves(b)
+        assert a.keys() == b.keys()
+        for name, leaf in b.items():
+            np.testing.assert_allclose(a[name], leaf, **CLOSE, err_msg=name)
+
+
+CASES = {
+    "relativistic, lazy": changed(penalty_every=2),
+    "packs": changed(disc=packed.Packed(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
+    "labels and a class head": changed(
+        gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), classes=10),
+        disc=small.WithClassHead(),
+        data=Data("digits", "all", labels=True),
+        loss="hinge",
+    ),
+    "adaptive augmentation": changed(
+        augment=Augment(blit=1.0, colour=1.0, p=0.3, adaptive=True, adapt_every=1)
+    ),
+    "w's mean": changed(
+        gen=stylegan2.Generator(
+            8, 1, 64, 8, latent=8, w_dim=8, mapping_layers=2, noise=False, mixing=0.0
+        ),
+        penalties=Penalties(),
+    ),
+    "texts": dataclasses.replace(small.TEXTS, steps=4, microbatch=0),
+    "holes": changed(
+        gen=unet.Generator(8, 1, (8, 4), (1, 1), (2, 2), out="sigmoid"),
+        disc=unet.Discriminator(8, (8, 4), (1, 1), (2, 2)),
+        masks=Masks(("box", "half")),
+        reconstruction=0.3,
+        perceptual=0.2,
+        penalties=Penalties(r1=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_microbatches_are_the_whole_batch(name):
+    config = CASES[name]
+    whole = small.train_state(config)
+    assert_close(small.train_state(dataclasses.replace(config, microbatch=4)), whole)
+
+
+def test_microbatches_of_two_devices_and_of_a_population():
+    whole = small.train_state(BASE)
+    assert_close(small.train_state(changed(microbatch=4), devices=2), whole)
+    many = small.train_state(changed(seeds=(0, 3)))
+    assert_close(small.train_state(changed(seeds=(0, 3), microbatch=2)), many)
+
+
+def test_a_microbatch_as_large_as_the_batch_changes_no_bit():
+    small.assert_same_bits(small.train_state(BASE)[0], small.train_state(changed(microbatch=16))[0])
+
+
+def test_every_loss_is_exact_or_refused():
+    """The relativistic averages look at the whole batch: their gradients do change."""
+    logits = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
+    for name, loss in LOSSES.items():
+        for half in loss:
+            whole = half(*logits)
+            parts = [half(*logits[:, i : i + 2]) for i in range(0, 8, 2)]
+            exact = np.isclose(whole, np.mean(parts), rtol=1e-6)
+            assert exact or name not in PER_EXAMPLE
+            if name == "relativistic_average":
+                assert not exact
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"microbatch": 5}, "it must divide 16, a device's examples"),
+        ({"loss": "relativistic_average_hinge"}, "with loss 'relativistic_average_hinge'"),
+        ({"penalties": Penalties(dragan=1.0)}, "with penalties.dragan"),
+        ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, "with penalties.dragan"),
+        ({"gen": small.CONFIG.gen}, "with BatchNorm of gen"),
+        ({"disc": small.CONFIG.disc}, "with MinibatchStd of disc"),
+        (
+            {"microbatch": 2, "disc": packed.Packed(mlp.Discriminator(widths=(24,)), 4)},
+            "made of whole packs of 4",
+        ),
+        ({"microbatch": -1}, "microbatch is -1: it must be at least 0"),
+    ],
+)
+def test_what_looks_at_the_whole_batch_is_refused(changes, says):
+    config = changed(**{"microbatch": 4, **changes})
+    with pytest.raises(UserError) as error:
+        train.start(config, sources.load(config.data), jax.local_devices()[:1])
+    assert says in str(error.value)
+
+
+def temporaries(config):
+    """Bytes that the program needs between its arguments and its results."""
+    dataset, devices = sources.load(config.data), jax.local_devices()[:1]
+    state = train.start(config, dataset, devices)
+    chunk = parallel.make_chunk(config, devices, 4)
+    chunk(state, 1, dataset.batch)
+    return chunk.memory()["temp_size"]
+
+
+LARGE = changed(
+    gen=mlp.Generator(shape=(8, 8, 1), widths=(64, 64, 64)),
+    disc=mlp.Discriminator(widths=(64, 64, 64)),
+    penalties=Penalties(),
+    batch_size=1024,
+    gen_opt=Optimizer(),
+)
+
+
+@pytest.mark.usefixtures("optimized")
+def test_microbatches_need_less_memory():
+    # Of 1024 examples activations are most of it; of 64 a sixteenth of that.
+    assert temporaries(dataclasses.replace(LARGE, microbatch=64)) < 0.4 * temporaries(LARGE)
+
+
+def test_remat_keeps_less_for_the_gradient():
+    """What the backward pass is handed by the forward one. Programs of CPUs keep more all the same:
+    XLA merges there what is computed twice."""
+    disc = r3gan.Discriminator(16, (8, 8, 8), (2, 2, 2), (2, 2, 2))
+    x = np.zeros((32, 16, 16, 3), np.float32)
+    params = jax.eval_shape(lambda: disc.init(jax.random.key(0), x, train=False))["params"]
+
+    def kept(on):
+        def apply(params):
+            with remat.blocks(on):
+                return disc.apply({"params": params}, x, train=True)
+
+        backward = jax.eval_shape(lambda params: jax.vjp(apply, params)[1], params)
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert kept(True) < 0.4 * kept(False)
+
+
+@pytest.mark.parametrize("network", ["blocks", "spectral norm and batch norm"])
+def test_remat_changes_no_gradient(network):
+    if network == "blocks":
+        disc = r3gan.Discriminator(8, (4, 4), (2, 2), (1, 1))
+    else:
+        disc = small.CONFIG.disc
+    x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    stats = dict(disc.init(jax.random.key(0), x, train=False))
+    params = stats.pop("params")
+
+    def loss(params, on):
+        with remat.blocks(on):
+            y, new = disc.apply({"params": params, **stats}, x, train=True, mutable=[*stats])
+        return (y**2).sum(), new
+
+    found = [jax.jit(jax.grad(lambda p, on=on: loss(p, on), has_aux=True))(params) for on in (0, 1)]
+    assert_close(found[:1], found[1:])
+
+
+def test_a_run_may_go_on_with_another_microbatch(tmp_path, caplog):
+    devices = jax.local_devices()[:1]
+    train.fit(changed(steps=2), tmp_path, devices=devices, quiet=True)
+    train.fit(changed(steps=4, microbatch=4, remat=True), tmp_path, devices=devices, quiet=True)
+    assert "microbatch is 0 there, 4 here" in caplog.text
+    assert run.load_config(tmp_path).microbatch == 4
+
+
+def test_a_run_says_what_memory_it_took(tmp_path):
+    devices = jax.local_devices()[:1]
+    with jax.debug_nans(False):  # which keeps buffers, to look into them
+        state = train.fit(changed(steps=1), tmp_path, devices=devices, quiet=True)
+    (launch,) = json.loads((tmp_path / "timing.json").read_text())
+    size = sum(leaf.nbytes for leaf in small.leaves(state).values())
+    assert launch["program_bytes"]["alias_size"] >= 0.99 * size  # the state's buffers are donated
+    assert launch["program_bytes"]["temp_size"] > 0
+    assert launch["host_peak_bytes"] > 2**26  # JAX alone is more
+    assert launch["device_peak_bytes"] is None  # of a CPU
+
+
+class Own(nn.Module):
+    @nn.compact
+    def __call__(self, x, cond=None, *, train):
+        return nn.BatchNorm(use_running_average=not train)(x.reshape(len(x), -1)).sum(1)
+
+
+def test_batch_norm_is_found_however_deep():
+    config = changed(disc=packed.Packed(Own(), 2), microbatch=4)
+    with pytest.raises(UserError, match="with BatchNorm of disc"):
+        train.start(config, sources.load(config.data), jax.local_devices()[:1])

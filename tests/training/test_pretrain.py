@@ -1,0 +1,211 @@
+"""The phase before the game, of likelihood or reconstruction: its updates and its end. The
+contracts across it are tested with those of all runs, in tests/training/test_contracts.py."""
+
+import dataclasses
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import config_json, keys, masks, optimizers, pretrain
+from gan_jax.config import Data, Optimizer, Pretrain
+from gan_jax.errors import UserError
+from gan_jax.networks import lstm, mlp, sequence, unet
+from gan_jax.state import Batch, init_state
+from gan_jax.validation import validate
+from tests.helpers import small
+
+CONFIG = small.TEXTS
+SGD = Optimizer("sgd", lr=1.0, b1=0.0)
+
+
+def config(**changes):
+    return dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """CONFIG's state after all steps, and its metrics."""
+    return small.train_state(CONFIG)
+
+
+def test_what_is_on_record(whole):
+    state, metrics = whole
+    assert (metrics["nll"][:3] > 1).all()
+    assert not metrics["nll"][3:].any()
+    for name in ("disc_loss", "gen_loss", "disc_grad_norm"):
+        assert not metrics[name][:3].any()
+        assert metrics[name][3:].all()
+    assert metrics["gen_grad_norm"].all()
+    assert not metrics["skipped"].any()
+    assert state.gen.opt_state[0].count == 3  # the optimiser started anew
+    assert state.disc.opt_state[0].count == 3
+    assert state.gen.stats["schedule"]["calls"] == 3  # the temperature's schedule too
+
+
+@pytest.fixture
+def no_game(monkeypatch):
+    """A game that is quick to compile, for tests of the phase alone."""
+    metrics = {"gen_loss": jnp.float32(0), "gen_grad_norm": jnp.float32(0)}
+    metrics |= {"skipped": jnp.float32(0)}
+    monkeypatch.setattr(
+        pretrain.step, "make_train_step", lambda config, axis: lambda state, batch: (state, metrics)
+    )
+
+
+@pytest.mark.parametrize("clip", [0.01, 0.0])
+@pytest.mark.usefixtures("no_game")
+def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
+    """Of two critic batches two updates of plain gradient descent, the network applied by hand."""
+    sgd = Optimizer("sgd", lr=0.5, b1=0.0)
+    ours = config(
+        gen=sequence.Generator(lstm.Cell(2), 3, 4, embedding=2),
+        n_critic=2,
+        gen_opt=sgd,
+        disc=mlp.Discriminator(widths=(3,)),
+        pretrain=Pretrain(9, sgd, clip),
+        ema_half_life=0.0,
+    )
+    rows = np.random.default_rng(0).integers(4, size=(2, 8, 3))
+    real = jnp.asarray(np.eye(4)[rows], "float32")
+    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    step = jax.jit(pretrain.make_train_step(ours))
+    after, metrics = step(state, Batch(real))
+
+    def nll(params, rows):
+        """Chain rule of probabilities: of each token under the rows before it."""
+        total, (c, h) = 0.0, (jnp.zeros((8, 2)), jnp.zeros((8, 2)))
+        before, gates = jnp.zeros(8, int), params["cell"]["gates"]
+        for t in range(3):
+            x, found = params["embedding"][before], {}
+            for gate in "ifgo":
+                part = x @ gates[f"i{gate}"]["kernel"] + h @ gates[f"h{gate}"]["kernel"]
+                found[gate] = part + gates[f"h{gate}"]["bias"][None]
+            kept = jax.nn.sigmoid(found["f"]) * c
+            c = kept + jax.nn.sigmoid(found["i"]) * jnp.tanh(found["g"])
+            h = jax.nn.sigmoid(found["o"]) * jnp.tanh(c)
+            logits = h @ params["readout"]["kernel"] + params["readout"]["bias"][None]
+            total -= jax.nn.log_softmax(logits)[jnp.arange(8), rows[:, t]].mean()
+            before = rows[:, t]
+        return total / 3
+
+    params, values, norms = state.gen.params, [], []
+    gradient = jax.jit(jax.value_and_grad(nll))
+    for batch in rows:
+        value, grads = gradient(params, batch)
+        norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
+        factor = 0.5 * (min(1, clip / norm) if clip else 1)
+        params = jax.tree.map(lambda p, g, f=factor: p - f * g, params, grads)
+        values.append(value)
+        norms.append(norm)
+    assert metrics["nll"] == pytest.approx(np.mean(values), rel=1e-5)
+    assert metrics["gen_grad_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+    assert min(norms) > 2 * clip
+    for ours_, theirs in zip(
+        jax.tree.leaves(after.gen.params), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_allclose(ours_, theirs, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_equal(after.disc, state.disc)
+
+    # One that is not finite changes nothing but the counts.
+    with jax.debug_nans(False):
+        after, metrics = step(state, Batch(real.at[1].set(jnp.inf)))
+    assert metrics["skipped"] == after.skipped == after.skipped_in_row == 1
+    with jax.debug_nans(False):
+        none, _ = step(state, Batch(jnp.full_like(real, jnp.inf)))
+    chex.assert_trees_all_equal(none.gen, state.gen)
+
+
+class Tilted(nn.Module):
+    """Fills holes with z's mean times a number."""
+
+    @nn.compact
+    def __call__(self, z, cond=None, *, train):
+        value = self.param("value", nn.initializers.constant(0.5), (1, 1, 1, 1))
+        made = z.mean(1)[:, None, None, None] * value
+        return jnp.where(cond.hole > 0, jnp.broadcast_to(made, cond.known.shape), cond.known)
+
+
+@pytest.mark.parametrize("microbatch", [4, 8])
+def test_reconstruction_by_hand(microbatch):
+    """Where there is no likelihood: two updates by the mean absolute difference, with the holes and
+    the z of the step's keys; then the game, which moves the critic too."""
+    sgd = Optimizer("sgd", lr=0.5, b1=0.0)
+    ours = config(
+        gen=Tilted(),
+        disc=unet.Discriminator(size=8, patch=2, widths=(4,), blocks=(1,), cardinality=(1,)),
+        data=Data("digits", symmetric=True),
+        masks=masks.Masks(("box", "free")),
+        reconstruction=2.0,
+        pretrain=Pretrain(1, sgd, 0.0),
+        gen_opt=sgd,
+        z_dim=3,
+        latent="normal",
+        n_critic=2,
+        microbatch=microbatch,
+        ema_half_life=0.0,
+    )
+    real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
+    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    step = jax.jit(pretrain.make_train_step(ours))
+    after, metrics = step(state, Batch(real))
+    value, found = 0.5, []
+    for iteration in range(2):
+        hole, noise = (
+            keys.example_keys(keys.step_key(state.key, purpose, 0, iteration), 8)
+            for purpose in (keys.Purpose.MASK, keys.Purpose.GEN_Z)
+        )
+        hole = np.asarray(masks.draw(ours.masks, hole, 8, 8))
+        z = np.asarray(keys.latents(noise, 3, "normal")).mean(1)[:, None, None, None]
+        gap = np.where(hole, z * value - np.asarray(real[iteration]), 0.0)
+        found.append(np.abs(gap).mean())
+        value -= 0.5 * (np.sign(gap) * z).mean()
+    np.testing.assert_allclose(after.gen.params["value"].ravel(), value, rtol=1e-5)
+    np.testing.assert_allclose(metrics["l1"], np.mean(found), rtol=1e-5)
+    assert "nll" not in metrics
+    chex.assert_trees_all_equal(after.disc, state.disc)
+    played, metrics = step(after, Batch(real))
+    assert metrics["disc_loss"] > 0
+    assert metrics["l1"] > 0
+    moved = jax.tree.map(lambda new, old: (new != old).any(), played.disc.params, after.disc.params)
+    assert any(jax.tree.leaves(moved))
+
+
+@pytest.mark.parametrize(("limit", "length"), [(0.0, 5.0), (1.0, 1.0), (9.0, 5.0)])
+def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
+    gradient = {"w": jnp.array([3.0, 4.0])}
+
+    def moved(limit):
+        clipped = pretrain._clipped(optimizers.make(SGD, 0), limit)
+        return clipped.update(gradient, clipped.init(gradient))[0]["w"]
+
+    for found in (moved(limit), jax.jit(moved)(limit)):
+        np.testing.assert_allclose(found, -length * np.array([0.6, 0.8]), rtol=1e-6)
+
+
+def test_a_run_without_the_phase_is_the_game_itself():
+    ours = config(pretrain=Pretrain())
+    assert pretrain.make_train_step(ours).__module__ == "gan_jax.step"
+    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pretrain": Pretrain(-1)}, "pretrain.steps is -1: it must be at least 0"),
+        ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip is -1.0: it must be at least 0"),
+        ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
+        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
+        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
+        ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent law 'key'"),
+        ({"data": Data("lines", vocabulary=2)}, "data.vocabulary is 2: it must be from 3 to 65536"),
+        ({"data": Data("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
+    ],
+)
+def test_configs_that_make_no_sense(changes, says):
+    with pytest.raises(UserError) as error:
+        validate(config(**changes))
+    assert says in str(error.value)

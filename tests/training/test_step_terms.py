@@ -1,0 +1,271 @@
+"""What a step may have beside loss and penalties: augmentation, a class head, path length."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import augment, losses, path_length
+from gan_jax.augment import Augment
+from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.errors import UserError
+from gan_jax.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.networks import mlp, unet
+from gan_jax.networks.packed import Packed
+from gan_jax.state import Batch, init_state
+from gan_jax.step import make_train_step
+from gan_jax.validation import validate
+from tests.helpers import small
+
+N, RATE = 8, 0.1
+SGD = Optimizer("sgd", lr=RATE, b1=0.0)
+
+
+class Gen(nn.Module):
+    """z [n, 8] -> w -> pictures [n, 8, 8, 1], with what path length regularisation needs."""
+
+    w_shape: tuple[int, int] = (2, 6)
+
+    @nn.compact
+    def __call__(self, z, cond=None, *, train):
+        w = nn.Dense(6)(z)
+        w = jnp.broadcast_to(w[:, None], (len(z), *self.w_shape))
+        w = w if self.is_initializing() else self.perturb("w", w)
+        return nn.tanh(nn.Dense(64)(w.reshape(len(z), -1))).reshape(-1, 8, 8, 1)
+
+
+PLAIN = small.config(
+    gen=Gen(),
+    disc=mlp.Discriminator(widths=(6,)),
+    loss="non_saturating",
+    penalties=Penalties(r1=0.7, r2=0.3),
+    gen_opt=SGD,
+    disc_opt=SGD,
+    n_critic=1,
+    ema_half_life=0.0,
+    batch_size=N,
+)
+
+
+def stepped(config, step=0, labels=None):
+    real = jax.random.uniform(jax.random.key(7), (1, N, 8, 8, 1))
+    cond = None if labels is None else labels[None]
+    start = jax.jit(lambda: init_state(config, root(0), Batch(real[0], labels)))()
+    before = start.replace(step=jnp.int32(step))
+    return before, *jax.jit(make_train_step(config))(before, Batch(real, cond)), real[0]
+
+
+def draw(state, purpose, iteration=0):
+    return example_keys(step_key(state.key, purpose, state.step, iteration), N)
+
+
+def noise(state, purpose):
+    return latents(draw(state, purpose), 8, "normal")
+
+
+def descended(params, objective, rate=RATE):
+    return jax.tree.map(lambda p, g: p - rate * g, params, jax.grad(objective)(params))
+
+
+def assert_close(ours, theirs):
+    for name, leaf in small.leaves(theirs).items():
+        # The same float32 formulas, compiled apart: some roundings of 1e-7 differ.
+        np.testing.assert_allclose(small.leaves(ours)[name], leaf, rtol=1e-5, atol=1e-6)
+
+
+def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
+    config = dataclasses.replace(PLAIN, augment=Augment(blit=1.0, cutout=0.8, p=0.7))
+    before, after, _, real = stepped(config)
+    fake = config.gen.apply(
+        {"params": before.gen.params}, noise(before, Purpose.CRITIC_Z), train=True
+    )
+
+    def seen(x, purpose, iteration):
+        return augment.augment(config.augment, x, draw(before, purpose, iteration), 0.7, False)
+
+    def judge(params, x):
+        return config.disc.apply({"params": params}, x, train=True)
+
+    def disc_objective(params):
+        reals, fakes = seen(real, Purpose.AUGMENT, 0), seen(fake, Purpose.AUGMENT_FAKE, 0)
+
+        def slope(x):  # with respect to the picture that is not augmented
+            pull = jax.grad(lambda x: judge(params, seen(x, Purpose.AUGMENT, 0)).sum())
+            return 0.5 * jnp.square(pull(x)).sum((1, 2, 3)).mean()
+
+        loss = losses.logistic_disc(judge(params, reals), judge(params, fakes))
+        return loss + 0.7 * slope(real) + 0.3 * slope(fake)
+
+    disc = descended(before.disc.params, disc_objective)
+
+    def gen_objective(params):
+        made = config.gen.apply({"params": params}, noise(before, Purpose.GEN_Z), train=True)
+        logits = judge(disc, seen(made, Purpose.AUGMENT_FAKE, config.n_critic))
+        return losses.non_saturating_gen(None, logits)
+
+    assert_close(after.disc.params, disc)
+    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    _, plain, _, _ = stepped(PLAIN)
+    assert not np.allclose(small.leaves(plain.disc.params).popitem()[1], jax.tree.leaves(disc)[-1])
+
+
+def test_an_adaptive_p_is_in_the_state_and_moves_by_the_rule():
+    rule = Augment(cutout=1.0, p=0.5, adaptive=True, target=-0.999, adapt_images=640.0)
+    config = dataclasses.replace(PLAIN, augment=rule, n_critic=2, steps=4, batch_size=16)
+    state, metrics = small.train_state(dataclasses.replace(config, z_dim=8))
+    move = 4 * 16 / 640  # every 4 critic updates, that is 2 steps
+    np.testing.assert_allclose(state.augment.p, 0.5 + 2 * move, atol=1e-6)  # float32
+    np.testing.assert_allclose(metrics["augment_p"], [0.5, 0.5, 0.5 + move, 0.5 + move], atol=1e-6)
+
+
+def test_a_class_head_learns_from_reals_and_teaches_the_generator():
+    config = dataclasses.replace(
+        PLAIN,
+        disc=small.WithClassHead(),
+        penalties=Penalties(),
+        data=Data("digits", "all", labels=True),
+        auxiliary_disc=0.9,
+        auxiliary_gen=0.4,
+    )
+    labels = jnp.arange(N, dtype=jnp.int32) % 3
+    before, after, metrics, real = stepped(config, labels=labels)
+
+    def judge(params, x):
+        logits, found = config.disc.apply({"params": params}, x, train=True, mutable=["auxiliary"])
+        return logits, found["auxiliary"]["class_logits"]
+
+    def wrong(class_logits):
+        return optax.softmax_cross_entropy_with_integer_labels(class_logits, labels).mean()
+
+    fake = config.gen.apply(
+        {"params": before.gen.params}, noise(before, Purpose.CRITIC_Z), train=True
+    )
+
+    def disc_objective(params):
+        (real_logits, classes), (fake_logits, _) = judge(params, real), judge(params, fake)
+        return losses.logistic_disc(real_logits, fake_logits) + 0.9 * wrong(classes)
+
+    disc = descended(before.disc.params, disc_objective)
+
+    def gen_objective(params):
+        made = config.gen.apply({"params": params}, noise(before, Purpose.GEN_Z), train=True)
+        logits, classes = judge(disc, made)
+        return losses.non_saturating_gen(None, logits) + 0.4 * wrong(classes)
+
+    assert_close(after.disc.params, disc)
+    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    np.testing.assert_allclose(
+        metrics["class_loss"], wrong(judge(before.disc.params, real)[1]), rtol=1e-5
+    )
+
+
+def test_a_repair_is_compared_by_the_critics_features():
+    """Of the critic that has just moved, of each stage; and of reals it is a constant."""
+    fields = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
+    networks = {"gen": unet.Generator(**fields), "disc": unet.Discriminator(**fields)}
+    config = dataclasses.replace(PLAIN, **networks, penalties=Penalties(), perceptual=0.8)
+    before, after, metrics, real = stepped(config)
+
+    def judge(params, x):
+        logits, found = config.disc.apply({"params": params}, x, train=True, mutable=["auxiliary"])
+        return logits, found["auxiliary"]
+
+    def generated(params, purpose):
+        return config.gen.apply({"params": params}, noise(before, purpose), train=True)
+
+    fake = generated(before.gen.params, Purpose.CRITIC_Z)
+
+    def disc_objective(params):
+        return losses.logistic_disc(judge(params, real)[0], judge(params, fake)[0])
+
+    disc = descended(before.disc.params, disc_objective)
+
+    def gaps(params):
+        logits, seen = judge(disc, generated(params, Purpose.GEN_Z))
+        truth = judge(disc, real)[1]
+        assert truth["features_1"].shape == (N, 8, 8, 4)
+        assert truth["features_0"].shape == (N, 4, 4, 6)
+        first, last = (seen[f"features_{i}"] - truth[f"features_{i}"] for i in (1, 0))
+        return logits, jnp.abs(first).mean() + jnp.abs(last).mean()
+
+    def gen_objective(params):
+        logits, gap = gaps(params)
+        return losses.non_saturating_gen(None, logits) + 0.8 * gap
+
+    assert_close(after.disc.params, disc)
+    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    np.testing.assert_allclose(metrics["perceptual"], gaps(before.gen.params)[1], rtol=1e-5)
+
+
+def test_path_length_is_an_update_of_its_own_at_every_kth_step():
+    config = dataclasses.replace(PLAIN, path_length=0.5, path_length_every=3)
+    before, after, metrics, _ = stepped(config, step=1)  # not due
+    assert (metrics["path_length"], after.mean_path) == (0, 0)
+    before, after, metrics, _ = stepped(config, step=2)
+    rate = RATE * 3 / 4  # of the lazy updates, appendix B of 1912.04958
+    alone = dataclasses.replace(PLAIN, gen_opt=Optimizer("sgd", lr=rate, b1=0.0))
+    _, first, _, _ = stepped(alone, step=2)
+    z = noise(before, Purpose.PATH_LENGTH)
+
+    def penalty(params):
+        def pictures(added):
+            variables = {"params": params, "perturbations": {"w": added}}
+            return config.gen.apply(variables, z, train=True)
+
+        noise_keys = draw(before, Purpose.PATH_LENGTH, 1)
+        return path_length.path_length(pictures, jnp.zeros((N, 2, 6)), noise_keys, 0.0)
+
+    expected = descended(first.gen.params, lambda params: 3 * 0.5 * penalty(params)[0], rate)
+    assert_close(after.gen.params, expected)
+    value, mean = penalty(first.gen.params)
+    np.testing.assert_allclose(metrics["path_length"], value, rtol=1e-5)
+    np.testing.assert_allclose((after.mean_path, metrics["mean_path"]), mean, rtol=1e-5)
+
+
+def test_devices_agree_with_all_of_it_at_once():
+    config = dataclasses.replace(
+        PLAIN,
+        disc=small.WithClassHead(),
+        augment=Augment(blit=1.0, colour=1.0, adaptive=True, p=0.5, diffaugment=("cutout",)),
+        path_length=0.5,
+        path_length_every=2,
+        data=Data("digits", "all", labels=True),
+        batch_size=16,
+        n_critic=2,
+        steps=3,
+    )
+    (one, metrics), (two, metrics_two) = small.train_state(config), small.train_state(config, 2)
+    for name, leaf in small.leaves(one).items():
+        # SGD passes rounding errors of 1e-7 on as they are.
+        np.testing.assert_allclose(small.leaves(two)[name], leaf, rtol=1e-4, atol=1e-5)
+    for name, rows in metrics.items():
+        np.testing.assert_allclose(metrics_two[name], rows, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"augment": Augment(colour=1.5, p=0.1)}, "augment.colour is 1.5"),
+        ({"augment": Augment(blit=1.0)}, "augment.p is 0.0"),
+        ({"augment": Augment(adaptive=True)}, "augment.adaptive is True"),
+        ({"augment": Augment(diffaugment=("cutout", "cutout"))}, "once each"),
+        ({"gen": mlp.Generator(shape=(8, 8, 1)), "path_length": 2.0}, "path_length is 2.0"),
+        ({"path_length_every": 0}, "path_length_every is 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(changes, said):
+    with pytest.raises(UserError, match=said):
+        validate(dataclasses.replace(PLAIN, **changes))
+
+
+def test_packs_train_on_one_and_two_devices():
+    config = dataclasses.replace(
+        PLAIN, disc=Packed(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
+    )
+    (one, _), (two, _) = small.train_state(config), small.train_state(config, 2)
+    for name, leaf in small.leaves(one).items():
+        np.testing.assert_allclose(small.leaves(two)[name], leaf, rtol=1e-4, atol=1e-5)
