@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import small
 
-from gan_jax import cli, distributed, parallel, placement, train
+from gan_jax import command_line, distributed, parallel, placement, train
 from gan_jax.data import feeds, sources
 
 SILENCE = 30  # seconds: on a machine with much else to do
@@ -65,7 +65,7 @@ def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
 if __name__ == "__main__":
     port, process, *calls = sys.argv[1:]
     where = (f"localhost:{port}", 2, int(process), SILENCE)
-    with distributed.together(*where), cli.user_errors():
+    with distributed.together(*where), command_line.user_errors():
         for call in calls:
             name, *words = call.split(",")
             globals()[name](*words)
