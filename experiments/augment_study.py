@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import mnist_cdcgan
-from gan_jax import cli, config_json, labelled_set, logs, plots, population, run, train
+from gan_jax import command_line, config_json, labelled_set, logs, plots, population, run, train
 from gan_jax.augment import Augment
 from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.data import sources
@@ -213,9 +213,9 @@ def opened(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Trains and tests what is not on record yet, and prints the table."""
-    with cli.user_errors():
-        flags = cli.parse(Study())
-        cli.use_compilation_cache()
+    with command_line.user_errors():
+        flags = command_line.parse(Study())
+        command_line.use_compilation_cache()
         if len(set(flags.seeds)) < max(len(flags.seeds), 2):
             raise UserError(f"seeds is {flags.seeds}: it must be two or more, each once")
         if not all(1 <= k <= SAMPLES for k in flags.ks):

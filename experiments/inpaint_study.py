@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import cli, keys, logs, plots, population, repair, restore, run
+from gan_jax import command_line, keys, logs, plots, population, repair, restore, run
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import restoration
@@ -156,9 +156,9 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Studies a run, and writes NAME_study.json and a grid NAME_study.png of the first member."""
-    with cli.user_errors():
-        cli.use_compilation_cache()
-        flags = cli.parse(Study())
+    with command_line.user_errors():
+        command_line.use_compilation_cache()
+        flags = command_line.parse(Study())
         if flags.num < 24:
             raise UserError(f"num is {flags.num}: it must be at least 24, for the grid")
         report, shown = study(flags)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import cli, inversion, keys, latent_space, logs, placement, run
+from gan_jax import command_line, inversion, keys, latent_space, logs, placement, run
+from gan_jax.data import sources
 from gan_jax.inversion import Search
-from gan_jax.invert_command import load_split
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest
 from gan_jax.restore import restore_member
@@ -65,10 +65,10 @@ def measured(study: Study, space: Space, target: np.ndarray, cond: Any, key: Any
 
 def main() -> None:
     """Prints the figures, and writes them to --out."""
-    study = cli.parse(Study())
+    study = command_line.parse(Study())
     step, _, config, state = restore_member(study.run, number=study.member)
     space = latent_space.space(config, generator_variables(state))
-    dataset = load_split(config.data, study.split)
+    dataset = sources.load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
     real = dataset.batch.real[picked].astype(np.float32) / 255
     labels = dataset.batch.cond[picked] if space.classes else None
@@ -95,5 +95,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with cli.user_errors():
+    with command_line.user_errors():
         main()

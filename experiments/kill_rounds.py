@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import digits_mlp
-from gan_jax import cli, digest, lock, logs, placement, run
+from gan_jax import command_line, digest, lock, logs, placement, run
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 
@@ -122,7 +122,7 @@ def study(flags: Study, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Prints the figures, and writes them to --out. Exit status 1 if the runs differ."""
-    flags = cli.parse(Study())
+    flags = command_line.parse(Study())
     if flags.rounds < 1:
         raise UserError(f"rounds is {flags.rounds}: it must be at least 1")
     with tempfile.TemporaryDirectory() as folder:
@@ -139,5 +139,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with cli.user_errors():
+    with command_line.user_errors():
         main()

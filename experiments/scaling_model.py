@@ -28,7 +28,7 @@ from typing import Any
 
 import jax
 
-from gan_jax import cli, communication, logs, population, run, step
+from gan_jax import command_line, communication, logs, population, run, step
 from gan_jax.communication import Collective
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
@@ -170,7 +170,7 @@ class Study:
 
 def main() -> None:
     """Prints the table, and writes what is behind it to --out."""
-    study = cli.parse(Study())
+    study = command_line.parse(Study())
     flag = f"--xla_force_host_platform_device_count={COMPILED}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
     jax.config.update("jax_platforms", "cpu")
@@ -197,5 +197,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with cli.user_errors():
+    with command_line.user_errors():
         main()

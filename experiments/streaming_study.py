@@ -26,7 +26,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax import cli, logs, memory, parallel, placement, run, train
+from gan_jax import command_line, logs, memory, parallel, placement, run, train
 from gan_jax.config import Config, Data
 from gan_jax.data import feeds, prepare, sources
 from gan_jax.networks import dcgan, mlp
@@ -216,7 +216,7 @@ def measured(study: Study, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Prints the figures, and writes them to --out."""
-    study = cli.parse(Study())
+    study = command_line.parse(Study())
     if study.part != "all":
         assert study.folder is not None
         print(json.dumps(do_part(study, study.folder)))
@@ -230,5 +230,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with cli.user_errors():
+    with command_line.user_errors():
         main()

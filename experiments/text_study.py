@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import cli, logs, run, sentences
+from gan_jax import command_line, logs, run, sentences
 from gan_jax.config import Config
 from gan_jax.errors import UserError
 from gan_jax.metrics import evaluate, text_scores
@@ -112,9 +112,9 @@ def table(report: dict[str, Any]) -> str:
 
 def main() -> None:
     """Writes NAME_study.json and NAME_study.png, and prints who is ahead."""
-    with cli.user_errors():
-        cli.use_compilation_cache()
-        flags = cli.parse(Study())
+    with command_line.user_errors():
+        command_line.use_compilation_cache()
+        flags = command_line.parse(Study())
         models: dict[str, list[dict[str, Any]]] = {}
         shared = {}
         names = [run.load_config(folder).name for folder in flags.runs]

@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
 import tyro
 
 from gan_jax import (
-    cli,
+    command_line,
     config_json,
     curves,
     distributed,
@@ -34,6 +34,7 @@ from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.drawing import Drawing
 from gan_jax.errors import UserError
+from gan_jax.launch import Imports, Launch, import_modules
 from gan_jax.metrics.curve import Curve
 from gan_jax.progress import Progress
 from gan_jax.skips import Skips
@@ -43,6 +44,8 @@ from gan_jax.validation import validate
 
 LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
 CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can be seen and stopped
+Preset = Literal["full", "small"]
+RENAMED = {"--small": "--preset small"}  # flags of earlier versions
 
 
 def iterate(
@@ -222,58 +225,86 @@ def fit(
 
 
 @dataclasses.dataclass(frozen=True)
-class Launch:
-    """What a command line says: the run, and where and on what to do it."""
+class Flags:
+    """Flags of a training: a recipe's config, and where and on what it trains."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
+    preset: Preset = "full"
+    """Version of the recipe that the other flags change; small is for CPUs: the same code with
+    fewer channels and steps, where a recipe has it."""
     workdir: str | None = None
     """Run folder; runs/NAME by default. An interrupted run in it is continued."""
-    devices: int | None = None
-    """How many devices, all by default. They see the same noise and data whatever their number."""
-    members_at_once: int | None = None
-    """Of a population: how many members train at a time; fewer need less memory. By default all,
-    but one of large networks on CPUs, which is quicker there."""
-    stream: bool = False
-    """Keep the data set on the host, a prepared one on the disk, and feed its batches ahead of
-    time, for sets that the devices, or memory, cannot hold. The batches are the same."""
-    workers: int = 0
-    """Processes that read a streamed prepared set ahead; 0: threads of this one."""
-    compilation_cache: bool = True
-    """Keep compiled programs on the disk, for a quick start next time."""
-    coordinator: str | None = None
-    """Of several processes: HOST:PORT of process 0, which must be free there. With the next two,
-    where the cluster does not say it itself (SLURM, Open MPI, Kubernetes, Cloud TPU)."""
-    num_processes: int | None = None
-    """How many processes train this run together; 1: this one alone, whatever the cluster says."""
-    process_id: int | None = None
-    """Which of them this one is, from 0; process 0 writes the run folder."""
-    silence: int = distributed.SILENCE
-    """Seconds without a sign of life after which another process is taken for dead."""
-    small: bool = False
-    """Start from the experiment's small version, for CPUs, where it has one: the same code with
-    fewer channels and steps. Other flags are laid over that."""
+    dry_run: bool = False
+    """Print parameters, memory and estimated time instead of training."""
+    launch: Annotated[Launch, tyro.conf.arg(name="")] = Launch()
+    imports: Annotated[Imports, tyro.conf.arg(name="")] = Imports()
+
+
+def parse(config: Config, small: Config | None = None, **options: Any) -> Flags:
+    """Parse the flags of a training.
+
+    Args:
+        config: The recipe's config, which flags change.
+        small: Its small version, which they change instead with --preset small.
+        **options: Options of `command_line.parse_as`.
+
+    Returns:
+        The flags.
+
+    Raises:
+        UserError: A flag is wrong, or --preset small is given and there is no small version.
+    """
+
+    @dataclasses.dataclass(frozen=True)
+    class First:
+        preset: Preset = "full"
+
+    args = options.get("args", sys.argv[1:])
+    first = First()
+    with contextlib.suppress(UserError):  # which the second parser reports
+        first, _ = command_line.parse_as(First, args=args, return_unknown_args=True, add_help=False)
+    if first.preset == "small" and small is None:
+        raise UserError(f"preset must be full, got small: {config.name} has no small version")
+    default = Flags(small if small and first.preset == "small" else config, preset=first.preset)
+    return command_line.parse(default, renamed=RENAMED, **options)
+
+
+def execute(flags: Flags) -> None:
+    """Train with the given flags, and print where the results are."""
+    config = flags.config
+    import_modules(flags.imports.modules)
+    if flags.dry_run:
+        from gan_jax import recipe_files
+
+        recipe_files.dry_run(config)
+        return
+    workdir = Path(flags.workdir or Path("runs") / config.name)
+    if not fit_on(flags.launch, config, workdir):
+        return
+    picture = "members.png, " if population.is_population(config) else "film.png, "
+    picture = "" if sentences.of_tokens(config) else picture
+    print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")
+
+
+def fit_on(launch: Launch, config: Config, workdir: Path) -> bool:
+    """Call `fit` on the given hardware and processes; return whether this process is the leader."""
+    hardware, processes = launch.hardware, launch.processes
+    if hardware.compilation_cache:
+        command_line.use_compilation_cache()
+    validate(config)
+    with distributed.together(*dataclasses.astuple(processes)), command_line.user_errors():
+        fit(
+            config,
+            workdir,
+            devices=placement.pick_devices(hardware.devices, config.batch_size),
+            members_at_once=hardware.members_at_once,
+            stream=hardware.stream,
+            workers=hardware.workers,
+        )
+        return distributed.leads()
 
 
 def main(config: Config, small: Config | None = None) -> None:
-    """What `python -m experiments.NAME [flags]` does: `fit` with the flags laid over `config`, or
-    with --small over `small`."""
-    with cli.user_errors():
-        if asked := "--small" in sys.argv[1:]:
-            if small is None:
-                raise UserError(f"small: {config.name} has no small version, being one itself")
-            config = small
-        launch = cli.parse(Launch(config, small=asked))
-        if launch.compilation_cache:
-            cli.use_compilation_cache()
-        validate(launch.config)
-        workdir = Path(launch.workdir or Path("runs") / launch.config.name)
-        where = (launch.coordinator, launch.num_processes, launch.process_id, launch.silence)
-        how = {name: getattr(launch, name) for name in ("members_at_once", "stream", "workers")}
-        with distributed.together(*where), cli.user_errors():
-            devices = placement.pick_devices(launch.devices, launch.config.batch_size)
-            fit(launch.config, workdir, devices=devices, **how)
-            if not distributed.leads():
-                return
-        picture = "members.png, " if population.is_population(launch.config) else "film.png, "
-        picture = "" if sentences.of_tokens(launch.config) else picture
-        print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")
+    """Train a recipe with the flags in `sys.argv`: `python -m experiments.NAME [flags]`."""
+    with command_line.user_errors():
+        execute(parse(config, small))

@@ -21,7 +21,7 @@ import jax
 from experiments.benchmark import measure, report
 from experiments.benchmark.cases import CASES, Case, case
 from experiments.benchmark.measure import Way
-from gan_jax import cli, logs, run
+from gan_jax import command_line, logs, run
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 
@@ -88,8 +88,8 @@ def measured(case: Case, flags: Benchmark, peak: float) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, prints, and writes JSON if asked to."""
-    with cli.user_errors():
-        flags = cli.parse(Benchmark())
+    with command_line.user_errors():
+        flags = command_line.parse(Benchmark())
         chosen = {name: case(name) for name in flags.networks}
     jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     device = jax.local_devices()[:1]

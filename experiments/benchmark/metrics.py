@@ -25,7 +25,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from gan_jax import cli, keys, logs, run
+from gan_jax import command_line, keys, logs, run
 from gan_jax.metrics import frechet, kernel, manifold
 
 
@@ -111,8 +111,8 @@ def measure(way: str, n: int, d: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, prints, and writes JSON if asked to."""
-    with cli.user_errors():
-        flags = cli.parse(Benchmark())
+    with command_line.user_errors():
+        flags = command_line.parse(Benchmark())
     ways = ["gan_jax"] + ([flags.against] if flags.against else [])
     measured: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     spawn = multiprocessing.get_context("spawn")

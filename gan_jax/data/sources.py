@@ -168,6 +168,16 @@ def whole(data: Data, split: str) -> Data:
     return dataclasses.replace(data, split=split, labels=True, per_class=0, cond=())
 
 
+def load_split(data: Data, split: str) -> Dataset:
+    """Load another split of the data set that `data` names.
+
+    Raises UserError if there is none.
+    """
+    if data.name in ("folder", "npz"):
+        raise UserError(f"split is {split!r}: data set {data.name!r} has none; give a folder")
+    return load(dataclasses.replace(data, split=split, per_class=0))
+
+
 def title(data: Data) -> str:
     """Name, split and, where it is one, the draw."""
     of = f", {data.per_class} a class (draw {data.draw})" if data.per_class else ""

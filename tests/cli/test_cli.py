@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, config_json, logs, run, train
+from gan_jax import config_json, logs, run, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.networks import mlp
 from tests.helpers import small
@@ -28,8 +29,8 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--stepz 3", "--stepz, 3 (did you mean --steps?)"),
-        ("--steps x", "--steps"),
+        ("--stepz 3", "got --stepz (did you mean '--steps'?)"),
+        ("--steps x", "steps must be INT, got 'x'"),
         ("--loss hing", "loss is 'hing': it must be one of minimax, "),
         ("--loss hing", "(did you mean 'hinge'?)"),
         ("--steps 0", "steps is 0: it must be at least 1"),
@@ -120,7 +121,7 @@ def test_workdir_of_other_data(command, tmp_path):
 def test_damaged_config(command, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     for words in (f"sample {tmp_path}", f"resume {tmp_path}"):
-        status, _, error = command(__main__.main, words)
+        status, _, error = command(app.main, words)
         assert (status, error.count("\n")) == (2, 1)
         assert "config.json is damaged" in error
 
@@ -138,26 +139,26 @@ def test_workdir_that_is_no_run_folder(command, tmp_path):
 
 def test_sample(command, finished, tmp_path):
     out = tmp_path / "deep" / "grid.png"
-    words = f"sample {finished} --num 20 --seed 1 --out {out}"
-    status, said, _ = command(__main__.main, words)
+    words = f"sample {finished} --num-samples 20 --seed 1 --out {out}"
+    status, said, _ = command(app.main, words)
     assert status == 0
     assert "20 samples of step 12, seed 1" in said
     with Image.open(out) as image:
         assert image.size == (8 * 73, 8 * 28)  # 8 columns of 9 pixels and an edge, x8
-    status, _, error = command(__main__.main, words)
+    status, _, error = command(app.main, words)
     assert (status, error.count("\n")) == (2, 1)
     assert "--force" in error
     before = out.read_bytes()
-    assert command(__main__.main, words, "--force --step 5")[0] == 0
+    assert command(app.main, words, "--force --step 5")[0] == 0
     assert out.read_bytes() != before
-    assert command(__main__.main, words, "--force")[0] == 0
+    assert command(app.main, words, "--force")[0] == 0
     assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--num 0", "num is 0: it must be at least 1"),
+        ("--num-samples 0", "num_samples must be at least 1, got 0"),
         ("--step 7", "step is 7: the run has checkpoints of steps 5, 10, 12"),
         ("--seed -1", "seed is -1"),
         ("--out grid.nonsense", "out is 'grid.nonsense': unknown file extension"),
@@ -165,7 +166,7 @@ def test_sample(command, finished, tmp_path):
 )
 def test_sample_mistakes(command, finished, flags, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, _, error = command(__main__.main, f"sample {finished}", flags)
+    status, _, error = command(app.main, f"sample {finished}", flags)
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
 
@@ -173,7 +174,7 @@ def test_sample_mistakes(command, finished, flags, says, tmp_path, monkeypatch):
 def test_resume_goes_on(command, tmp_path):
     workdir = tmp_path / "run"
     train.fit(small.config(steps=5), workdir, devices=train.jax.local_devices()[:1], quiet=True)
-    assert command(__main__.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
+    assert command(app.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
     assert run.load_config(workdir) == small.CONFIG
     assert logs.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
 

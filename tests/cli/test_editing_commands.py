@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from experiments import inversion_study
-from gan_jax import __main__, invert_command, train
+from gan_jax import train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -34,46 +35,46 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "rows", "columns"),
     [
-        ("interpolate --num 3 --columns 4", 3, 4),
-        ("interpolate --num 3 --columns 4 --truncation 0.5", 3, 4),
-        ("directions --num 2 --columns 5", 2, 5),
-        ("directions --num 2 --columns 5 --method sefa", 2, 5),
+        ("interpolate --num-pairs 3 --columns 4", 3, 4),
+        ("interpolate --num-pairs 3 --columns 4 --truncation 0.5", 3, 4),
+        ("directions --num-directions 2 --columns 5", 2, 5),
+        ("directions --num-directions 2 --columns 5 --method sefa", 2, 5),
     ],
 )
 def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
     name, _, flags = words.partition(" ")
     line = f"{name} {finished} {flags} --out {tmp_path / 'deep' / 'out.png'}"
-    status, said, _ = command(__main__.main, line)
+    status, said, _ = command(app.main, line)
     assert status == 0
     assert "step 1, member 0, seed 0" in said
     with Image.open(tmp_path / "deep" / "out.png") as image:
         whole = np.asarray(image)
     assert whole.shape[0] * (columns * 9 + 1) == whole.shape[1] * (rows * 9 + 1)
     before = (tmp_path / "deep" / "out.png").read_bytes()
-    status, _, error = command(__main__.main, line)
+    status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
     assert "--force" in error
-    assert command(__main__.main, line, "--force --member 1")[0] == 0
+    assert command(app.main, line, "--force --member 1")[0] == 0
     assert (tmp_path / "deep" / "out.png").read_bytes() != before
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("interpolate --num 0", "num is 0: it must be at least 1"),
-        ("interpolate --columns 1", "columns is 1: it must be at least 2"),
+        ("interpolate --num-pairs 0", "num_pairs must be at least 1, got 0"),
+        ("interpolate --columns 1", "columns must be at least 2, got 1"),
         ("interpolate --truncation -1", "truncation is -1.0: the threshold must be above 0"),
         ("interpolate --space w", "mlp.Generator has no w"),
         ("interpolate --member 2", "member is 2: the run has members 0 to 1"),
-        ("directions --num 9", "count is 9: it must be from 1 to 8"),
-        ("directions --extent 0", "extent is 0.0: it must be above 0"),
+        ("directions --num-directions 9", "count is 9: it must be from 1 to 8"),
+        ("directions --extent 0", "extent must be above 0 and finite, got 0.0"),
         ("directions --step 3", "step is 3: the run has checkpoints of steps 1"),
     ],
 )
 def test_directions_and_ways_with_bad_input(command, finished, tmp_path, words, says):
     name, _, flags = words.partition(" ")
     line = f"{name} {finished} {flags} --out {tmp_path / 'out.png'}"
-    status, _, error = command(__main__.main, line)
+    status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
     assert not (tmp_path / "out.png").exists()
@@ -83,10 +84,10 @@ BRIEF = "--iterations 3 --samples 20 --restarts 2"
 
 
 def test_invert_a_split(command, finished, tmp_path):
-    words = f"invert {finished} --split test --num 20 {BRIEF} --out {tmp_path / 'out'}"
-    status, said, _ = command(__main__.main, words)
+    words = f"invert {finished} --split test --num-images 20 {BRIEF} --out {tmp_path / 'out'}"
+    status, said, _ = command(app.main, words)
     assert status == 0
-    assert "20 pictures, step 1, member 0: mean error 0." in said
+    assert "20 images, step 1, member 0: mean error 0." in said
     report = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert report["pictures"] == "digits test, 20 of 360, evenly spaced"
     assert len(report["errors"]) == 20
@@ -99,17 +100,17 @@ def test_invert_a_split(command, finished, tmp_path):
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (4 * (16 * 9 + 1), 4 * (4 * 9 + 1))  # two rows of pairs, x4
     before = (tmp_path / "out" / "grid.png").read_bytes()
-    status, _, error = command(__main__.main, words, "--seed 1")
+    status, _, error = command(app.main, words, "--seed 1")
     assert (status, error.count("\n")) == (2, 1)
     assert "grid.png exists: give --force" in error
     assert (tmp_path / "out" / "grid.png").read_bytes() == before
-    assert command(__main__.main, words, "--force")[0] == 0
+    assert command(app.main, words, "--force")[0] == 0
     assert (tmp_path / "out" / "grid.png").read_bytes() == before  # the same bits again
 
 
 def test_invert_with_holes(command, finished, tmp_path):
-    words = f"invert {finished} --split test --num 4 --hole half {BRIEF} --out {tmp_path / 'out'}"
-    assert command(__main__.main, words)[0] == 0
+    words = f"invert {finished} --split test --num-images 4 --mask-kind half {BRIEF} --out {tmp_path / 'out'}"
+    assert command(app.main, words)[0] == 0
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         made = arrays["pictures"]
     real = sources.load(Data("digits", "test")).batch.real[::90]
@@ -123,7 +124,7 @@ def test_invert_a_folder(command, finished, tmp_path):
         Image.new("RGB", size, "grey").save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "c.png").write_text("no picture")
     words = f"invert {finished} {tmp_path / 'in'} {BRIEF} --features pixels"
-    status, _, _ = command(__main__.main, words, f"--out {tmp_path / 'out'}")
+    status, _, _ = command(app.main, words, f"--out {tmp_path / 'out'}")
     assert status == 0
     report = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert report["pictures"].endswith("in, 2 of 2, evenly spaced")
@@ -135,10 +136,10 @@ def test_invert_a_folder(command, finished, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("", "give a folder of pictures or a --split"),
+        ("", "give a folder of images or a --split"),
         ("nowhere", "there is no such file or folder"),
         ("--split rest", "data.split is 'rest'"),
-        ("--split test --num 0", "num is 0: it must be at least 1"),
+        ("--split test --num-images 0", "num_images must be at least 1, got 0"),
         ("--split test --iterations 0", "steps is 0"),
         ("--split test --space w", "mlp.Generator has no w, only z"),
         ("--split test --member 2", "member is 2: the run has members 0 to 1"),
@@ -147,7 +148,7 @@ def test_invert_a_folder(command, finished, tmp_path):
 )
 def test_invert_with_bad_input(command, finished, tmp_path, words, says):
     line = f"invert {finished} {words} --out {tmp_path / 'out'}"
-    status, _, error = command(__main__.main, line)
+    status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
     assert not (tmp_path / "out").exists()
@@ -155,9 +156,9 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
 
 def test_data_without_splits():
     with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
-        invert_command.load_split(Data("npz"), "test")
+        sources.load_split(Data("npz"), "test")
     few = Data("digits", per_class=2, size=8)
-    assert len(invert_command.load_split(few, "all")) == 1797
+    assert len(sources.load_split(few, "all")) == 1797
 
 
 def test_study(command, finished, tmp_path):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gan_jax import cli, config_json, sweeps, train
+from gan_jax import config_json, sweeps, train
 from gan_jax.config import Penalties
 from gan_jax.errors import UserError
 from gan_jax.sweeps import Sweep
@@ -18,7 +18,7 @@ def parsed(monkeypatch):
 
     def parse(words, **changes):
         monkeypatch.setattr(sys, "argv", ["command", *words.split()])
-        return cli.parse(train.Launch(small.config(**changes))).config
+        return train.parse(small.config(**changes)).config
 
     return parse
 

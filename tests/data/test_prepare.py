@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import prepare, sources
 from gan_jax.data.shards import Stored
@@ -64,14 +64,14 @@ def test_a_shard_of_broken_pictures_only(folder, tmp_path):
 
 def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     words = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
-    status, said, _ = command(__main__.main, words)
+    status, said, _ = command(app.main, words)
     assert status == 0
     assert "10 of 12 pictures, 8 x 8 x 3; 1 were grey" in said
     assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
     assert "2 left out" in said
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
     assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
-    assert command(__main__.main, words)[:2] == (0, said)  # and again: nothing is left to do
+    assert command(app.main, words)[:2] == (0, said)  # and again: nothing is left to do
 
 
 @pytest.mark.parametrize("end", range(4))
@@ -217,7 +217,7 @@ def test_mistakes_are_one_line(command, folder, tmp_path, words, says):
     made(folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     where = {"folder": folder, "out": tmp_path / "out", "empty": tmp_path / "empty"}
-    status, _, error = command(__main__.main, "prepare", words.format(**where))
+    status, _, error = command(app.main, "prepare", words.format(**where))
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
 

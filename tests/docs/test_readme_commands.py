@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, cli, train
+from gan_jax import command_line, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.networks import mlp
 from tests.helpers import small
@@ -119,12 +120,12 @@ def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
         shutil.copytree(place, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     if "gen.jaxexport" in words and "export" not in words:
-        command(__main__.main, "export RUN --out gen.jaxexport")
+        command(app.main, "export RUN --out gen.jaxexport")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     # As the run was trained.
     monkeypatch.setattr("gan_jax.placement.jax.local_devices", lambda: jax.devices()[:1])
     words = ["RUN" if word.startswith("runs/") else word for word in cheap(words)]
-    status, said, error = command(__main__.main, " ".join(words))
+    status, said, error = command(app.main, " ".join(words))
     assert (status, "Traceback" in error) == (0, False), said + error
     if "--out" in words:
         assert (tmp_path / words[words.index("--out") + 1]).exists()
@@ -139,7 +140,7 @@ def test_a_command_of_an_experiment(line, tmp_path, monkeypatch, command):
     asked = []
     if not hasattr(module, "config"):  # a study
         flags = getattr(module, "Study", None) or module.Benchmark
-        assert command(lambda: asked.append(cli.parse(flags())), " ".join(words))[0] == 0
+        assert command(lambda: asked.append(command_line.parse(flags())), " ".join(words))[0] == 0
         assert asked
         return
     if name not in TRAINED:

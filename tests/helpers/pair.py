@@ -14,7 +14,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import numpy as np
 
-from gan_jax import cli, distributed, parallel, placement, train
+from gan_jax import command_line, distributed, parallel, placement, train
 from gan_jax.data import feeds, sources
 from tests.helpers import small
 
@@ -65,7 +65,7 @@ def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
 if __name__ == "__main__":
     port, process, *calls = sys.argv[1:]
     where = (f"localhost:{port}", 2, int(process), SILENCE)
-    with distributed.together(*where), cli.user_errors():
+    with distributed.together(*where), command_line.user_errors():
         for call in calls:
             name, *words = call.split(",")
             globals()[name](*words)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from gan_jax import __main__, config_json, keys, latent_space, sampling, train, trained
+from gan_jax import config_json, keys, latent_space, sampling, train, trained
+from gan_jax.cli import app
 from gan_jax.config import Config, Data
 from gan_jax.errors import UserError
 from gan_jax.export import generator, write
@@ -87,11 +88,11 @@ def sample(path, n=20, seed=0):
 def test_the_command_writes_the_run_s_pictures(command, labelled, tmp_path):
     out = tmp_path / "deep" / "gen.jaxexport"
     line = f"export {labelled} --out {out}"
-    status, said, _ = command(__main__.main, line)
+    status, said, _ = command(app.main, line)
     assert (status, "the generator of small, step 1" in said) == (0, True)
     np.testing.assert_allclose(sample(out), sample(labelled), atol=1e-6)
     before = out.read_bytes()
-    status, _, error = command(__main__.main, line)
+    status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
     assert "--force" in error
     assert out.read_bytes() == before
@@ -100,10 +101,10 @@ def test_the_command_writes_the_run_s_pictures(command, labelled, tmp_path):
 def test_sample_and_augment_take_an_artefact(command, labelled, artefact, tmp_path):
     for which, name in ((labelled, "run"), (artefact, "artefact")):
         out = tmp_path / name
-        line = f"sample {which} --num 20 --seed 3 --out {out.with_suffix('.png')}"
-        assert command(__main__.main, line)[0] == 0
-        line = f"augment {which} --per-class 2 --out {out}"
-        assert command(__main__.main, line)[0] == 0
+        line = f"sample {which} --num-samples 20 --seed 3 --out {out.with_suffix('.png')}"
+        assert command(app.main, line)[0] == 0
+        line = f"synthesize {which} --per-class 2 --out {out}"
+        assert command(app.main, line)[0] == 0
     pictures = [(tmp_path / f"{name}.png").read_bytes() for name in ("run", "artefact")]
     assert pictures[0] == pictures[1]
     sets = [np.load(tmp_path / name / "samples.npz")["images"] for name in ("run", "artefact")]
@@ -126,11 +127,11 @@ def test_inversion_runs_from_the_artefact(labelled, artefact):
 
 
 def test_invert_takes_an_artefact(command, artefact, tmp_path):
-    flags = "--split test --num 4 --iterations 3 --samples 20 --restarts 2"
-    status, said, _ = command(__main__.main, f"invert {artefact} {flags} --out {tmp_path / 'out'}")
+    flags = "--split test --num-images 4 --iterations 3 --samples 20 --restarts 2"
+    status, said, _ = command(app.main, f"invert {artefact} {flags} --out {tmp_path / 'out'}")
     assert (status, "4 pictures, step 1: mean error 0." in said) == (0, True)
-    line = f"interpolate {artefact} --num 2 --columns 3 --out {tmp_path / 'ways.png'}"
-    assert command(__main__.main, line)[0] == 0
+    line = f"interpolate {artefact} --num-pairs 2 --columns 3 --out {tmp_path / 'ways.png'}"
+    assert command(app.main, line)[0] == 0
 
 
 def test_a_process_with_jax_alone(labelled, artefact, tmp_path):
@@ -192,7 +193,7 @@ def test_scores_are_on_the_card(labelled):
 def test_weights_as_safetensors(command, labelled, tmp_path):
     safetensors = pytest.importorskip("safetensors")
     out = tmp_path / "gen.safetensors"
-    assert command(__main__.main, f"export {labelled} --out {out}")[0] == 0
+    assert command(app.main, f"export {labelled} --out {out}")[0] == 0
     with safetensors.safe_open(out, "numpy") as file:
         variables = unflatten_dict({name: file.get_tensor(name) for name in file.keys()}, sep="/")  # noqa: SIM118
         config = config_json.loads(file.metadata()["config"])
@@ -201,7 +202,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
     found = sampling.sample(config, variables, key, 20)
     np.testing.assert_array_equal(found, sample(labelled))
     assert "safe_open" in (tmp_path / "gen.md").read_text()
-    status, _, error = command(__main__.main, f"export {labelled} --out {out}")
+    status, _, error = command(app.main, f"export {labelled} --out {out}")
     assert (status, "--force" in error) == (2, True)
 
 
@@ -215,7 +216,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
 )
 def test_export_with_bad_input(command, labelled, monkeypatch, tmp_path, words, says):
     monkeypatch.chdir(tmp_path)
-    status, _, error = command(__main__.main, f"export {labelled} {words}")
+    status, _, error = command(app.main, f"export {labelled} {words}")
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
     assert not list(tmp_path.iterdir())
@@ -224,9 +225,9 @@ def test_export_with_bad_input(command, labelled, monkeypatch, tmp_path, words, 
 def test_of_a_population_one_member(command, tmp_path_factory, tmp_path):
     workdir = finished(tmp_path_factory, "two", small.config(**LABELLED, steps=1, seeds=(0, 1)))
     out = tmp_path / "gen.jaxexport"
-    status, _, error = command(__main__.main, f"export {workdir} --out {out}")
+    status, _, error = command(app.main, f"export {workdir} --out {out}")
     assert (status, "give one --member, 0 to 1" in error) == (2, True)
-    assert command(__main__.main, f"export {workdir} --out {out} --member 1")[0] == 0
+    assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
     found = trained.load(workdir, member=1)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(found.config, found.variables, key, 20)
@@ -373,10 +374,10 @@ def test_repairers_take_a_dictionary():
 def test_a_text_run(command, tmp_path_factory, tmp_path):
     workdir = finished(tmp_path_factory, "text", small.TEXTS)
     out = tmp_path / "gen.jaxexport"
-    assert command(__main__.main, f"export {workdir} --out {out}")[0] == 0
+    assert command(app.main, f"export {workdir} --out {out}")[0] == 0
     for path, name in ((workdir, "run.txt"), (out, "artefact.txt")):
-        line = f"sample {path} --num 9 --temperature 0.7 --out {tmp_path / name}"
-        assert command(__main__.main, line)[0] == 0
+        line = f"sample {path} --num-samples 9 --temperature 0.7 --out {tmp_path / name}"
+        assert command(app.main, line)[0] == 0
     assert (tmp_path / "run.txt").read_text() == (tmp_path / "artefact.txt").read_text()
     made = generator.load(out)
     assert made(made.noise(4)).dtype == jnp.uint16

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, config_json, keys, masks, population, repair, run, train
+from gan_jax import config_json, keys, masks, population, repair, run, train
 from gan_jax.augment import Augment
+from gan_jax.cli import app
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.data import pictures, sources
 from gan_jax.errors import UserError
@@ -112,7 +113,7 @@ def test_a_run_with_masks(trained, command):
     with Image.open(trained / "samples" / "step_00000003.png") as grid:
         pixels = np.asarray(grid)
     assert len(np.unique(pixels)) > 10
-    status, _, err = command(__main__.main, f"sample {trained} --out", str(trained / "x.png"))
+    status, _, err = command(app.main, f"sample {trained} --out", str(trained / "x.png"))
     assert status == 2
     assert "repairs repairs pictures: it needs some" in err
 
@@ -190,10 +191,10 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
     save(masked, "whole.png", white * 0)
     save(source, "unmasked.png", grey)
     (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot much")
-    words = ["repair", str(trained), str(source), str(out), "--mask", str(masked)]
-    status, printed, err = command(__main__.main, *words)
+    words = ["inpaint", str(trained), str(source), "--out", str(out), "--mask", str(masked)]
+    status, printed, err = command(app.main, *words)
     assert status == 0, err
-    assert f"{out}: 6 of 10 pictures repaired" in printed
+    assert f"{out}: 6 of 10 images inpainted" in printed
     for said in (
         "odd.png: its mask is 8 x 5, the picture 8 x 8",
         "lost.png: nothing of it is known",
@@ -214,7 +215,7 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
         # The CMYK picture went through Pillow's conversion and back, with its rounding.
         off = np.abs(made.astype(int) - wanted)[kept].max()
         assert off <= (1 if name == "cmyk" else 0), name
-    status, _, err = command(__main__.main, *words)
+    status, _, err = command(app.main, *words)
     assert status == 2
     assert "give --force to overwrite" in err
 
@@ -223,15 +224,15 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
     ("flags", "said"),
     [
         ("--mask nowhere", "mask is 'nowhere': it must be a folder, a colour #rrggbb, or alpha"),
-        ("--mask alpha --num 0", "num is 0"),
+        ("--mask alpha --num-samples 0", "num_samples must be at least 1, got 0"),
         ("--mask #ff00ff", "no picture that could be repaired (1 tried)"),
         ("--mask alpha --member 3", "no population"),
     ],
 )
 def test_bad_input_of_the_command(trained, tmp_path, command, flags, said):
     save(tmp_path / "in", "a.png", np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 255], "u1"))
-    where = [str(trained), str(tmp_path / "in"), str(tmp_path / "out")]
-    status, _, err = command(__main__.main, "repair", *where, flags)
+    where = [str(trained), str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    status, _, err = command(app.main, "inpaint", *where, flags)
     assert status == 2
     assert said in err
 
@@ -269,8 +270,8 @@ def test_holes_by_colour_and_by_transparency(trained, tmp_path, command):
     made = []
     for folder, mask in (("clear", "alpha"), ("pink", "#ff00ff")):
         out = tmp_path / f"{folder}_out"
-        words = [str(trained), str(tmp_path / folder), str(out), f"--mask {mask} --num 2"]
-        assert command(__main__.main, "repair", *words)[0] == 0
+        words = [str(trained), str(tmp_path / folder), f"--out {out} --mask {mask} --num-samples 2"]
+        assert command(app.main, "inpaint", *words)[0] == 0
         made.append([np.asarray(Image.open(out / f"a_{i}.png")) for i in (1, 2)])
     np.testing.assert_array_equal(made[0], made[1])
     assert (made[0][0] != made[0][1]).any()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets
 
-from gan_jax import __main__, keys, labelled_set, plots, population, sampling, train
+from gan_jax import keys, labelled_set, plots, population, sampling, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -65,8 +66,8 @@ def by_content(images, labels):
 def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, form):
     monkeypatch.setattr(labelled_set, "BATCH", 7)  # neither in the number nor of the classes
     out = tmp_path / "made_set"
-    words = f"augment {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
-    status, said, _ = command(__main__.main, words, f"--out {out}")
+    words = f"synthesize {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
+    status, said, _ = command(app.main, words, f"--out {out}")
     assert status == 0
     assert f"{out}: 12 labelled samples of step 2, member 1, seed 5, as {form}" in said
     images, labels = expected(run, CLASSES, 4, 1)
@@ -97,7 +98,7 @@ def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, 
 
 def test_all_classes_and_an_earlier_step(run, tmp_path, command):
     out = tmp_path / "deep" / "set"
-    assert command(__main__.main, f"augment {run} --per-class 1 --step 1 --out {out}")[0] == 0
+    assert command(app.main, f"synthesize {run} --per-class 1 --step 1 --out {out}")[0] == 0
     found = sources.load(Data("npz", path=str(out / "samples.npz"), labels=True)).batch
     images, labels = expected(run, range(12), 1, 0, seed=0, step=1)
     np.testing.assert_array_equal(found.real, images)
@@ -119,7 +120,7 @@ def test_all_classes_and_an_earlier_step(run, tmp_path, command):
 )
 def test_mistakes_are_one_line_and_leave_nothing(run, command, tmp_path, flags, says):
     status, _, error = command(
-        __main__.main, f"augment {run} --per-class 2 --out {tmp_path / 'a-set'}", flags
+        app.main, f"synthesize {run} --per-class 2 --out {tmp_path / 'a-set'}", flags
     )
     assert (status, error.count("\n")) == (2, 1)
     assert says in error

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import __main__, audio, restore, train
+from gan_jax import audio, restore, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sounds, sources
 from gan_jax.metrics import cheap, evaluate, look, pitch, sound_scores
@@ -76,34 +77,34 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
 
 def test_sample_writes_what_can_be_heard_or_seen(finished, tmp_path, command):
     for out in ("x.wav", "x.png"):
-        words = f"sample {finished} --num 3 --out {tmp_path / out}"
-        status, said, _ = command(__main__.main, words)
+        words = f"sample {finished} --num-samples 3 --out {tmp_path / out}"
+        status, said, _ = command(app.main, words)
         assert (status, "3 samples of step 6" in said) == (0, True)
     rate, found = wavfile.read(tmp_path / "x.wav")
     assert (rate, len(found)) == (RATE, 3 * (64 + 800))
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width % (3 * 129 + 1) == 0
-    status, _, said = command(__main__.main, f"sample {finished} --out {tmp_path / 'x.abc'}")
+    status, _, said = command(app.main, f"sample {finished} --out {tmp_path / 'x.abc'}")
     assert (status, said.count("\n")) == (2, 1)
 
 
 def test_a_labelled_set_of_sounds_is_refused(finished, tmp_path, command):
-    words = f"augment {finished} --out {tmp_path / 'set'} --per-class 1"
-    status, _, said = command(__main__.main, words)
+    words = f"synthesize {finished} --out {tmp_path / 'set'} --per-class 1"
+    status, _, said = command(app.main, words)
     assert (status, "makes sounds [64, 1], not pictures" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")
 def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command):
-    words = f"evaluate {finished} --features pixels --num 24 --devices 1"
-    status, _, _ = command(__main__.main, words)
+    words = f"evaluate {finished} --features pixels --num-samples 24 --devices 1"
+    status, _, _ = command(app.main, words)
     assert status == 0
     cards = json.loads((finished / "scores.json").read_text())["cards"]
     found = {card["metric"]: card for card in cards}
     wanted = {"frechet", "kernel", "tonal", "in_tune", "pitches_covered", "pitch_accuracy"}
     assert found.keys() >= wanted
     assert found["frechet"]["n_real"] == 1000
-    status, _, said = command(__main__.main, f"{words} --path-length")
+    status, _, said = command(app.main, f"{words} --path-length")
     assert (status, "path length: only runs on pictures" in said) == (2, True)
 
 
@@ -193,7 +194,7 @@ def spectral(tmp_path_factory):
 
 def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
     folder, dataset = spectral
-    status, _, _ = command(__main__.main, f"sample {folder} --num 2 --out {tmp_path / 'x.wav'}")
+    status, _, _ = command(app.main, f"sample {folder} --num-samples 2 --out {tmp_path / 'x.wav'}")
     rate, found = wavfile.read(tmp_path / "x.wav")
     assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
     assert found.any()

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from gan_jax import (
-    __main__,
     digest,
     keys,
     logs,
@@ -24,6 +23,7 @@ from gan_jax import (
     train,
 )
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.cli import app
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
@@ -80,7 +80,7 @@ def swept(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["swept", *words.split()])
-        patch.setattr("gan_jax.cli.use_compilation_cache", lambda: None)
+        patch.setattr("gan_jax.command_line.use_compilation_cache", lambda: None)
         train.main(SWEEP)
     return workdir
 
@@ -253,7 +253,7 @@ def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
 def test_sample_picks_the_member(command, digits, tmp_path, words, number):
     workdir, state = digits
     status, said, _ = command(
-        __main__.main, f"sample {workdir} --num 16 --seed 5 --out {tmp_path / 'grid.png'}", words
+        app.main, f"sample {workdir} --num-samples 16 --seed 5 --out {tmp_path / 'grid.png'}", words
     )
     assert status == 0
     assert f"16 samples of step 12, member {number}, seed 5" in said
@@ -267,7 +267,7 @@ def test_sample_picks_the_member(command, digits, tmp_path, words, number):
 @pytest.mark.parametrize("number", [99, 4, -1])
 def test_a_member_that_is_not_there(command, digits, tmp_path, number):
     words = f"sample {digits[0]} --out {tmp_path / 'grid.png'} --member={number}"
-    status, _, error = command(__main__.main, words)
+    status, _, error = command(app.main, words)
     assert (status, error.count("\n")) == (2, 1)
     assert f"member is {number}: the run has members 0 to 3" in error
     assert not (tmp_path / "grid.png").exists()
@@ -275,14 +275,14 @@ def test_a_member_that_is_not_there(command, digits, tmp_path, number):
 
 def test_a_member_of_a_solo_run(command, solo, tmp_path):
     words = f"sample {solo} --out {tmp_path / 'grid.png'} --member 0"
-    status, _, error = command(__main__.main, words)
+    status, _, error = command(app.main, words)
     assert (status, error.count("\n")) == (2, 1)
     assert f"member is 0: the run in {solo} is no population" in error
 
 
 def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
     workdir = shutil.copytree(digits[0], tmp_path / "run")
-    status, said, _ = command(__main__.main, f"record {workdir} --out {tmp_path / 'out'}")
+    status, said, _ = command(app.main, f"record {workdir} --out {tmp_path / 'out'}")
     assert (status, said.strip()) == (0, str(tmp_path / "out" / "small.json"))
     entry = json.loads((tmp_path / "out" / "small.json").read_text())
     rows = logs.read_metrics(workdir)
@@ -310,7 +310,7 @@ def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
 
 
 def test_a_sweep_is_not_recorded(command, swept, tmp_path):
-    status, _, error = command(__main__.main, f"record {swept} --out {tmp_path / 'out'}")
+    status, _, error = command(app.main, f"record {swept} --out {tmp_path / 'out'}")
     assert (status, error.count("\n")) == (2, 1)
     assert f"is a sweep: its record is {swept / 'sweep.json'}" in error
     assert not (tmp_path / "out").exists()

@@ -24,12 +24,12 @@ import dataclasses, sys
 from pathlib import Path
 import jax
 jax.config.update("jax_compilation_cache_dir", {cache!r})
-from gan_jax import cli, config_json, train
+from gan_jax import command_line, config_json, train
 if len(sys.argv) > 4:  # no file may grow beyond so many bytes: as on a full disk
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
 config = config_json.loads(Path(sys.argv[1]).read_text())
-with cli.user_errors():
+with command_line.user_errors():
     train.fit(dataclasses.replace(config, steps=int(sys.argv[3])), sys.argv[2])
 """
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import __main__ as program
 from gan_jax import keys, reproduce, sampling, sentences, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import feeds, sources, text
 from gan_jax.errors import UserError
@@ -80,21 +80,21 @@ def test_samples_are_those_of_the_generator(config, run):
 
 
 def test_the_sample_command(run, command, tmp_path):
-    words = f"--num 7 --out {tmp_path}/made.txt"
-    status, out, _ = command(program.main, f"sample {run}", words)
+    words = f"--num-samples 7 --out {tmp_path}/made.txt"
+    status, out, _ = command(app.main, f"sample {run}", words)
     assert status == 0
     assert "7 samples of step 6" in out
     first = (tmp_path / "made.txt").read_text()
     assert len(first.splitlines()) == 7
-    assert command(program.main, f"sample {run}", words)[0] == 2  # it exists
-    status, _, _ = command(program.main, f"sample {run}", words, "--force --temperature 0.1")
+    assert command(app.main, f"sample {run}", words)[0] == 2  # it exists
+    status, _, _ = command(app.main, f"sample {run}", words, "--force --temperature 0.1")
     assert status == 0
     assert (tmp_path / "made.txt").read_text() != first
 
 
 def test_the_evaluate_command(run, command):
-    words = f"--num {SAMPLES} --temperatures 1 0.5"
-    status, out, _ = command(program.main, f"evaluate {run}", words)
+    words = f"--num-samples {SAMPLES} --temperatures 1 0.5"
+    status, out, _ = command(app.main, f"evaluate {run}", words)
     assert status == 0
     cards = {
         card["metric"]: card for card in json.loads((run / "scores.json").read_text())["cards"]
@@ -109,7 +109,7 @@ def test_the_evaluate_command(run, command):
         assert f"{name} " in out
     # What the generator is sure of is more alike.
     assert cards["nll_div at 0.5"]["values"] < cards["nll_div"]["values"]
-    status, _, said = command(program.main, f"evaluate {run}", "--cas")
+    status, _, said = command(app.main, f"evaluate {run}", "--cas")
     assert status == 2
     assert "it is for pictures" in said
 

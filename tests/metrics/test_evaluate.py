@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, keys, plots, population, record_tables, sampling, train
+from gan_jax import keys, plots, population, record_tables, sampling, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -115,8 +116,8 @@ def test_seeds_of_the_noise(trained):
 
 
 def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained, tmp_path):
-    words = f"evaluate {trained / 'small'} --features pixels --num 64 --devices 1"
-    status, said, _ = command(__main__.main, words, "--checkpoints all")
+    words = f"evaluate {trained / 'small'} --features pixels --num-samples 64 --devices 1"
+    status, said, _ = command(app.main, words, "--checkpoints all")
     assert status == 0
     cards = json.loads((trained / "small" / "scores.json").read_text())
     assert [one["step"] for one in cards["cards"]] == sorted([5, 10, 12] * 6)
@@ -125,7 +126,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
     assert len(said.splitlines()) == 1 + 18 + 1
     assert card.number(last["frechet"]["mean"]) in said
     assert last["frechet"]["sd"] == pytest.approx(np.std(last["frechet"]["values"], ddof=1))
-    status, said, _ = command(__main__.main, f"record {trained / 'small'} --out {tmp_path / 'out'}")
+    status, said, _ = command(app.main, f"record {trained / 'small'} --out {tmp_path / 'out'}")
     assert status == 0
     entry = json.loads((tmp_path / "out" / "small.json").read_text())
     for i, one in enumerate(entry["runs"]):
@@ -140,7 +141,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
 
 
 def test_points_are_counted_by_mode(command, trained):
-    status, said, _ = command(__main__.main, f"evaluate {trained / 'points'}")
+    status, said, _ = command(app.main, f"evaluate {trained / 'points'}")
     assert status == 0
     cards = {one["metric"]: one for one in card.read(trained / "points" / "scores.json")}
     _, config, state = restore(trained / "points")
@@ -173,11 +174,11 @@ def test_a_member_that_diverged_is_null_and_hides_no_other(trained, monkeypatch)
 
 def test_a_lost_members_score_is_refused_by_the_record(command, trained, tmp_path):
     copy = shutil.copytree(trained / "small", tmp_path / "small")
-    assert command(__main__.main, f"evaluate {copy} --features pixels --num 20")[0] == 0
+    assert command(app.main, f"evaluate {copy} --features pixels --num-samples 20")[0] == 0
     scores = json.loads((copy / "scores.json").read_text())
     scores["cards"][0]["values"][1] = None
     (copy / "scores.json").write_text(json.dumps(scores))
-    status, _, error = command(__main__.main, f"record {copy} --out {tmp_path / 'out'}")
+    status, _, error = command(app.main, f"record {copy} --out {tmp_path / 'out'}")
     assert (status, error.count("\n")) == (2, 1)
     assert "has a score that is not finite" in error
 
@@ -189,8 +190,10 @@ def test_folders(command, tmp_path):
         for i, image in enumerate(part):
             Image.fromarray(image[..., 0]).save(tmp_path / name / f"{i:02d}.png")
     out = tmp_path / "cards.json"
-    words = f"score {tmp_path / 'real'} {tmp_path / 'fake'} --features pixels --devices 1"
-    assert command(__main__.main, words, f"--out {out}")[0] == 0
+    words = (
+        f"evaluate-folders {tmp_path / 'real'} {tmp_path / 'fake'} --features pixels --devices 1"
+    )
+    assert command(app.main, words, f"--out {out}")[0] == 0
     found = {one["metric"]: one for one in card.read(out)}
     real, fake = (
         np.repeat(part, 3, -1).reshape(len(part), -1) / 255 for part in (images[:40], images[40:70])
@@ -278,10 +281,10 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
         ("--features inception-5", "features is 'inception-5'"),
         ("--features os:nothing", "features 'os:nothing'"),
         ("--features os:name", "cannot be called"),
-        ("--num 3", "num is 3: it must be at least 6"),
+        ("--num-samples 3", "num_samples must be at least 6, got 3"),
         ("--devices 99 --features pixels", "devices is 99"),
         ("--cas", "classification accuracy: small is not conditioned on classes"),
-        ("--path-length -1", "path_length is -1: it must be at least 1"),
+        ("--path-length --num-paths 0", "num_paths must be at least 1, got 0"),
         ("--seed 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
         (
             f"--path-length --features {__name__}:ten_numbers",
@@ -290,7 +293,7 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
     ],
 )
 def test_mistakes_are_one_line(command, trained, words, says):
-    status, _, error = command(__main__.main, f"evaluate {trained / 'small'}", words)
+    status, _, error = command(app.main, f"evaluate {trained / 'small'}", words)
     assert (status, error.count("\n")) == (2, 1)
     assert says in error
 
@@ -342,7 +345,7 @@ def test_no_part_of_the_data_is_loaded_twice(command, trained, tmp_path, monkeyp
     tiny = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
     monkeypatch.setattr(classifier, "RECIPES", {"digits": tiny})
     folder = shutil.copytree(trained / "small", tmp_path / "small")
-    assert command(__main__.main, f"evaluate {folder} --num 40 --devices 1")[0] == 0
+    assert command(app.main, f"evaluate {folder} --num-samples 40 --devices 1")[0] == 0
     assert {one["features"] for one in card.read(folder / "scores.json")} == {"digits-classifier"}
     assert loaded == ["all", "train", "test"]  # the run's data; and to train and test on
 

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import __main__, keys, plots, sampling, train
+from gan_jax import keys, plots, sampling, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -95,8 +96,8 @@ def test_the_command(command, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "train_on", train_on)
     run = tmp_path / "conditional"
     train.fit(CONFIG, run, devices=jax.local_devices()[:1], quiet=True)
-    words = f"evaluate {run} --features pixels --num 40 --devices 1 --cas --path-length 20"
-    status, said, _ = command(__main__.main, words)
+    words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas --path-length --num-paths 20"
+    status, said, _ = command(app.main, words)
     assert status == 0
     found = {one["metric"]: one for one in card.read(run / "scores.json")}
     _, config, state = restore(run)

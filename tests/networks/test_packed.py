@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import cli, config_json, keys
+from gan_jax import command_line, config_json, keys
 from gan_jax.config import Penalties, differences
 from gan_jax.errors import UserError
 from gan_jax.networks import dcgan, layers, mlp, wavegan
@@ -102,7 +102,7 @@ def test_config_and_flags(monkeypatch):
     assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
     flags = ["--disc.pack", "4", "--disc.disc.widths", "9", "7"]
     monkeypatch.setattr(sys, "argv", ["command", *flags])
-    changed = cli.parse(CONFIG)
+    changed = command_line.parse(CONFIG)
     assert changed == dataclasses.replace(CONFIG, disc=Packed(INSIDE.clone(widths=(9, 7)), 4))
     assert config_json.loads(config_json.dumps(changed)) == changed
     assert differences(CONFIG, changed) == {

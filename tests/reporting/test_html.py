@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import __main__, logs, train
+from gan_jax import logs, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
@@ -220,12 +221,12 @@ def test_a_long_run_of_large_pictures_is_small_enough(runs, tmp_path):
 
 def test_the_command(command, runs, tmp_path):
     line = f"report {runs / 'one'} --compare {runs / 'texts'} --out {tmp_path / 'deep' / 'a.html'}"
-    status, said, _ = command(__main__.main, line)
+    status, said, _ = command(app.main, line)
     assert (status, "a.html: 0." in said) == (0, True)
-    status, _, error = command(__main__.main, line)
+    status, _, error = command(app.main, line)
     assert (status, error.count("\n"), "--force" in error) == (2, 1, True)
-    assert command(__main__.main, line, "--force --no-walk")[0] == 0
-    status, _, error = command(__main__.main, f"report {tmp_path}")
+    assert command(app.main, line, "--force --no-walk")[0] == 0
+    status, _, error = command(app.main, f"report {tmp_path}")
     assert (status, "is not a run folder" in error) == (2, True)
 
 
@@ -249,7 +250,7 @@ def test_event_files(command, runs, tmp_path):
     shutil.copytree(runs / "many", tmp_path / "run")
     for _ in range(2):  # anew: nothing is there twice
         line = f"report {tmp_path / 'run'} --tensorboard --no-walk"
-        assert command(__main__.main, line)[0] == 0
+        assert command(app.main, line)[0] == 0
     rows = logs.read_metrics(tmp_path / "run")
     for member in range(3):
         folder = tmp_path / "run" / "tensorboard" / f"member_{member:02d}"

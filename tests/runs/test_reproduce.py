@@ -13,7 +13,8 @@ import pytest
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
-from gan_jax import __main__, config_json, record, reproduce, run, train
+from gan_jax import config_json, record, reproduce, run, train
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 
@@ -43,13 +44,13 @@ def done(config, tmp_path_factory):
 
 def test_a_run_is_reproduced(done, tmp_path, command):
     """On one device, as it was trained, of the eight that are here."""
-    status, said, _ = command(__main__.main, f"reproduce {done} --out {tmp_path / 'again'}")
+    status, said, _ = command(app.main, f"reproduce {done} --out {tmp_path / 'again'}")
     assert status == 0
     for line in ("metrics: 3 rows", "state: 2 in both", "samples: 2 in both", "the runs agree"):
         assert line in said
-    status, said, _ = command(__main__.main, f"diff {done} {tmp_path / 'again'}")
+    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'again'}")
     assert (status, said.count("the runs agree")) == (0, 1)
-    status, said, _ = command(__main__.main, f"reproduce {done} --steps 3")
+    status, said, _ = command(app.main, f"reproduce {done} --steps 3")
     assert status == 0
     assert "metrics: 1 rows" in said
 
@@ -76,14 +77,14 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     other = dataclasses.replace(config, ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(config_json.dumps(other))
     train.fit(other, tmp_path / "other", devices=jax.local_devices()[:1], quiet=True)
-    status, said, _ = command(__main__.main, f"diff {done} {tmp_path / 'other'}")
+    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
     assert "metrics: step 2, " in said
     assert "state: step 3 is another (2 of 2 are)" in said
     assert "samples: step_00000003.png is another (2 of 2 are)" in said
     # A folder whose config was tampered with says one thing and holds another.
-    status, said, _ = command(__main__.main, f"reproduce {copy} --steps 3")
+    status, said, _ = command(app.main, f"reproduce {copy} --steps 3")
     assert status == 1
     assert "the runs part: and no reason of it is on record" in said
 
@@ -94,7 +95,7 @@ def test_another_pixel_is_named(done, pixels, command):
     images[17, 3, 3] ^= 64
     try:
         np.savez(pixels, images=images)
-        status, said, _ = command(__main__.main, f"reproduce {done}")
+        status, said, _ = command(app.main, f"reproduce {done}")
     finally:
         pixels.write_bytes(whole)
     assert status == 1
@@ -108,7 +109,7 @@ def test_another_version_is_named_though_the_numbers_agree(done, tmp_path, comma
     versions = json.loads((copy / "versions.json").read_text())
     versions["packages"]["jax"] = "0.0.1"
     (copy / "versions.json").write_text(json.dumps(versions))
-    status, said, _ = command(__main__.main, f"diff {copy} {done}")
+    status, said, _ = command(app.main, f"compare {copy} {done}")
     assert status == 0
     assert "versions: packages.jax is '0.0.1' there" in said
 
@@ -157,14 +158,14 @@ def test_a_result_on_record_is_reproduced(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("reproduce {done} --steps 0", "steps is 0"),
+        ("reproduce {done} --steps 0", "steps must be at least 1, got 0"),
         ("reproduce {done} --steps 1", "the first row is of step 2"),
         ("reproduce {done} --out {done}", "exists: give another --out"),
         ("reproduce {done}/film.png", "is neither a run folder nor a result"),
-        ("diff {done} {done}/samples", "is not a run folder"),
+        ("compare {done} {done}/samples", "is not a run folder"),
     ],
 )
 def test_bad_input(done, command, words, said):
-    status, _, err = command(__main__.main, words.format(done=done))
+    status, _, err = command(app.main, words.format(done=done))
     assert (status, err.count("\n")) == (2, 1)
     assert said in err

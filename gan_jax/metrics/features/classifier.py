@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import cli, logs, run
+from gan_jax import command_line, logs, run
 from gan_jax.config import Data
 from gan_jax.data import mel, sounds, sources
 from gan_jax.errors import UserError
@@ -205,8 +205,8 @@ class Measure:
 
 def main() -> None:
     """Trains each with each seed, and writes their test accuracies."""
-    with cli.user_errors():
-        flags = cli.parse(Measure())
+    with command_line.user_errors():
+        flags = command_line.parse(Measure())
         found = {}
         for name in flags.names:
             data = Data(name, size=28 if name == "digits" else None, dir=flags.dir)

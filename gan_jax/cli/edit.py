@@ -1,0 +1,265 @@
+"""Commands that edit given images: invert and inpaint."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from gan_jax.cli.shared import (
+    FeatureArgs,
+    Flat,
+    GeneratorArgs,
+    Group,
+    Output,
+    at_least,
+    open_generator,
+    refuse_existing,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gan_jax.config import Config
+    from gan_jax.inversion import Inversion, Search
+    from gan_jax.trained import Trained
+
+COLUMNS = 16  # of images and their inversions
+FILES = ("grid.png", "latents.npz", "errors.json")  # what `invert` writes
+
+
+@dataclasses.dataclass(frozen=True)
+class InvertArgs(GeneratorArgs):
+    """A trained generator, and images."""
+
+    images: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[IMAGES]")] = None
+    """Folder of images. Without it, --split names a part of the run's own data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InpaintArgs(GeneratorArgs):
+    """A generator that was trained with masks, and images."""
+
+    images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
+    """Folder of images of any size."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchArgs:
+    """Gradient descent to the latents."""
+
+    iterations: int = 500
+    """Number of Adam's steps."""
+    lr: float = 0.05
+    """Highest learning rate of Adam."""
+    restarts: int = 4
+    """Number of descents for each image."""
+    samples: int = 1000
+    """Number of random samples among which the descents start."""
+    prior: float = 1e-3
+    """Weight of the prior of normal z."""
+
+
+def invert(
+    generator: Group[InvertArgs],
+    output: Flat[Output],
+    split: str | None = None,
+    num_images: int | None = None,
+    data: str | None = None,
+    mask_kind: Literal["box", "half", "free", "pixels"] | None = None,
+    seed: int = 0,
+    space: Literal["z", "w"] | None = None,
+    perceptual: float = 0.1,
+    feature: Group[FeatureArgs] = FeatureArgs(),  # noqa: B008
+    search: Group[SearchArgs] = SearchArgs(),
+) -> None:
+    """Find the latents whose images are nearest to given images.
+
+    Writes grid.png (each image above its inversion), latents.npz and errors.json. A
+    class-conditional generator gets the labels of the split; for a folder of images every class is
+    tried. With --mask-kind each image is masked, and inpainted by what fits the rest.
+
+    Args:
+        generator: A trained generator.
+        output: Folder to write.
+        split: Split of the run's data to invert, instead of a folder; for example test.
+        num_images: Number of images, evenly spaced; all by default.
+        data: Path to the data set, if it has moved since training.
+        mask_kind: Kind of the masks.
+        seed: Seed of the search and of the masks.
+        space: Space of the latents; w by default where the generator has one.
+        perceptual: Weight of the perceptual term, which --features names.
+        feature: Features of the perceptual term.
+        search: Gradient descent to the latents.
+    """
+    import numpy as np
+
+    from gan_jax import inversion, repair
+    from gan_jax.errors import UserError
+
+    refuse_existing(output.force, *(output.out / name for name in FILES))
+    at_least(1, num_images=num_images)
+    if (generator.images is None) == (split is None):
+        raise UserError("give a folder of images or a --split: one of the two")
+    method = inversion.Search(*dataclasses.astuple(search))
+    loaded, latent_space, key = open_generator(generator, space, seed)
+    pixels, labels, source = _images(generator.images, split, data, num_images, loaded)
+    term = _perceptual_term(feature, perceptual, data, loaded.config)
+    mask = None if mask_kind is None else repair.holes(mask_kind, key, pixels.shape)
+    result = inversion.invert(
+        latent_space,
+        pixels.astype(np.float32) / 255,
+        key,
+        method,
+        cond=labels,
+        mask=mask,
+        term=term,
+        quiet=False,
+    )
+    shown = pixels if mask is None else np.where(mask, np.uint8(128), pixels)
+    error = "mean squared difference of pixels in [0, 1]"
+    record = {
+        "name": loaded.config.name,
+        "step": loaded.step,
+        "seed": seed,
+        "pictures": source,
+        "hole": mask_kind,
+        "space": "w" if latent_space.law == "w" else "z",
+        "error": error + (f" + {perceptual} x {feature.features}" if term else ""),
+    }
+    _write_inversion(output.out, shown, result, record, method)
+    summary = f"{len(result.pictures)} images, {loaded.title}"
+    print(f"{output.out}: {summary}: mean error {float(result.errors.mean()):.5f}")
+
+
+def _write_inversion(
+    out: Path,
+    shown: "np.ndarray",
+    result: "Inversion",
+    record: dict[str, Any],
+    search: "Search",
+) -> None:
+    """Write the files of an inversion into the folder `out`."""
+    import numpy as np
+
+    from gan_jax import logs, placement, plots, run
+
+    images = plots.to_pixels(result.pictures, symmetric=False)
+    arrays: dict[str, Any] = {
+        "latents": result.latents,
+        "pictures": images,
+        "errors": result.errors,
+    }
+    if result.labels is not None:
+        arrays["labels"] = result.labels
+    report = {
+        "command": logs.command(),
+        **record,
+        "search": vars(search),
+        "mean_error": float(result.errors.mean()),
+        "errors": [float(error) for error in result.errors],
+        "versions": run.packages(placement.pick_devices(1)),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    grid, latents, errors = (out / name for name in FILES)
+    plots.grid(_paired(shown, images), min(COLUMNS, len(images))).save(grid)
+    np.savez(latents, **arrays)
+    logs.write_atomically(errors, json.dumps(report, indent=1) + "\n")
+
+
+def _images(
+    folder: Path | None,
+    split: str | None,
+    data: str | None,
+    count: int | None,
+    generator: "Trained",
+) -> tuple["np.ndarray", "np.ndarray | None", str]:
+    """Return images uint8 [n, h, w, c], their labels if the generator takes them, and their source
+    in words."""
+    import numpy as np
+
+    from gan_jax import sampling
+    from gan_jax.config import Data
+    from gan_jax.data import sources
+    from gan_jax.metrics import evaluate
+
+    config = generator.config
+    if split is None:
+        height, width, channels = generator.example.real.shape[1:]
+        size = height if height == width else None
+        dataset = sources.load(Data("folder", path=str(folder), size=size, channels=channels))
+        source = str(folder)
+    else:
+        dataset = sources.load_split(evaluate.moved(config.data, data), split)
+        source = f"{config.data.name} {split}"
+    count = min(count or len(dataset), len(dataset))
+    picked = np.arange(count) * len(dataset) // count
+    labels = None
+    if split is not None and sampling.classes(config) and dataset.labels is not None:
+        labels = dataset.labels[picked]
+    return dataset.batch.real[picked], labels, f"{source}, {count} of {len(dataset)}, evenly spaced"
+
+
+def _perceptual_term(
+    feature: FeatureArgs, weight: float, data: str | None, config: "Config"
+) -> Any:
+    """Return the perceptual term, or None where no features are given."""
+    if feature.features is None:
+        return None
+    from gan_jax import inversion
+    from gan_jax.metrics import evaluate, generator_scores
+    from gan_jax.metrics.features.choose import choose
+
+    chosen = choose(feature.features, evaluate.moved(config.data, data), feature.weights)
+    return inversion.perceptual(generator_scores.extractor_of(chosen), weight)
+
+
+def _paired(above: "np.ndarray", below: "np.ndarray") -> "np.ndarray":
+    """Arrange images [n, h, w, c] in rows of at most COLUMNS, each above its counterparts; white
+    fills a short row up."""
+    import numpy as np
+
+    columns, rows = min(COLUMNS, len(above)), []
+    for first in range(0, len(above), columns):
+        for images in (above, below):
+            row = images[first : first + columns]
+            rows.append(row)
+            rows.append(np.full((columns - len(row), *row.shape[1:]), 255, np.uint8))
+    return np.concatenate(rows)
+
+
+def inpaint(
+    generator: Group[InpaintArgs],
+    output: Flat[Output],
+    mask: str,
+    num_samples: int = 1,
+    fit: Literal["resize", "tiles"] = "resize",
+    seed: int = 0,
+) -> None:
+    """Inpaint a folder of images of any size where --mask says, and nowhere else.
+
+    Args:
+        generator: A generator that was trained with masks, and images.
+        output: Folder to write.
+        mask: A folder of masks of the same names (white is inpainted), a color #rrggbb, or alpha.
+        num_samples: Number of inpainted versions of each image.
+        fit: What to do with other sizes: resize the whole image, or work tile by tile.
+        seed: Seed of the latents.
+    """
+    from gan_jax.repair_files import repair_folder
+
+    at_least(1, num_samples=num_samples)
+    done, tried = repair_folder(
+        generator.run,
+        generator.images,
+        output.out,
+        mask,
+        count=num_samples,
+        seed=seed,
+        member=generator.member,
+        step=generator.step,
+        fit=fit,
+        force=output.force,
+    )
+    print(f"{output.out}: {done} of {tried} images inpainted")

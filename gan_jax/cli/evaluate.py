@@ -1,0 +1,184 @@
+"""Commands that score samples: evaluate and evaluate-folders."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, at_least, refuse_existing
+
+if TYPE_CHECKING:
+    from gan_jax.config import Config
+    from gan_jax.data.sources import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreArgs:
+    """Scores of a run."""
+
+    num_samples: int | None = None
+    """Number of samples; by default as many as there are real examples, at most 50000."""
+    checkpoints: Literal["newest", "all"] = "newest"
+    """Checkpoints to evaluate."""
+    seed: int | None = None
+    """Seed of the latents; by default each member's own."""
+    data: str | None = None
+    """Path to the data set, if it has moved since training."""
+    cas: bool = False
+    """Train a classifier on samples: the classification accuracy score."""
+    path_length: bool = False
+    """Measure the perceptual path length."""
+    num_paths: int = 10_000
+    """Number of paths of the perceptual path length."""
+    temperatures: tuple[float, ...] = ()
+    """Temperatures at which texts are sampled."""
+
+
+def evaluate(
+    run: RunFolder,
+    score: Flat[ScoreArgs] = ScoreArgs(),
+    feature: Flat[FeatureArgs] = FeatureArgs(),  # noqa: B008
+    devices: int | None = None,
+) -> None:
+    """Score samples of a run against its data, and rewrite RUN/scores.json with score cards.
+
+    Images: Frechet and kernel distance, precision, recall, density and coverage, by the features of
+    a classifier of the data's own labels or by --features. 2-D mixtures: modes covered, share of
+    high-quality samples, KL divergence. Texts: BLEU, self-BLEU and likelihoods.
+
+    Args:
+        run: Run folder.
+        score: Scores of a run.
+        feature: Features that images are compared by; by default a classifier's, if there are
+            labels.
+        devices: Number of devices; all by default.
+    """
+    from gan_jax import keys, placement, restore, sentences
+    from gan_jax import run as run_folder
+    from gan_jax.metrics import card
+    from gan_jax.metrics import evaluate as scoring
+
+    at_least(6, num_samples=score.num_samples)
+    at_least(1, num_paths=score.num_paths)
+    keys.sample_key(score.seed or 0)  # refuses an invalid seed
+    config, steps = run_folder.load_config(run), restore.steps(run)
+    steps = steps if score.checkpoints == "all" else steps[-1:]
+    used = placement.pick_devices(devices)
+    dataset = scoring.load_data(run, config, score.data)
+    if sentences.of_tokens(config):
+        cards = _text_cards(run, config, dataset, steps, score, feature)
+    else:
+        cards = _cards(run, config, dataset, steps, score, feature, used)
+    out = run / "scores.json"
+    card.write(out, cards, run_folder.packages(used))
+    print(card.table(cards))
+    print(f"{out}: {len(cards)} cards")
+
+
+def _text_cards(
+    run: Path,
+    config: "Config",
+    dataset: "Dataset",
+    steps: list[int],
+    score: ScoreArgs,
+    feature: FeatureArgs,
+) -> list[Any]:
+    from gan_jax.errors import UserError
+    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics import text_scores
+
+    image_flags = {
+        "cas": score.cas,
+        "features": feature.features,
+        "path_length": score.path_length,
+    }
+    for name, value in image_flags.items():
+        if value:
+            raise UserError(f"{name} must not be given for a run on texts, got {value} for {run}")
+    return text_scores.evaluate(
+        run,
+        dataset,
+        data=scoring.moved(config.data, score.data),
+        steps=steps,
+        num=score.num_samples,
+        seed=score.seed,
+        temperatures=score.temperatures or text_scores.TEMPERATURES,
+    )
+
+
+def _cards(
+    run: Path,
+    config: "Config",
+    dataset: "Dataset",
+    steps: list[int],
+    score: ScoreArgs,
+    feature: FeatureArgs,
+    devices: Any,
+) -> list[Any]:
+    from gan_jax.data import sources
+    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics import generator_scores
+    from gan_jax.metrics.features.choose import choose
+
+    data, features = scoring.moved(config.data, score.data), None
+    test = generator_scores.labelled_test(config, data) if score.cas else None
+    if config.data.name not in sources.MIXTURES:
+        features = choose(feature.features, data, feature.weights, dataset=dataset)
+    return scoring.evaluate(
+        run,
+        features,
+        steps=steps,
+        num=score.num_samples,
+        seed=score.seed,
+        dataset=dataset,
+        data=data,
+        test=test,
+        paths=score.num_paths if score.path_length else 0,
+        devices=devices,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CardsOutput:
+    """Where cards are written."""
+
+    out: Path | None = None
+    """JSON file to write; by default the cards are only printed."""
+    force: bool = False
+    """Overwrite the output if it exists."""
+
+
+def evaluate_folders(
+    real: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="REAL")],
+    fake: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FAKE")],
+    output: Flat[CardsOutput] = CardsOutput(),
+    feature: Flat[FeatureArgs] = FeatureArgs(),  # noqa: B008
+    devices: int | None = None,
+) -> None:
+    """Score the images in one folder against those in another.
+
+    Args:
+        real: Folder of real images.
+        fake: Folder of generated images.
+        output: Where cards are written.
+        feature: Features that images are compared by.
+        devices: Number of devices; all by default.
+    """
+    from gan_jax import placement, run
+    from gan_jax.config import Data
+    from gan_jax.data import sources
+    from gan_jax.metrics import card
+    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics.features.choose import choose
+
+    if output.out:
+        refuse_existing(output.force, output.out)
+    used = placement.pick_devices(devices)
+    data = Data("folder", path=str(real))
+    dataset = sources.load(data)
+    features = choose(feature.features, data, feature.weights, dataset=dataset)
+    cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
+    print(card.table(cards))
+    if output.out:
+        card.write(output.out, cards, run.packages(used))

@@ -1,0 +1,288 @@
+"""Commands that generate: sample, interpolate, directions, synthesize and export."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gan_jax.cli.shared import (
+    Flat,
+    GeneratorArgs,
+    Group,
+    Output,
+    at_least,
+    open_generator,
+    refuse_existing,
+    save_image,
+)
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+    from gan_jax.latent_space import Space
+    from gan_jax.trained import Trained
+
+EXPORT_SUFFIXES = (".jaxexport", ".safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleOutput:
+    """Where samples are written."""
+
+    out: Path | None = None
+    """File to write; samples.png by default, samples.txt for texts. A name that ends in .wav holds
+    sounds."""
+    force: bool = False
+    """Overwrite the output if it exists."""
+
+
+def sample(
+    generator: Group[GeneratorArgs],
+    output: Flat[SampleOutput],
+    num_samples: int = 64,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> None:
+    """Generate samples and write them as a grid of images, a WAV file, or lines of text.
+
+    Args:
+        generator: A trained generator.
+        output: Where samples are written.
+        num_samples: Number of samples.
+        seed: Seed of the latents.
+        temperature: Temperature of texts.
+    """
+    from gan_jax import keys, sampling, sentences, trained
+
+    at_least(1, num_samples=num_samples)
+    key = keys.sample_key(seed)
+    loaded = trained.load(generator.run, generator.step, generator.member)
+    config, variables = loaded.config, loaded.variables
+    is_text = sentences.of_tokens(config)
+    out = output.out or Path("samples.txt" if is_text else "samples.png")
+    refuse_existing(output.force, out)
+    if is_text:
+        tokens = sentences.sample(config, variables, key, num_samples, temperature)
+        _write_text(out, sentences.written(config, tokens, loaded.vocabulary))
+    else:
+        _write_samples(out, sampling.sample(config, variables, key, num_samples), loaded)
+    print(f"{out}: {num_samples} samples of {loaded.title}, seed {seed}")
+
+
+def _write_text(out: Path, text: str) -> None:
+    from gan_jax.errors import UserError
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"out is {str(out)!r}: {error}") from None
+
+
+def _write_samples(out: Path, samples: "np.ndarray", generator: "Trained") -> None:
+    """Write sounds, points of the plane, or images."""
+    from gan_jax import plots, sampling
+    from gan_jax.audio import write_sounds
+    from gan_jax.errors import UserError
+
+    columns = min(len(samples), sampling.classes(generator.config) or 8)
+    if sound := generator.sound:
+        try:
+            write_sounds(out, samples, sound, columns)
+        except (OSError, ValueError) as error:
+            raise UserError(f"out is {str(out)!r}: {error}") from None
+    elif samples.ndim == 2:
+        save_image(plots.density(samples, samples), out)
+    else:
+        pixels = plots.to_pixels(samples, symmetric=generator.config.data.symmetric)
+        save_image(plots.grid(pixels, columns), out)
+
+
+def interpolate(
+    generator: Group[GeneratorArgs],
+    output: Flat[Output],
+    num_pairs: int = 8,
+    columns: int = 10,
+    seed: int = 0,
+    space: Literal["z", "w"] | None = None,
+    truncation: float | None = None,
+) -> None:
+    """Interpolate between random latents and write a grid with one row for each pair.
+
+    Normal z are interpolated along great circles, uniform z and StyleGAN2's w along straight lines.
+    Both ends of a row have its class label.
+
+    Args:
+        generator: A trained generator.
+        output: Image file to write.
+        num_pairs: Number of pairs of latents.
+        columns: Number of images in a row.
+        seed: Seed of the latents.
+        space: Space of the latents; w by default where the generator has one.
+        truncation: Truncation psi of w, or threshold of normal z.
+    """
+    from gan_jax import editing, plots
+
+    refuse_existing(output.force, output.out)
+    at_least(1, num_pairs=num_pairs)
+    at_least(2, columns=columns)
+    loaded, latent_space, key = open_generator(generator, space, seed)
+    if truncation is not None:
+        latent_space = editing.truncated(latent_space, truncation)
+    ends, labels = _draw(latent_space, key, 2 * num_pairs)
+    walks = editing.interpolate(ends[:num_pairs], ends[num_pairs:], columns, latent_space.law)
+    save_image(plots.grid(_generate(latent_space, walks, labels), columns), output.out)
+    print(f"{output.out}: {num_pairs} rows of {columns} images, {loaded.title}, seed {seed}")
+
+
+def directions(
+    generator: Group[GeneratorArgs],
+    output: Flat[Output],
+    method: Literal["pca", "sefa"] = "pca",
+    num_directions: int = 8,
+    columns: int = 9,
+    extent: float = 3.0,
+    seed: int = 0,
+    space: Literal["z", "w"] | None = None,
+) -> None:
+    """Move an image along the latent directions that change it most, one row for each direction.
+
+    The directions are principal components of early activations (GANSpace), or eigenvectors of the
+    first weight (SeFa). All rows move the same image.
+
+    Args:
+        generator: A trained generator.
+        output: Image file to write.
+        method: pca (GANSpace) or sefa.
+        num_directions: Number of directions.
+        columns: Number of images in a row.
+        extent: Length of a move to either side, in standard deviations of the latents.
+        seed: Seed of the latents.
+        space: Space of the latents; w by default where the generator has one.
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    from gan_jax import editing, plots
+    from gan_jax.errors import UserError
+
+    refuse_existing(output.force, output.out)
+    at_least(1, num_directions=num_directions)
+    at_least(2, columns=columns)
+    if not 0 < extent < float("inf"):
+        raise UserError(f"extent must be above 0 and finite, got {extent}")
+    loaded, latent_space, key = open_generator(generator, space, seed)
+    moves = editing.directions(
+        loaded.config, loaded.variables, latent_space, method, num_directions, key
+    )
+    start, labels = _draw(latent_space, key, 1)
+    t = np.linspace(-extent, extent, columns, dtype=np.float32)
+    offsets = t[None, :, None] * (moves.scales[:, None] * moves.vectors)[:, None]
+    pixels = _generate(latent_space, start[:, None] + jnp.asarray(offsets), labels)
+    save_image(plots.grid(pixels, columns), output.out)
+    strengths = " ".join(f"{strength:.3g}" for strength in moves.strengths)
+    print(f"{output.out}: {method} of {loaded.title}, seed {seed}; strengths {strengths}")
+
+
+def _draw(space: "Space", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
+    """Draw latents [n, d] of n keys, and their labels, if any: the second half repeats the first,
+    so that both ends of a walk have one label."""
+    import numpy as np
+
+    from gan_jax import keys
+
+    label = np.arange(n, dtype=np.int32) % max(n // 2, 1) % max(space.classes, 1)
+    labels = label if space.classes else None
+    return space.draw(keys.example_keys(key, n), labels), labels
+
+
+def _generate(space: "Space", latents: "jax.Array", labels: Any) -> "np.ndarray":
+    """Generate images of latents [rows, columns, d], uint8 [rows columns, h, w, c]; row i has
+    labels[i], or the only label."""
+    import jax
+    import numpy as np
+
+    from gan_jax import plots
+
+    rows, columns, _ = latents.shape
+    generate = jax.jit(lambda generate, *inputs: generate(*inputs))
+    images = []
+    for i in range(rows):
+        label = None if labels is None else np.full(columns, labels[i % len(labels)], np.int32)
+        images.append(np.asarray(generate(space.generate, latents[i], label)))
+    return plots.to_pixels(np.concatenate(images), symmetric=False)
+
+
+def synthesize(
+    generator: Group[GeneratorArgs],
+    output: Flat[Output],
+    per_class: int = 1000,
+    classes: tuple[int, ...] | None = None,
+    format: Literal["npz", "png", "array_record"] = "npz",  # noqa: A002
+    seed: int = 0,
+) -> None:
+    """Write a labeled data set of samples of a class-conditional generator, to train classifiers.
+
+    The folder holds an npz file, a folder of images for each class, or files that
+    tensorflow-datasets reads; and samples.json, which records how they were generated.
+
+    Args:
+        generator: A trained generator.
+        output: Folder to write.
+        per_class: Number of samples of each class.
+        classes: Classes to sample; all by default.
+        format: Format of the data set.
+        seed: Seed of the latents.
+    """
+    from gan_jax import labelled_set, trained
+
+    labelled_set.check_out(output.out, format, force=output.force)
+    loaded = trained.load(generator.run, generator.step, generator.member)
+    count = labelled_set.augment(
+        loaded.config,
+        loaded.variables,
+        output.out,
+        form=format,
+        per_class=per_class,
+        classes=classes,
+        seed=seed,
+        step=loaded.step,
+        member=loaded.member,
+        force=output.force,
+    )
+    print(f"{output.out}: {count} labeled samples of {loaded.title}, seed {seed}, as {format}")
+
+
+def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
+    """Write a generator (its moving average, where there is one) as one file.
+
+    FILE.jaxexport holds its weights and its function for any batch, on CPU, CUDA and TPU, and needs
+    nothing but jax; `sample`, `synthesize`, `interpolate`, `directions` and `invert` take it in
+    place of RUN. FILE.safetensors holds the weights alone, with a model card in FILE.md beside it.
+
+    Args:
+        generator: A trained generator.
+        output: FILE.jaxexport or FILE.safetensors.
+    """
+    from gan_jax import population, run, trained
+    from gan_jax.errors import UserError
+    from gan_jax.export import manifest, weights, write
+
+    out = output.out
+    if out.suffix not in EXPORT_SUFFIXES:
+        raise UserError(f"out must end in {' or '.join(EXPORT_SUFFIXES)}, got {str(out)!r}")
+    is_safetensors = out.suffix == ".safetensors"
+    refuse_existing(output.force, out, *([out.with_suffix(".md")] if is_safetensors else []))
+    config = run.load_config(generator.run)
+    if population.is_population(config) and generator.member is None:
+        last = len(population.members(config)) - 1
+        raise UserError(f"{generator.run} is a population: give one --member, 0 to {last}")
+    loaded = trained.load(generator.run, generator.step, generator.member)
+    description = manifest.describe(generator.run, loaded)
+    if is_safetensors:
+        files = f"{out}, {weights.save(out, loaded, description)}"
+    else:
+        write.write(out, loaded, description)
+        files = str(out)
+    size = out.stat().st_size / 2**20
+    print(f"{files}: the generator of {loaded.config.name}, {loaded.title}; {size:.1f} MiB")

@@ -1,0 +1,192 @@
+"""Commands on runs: train, resume, compare, reproduce, record, report and recipes."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from gan_jax.cli.shared import Flat, RunFolder, at_least, refuse_existing
+from gan_jax.launch import Launch
+
+Record = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
+def train(
+    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")],
+    launch: Flat[Launch] = Launch(),  # noqa: B008
+) -> None:
+    """Train a recipe; `gan-jax train RECIPE --help` lists all its flags.
+
+    The recipe comes first; flags change its config. An interrupted run is continued.
+
+    Args:
+        recipe: Name that `gan-jax recipes` lists, or a file of your own: my_recipe.py.
+        launch: Where and on what the run trains.
+    """
+    raise AssertionError(f"train_recipe trains {recipe} on {launch}: its flags are the recipe's")
+
+
+def train_recipe(recipe: str, args: Sequence[str]) -> None:
+    """Train the recipe of this name or path with the given flags."""
+    from gan_jax import config_json, recipe_files, train
+
+    source = recipe_files.find(recipe, register=lambda module: config_json.register(module))
+    flags = train.parse(
+        source.config,
+        source.small,
+        args=args,
+        prog=f"gan-jax train {recipe}",
+        description=source.docstring.partition("\n")[0],
+    )
+    train.execute(flags)
+
+
+def resume(
+    run: RunFolder,
+    steps: int | None = None,
+    launch: Flat[Launch] = Launch(),  # noqa: B008
+) -> None:
+    """Continue a run from its newest checkpoint.
+
+    Args:
+        run: Run folder.
+        steps: Number of train steps at which the run ends; by default that of its config.
+        launch: Where and on what the run trains.
+    """
+    from gan_jax import run as run_folder
+    from gan_jax import train
+
+    config = run_folder.load_config(run)
+    if steps is not None:
+        config = dataclasses.replace(config, steps=steps)
+    train.fit_on(launch, config, run)
+
+
+def compare(
+    run: Record, other: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OTHER")]
+) -> None:
+    """Compare two runs bit by bit over the steps that both have; exit status 1 if they differ.
+
+    Metrics, digests of states and samples are compared, as by `reproduce`.
+
+    Args:
+        run: Run folder, or a file of experiments/results/.
+        other: The other one.
+    """
+    from gan_jax import reproduce
+
+    verdict = reproduce.compare(*map(reproduce.recorded, (run, other)))
+    print(reproduce.report(verdict))
+    if verdict.parted:
+        raise SystemExit(1)
+
+
+def reproduce(
+    run: Record, out: Path | None = None, steps: int | None = None, data: str | None = None
+) -> None:
+    """Train a recorded run again and compare the two bit by bit; exit status 1 if they differ.
+
+    The report says where the runs first differ, and what differs of versions, device, data and
+    config.
+
+    Args:
+        run: Run folder, or a file of experiments/results/.
+        out: New run folder; by default the new run is not kept.
+        steps: Number of train steps; by default all of the run's.
+        data: Path to the data set, if it has moved since training.
+    """
+    import tempfile
+
+    from gan_jax import reproduce
+    from gan_jax.errors import UserError
+
+    at_least(1, steps=steps)
+    if out is not None and out.exists():
+        raise UserError(f"{out} exists: give another --out")
+    with tempfile.TemporaryDirectory() as folder:
+        verdict = reproduce.reproduce(run, out or Path(folder) / "run", steps, data)
+    print(reproduce.report(verdict))
+    if verdict.parted:
+        raise SystemExit(1)
+
+
+def record(
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")],
+    out: Path = Path("experiments/results"),
+    force: bool = False,
+) -> None:
+    """Write the results of runs of one experiment, small enough to commit.
+
+    The scores are those of `evaluate`; without it, runs on a 2-D mixture are scored all the same.
+
+    Args:
+        runs: Run folders that differ in their seeds alone.
+        out: Folder to write NAME.json and its images to.
+        force: Overwrite a record of the same name.
+    """
+    from gan_jax import record, run
+    from gan_jax.errors import UserError
+    from gan_jax.restore import restore
+    from gan_jax.scores import scores
+
+    if not runs:
+        raise UserError("runs must be one run folder or more, got none")
+    refuse_existing(force, out / f"{run.load_config(runs[0]).name}.json")
+    results = []
+    for folder in runs:
+        _, config, state = restore(folder)
+        results.append(record.on_record(folder, config) or scores(config, state))
+    print(record.record(runs, results, out))
+
+
+def report(
+    run: RunFolder,
+    compare: tuple[Path, ...] = (),
+    out: Path | None = None,
+    force: bool = False,
+    walk: bool = True,
+    tensorboard: bool = False,
+) -> None:
+    """Write one HTML page that shows a run, and opens from disk without a network.
+
+    It shows samples over training, curves, a walk through the latents, scores, config and versions.
+    RUN/report.html is rewritten; another file that --out names is not without --force.
+
+    Args:
+        run: Run folder.
+        compare: Other run folders, shown beside it.
+        out: File to write; by default report.html in the run folder.
+        force: Overwrite the output if it exists.
+        walk: Show a walk through the latents.
+        tensorboard: Write event files too, into RUN/tensorboard (extra `tensorboard`).
+    """
+    from gan_jax import logs
+    from gan_jax.errors import UserError
+    from gan_jax.report import collect, page
+
+    if out:
+        refuse_existing(force, out)
+    out = out or run / "report.html"
+    folders = [run, *compare]
+    room = page.ROOM // len(folders)
+    text = page.page([collect.run_folder(folder, room, walk=walk) for folder in folders])
+    if (size := len(text.encode())) > page.LIMIT:
+        raise UserError(f"the page must have at most {page.LIMIT} bytes, got {size}")
+    with logs.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    logs.write_atomically(out, text)
+    written = [f"{out}: {size / 1e6:.1f} MB"]
+    if tensorboard:
+        from gan_jax.report import tensorboard as events
+
+        written += [events.write(folder) for folder in folders]
+    print("; ".join(written))
+
+
+def recipes() -> None:
+    """List all recipes with their data, commands and results."""
+    from gan_jax import recipe_files
+
+    recipe_files.print_recipes()
