@@ -2,7 +2,7 @@
 
 Data     cifar10 as tensorflow-datasets prepares it; --data.name cifar10_jpeg75 for the lossy one,
          whose scores are never comparable with published ones
-Command  python -m experiments.cifar10_cgan_projection [--small]
+Command  python -m experiments.cifar10_cgan_projection [--preset small]
 
 experiments/cifar10_sngan.py with labels: conditional batch norm in the generator, the projection in
 the critic, as the authors' code has it for CIFAR-10.

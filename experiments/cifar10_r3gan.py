@@ -2,7 +2,7 @@
 
 Data     cifar10 as tensorflow-datasets prepares it; --data.name cifar10_jpeg75 for the lossy one,
          whose scores are never comparable with published ones
-Command  python -m experiments.cifar10_r3gan [--small]
+Command  python -m experiments.cifar10_r3gan [--preset small]
 Result   README.md, from experiments/results/cifar10_r3gan_small.json
 
 The authors' hyper-parameters: relativistic pairing, R1 and R2 at every step, batches of 512, 250
@@ -10,11 +10,11 @@ million images; over the first twenty million, by cosines, rates fall from 2e-4 
 from 0.05 to 0.005, beta2 rises from 0.9 to 0.99, the half-life of the moving average from 0 to five
 million images and the probability of augmentations from 0 to 0.55. Four stages of 768 channels.
 
-Deviation. A step's two players see the same real batch, theirs draw one each. `--small`, which is
-unconditional so that it can stand beside the other small ones, has fewer channels and a block a
-stage, 3x3 convolutions that are not grouped (which CPUs compute quicker), batches of 64, schedules
-that end with it, and no augmentation. In its few steps it has to learn fast: its rates are five
-times the paper's, at which it was still at gratings of bright spots.
+Deviation. A step's two players see the same real batch, theirs draw one each. `--preset small`,
+which is unconditional so that it can stand beside the other small ones, has fewer channels and a
+block a stage, 3x3 convolutions that are not grouped (which CPUs compute quicker), batches of 64,
+schedules that end with it, and no augmentation. In its few steps it has to learn fast: its rates
+are five times the paper's, at which it was still at gratings of bright spots.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Data     cifar10 as tensorflow-datasets prepares it; --data.name cifar10_jpeg75 for the lossy one,
          whose scores are never comparable with published ones
-Command  python -m experiments.cifar10_sngan [--small]
+Command  python -m experiments.cifar10_sngan [--preset small]
 Result   README.md, from experiments/results/cifar10_sngan_small.json
 
 The authors' hyper-parameters: hinge loss, five critic updates a step, batches of 64, Adam with
@@ -10,8 +10,8 @@ beta1 0 and beta2 0.9 at 2e-4 that falls to 0 over 50,000 steps, 256 channels in
 128 in the critic, z of 128.
 
 Deviation. The generator's batches are as large as the critic's, theirs twice that. A moving average
-of the generator is sampled from, which changes nothing in the training. `--small` has a quarter of
-the channels and two critic updates a step, and no fall.
+of the generator is sampled from, which changes nothing in the training. `--preset small` has a
+quarter of the channels and two critic updates a step, and no fall.
 """
 
 import dataclasses

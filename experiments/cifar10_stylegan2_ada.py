@@ -2,7 +2,7 @@
 
 Data     cifar10 as tensorflow-datasets prepares it; --data.name cifar10_jpeg75 for the lossy one,
          whose scores are never comparable with published ones
-Command  python -m experiments.cifar10_stylegan2_ada [--small]
+Command  python -m experiments.cifar10_stylegan2_ada [--preset small]
 Result   README.md, from experiments/results/cifar10_stylegan2_ada_small.json
 
 The authors' hyper-parameters: non-saturating loss, R1 of gamma 0.01 every 16 steps, batches of 64,
@@ -11,8 +11,8 @@ at most 0.05 of those seen, neither path length regularisation nor style mixing,
 the plain discriminator with groups of 32, 100 million images. Augmentation by blitting, geometry
 and colour, adaptive with target 0.6.
 
-`--small` has an eighth to a sixteenth of the channels, R1 every 4 steps, and adapts twenty times as
-fast.
+`--preset small` has an eighth to a sixteenth of the channels, R1 every 4 steps, and adapts twenty
+times as fast.
 """
 
 import dataclasses

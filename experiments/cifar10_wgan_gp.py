@@ -2,7 +2,7 @@
 
 Data     cifar10 as tensorflow-datasets prepares it; --data.name cifar10_jpeg75 for the lossy one,
          whose scores are never comparable with published ones
-Command  python -m experiments.cifar10_wgan_gp [--small]
+Command  python -m experiments.cifar10_wgan_gp [--preset small]
 
 The authors' hyper-parameters: five critic updates a step, gradient penalty 10, batches of 64, Adam
 with beta1 0 and beta2 0.9 at 2e-4 that falls to 0 over 100,000 steps, 128 channels; labels by

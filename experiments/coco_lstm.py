@@ -1,11 +1,11 @@
 """What RelGAN is to be compared with: an LSTM on the same captions, by likelihood alone.
 
 Data     as experiments/coco_relgan.py
-Command  python -m experiments.coco_lstm --data.path FILE --data.test-path FILE [--small]
+Command  python -m experiments.coco_lstm --data.path FILE --data.test-path FILE [--preset small]
 Result   README.md, from experiments/results/coco_lstm_small.json and coco_relgan_small_study.json
 
 An LSTM as wide as RelGAN's memory, 150 epochs in batches of 64 by Adam at 1e-3. The critic is never
-played with, and as small as one can be. `python -m gan_jax evaluate RUN` has its scores over
+played with, and as small as one can be. `gan-jax evaluate RUN` has its scores over
 temperatures: at a lower one it gives diversity for quality, as GANs do (1811.02549).
 """
 

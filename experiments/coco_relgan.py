@@ -2,7 +2,7 @@
 
 Data     a caption a line, as in the image COCO files of Texygen (10,000 sentences for training, as
          many for the test): --data.path FILE --data.test-path FILE
-Command  python -m experiments.coco_relgan --data.path FILE --data.test-path FILE [--small]
+Command  python -m experiments.coco_relgan --data.path FILE --data.test-path FILE [--preset small]
 Result   README.md, from experiments/results/coco_relgan_small.json and coco_relgan_small_study.json
 
 150 epochs of likelihood first (of 156 batches; five batches a step), then 2000 steps of the game.

@@ -1,7 +1,7 @@
 """DCGAN on Fashion-MNIST: experiments/mnist_dcgan.py on clothes.
 
 Data     Fashion-MNIST 3.0.1 as tensorflow-datasets prepares it, in $TFDS_DATA_DIR
-Command  python -m experiments.fashion_dcgan [--small] --seeds 0 1 2
+Command  python -m experiments.fashion_dcgan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/fashion_dcgan_small.json
 """
 

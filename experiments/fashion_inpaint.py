@@ -1,7 +1,7 @@
 """Repairs of pictures of clothes: experiments/mnist_inpaint.py on Fashion-MNIST.
 
 Data     fashion_mnist as tensorflow-datasets prepares it; holes drawn anew for every example
-Command  python -m experiments.fashion_inpaint [--small] --seeds 0 1 2
+Command  python -m experiments.fashion_inpaint [--preset small] --seeds 0 1 2
          python -m experiments.inpaint_study --run runs/fashion_inpaint_small --num 10000
 Result   README.md, from experiments/results/fashion_inpaint_small_study.json
 """

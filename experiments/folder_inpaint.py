@@ -1,13 +1,13 @@
 """Repairs of your own pictures, from a folder of a few hundred or more of their kind.
 
 Data     any folder of pictures, by --data.path; cropped square and resized to 64 pixels
-Command  python -m experiments.folder_inpaint --data.path PICTURES [--small]
-         python -m gan_jax repair runs/folder_inpaint BROKEN REPAIRED --mask MASKS
+Command  python -m experiments.folder_inpaint --data.path PICTURES [--preset small]
+         gan-jax inpaint runs/folder_inpaint BROKEN --out REPAIRED --mask MASKS
 Result   none on record: it depends on the pictures
 
 As experiments/mnist_inpaint.py, in colour. The mean absolute difference to the truth, with weight
 1, holds the generator to the colours around where there are few pictures to learn from. Holes of
-every step are new, and so is what the critic sees. `--small` is for 32 pixels.
+every step are new, and so is what the critic sees. `--preset small` is for 32 pixels.
 """
 
 import dataclasses

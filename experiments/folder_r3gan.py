@@ -1,14 +1,14 @@
 """R3GAN on a folder of your own pictures, a few hundred of them (Huang et al. 2025, 2501.05441).
 
 Data     any folder of pictures, by --data.path; cropped square and resized to 64 pixels
-Command  python -m experiments.folder_r3gan --data.path PICTURES [--small]
+Command  python -m experiments.folder_r3gan --data.path PICTURES [--preset small]
 Result   README.md, from experiments/results/folder_r3gan_small.json
 
 Few pictures are soon known by heart, so what the critic sees is altered: DiffAugment (Zhao et al.
 2020, 2006.10738), colour, translation and cutout. gamma falls from 2 to 0.2, as the paper has it
 for faces of 64 pixels. Other sizes: as many entries in gen.widths, cardinality and blocks as there
-are doublings from 4 pixels, and one; double the side, quadruple gamma. `--small` is for 32 pixels,
-at five times the rates, for it has few steps to learn in.
+are doublings from 4 pixels, and one; double the side, quadruple gamma. `--preset small` is for 32
+pixels, at five times the rates, for it has few steps to learn in.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The article's conditional pair on MNIST: DCGAN's networks, D(x, y) = f(x, y) - f(x, G(x, z)).
 
 Data     MNIST 3.0.1 as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.mnist_cdcgan [--small] --seeds 0 1 2
+Command  python -m experiments.mnist_cdcgan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/mnist_cdcgan_small.json; `evaluate RUN --cas` is what a
          classifier learns from its samples
 
@@ -9,8 +9,8 @@ Both players get the label: as a one-hot vector beside z, and as planes of ones 
 (Mirza & Osindero 2014, 1411.1784; networks of Radford, Metz & Chintala 2016, 1511.06434). The
 critic compares a digit with a sample of the same label: relativistic pairing with R1 and R2 on the
 pictures alone (Huang et al. 2025, 2501.05441), for which it has no batch norm. Rates and gammas
-fall by cosines over the run; sampled from is a moving average of the generator. `--small` has half
-of the channels and fewer steps.
+fall by cosines over the run; sampled from is a moving average of the generator. `--preset small`
+has half of the channels and fewer steps.
 """
 
 import dataclasses

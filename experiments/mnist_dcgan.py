@@ -1,12 +1,12 @@
 """DCGAN on MNIST (Radford, Metz & Chintala 2016, 1511.06434, sec. 4).
 
 Data     MNIST 3.0.1 as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.mnist_dcgan [--small] --seeds 0 1 2
+Command  python -m experiments.mnist_dcgan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/mnist_dcgan_small.json
 
 The paper's hyper-parameters: Adam at 2e-4 with beta1 0.5, batches of 128, z uniform on [-1, 1]^100,
 pixels in [-1, 1]. A moving average of the generator, which the paper has not, is sampled from; it
-changes nothing in the training. `--small` has a quarter of the channels and fewer steps.
+changes nothing in the training. `--preset small` has a quarter of the channels and fewer steps.
 """
 
 import dataclasses

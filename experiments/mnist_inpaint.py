@@ -1,16 +1,16 @@
 """Repairs of handwritten digits: a U-Net with noise against a conditional relativistic critic.
 
 Data     mnist as tensorflow-datasets prepares it; holes drawn anew for every example
-Command  python -m experiments.mnist_inpaint [--small] --seeds 0 1 2
+Command  python -m experiments.mnist_inpaint [--preset small] --seeds 0 1 2
          python -m experiments.inpaint_study --run runs/mnist_inpaint_small --num 10000
 Result   README.md, from experiments/results/mnist_inpaint_small_study.json; a row of a sample grid
          shows two pictures: what is known, three repairs, the truth
 
-The article's D(x, y) = f(x, y) - f(x, G(x, z)), with x the incomplete picture: relativistic
-pairing with R1 and R2 on y, networks and schedules as R3GAN has them (Huang et al. 2025,
-2501.05441). No other term asks for the truth, so different z may repair differently. `--small` has
-fewer channels, penalties at every fourth step, and folds 2x2 pixels into channels first. What takes
-the full recipe millions of pictures to learn it learns first by the mean absolute difference to the
+The article's D(x, y) = f(x, y) - f(x, G(x, z)), with x the incomplete picture: relativistic pairing
+with R1 and R2 on y, networks and schedules as R3GAN has them (Huang et al. 2025, 2501.05441). No
+other term asks for the truth, so different z may repair differently. `--preset small` has fewer
+channels, penalties at every fourth step, and folds 2x2 pixels into channels first. What takes the
+full recipe millions of pictures to learn it learns first by the mean absolute difference to the
 truth alone, which is two to three times as quick a step; then it plays the game, with that term of
 weight 30 beside it, which costs some of the diversity. Schedules count from the first step on, so
 the game begins with a gamma of 0.26. An earlier recipe, 4000 steps of the game with a term of

@@ -1,10 +1,10 @@
 """SeqGAN's synthetic data and its generator, by likelihood alone (Yu et al. 2017, 1609.05473).
 
 Data     10,000 sequences of 20 of 5000 tokens from an LSTM with parameters from N(0, 1)
-Command  python -m experiments.oracle_lstm [--small]
+Command  python -m experiments.oracle_lstm [--preset small]
 
 An LSTM of 32 with embeddings of 32, 120 epochs in batches of 64 by Adam at 1e-2.
-`python -m gan_jax evaluate RUN` has nll_oracle, the entropy that samples have under the true law,
+`gan-jax evaluate RUN` has nll_oracle, the entropy that samples have under the true law,
 beside nll_gen, by which a generator that lost diversity is found out.
 
 Deviation: the small version has 500 tokens.

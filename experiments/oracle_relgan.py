@@ -1,7 +1,7 @@
 """RelGAN on SeqGAN's synthetic data, with the settings of its authors' code (Nie et al. 2019).
 
 Data     as experiments/oracle_lstm.py
-Command  python -m experiments.oracle_relgan [--small]
+Command  python -m experiments.oracle_relgan [--preset small]
 
 150 epochs of likelihood, five batches a step, then 3000 steps of the game; inverse temperature from
 1 to 2; the rest as in experiments/coco_relgan.py. The small version has 500 tokens.

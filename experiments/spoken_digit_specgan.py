@@ -2,13 +2,14 @@
 
 Data     spoken_digit 1.0.9 (the Free Spoken Digit Dataset: five speakers, takes 5 to 49 of each
          digit) as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.spoken_digit_specgan [--small]; class-conditional with --data.labels
+Command  python -m experiments.spoken_digit_specgan [--preset small]; class-conditional with
+         --data.labels
          --gen.classes 10 --disc.classes 10; on your own files with --data.name sounds --data.path
 Result   README.md, from experiments/results/spoken_digit_specgan_small.json
 
 Spectrograms of 128 frames and 128 frequencies, heard by 16 iterations of Griffin-Lim. The authors'
 hyper-parameters for their SC09, and sounds, are those of experiments/spoken_digit_wavegan.py, and
-so are the smaller sounds and the game of `--small`, which has an eighth of the channels.
+so are the smaller sounds and the game of `--preset small`, which has an eighth of the channels.
 """
 
 import dataclasses

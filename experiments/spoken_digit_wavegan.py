@@ -2,7 +2,8 @@
 
 Data     spoken_digit 1.0.9 (the Free Spoken Digit Dataset: five speakers, takes 5 to 49 of each
          digit) as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.spoken_digit_wavegan [--small]; class-conditional with --data.labels
+Command  python -m experiments.spoken_digit_wavegan [--preset small]; class-conditional with
+         --data.labels
          --gen.classes 10 --disc.classes 10; on your own files with --data.name sounds --data.path
 Result   README.md, from experiments/results/spoken_digit_wavegan_small.json
 
@@ -11,7 +12,7 @@ which these are resampled from 8; WGAN-GP with lambda 10, five critic updates a 
 Adam at 1e-4 with beta1 0.5 and beta2 0.9, phase shuffle of 2. Deviation: every sound is brought to
 a peak of 1, for one of the speakers is thirty times as loud as another.
 
-`--small` has a quarter of the channels and sounds of 4096 samples at 6 kHz, which hold two
+`--preset small` has a quarter of the channels and sounds of 4096 samples at 6 kHz, which hold two
 thirds of a second (one in thirty is longer). Its game is the article's: relativistic pairing with
 R1 and R2, at every fourth update and four times as strong, and rates that fall by cosines over the
 run (Huang et al. 2025, 2501.05441); sampled from is a moving average of the generator.

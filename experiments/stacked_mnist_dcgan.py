@@ -1,7 +1,7 @@
 """DCGAN on Stacked MNIST: three digits in the three channels, 1000 equally likely modes.
 
 Data     128,000 pictures stacked from MNIST, fixed (gan_jax/data/sources.py)
-Command  python -m experiments.stacked_mnist_dcgan [--small] --seeds 0 1 2
+Command  python -m experiments.stacked_mnist_dcgan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/stacked_mnist_dcgan_small.json
 
 The protocol of VEEGAN and PacGAN (Lin et al. 2018, 1712.04086, sec. 4.2): z of 100, Adam at 2e-4

@@ -1,7 +1,7 @@
 """PacGAN on Stacked MNIST: experiments/stacked_mnist_dcgan.py whose critic sees two at a time.
 
 Data     128,000 pictures stacked from MNIST, fixed (gan_jax/data/sources.py)
-Command  python -m experiments.stacked_mnist_pacgan [--small] --seeds 0 1 2
+Command  python -m experiments.stacked_mnist_pacgan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/stacked_mnist_pacgan_small.json
 
 Lin et al. 2018 (1712.04086), sec. 4.2: packs of two cover all 1000 modes there, with a KL of 0.06.

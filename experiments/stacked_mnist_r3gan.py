@@ -1,7 +1,7 @@
 """R3GAN on Stacked MNIST (Huang et al. 2025, 2501.05441): 1000 modes, no tricks.
 
 Data     128,000 pictures stacked from MNIST, fixed (gan_jax/data/sources.py)
-Command  python -m experiments.stacked_mnist_r3gan [--small] --seeds 0 1 2
+Command  python -m experiments.stacked_mnist_r3gan [--preset small] --seeds 0 1 2
 Result   README.md, from experiments/results/stacked_mnist_r3gan_small.json
 
 Relativistic pairing with R1 and R2 at every step, batches of 512, ten million images; over the
@@ -11,9 +11,9 @@ reports 1000 modes and a KL of 0.029; PacGAN's anchor is 1000 and 0.06.
 
 Deviations. The paper does not say how long the schedules are here. Its pictures go through four
 stages of 768 channels; here they keep their 28 pixels, in three stages. A step's two players see
-the same real batch. `--small` has few channels, a block a stage, smaller batches, and schedules as
-long as the run; its 3x3 convolutions are not grouped, which CPUs compute quicker at such widths. In
-its few steps it has to learn fast, so its rates are five times the paper's.
+the same real batch. `--preset small` has few channels, a block a stage, smaller batches, and
+schedules as long as the run; its 3x3 convolutions are not grouped, which CPUs compute quicker at
+such widths. In its few steps it has to learn fast, so its rates are five times the paper's.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""A labelled data set of a class-conditional run's samples: python -m gan_jax augment RUN.
+"""A labelled data set of a class-conditional run's samples: gan-jax synthesize RUN.
 
 It is a folder of one of three forms, each of which `--data.name` reads:
 

@@ -63,9 +63,9 @@ class Launch:
 
 def import_modules(names: Sequence[str]) -> None:
     """Import a user's modules, so that run folders may name the networks in them."""
-    for name in names:
-        from gan_jax import config_json
+    from gan_jax import config_json
 
+    for name in names:
         try:
             module = importlib.import_module(name)
         except ImportError as error:

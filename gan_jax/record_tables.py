@@ -40,6 +40,11 @@ def _samples(path: Path) -> str:
     return f"[{kinds[there[0]]}](experiments/results/{path.stem}{there[0]})"
 
 
+def current_command(command: str) -> str:
+    """Return a recorded command with today's names of flags."""
+    return command.replace(" --small", " --preset small")
+
+
 def results(folder: Path) -> str:
     """The README's table: a row for each NAME.json with runs in `folder`, by name, with the command
     that began the first of them.
@@ -64,7 +69,7 @@ def results(folder: Path) -> str:
         if not shown or path.with_suffix(".txt").exists():
             shown.append(_samples(path))
         cells = [
-            f"`{runs[0]['launches'][0]['command']}`",
+            f"`{current_command(runs[0]['launches'][0]['command'])}`",
             _seeds(runs),
             f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
             mean_sd([r["examples_per_second"] for r in launched], 0),

@@ -1,4 +1,4 @@
-"""`python -m gan_jax repair`: a user's own pictures, of any size, repaired where a mask says."""
+"""`gan-jax inpaint`: a user's own pictures, of any size, repaired where a mask says."""
 
 import functools
 import logging

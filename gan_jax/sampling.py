@@ -62,7 +62,7 @@ def sample(
     `devices`, by default one. Raises UserError where n < 1, or cond is not of n examples.
     """
     if cond is None and config.masks.kinds:
-        raise UserError(f"{config.name} repairs pictures: it needs some (python -m gan_jax repair)")
+        raise UserError(f"{config.name} repairs pictures: it needs some (gan-jax inpaint)")
     if cond is None and config.data.cond:
         raise UserError(f"{config.name} is conditioned on {config.data.cond}: it needs such arrays")
     if cond is None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -71,7 +71,7 @@ def at_least(least: float, **values: float | None) -> None:
 
 
 def open_generator(
-    generator: GeneratorArgs, space: str | None, seed: int
+    generator: GeneratorArgs, space: Literal["z", "w"] | None, seed: int
 ) -> tuple["Trained", "Space", "jax.Array"]:
     """Return the generator, its latent space, and the command's key.
 

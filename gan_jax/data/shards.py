@@ -1,6 +1,6 @@
 """Prepared sets of pictures, read where they lie: none of it is in memory until it is asked for.
 
-A prepared set is a folder that `python -m gan_jax prepare` wrote (gan_jax/data/prepare.py):
+A prepared set is a folder that `gan-jax prepare` wrote (gan_jax/data/prepare.py):
 
     prepared.json               what it was made of and how, and a hash of every shard's pixels
     shard-00000.array_record    pictures of one shape, a record each, as PNG or as plain bytes
@@ -84,7 +84,7 @@ def load_info(folder: Path) -> Info:
         return _info(json.loads(path.read_text()))
     except FileNotFoundError:
         what = f"{folder} is no prepared set: it has no {NAME}"
-        raise UserError(f"{what}; `python -m gan_jax prepare` makes one") from None
+        raise UserError(f"{what}; `gan-jax prepare` makes one") from None
     except RecursionError:
         raise UserError(f"{path} is damaged: it is nested too deep") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

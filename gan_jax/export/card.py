@@ -19,10 +19,10 @@ It runs on CPU, CUDA and TPU, for any number of examples{gradient}. `{file}` is 
 COMMANDS = """
 ```
 python {file} --num 16 --seed 0 --out samples.npy      # needs jax, and nothing else
-python -m gan_jax sample {file} --num 64 --out samples.{kind}
+gan-jax sample {file} --num-samples 64 --out samples.{kind}
 {invert}```
 """
-INVERT = "python -m gan_jax invert {file} PICTURES --out found\n"
+INVERT = "gan-jax invert {file} PICTURES --out found\n"
 WEIGHTS = """
 The variables of the network `{gen}` by their paths; with this project:
 
@@ -102,7 +102,7 @@ near to single ones of them. The licence is up to who trained it, and to the lic
 def scores(cards: list[dict[str, Any]]) -> str:
     """A table of metric cards, or that there are none."""
     if not cards:
-        return "None: it has not been evaluated (`python -m gan_jax evaluate RUN`).\n"
+        return "None: it has not been evaluated (`gan-jax evaluate RUN`).\n"
     lines = ["| metric | features | samples | reals | value |", "|---|---|---|---|---|"]
     for one in cards:
         values = ", ".join("not finite" if x is None else f"{x:.4g}" for x in one["values"])

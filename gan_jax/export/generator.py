@@ -53,7 +53,7 @@ class Generator(NamedTuple):
         return self.functions["generate"](self.variables, z, cond)
 
     def noise(self, n: int, seed: int = 0, first: int = 0) -> jax.Array:
-        """z [n, d] of samples `first` to `first` + n - 1: that of `python -m gan_jax sample`."""
+        """z [n, d] of samples `first` to `first` + n - 1: that of `gan-jax sample`."""
         key = jax.random.key(seed, impl="threefry2x32")
         for number in (SAMPLE, 0, 0):
             key = jax.random.fold_in(key, number)

@@ -1,4 +1,4 @@
-"""What a run's samples are worth: python -m gan_jax evaluate RUN, and its metric cards.
+"""What a run's samples are worth: gan-jax evaluate RUN, and its metric cards.
 
 Of pictures, features of the data and of as many samples are compared (metrics/compare.py); of the
 2-D mixtures and of Stacked MNIST, samples are counted by mode (metrics/of_member.py). Samples are

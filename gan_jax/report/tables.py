@@ -65,7 +65,7 @@ def scores(runs: Sequence[Run]) -> str:
         latest.append({one["metric"]: one for one in cards})
         heading = f"<h3>{escaped(run['title'])}</h3>" if len(runs) > 1 else ""
         if not cards:
-            said = f"Not evaluated: python -m gan_jax evaluate {run['folder']}"
+            said = f"Not evaluated: gan-jax evaluate {run['folder']}"
             parts.append(f"{heading}<p>{escaped(said)}</p>")
             continue
         parts.append(f'{heading}<div class="cards">{"".join(map(_card, cards))}</div>')

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -177,6 +179,87 @@ def test_resume_goes_on(command, tmp_path):
     assert command(app.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
     assert run.load_config(workdir) == small.CONFIG
     assert logs.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "40")
+    status, text, error = command(app.main, f"{name} --help")
+    assert (status, error) == (0, "")
+    assert max(map(len, text.splitlines())) <= 40
+    assert "positional arguments" in text or name == "recipes"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("augment RUN", "augment is now synthesize"),
+        ("repair RUN", "repair is now inpaint"),
+        ("score A B", "score is now evaluate-folders"),
+        ("diff A B", "diff is now compare"),
+        ("sample RUN --num 3", "--num is now --num-samples"),
+        ("invert RUN --num=3 --out x", "--num is now --num-images"),
+        ("train ring_mlp --small", "--small is now --preset small"),
+        ("train ring_mlp --preset small", "preset must be full, got small: ring_mlp has no small"),
+        ("train mnist_dcgan --preset tiny", "preset must be one of full, small, got 'tiny'"),
+        ("train mnist_dcgan --preset", "Missing value for argument '--preset'"),
+        ("train no_recipe", "'no_recipe'"),
+        ("train", "Missing from gan-jax train: RECIPE"),
+        ("sampel RUN", "got sampel (did you mean 'sample'?)"),
+        ("sample RUN --sed 3", "got --sed (did you mean '--seed'?)"),
+        ("sample RUN --out a b", "Unrecognized options: b"),
+        ("sample RUN --num-samples x", "num-samples must be INT, got 'x'"),
+        ("interpolate RUN", "--out PATH"),
+        ("sample RUN --import no_such_module", "import must be a module, got 'no_such_module'"),
+        ("", "Expected one of {train, resume,"),
+    ],
+)
+def test_wrong_words_are_one_line(command, words, says):
+    status, text, error = command(app.main, words)
+    assert (status, text) == (2, "")
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert says in error
+
+
+def test_flags_are_laid_over_the_preset(command, monkeypatch):
+    runs = []
+    monkeypatch.setattr(train, "fit", lambda config, *_, **options: runs.append((config, options)))
+    words = "train mnist_dcgan --preset small --seed 5 --devices 1 --stream"
+    assert command(app.main, words)[0] == 0
+    ((config, options),) = runs
+    assert (config.name, config.gen.width, config.seed) == ("mnist_dcgan_small", 16, 5)
+    assert options["stream"]
+    assert len(options["devices"]) == 1
+
+
+def test_a_recipe_of_the_users_own(command, monkeypatch, tmp_path):
+    (tmp_path / "my_recipe.py").write_text(
+        "import dataclasses\n"
+        "from experiments import digits_mlp\n"
+        "config = dataclasses.replace(digits_mlp.config, name='mine')\n"
+    )
+    runs = []
+    monkeypatch.setattr(train, "fit", lambda config, workdir, **_: runs.append((config, workdir)))
+    monkeypatch.setattr(config_json, "register", lambda module: None, raising=False)
+    words = f"train {tmp_path / 'my_recipe.py'} --steps 7 --workdir {tmp_path / 'run'}"
+    assert command(app.main, words)[0] == 0
+    ((config, workdir),) = runs
+    assert (config.name, config.steps, workdir) == ("mine", 7, tmp_path / "run")
+
+
+def test_resume_takes_the_flags_of_train(command, finished, monkeypatch):
+    runs = []
+    monkeypatch.setattr(train, "fit", lambda config, workdir, **options: runs.append(options))
+    assert command(app.main, f"resume {finished} --devices 1 --stream --silence 9")[0] == 0
+    assert runs[0]["stream"]
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "jax", "flax", "numpy", "optax", "tensorflow_datasets", "PIL"
+    code = f"import gan_jax.cli.app, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_conditional_samples_follow_their_labels(tmp_path):

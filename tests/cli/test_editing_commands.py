@@ -109,8 +109,8 @@ def test_invert_a_split(command, finished, tmp_path):
 
 
 def test_invert_with_holes(command, finished, tmp_path):
-    words = f"invert {finished} --split test --num-images 4 --mask-kind half {BRIEF} --out {tmp_path / 'out'}"
-    assert command(app.main, words)[0] == 0
+    words = f"invert {finished} --split test --num-images 4 --mask-kind half {BRIEF}"
+    assert command(app.main, words, f"--out {tmp_path / 'out'}")[0] == 0
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         made = arrays["pictures"]
     real = sources.load(Data("digits", "test")).batch.real[::90]

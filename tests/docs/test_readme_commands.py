@@ -26,10 +26,10 @@ README = (REPOSITORY / "README.md").read_text()
 FENCE = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINES = [re.split(r"\s#", line)[0] for block in FENCE.findall(README) for line in block.split("\n")]
 LINES += re.findall(
-    r"`([^`]*python -m [^`]*)`", re.sub(r"^```.*?^```", "", README, flags=FENCE.flags)
+    r"`((?:[^`]*python -m|gan-jax) [^`]*)`", re.sub(r"^```.*?^```", "", README, flags=FENCE.flags)
 )
 COMMANDS = {" ".join(line.split()).removeprefix(".venv/bin/") for line in LINES}
-OF_RUNS = sorted(line for line in COMMANDS if line.startswith("python -m gan_jax "))
+OF_RUNS = sorted(line for line in COMMANDS if line.startswith("gan-jax "))
 OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith("python -m experiments."))
 # Those wait for other processes; tests/integration/test_distributed.py starts some.
 OF_EXPERIMENTS = [line for line in OF_EXPERIMENTS if "--coordinator" not in line]
@@ -72,8 +72,8 @@ TRAINED = ("ring_mlp", "grid_mlp")
 
 
 def kind_of(words):
-    """Which run a command of `python -m gan_jax` is for."""
-    if "repair" in words:
+    """Which run a command of `gan-jax` is for."""
+    if "inpaint" in words:
         return "holes"
     if "--temperature" in words:
         return "sentences"
@@ -88,14 +88,14 @@ def cheap(words):
     for long, short in (
         ("--features inception --weights FILE", "--features pixels"),
         ("--per-class 1000", "--per-class 2"),
-        ("--num 100", "--num 4"),
+        ("--num-samples 100", "--num-samples 4"),
         ("--steps 1000", "--steps 1"),
         ("--steps 9000", "--steps 3"),
         (" ...", ""),
     ):
         line = line.replace(long, short)
     extra = {
-        "evaluate": "--features pixels --num 64",
+        "evaluate": "--features pixels --num-samples 64",
         "invert": "--iterations 2 --restarts 1 --samples 8",
     }
     return f"{line} {extra.get(words[0], '')}".split()
@@ -112,7 +112,7 @@ def pictures(folder):
 
 @pytest.mark.parametrize("line", OF_RUNS)
 def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
-    words = shlex.split(line)[3:]
+    words = shlex.split(line)[1:]
     place = trained(kind_of(words))
     for name in ("PICTURES", "BROKEN", "MASKS", "REAL_FOLDER", "FAKE_FOLDER"):
         pictures(tmp_path / name)

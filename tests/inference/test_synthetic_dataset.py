@@ -69,7 +69,7 @@ def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, 
     words = f"synthesize {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
     status, said, _ = command(app.main, words, f"--out {out}")
     assert status == 0
-    assert f"{out}: 12 labelled samples of step 2, member 1, seed 5, as {form}" in said
+    assert f"{out}: 12 labeled samples of step 2, member 1, seed 5, as {form}" in said
     images, labels = expected(run, CLASSES, 4, 1)
     data = {
         "npz": Data("npz", path=str(out / "samples.npz"), labels=True),
@@ -114,7 +114,7 @@ def test_all_classes_and_an_earlier_step(run, tmp_path, command):
         ("--seed -1", "seed is -1: it must be from 0"),
         ("--step 7", "step is 7: the run has checkpoints of steps 1, 2"),
         ("--member 2", "member is 2: the run has members 0 to 1"),
-        ("--format tfrecord", "format is 'tfrecord': it must be one of npz, png, array_record"),
+        ("--format tfrecord", "format must be one of npz, png, array_record, got 'tfrecord'"),
         ("--format array_record", "its last part names the data set"),
     ],
 )

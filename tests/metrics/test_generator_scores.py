@@ -96,8 +96,8 @@ def test_the_command(command, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "train_on", train_on)
     run = tmp_path / "conditional"
     train.fit(CONFIG, run, devices=jax.local_devices()[:1], quiet=True)
-    words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas --path-length --num-paths 20"
-    status, said, _ = command(app.main, words)
+    words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
+    status, said, _ = command(app.main, words, "--path-length --num-paths 20")
     assert status == 0
     found = {one["metric"]: one for one in card.read(run / "scores.json")}
     _, config, state = restore(run)
