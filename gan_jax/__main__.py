@@ -15,9 +15,19 @@ from gan_jax import (
 EITHER = "run folder, or an artefact of `export`"
 
 
+def imports() -> argparse.ArgumentParser:
+    """The option --import, which may stand anywhere in a command line."""
+    option = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    text = "module or file of your own networks; may be given several times"
+    option.add_argument("--import", dest="modules", action="append", metavar="MODULE", help=text)
+    return option
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags. Nothing heavy is imported for it."""
-    top = argparse.ArgumentParser(prog="python -m gan_jax", description=__doc__)
+    top = argparse.ArgumentParser(
+        prog="python -m gan_jax", description=__doc__, parents=[imports()]
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function, help: str, nargs: str | None = None, of: str = "run folder"):  # noqa: A002
@@ -107,10 +117,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """The command `gan-jax`."""
-    args = parser().parse_args()
+    options, words = imports().parse_known_args()
+    args = parser().parse_args(words)
     from gan_jax import cli
 
     with cli.user_errors():
+        if options.modules:
+            from gan_jax import config_json
+
+            for name in options.modules:
+                config_json.import_types(name)
         cli.use_compilation_cache()
         args.function(args)
 

@@ -266,6 +266,7 @@ def main(config: Config, small: Config | None = None) -> None:
         if launch.compilation_cache:
             cli.use_compilation_cache()
         validate(launch.config)
+        config_json.register_types_of(launch.config)
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
         where = (launch.coordinator, launch.num_processes, launch.process_id, launch.silence)
         how = {name: getattr(launch, name) for name in ("members_at_once", "stream", "workers")}
