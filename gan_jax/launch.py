@@ -1,13 +1,10 @@
 """Flags that decide where and on what a run trains. Nothing heavy is imported for them."""
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
-
-from gan_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +63,4 @@ def import_modules(names: Sequence[str]) -> None:
     from gan_jax import config_json
 
     for name in names:
-        try:
-            module = importlib.import_module(name)
-        except ImportError as error:
-            raise UserError(f"import must be a module, got {name!r}: {error}") from None
-        config_json.register(module)
+        config_json.import_types(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import curves, logs, population, run, sweep_table
+from gan_jax import config_json, curves, logs, population, run, sweep_table
 from gan_jax.config import Config, differences
 from gan_jax.errors import UserError, reason
 from gan_jax.metrics import card, curve
@@ -145,7 +145,7 @@ def record(
     each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
     entry = {
         "experiment": config.name,
-        "config": logs.read_json(workdirs[0] / "config.json"),
+        "config": json.loads(config_json.dumps(config)),
         "versions": logs.read_json(workdirs[0] / "versions.json"),
         "protocol": protocols[0],
         "runs": [one for members in each for one in members],

@@ -273,6 +273,7 @@ def execute(flags: Flags) -> None:
     """Train with the given flags, and print where the results are."""
     config = flags.config
     import_modules(flags.imports.modules)
+    config_json.register_types_of(config)
     if flags.dry_run:
         from gan_jax import recipe_files
 

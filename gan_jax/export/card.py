@@ -43,7 +43,7 @@ examples = config.gen.apply(variables, z, {cond}, train=False)
 def card(manifest: dict[str, Any], file: str) -> str:
     """Of what `file` holds, by its manifest."""
     config, versions = manifest["config"], manifest["versions"]
-    gen = config["gen"]["_type"].removeprefix("gan_jax.networks.").replace(":", ".")
+    gen = config["gen"]["_type"].removeprefix("networks.")
     how = _artefact(manifest) if "sha256" in manifest else WEIGHTS
     cond = "cond" if manifest["cond"] else "labels" if manifest["classes"] else "None"
     z, output = manifest["z"], manifest["output"]

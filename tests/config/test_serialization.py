@@ -2,9 +2,13 @@
 
 import copy
 import dataclasses
+import importlib
 import json
 import math
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import flax.linen as nn
 import numpy as np
@@ -12,10 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_jax import config_json
+from gan_jax import config_json, sweeps
+from gan_jax.cli import app
+from gan_jax.config import Config
 from gan_jax.errors import UserError
 from tests.helpers.odd_config import CONFIG
+from tests.helpers.paths import REPOSITORY
+from gan_jax.networks import lstm, mlp, packed
+from gan_jax.schedules import Schedule
 
+FIXTURES = REPOSITORY / "tests" / "fixtures" / "v0_1"
 TREE = json.loads(config_json.dumps(CONFIG))
 
 
@@ -53,7 +63,7 @@ def refused(text, *said):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("gen", Foreign(), "only classes of modules under gan_jax."),
+        ("gen", Foreign(), "gen must be of a registered type, got test_config_json.Foreign"),
         ("gen.widths", [7, 5], "write a tuple"),
         ("gen.activation", nn.relu, "gen.activation is <"),
         ("steps", np.int64(3), "steps is np.int64(3)"),
@@ -76,7 +86,7 @@ def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
     [
         *("", "{", "null", "3", "[]", '"x"', "{}", "\ufeff{}", "\x00", "9" * 5000),
         *("[" * 100_000, '{"a":' * 100_000, "[" * 999 + "]" * 999),
-        *('{"_type": "gan_jax.config:Config"}', json.dumps([TREE]), json.dumps(TREE["gen_opt"])),
+        *('{"_type": "Config"}', '{"format": 2}', json.dumps([TREE]), json.dumps(TREE["gen_opt"])),
         *(json.dumps(TREE)[:-1], json.dumps(TREE) + "}"),
     ],
     ids=lambda text: text[:12].encode("unicode_escape").decode() + f"({len(text)})",
@@ -89,22 +99,174 @@ def test_text_that_is_no_config_is_refused(text):
 @pytest.mark.parametrize(
     "name",
     [
-        *("os:system", "builtins:eval", "this:s", "flax.linen:Dense", "gan_jaxen.config:Config"),
-        *("", ":", "os", "gan_jax", "gan_jax.config", "gan_jax.:Config", "gan_jax..config:Config"),
-        *("gan_jax.config:differences", "gan_jax.config:OptimizerName"),
-        "gan_jax.config:dataclasses",
-        *(
-            "gan_jax.config:Schedule",
-            "gan_jax.config:__builtins__",
-            "gan_jax.config:Config.__init__",
-        ),
-        *("gan_jax.config:no", "gan_jax.no:No", "gan_jax.a\x00b:C", "gan_jax.config:C\n"),
+        *("os:system", "builtins:eval", "this:s", "this.s", "this", "flax.linen.Dense"),
+        *("gan_jax.config:Config", "gan_jax.networks.mlp:Generator", "gan_jaxen.config:Config"),
+        *("gan_jax.config.Config", "networks.mlp:Generator", "networks.mlp", "networks", "Batch"),
+        *("networks.mlp.nn", "networks.mlp.no", "config", "Config.__init__", "Config\n", "", "."),
         *(None, 3, [], ["os:system"]),
     ],
 )
 def test_foreign_types_are_refused(path, name):
-    refused(written(path, {"_type": name} if path == "seed" else name))
+    text = written(path, {"_type": name} if path == "seed" else name)
+    refused(text, "must be of a registered type", "--import")
     assert "this" not in sys.modules  # it was not even imported
+
+
+@pytest.mark.parametrize("number", [1, 3, 2.0, True, "2", None, [2]])
+def test_other_formats_are_refused(number):
+    refused(json.dumps({**TREE, "format": number}), "format must be 2, got")
+
+
+def test_every_type_of_a_config_has_one_name():
+    names = [name for name, _ in config_json._of_package().items()]
+    types = [*config_json._of_package().values()]
+    assert len(set(types)) == len(names)
+    assert set(config_json._dataclasses_of(Config)) <= set(types)
+    assert not [name for name in names if name.startswith("gan_jax")]
+
+
+def test_types_of_version_0_1():
+    """Of a record as 0.1 wrote it: only names of types differ from what is written now."""
+    tree = json.loads((FIXTURES / "record" / "digits_cgan.json").read_text())["config"]
+    config = config_json.loads(json.dumps(tree))
+    assert config.gen == mlp.Generator(shape=(8, 8, 1), widths=(4,), classes=10)
+    again = json.loads(config_json.dumps(config))
+    assert again.pop("format") == 2
+    names = {
+        "gan_jax.config:Config": "Config",
+        "gan_jax.config:Data": "Data",
+        "gan_jax.config:Optimizer": "Optimizer",
+        "gan_jax.config:Penalties": "Penalties",
+        "gan_jax.config:Pretrain": "Pretrain",
+        "gan_jax.augment:Augment": "Augment",
+        "gan_jax.masks:Masks": "Masks",
+        "gan_jax.networks.mlp:Generator": "networks.mlp.Generator",
+        "gan_jax.networks.mlp:Discriminator": "networks.mlp.Discriminator",
+    }
+    old = json.dumps(tree)
+    for path, name in names.items():
+        assert f'"{path}"' in old
+        old = old.replace(f'"{path}"', f'"{name}"')
+    assert json.loads(old).items() <= again.items()
+
+
+@pytest.mark.parametrize(
+    ("path", "type_name", "cls"),
+    [
+        ("gan_jax.networks.packed:Packed", "networks.pacgan.Packed", packed.Packed),
+        ("gan_jax.schedules:Schedule", "Schedule", Schedule),
+        ("gan_jax.sweeps:Sweep", "Sweep", sweeps.Sweep),
+        ("gan_jax.networks.lstm:Cell", "networks.lstm.Cell", lstm.Cell),
+    ],
+)
+def test_aliases_of_version_0_1(path, type_name, cls):
+    assert config_json._upgrade([{"_type": path}]) == [{"_type": type_name}]
+    assert config_json._table()[type_name] is cls
+
+
+NETWORKS = """
+import dataclasses
+import flax.linen as nn
+from gan_jax import train
+from gan_jax.config import Config, Data
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    width: int = 4
+
+class Generator(nn.Module):
+    size: Size = Size()
+
+    @nn.compact
+    def __call__(self, z, cond=None, *, train):
+        return nn.Dense(2)(nn.relu(nn.Dense(self.size.width)(z)))
+
+class Discriminator(nn.Module):
+    @nn.compact
+    def __call__(self, x, cond=None, *, train):
+        return nn.Dense(1)(nn.relu(nn.Dense(4)(x)))[:, 0]
+
+config = Config(
+    name="mine", gen=Generator(Size(3)), disc=Discriminator(), steps=1, data=Data("ring"), z_dim=2
+)
+if __name__ == "__main__":
+    train.main(config)
+"""
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """A folder with a package and a recipe file of a user's own networks, as working directory."""
+    (tmp_path / "my_package" / "inner").mkdir(parents=True)
+    for folder in ("my_package", "my_package/inner"):
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "my_package" / "inner" / "nets.py").write_text(NETWORKS)
+    (tmp_path / "my_package" / "__main__.py").write_text("raise SystemExit('it was run')")
+    (tmp_path / "my_recipe.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("my_")]:
+        del sys.modules[name]
+    config_json._of_user.clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("my_package", "my_package.inner.nets"), ("my_recipe.py", "my_recipe")]
+)
+@pytest.mark.usefixtures("user")
+def test_imported_types_have_names(name, module):
+    config_json.import_types(name)
+    config = sys.modules[module].config
+    tree = json.loads(config_json.dumps(config))
+    assert tree["gen"]["_type"] == f"{module}.Generator"
+    assert tree["gen"]["size"] == {"_type": f"{module}.Size", "width": 3}
+    assert config_json.loads(json.dumps(tree)) == config
+    config_json.import_types(name)  # once more changes nothing
+    assert config_json.loads(json.dumps(tree)) == config
+    config_json._of_user.clear()
+    refused(json.dumps(tree), f"{module}.Generator", "--import MODULE")
+
+
+@pytest.mark.usefixtures("user")
+def test_types_of_a_config_can_be_registered():
+    sys.path.append(os.getcwd())
+    config = importlib.import_module("my_package.inner.nets").config
+    with pytest.raises(UserError, match=r"config_json\.register"):
+        config_json.dumps(config)
+    config_json.register_types_of(config)
+    assert config_json.loads(config_json.dumps(config)) == config
+
+
+def test_a_module_cannot_take_the_name_of_a_network(user):
+    (user / "networks").mkdir()
+    (user / "networks" / "mlp.py").write_text(NETWORKS)
+    with pytest.raises(UserError, match=r"gan_jax has a networks\.mlp\.Discriminator"):
+        config_json.import_types("networks")
+    del sys.modules["networks"], sys.modules["networks.mlp"]
+    assert config_json.loads(json.dumps(TREE)) == CONFIG
+
+
+@pytest.mark.parametrize("name", ["my_nothing", "my_nothing.py", "json.py", "my package", ""])
+def test_what_cannot_be_imported(user, name):
+    (user / "json.py").write_text("")
+    with pytest.raises(UserError, match="--import must be a module or a file, got") as error:
+        config_json.import_types(name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("user")
+def test_a_recipe_file_is_trained_and_sampled(command):
+    root = Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    words = [sys.executable, "my_recipe.py", "--workdir", "run", "--batch-size", "8"]
+    subprocess.run([*words, "--devices", "1"], check=True, env=environment, capture_output=True)
+    assert json.loads(Path("run/config.json").read_text())["gen"]["_type"] == "my_recipe.Generator"
+    status, _, error = command(app.main, "sample run --num-samples 1")
+    assert (status, error.count("\n"), "--import MODULE" in error) == (2, 1, True)
+    assert "my_recipe" not in sys.modules
+    assert command(app.main, "sample run --num-samples 1 --import my_recipe")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -148,7 +310,7 @@ def test_foreign_types_are_refused(path, name):
         ("step", 1, "Config has no field 'step' (did you mean 'steps'?)"),
         ("gen_opt.lt", 1, "gen_opt: Optimizer has no field 'lt'"),
         ("a\nb", 1, r"Config has no field 'a\nb'"),
-        ("seed", {"a": 1}, "seed: _type None: only classes"),
+        ("seed", {"a": 1}, "seed must be of a registered type, got _type None"),
         ("seed", -1, "seed is -1: it must be from 0 to 4294967295"),  # validate's own
     ],
 )
