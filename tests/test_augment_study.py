@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import small
 
-from experiments import augment_study
 from gan_jax import population
 from gan_jax.config import Data
 from gan_jax.data import sources
@@ -17,6 +16,7 @@ from gan_jax.metrics.features.classifiers_at_once import fit_many
 from gan_jax.metrics.significance import interval
 from gan_jax.networks import mlp
 from gan_jax.state import Batch
+from studies import augment_study
 
 TINY = Recipe(widths=(4,), depths=(1,), features=6, epochs=1.2, batch_size=8, shift=0)
 ACCURACY = {

@@ -8,12 +8,12 @@ import pytest
 import small
 from PIL import Image
 
-from experiments import inversion_study
 from gan_jax import __main__, invert_command, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
+from studies import inversion_study
 
 
 @pytest.fixture(scope="module")

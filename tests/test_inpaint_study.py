@@ -9,12 +9,12 @@ import pytest
 import small
 from PIL import Image
 
-from experiments import inpaint_study
 from gan_jax import masks, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.metrics import restoration
 from gan_jax.networks import unet
+from studies import inpaint_study
 
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 CONFIG = dataclasses.replace(

@@ -1,7 +1,7 @@
 """Repairs of held-out pictures by a run, against what people use today, in one table.
 
 Data     the split `test` of the run's data, the same holes for all
-Command  python -m experiments.inpaint_study --run RUN [--num 1000]
+Command  python -m studies.inpaint_study --run RUN [--num 1000]
 Result   README.md, from experiments/results/NAME_study.json
 
 Against OpenCV's Telea and Navier-Stokes, scikit-image's biharmonic equation (needs the extra

@@ -1,6 +1,6 @@
 """A run that is killed again and again: does it end with the bits of one that nobody touched?
 
-Command  python -m experiments.kill_rounds --out experiments/results/kill_rounds.json
+Command  python -m studies.kill_rounds --out experiments/results/kill_rounds.json
 Result   README.md, from experiments/results/kill_rounds.json
 
 In each round the run of `experiments.digits_mlp`, with small networks and a checkpoint every few

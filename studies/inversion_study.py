@@ -1,7 +1,7 @@
 """How near a run's generator comes to held-out pictures: by inversion, and by many random samples.
 
 Data     that of the run, its split `--split`
-Command  python -m experiments.inversion_study --run runs/mnist_dcgan_small \\
+Command  python -m studies.inversion_study --run runs/mnist_dcgan_small \\
              --out experiments/results/inversion.json
 Result   experiments/results/inversion.json
 

@@ -1,7 +1,7 @@
 """How a run would scale to 8, 64 and 1024 devices: a model, from what the compiled step says and
 from published speeds. Nothing here was measured on such machines.
 
-Command  python -m experiments.scaling_model --out experiments/results/scaling_model.json
+Command  python -m studies.scaling_model --out experiments/results/scaling_model.json
 Result   README.md, from experiments/results/scaling_model.json
 
 The bytes are those of the collectives in the step that XLA compiles for eight devices

@@ -1,7 +1,7 @@
 """What streaming costs: speed beside the resident feed, memory of a set that need not fit it.
 
 Data     pictures of its own, 32 x 32, soft colours with noise, written as PNG files and prepared
-Command  python -m experiments.streaming_study --out experiments/results/streaming.json
+Command  python -m studies.streaming_study --out experiments/results/streaming.json
 Result   README.md, from experiments/results/streaming.json
 
 Three questions. Speed: a DCGAN that keeps the device busy trains on the prepared set, held on the
@@ -157,7 +157,7 @@ def alone(study: Study, folder: Path, part: str) -> dict[str, Any]:
     flags = {"part": part, "folder": folder, "workers": study.workers, "pictures": study.pictures}
     flags |= {"format": study.format}
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "experiments.streaming_study", *words]
+    command = [sys.executable, "-m", "studies.streaming_study", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])

@@ -1,6 +1,6 @@
-"""The tables of README.md, made from the files under experiments/results/.
+"""Tables of README.md, written from the files under experiments/results/.
 
-Command  python -m experiments.readme
+Command  python -m docs.tables
 
 A table stands between the comments <!-- NAME --> and <!-- end of NAME -->.
 """
@@ -9,16 +9,10 @@ import json
 import re
 from pathlib import Path
 
-from experiments import (
-    augment_study,
-    inpaint_study,
-    scaling_model,
-    streaming_study,
-    text_study,
-)
-from experiments.benchmark import report
+from benchmarks import report
 from gan_jax import logs, record_tables
 from gan_jax.sweep_table import mean_sd
+from studies import augment_study, inpaint_study, scaling_model, streaming_study, text_study
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"

@@ -1,7 +1,7 @@
 """What a GAN's samples are worth to a classifier with few labelled digits, beside what people use.
 
 Data     MNIST 3.0.1 as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.augment_study
+Command  python -m studies.augment_study
 Result   README.md, from experiments/results/augment_study.json
 
 Of k labelled digits a class a classifier is trained four ways: on these alone; on these moved,

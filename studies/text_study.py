@@ -1,7 +1,7 @@
 """Whether adversarial training makes better sentences than likelihood alone, over temperatures.
 
 Data     the runs' own, their split `test`
-Command  python -m experiments.text_study --runs runs/coco_relgan_small runs/coco_lstm_small
+Command  python -m studies.text_study --runs runs/coco_relgan_small runs/coco_lstm_small
 Result   README.md, from experiments/results/NAME_study.json, NAME being the first run's
 
 A model that samples at a lower temperature gives diversity for quality, so two models are compared
