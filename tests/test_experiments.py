@@ -1,8 +1,9 @@
-"""Every experiment: its config is sound, it trains, and the toy densities come out whole."""
+"""Every recipe: its config is sound, it trains, and the toy densities come out whole."""
 
+import ast
 import dataclasses
 import importlib
-import pkgutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,15 +17,32 @@ from gan_jax.pretrain import make_train_step
 from gan_jax.state import Batch, generator_variables, init_state
 from gan_jax.validation import validate
 
-MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
+FOLDER = Path(experiments.__path__[0])
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 # Too much to compile even when small; their networks are trained in tests/test_networks.py and
 # tests/test_pretrain.py. And those of fashion are those of mnist.
 LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
 LARGE += ("coco", "oracle", "text_lstm")
-NAMES = [
-    name for name in MODULES if name not in ("benchmark", "readme", "kill_rounds", "scaling_model")
-]
-NAMES = [name for name in NAMES if not name.endswith("_study")]
+
+
+def test_the_folder_holds_recipes_and_results():
+    assert len(NAMES) >= 30
+    entries = {path.name for path in FOLDER.iterdir() if path.suffix != ".py"} - {"__pycache__"}
+    assert entries == {"results"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_a_config_and_a_docstring(name):
+    text = (FOLDER / f"{name}.py").read_text()
+    tree = ast.parse(text)
+    docstring = tree.body[0]
+    code = [line for line in text.splitlines()[docstring.end_lineno :] if line.strip()]
+    assert ast.get_docstring(tree)
+    assert len(code) <= 60
+    # Files name types by the modules under gan_jax/, and the folder has another name in a wheel.
+    assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and not node.level]
+    assert "experiments" not in {node.module.partition(".")[0] for node in imports}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -65,7 +65,10 @@ def test_results_say_how_they_were_made(path):
     found = json.loads(text)
     runs = found.get("runs", [found])
     commands = [launch["command"] for one in runs for launch in one.get("launches", [one])]
-    assert all(re.match(r"python -m (experiments|gan_jax)\.", command) for command in commands)
+    assert all(
+        re.match(r"python -m (experiments|studies|benchmarks|gan_jax)\b", command)
+        for command in commands
+    )
     assert {"python", "packages", "git_commit", "device"} <= found["versions"].keys()
     data = [one["data"] for one in found.get("classifiers", {}).values()]
     assert data or "data" in found["versions"] or re.search('"real_sha256": "[0-9a-f]{64}"', text)

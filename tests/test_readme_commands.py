@@ -30,7 +30,8 @@ LINES += re.findall(
 )
 COMMANDS = {" ".join(line.split()).removeprefix(".venv/bin/") for line in LINES}
 OF_RUNS = sorted(line for line in COMMANDS if line.startswith("python -m gan_jax "))
-OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith("python -m experiments."))
+FOLDERS = tuple(f"python -m {folder}" for folder in ("experiments.", "studies.", "benchmarks"))
+OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith(FOLDERS))
 # Those wait for other processes; tests/test_distributed.py starts some.
 OF_EXPERIMENTS = [line for line in OF_EXPERIMENTS if "--coordinator" not in line]
 
@@ -135,7 +136,7 @@ def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
 def test_a_command_of_an_experiment(line, tmp_path, monkeypatch, command):
     _, _, module, *words = shlex.split(line)
     name = module.removeprefix("experiments.")
-    module = importlib.import_module(f"{module}.__main__" if name == "benchmark" else module)
+    module = importlib.import_module(f"{module}.__main__" if name == "benchmarks" else module)
     monkeypatch.chdir(tmp_path)
     asked = []
     if not hasattr(module, "config"):  # a study
