@@ -35,7 +35,7 @@ lint: $(VENV)/installed
 
 # The API reference, from the docstrings: build/docs/index.html. A name that cannot be resolved is an error.
 docs: $(VENV)/installed
-	$(BIN)/python -W error -m pdoc gan_jax experiments '!experiments.benchmark' --docformat markdown -o build/docs
+	$(BIN)/python -W error -m pdoc gan_jax experiments --docformat markdown -o build/docs
 
 # Newest versions that pyproject.toml allows, for every supported Python, without any index address.
 lock:

@@ -10,9 +10,10 @@ the critic, as the authors' code has it for CIFAR-10.
 
 import dataclasses
 
-from experiments import cifar10_sngan
 from gan_jax import train
 from gan_jax.config import Config
+
+from . import cifar10_sngan
 
 
 def conditional(config: Config, name: str) -> Config:

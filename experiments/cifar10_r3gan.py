@@ -19,15 +19,16 @@ are five times the paper's, at which it was still at gratings of bright spots.
 
 import dataclasses
 
-from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
 from gan_jax.augment import Augment
 from gan_jax.config import Config, Data
 from gan_jax.networks import r3gan
 from gan_jax.schedules import Schedule
 
+from ._r3gan import SMALL_32, with_schedules
+
 p = Schedule(0.0, 0.55, 39_062, "cosine")
-config = scheduled(
+config = with_schedules(
     Config(
         name="cifar10_r3gan",
         gen=r3gan.Generator(size=32, classes=10),
@@ -45,13 +46,12 @@ config = scheduled(
     gammas=(0.05, 0.005),
     half_life=5_000_000.0,
 )
-fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
-small = scheduled(
+small = with_schedules(
     dataclasses.replace(
         config,
         name="cifar10_r3gan_small",
-        gen=r3gan.Generator(size=32, **fields),
-        disc=r3gan.Discriminator(size=32, **fields),
+        gen=r3gan.Generator(**SMALL_32),
+        disc=r3gan.Discriminator(**SMALL_32),
         steps=2500,
         data=dataclasses.replace(config.data, labels=False),
         batch_size=64,

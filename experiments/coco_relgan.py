@@ -20,28 +20,23 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Pretrain
-from gan_jax.networks import relgan, sequence
+from gan_jax.networks import relgan
+
+from ._text import relgan_generator
 
 adam = Optimizer(lr=1e-4, b1=0.9)
-first = Optimizer(lr=1e-2, b1=0.9)
-before = 150 * 156 // 5
+pretrain = Pretrain(150 * 156 // 5, Optimizer(lr=1e-2, b1=0.9), clip=5.0)
+data = Data("lines", tokens=37, vocabulary=4637)
 config = Config(
     name="coco_relgan",
-    gen=sequence.Generator(
-        relgan.RelationalMemory(slots=1, heads=2, head_size=256),
-        length=37,
-        vocabulary=4637,
-        embedding=32,
-        beta_end=100.0,
-        beta_steps=2000,
-    ),
+    gen=relgan_generator(data, head_size=256, beta_end=100.0, beta_steps=2000),
     disc=relgan.Discriminator(embedding=64, representations=64, filters=300),
-    steps=before + 2000,
-    data=Data("lines", tokens=37, vocabulary=4637),
+    steps=pretrain.steps + 2000,
+    data=data,
     loss="relativistic",
     gen_opt=adam,
     disc_opt=adam,
-    pretrain=Pretrain(before, first, clip=5.0),
+    pretrain=pretrain,
     n_critic=5,
     z_dim=2,
     latent="key",
@@ -50,21 +45,15 @@ config = Config(
     checkpoint_every=200,
     keep=12,
 )
+small_data = dataclasses.replace(data, tokens=20)
 small = dataclasses.replace(
     config,
     name="coco_relgan_small",
-    gen=sequence.Generator(
-        relgan.RelationalMemory(slots=1, heads=2, head_size=64),
-        length=20,
-        vocabulary=4637,
-        embedding=32,
-        beta_end=100.0,
-        beta_steps=500,
-    ),
+    gen=relgan_generator(small_data, head_size=64, beta_end=100.0, beta_steps=500),
     disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
     steps=1000,
-    data=Data("lines", tokens=20, vocabulary=4637),
-    pretrain=Pretrain(500, first, clip=5.0),
+    data=small_data,
+    pretrain=dataclasses.replace(pretrain, steps=500),
     sample_every=100,
     checkpoint_every=100,
 )

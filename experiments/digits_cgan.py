@@ -9,9 +9,10 @@ The label's one-hot vector joins z in the generator and the pixels in the discri
 
 import dataclasses
 
-from experiments import digits_mlp
 from gan_jax import train
 from gan_jax.networks import mlp
+
+from . import digits_mlp
 
 config = dataclasses.replace(
     digits_mlp.config,

@@ -12,10 +12,11 @@ last layer, which is left out.
 
 import dataclasses
 
-from experiments import digits_cgan
 from gan_jax import train
 from gan_jax.config import Penalties
 from gan_jax.networks import mlp
+
+from . import digits_cgan
 
 config = dataclasses.replace(
     digits_cgan.config,

@@ -7,9 +7,10 @@ Result   README.md, from experiments/results/fashion_dcgan_small.json
 
 import dataclasses
 
-from experiments import mnist_dcgan
 from gan_jax import train
 from gan_jax.config import Data
+
+from . import mnist_dcgan
 
 data = Data("fashion_mnist", symmetric=True)
 config = dataclasses.replace(mnist_dcgan.config, name="fashion_dcgan", data=data)

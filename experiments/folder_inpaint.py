@@ -12,14 +12,15 @@ every step are new, and so is what the critic sees. `--preset small` is for 32 p
 
 import dataclasses
 
-from experiments.mnist_inpaint import scheduled
 from gan_jax import train
 from gan_jax.config import Config, Data
 from gan_jax.masks import Masks
 from gan_jax.networks import unet
 
+from ._r3gan import with_schedules
+
 WIDTHS, BLOCKS, CARDINALITY = (256, 192, 128, 96, 64), (2, 2, 2, 2, 2), (32, 24, 16, 12, 8)
-config = scheduled(
+config = with_schedules(
     Config(
         name="folder_inpaint",
         gen=unet.Generator(64, 3, WIDTHS, BLOCKS, CARDINALITY),
@@ -39,7 +40,7 @@ config = scheduled(
 )
 fields = {"widths": (96, 64, 48), "blocks": (1,) * 3, "cardinality": (1,) * 3}
 fields |= {"expansion": 1, "patch": 2}
-small = scheduled(
+small = with_schedules(
     dataclasses.replace(
         config,
         name="folder_inpaint_small",

@@ -13,14 +13,15 @@ pixels, at five times the rates, for it has few steps to learn in.
 
 import dataclasses
 
-from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
 from gan_jax.augment import Augment
 from gan_jax.config import Config, Data
 from gan_jax.networks import r3gan
 
+from ._r3gan import SMALL_32, with_schedules
+
 WIDTHS, CARDINALITY, BLOCKS = (384, 384, 256, 192, 128), (48, 48, 32, 24, 16), (2, 2, 2, 2, 2)
-config = scheduled(
+config = with_schedules(
     Config(
         name="folder_r3gan",
         gen=r3gan.Generator(size=64, widths=WIDTHS, cardinality=CARDINALITY, blocks=BLOCKS),
@@ -37,13 +38,12 @@ config = scheduled(
     gammas=(2.0, 0.2),
     half_life=50_000.0,
 )
-fields = {"widths": (96, 64, 48, 16), "cardinality": (1,) * 4, "blocks": (1,) * 4, "expansion": 1}
-small = scheduled(
+small = with_schedules(
     dataclasses.replace(
         config,
         name="folder_r3gan_small",
-        gen=r3gan.Generator(size=32, **fields),
-        disc=r3gan.Discriminator(size=32, **fields),
+        gen=r3gan.Generator(**SMALL_32),
+        disc=r3gan.Discriminator(**SMALL_32),
         steps=4000,
         data=dataclasses.replace(config.data, size=32),
         batch_size=32,

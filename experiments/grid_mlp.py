@@ -18,11 +18,12 @@ lower, momentum, other decays of Adam's second moment and a longer run brought n
 
 import dataclasses
 
-from experiments import ring_mlp
 from gan_jax import train
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.networks import mlp
 from gan_jax.schedules import Schedule
+
+from . import ring_mlp
 
 gamma = Schedule(1.0, 0.02, 14_000, "cosine")
 adam = Optimizer(lr=Schedule(2e-3, 1e-4, 20_000, "cosine"), b1=0.0, b2=0.99)

@@ -2,7 +2,7 @@
 
 Data     mnist as tensorflow-datasets prepares it; holes drawn anew for every example
 Command  python -m experiments.mnist_inpaint [--preset small] --seeds 0 1 2
-         python -m experiments.inpaint_study --run runs/mnist_inpaint_small --num 10000
+         python -m studies.inpaint_study --run runs/mnist_inpaint_small --num 10000
 Result   README.md, from experiments/results/mnist_inpaint_small_study.json; a row of a sample grid
          shows two pictures: what is known, three repairs, the truth
 
@@ -19,14 +19,15 @@ weight 5, had won back 28 % on halves and 10 % on boxes.
 
 import dataclasses
 
-from experiments.stacked_mnist_r3gan import scheduled
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Pretrain
 from gan_jax.masks import Masks
 from gan_jax.networks import unet
 from gan_jax.schedules import Schedule
 
-config = scheduled(
+from ._r3gan import with_schedules
+
+config = with_schedules(
     Config(
         name="mnist_inpaint",
         gen=unet.Generator(),
@@ -45,7 +46,7 @@ config = scheduled(
 ALONE, STEPS = 8000, 11_000  # of the steps, those without the critic
 fields = {"cardinality": (1, 1), "expansion": 1, "patch": 2}
 small = dataclasses.replace(
-    scheduled(
+    with_schedules(
         dataclasses.replace(
             config,
             name="mnist_inpaint_small",

@@ -8,9 +8,10 @@ Result   README.md, from experiments/results/mnist_mlp.json
 
 import dataclasses
 
-from experiments import digits_mlp
 from gan_jax import train
 from gan_jax.config import Data
+
+from . import digits_mlp
 
 config = dataclasses.replace(
     digits_mlp.config, name="mnist_mlp", steps=20_000, data=Data("mnist"), sample_every=2000

@@ -10,34 +10,28 @@ beside nll_gen, by which a generator that lost diversity is found out.
 Deviation: the small version has 500 tokens.
 """
 
-import dataclasses
-
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Pretrain
-from gan_jax.networks import lstm, relgan, sequence
+from gan_jax.config import Data
 
-adam = Optimizer(lr=1e-2, b1=0.9)
-config = Config(
-    name="oracle_lstm",
-    gen=sequence.Generator(lstm.Cell(32), length=20, vocabulary=5000, embedding=32),
-    disc=relgan.Discriminator(embedding=1, representations=1, filters=1, sizes=(2,), hidden=1),
+from ._text import lstm_by_likelihood
+
+config = lstm_by_likelihood(
+    "oracle_lstm",
+    Data("oracle", tokens=20, vocabulary=5000),
+    hidden=32,
     steps=120 * 156,
-    data=Data("oracle", tokens=20, vocabulary=5000),
-    loss="relativistic",
-    gen_opt=adam,
-    pretrain=Pretrain(120 * 156, adam, clip=5.0),
-    z_dim=2,
-    latent="key",
+    lr=1e-2,
     sample_every=2000,
     checkpoint_every=1000,
 )
-small = dataclasses.replace(
-    config,
-    name="oracle_lstm_small",
-    gen=sequence.Generator(lstm.Cell(32), length=20, vocabulary=500, embedding=32),
+small = lstm_by_likelihood(
+    "oracle_lstm_small",
+    Data("oracle", tokens=20, vocabulary=500),
+    hidden=32,
     steps=5000,
-    data=Data("oracle", tokens=20, vocabulary=500),
-    pretrain=Pretrain(5000, adam, clip=5.0),
+    lr=1e-2,
+    sample_every=2000,
+    checkpoint_every=1000,
 )
 
 if __name__ == "__main__":

@@ -9,39 +9,28 @@ Command  python -m experiments.oracle_relgan [--preset small]
 
 import dataclasses
 
-from experiments import coco_relgan
 from gan_jax import train
-from gan_jax.config import Data, Pretrain
-from gan_jax.networks import relgan, sequence
+from gan_jax.config import Data
 
+from . import coco_relgan
+from ._text import relgan_generator
+
+data = Data("oracle", tokens=20, vocabulary=5000)
 config = dataclasses.replace(
     coco_relgan.config,
     name="oracle_relgan",
-    gen=sequence.Generator(
-        relgan.RelationalMemory(slots=1, heads=2, head_size=256),
-        length=20,
-        vocabulary=5000,
-        embedding=32,
-        beta_end=2.0,
-        beta_steps=3000,
-    ),
-    steps=coco_relgan.before + 3000,
-    data=Data("oracle", tokens=20, vocabulary=5000),
+    gen=relgan_generator(data, head_size=256, beta_end=2.0, beta_steps=3000),
+    steps=coco_relgan.pretrain.steps + 3000,
+    data=data,
 )
+small_data = dataclasses.replace(data, vocabulary=500)
 small = dataclasses.replace(
     coco_relgan.small,
     name="oracle_relgan_small",
-    gen=sequence.Generator(
-        relgan.RelationalMemory(slots=1, heads=2, head_size=64),
-        length=20,
-        vocabulary=500,
-        embedding=32,
-        beta_end=2.0,
-        beta_steps=1000,
-    ),
+    gen=relgan_generator(small_data, head_size=64, beta_end=2.0, beta_steps=1000),
     steps=2000,
-    data=Data("oracle", tokens=20, vocabulary=500),
-    pretrain=Pretrain(1000, coco_relgan.first, clip=5.0),
+    data=small_data,
+    pretrain=dataclasses.replace(coco_relgan.pretrain, steps=1000),
 )
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ so are the smaller sounds and the game of `--preset small`, which has an eighth 
 
 import dataclasses
 
-from experiments import spoken_digit_wavegan as wavegan
 from gan_jax import train
 from gan_jax.networks import specgan
+
+from . import spoken_digit_wavegan as wavegan
 
 config = dataclasses.replace(
     wavegan.config,

@@ -9,10 +9,11 @@ Lin et al. 2018 (1712.04086), sec. 4.2: packs of two cover all 1000 modes there,
 
 import dataclasses
 
-from experiments import stacked_mnist_dcgan
 from gan_jax import train
 from gan_jax.config import Config
 from gan_jax.networks.packed import Packed
+
+from . import stacked_mnist_dcgan
 
 
 def packed(config: Config, name: str) -> Config:

@@ -19,34 +19,13 @@ such widths. In its few steps it has to learn fast, so its rates are five times 
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Config, Data
 from gan_jax.networks import r3gan
-from gan_jax.schedules import Schedule
 
-
-def scheduled(
-    config: Config,
-    steps: int,
-    gammas: tuple[float, float],
-    half_life: float,
-    rates: tuple[float, float] = (2e-4, 5e-5),
-) -> Config:
-    """The paper's schedules over `steps` train steps: gamma between `gammas`, rates between
-    `rates`, to a moving average of `half_life` images."""
-    gamma = Schedule(*gammas, steps, "cosine")
-    lr, b2 = Schedule(*rates, steps, "cosine"), Schedule(0.9, 0.99, steps, "cosine")
-    adam = Optimizer(lr=lr, b1=0.0, b2=b2)
-    return dataclasses.replace(
-        config,
-        penalties=Penalties(r1=gamma, r2=gamma),
-        gen_opt=adam,
-        disc_opt=adam,
-        ema_half_life=Schedule(0.0, half_life, steps, "cosine"),
-    )
-
+from ._r3gan import with_schedules
 
 WIDTHS, CARDINALITY = (768, 768, 768), (96, 96, 96)
-config = scheduled(
+config = with_schedules(
     Config(
         name="stacked_mnist_r3gan",
         gen=r3gan.Generator(size=28, widths=WIDTHS, cardinality=CARDINALITY, blocks=(2, 2, 2)),
@@ -62,7 +41,7 @@ config = scheduled(
     half_life=500_000.0,
 )
 fields = {"widths": (64, 48, 16), "cardinality": (1, 1, 1), "blocks": (1, 1, 1), "expansion": 1}
-small = scheduled(
+small = with_schedules(
     dataclasses.replace(
         config,
         name="stacked_mnist_r3gan_small",

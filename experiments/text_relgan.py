@@ -9,22 +9,18 @@ and the choice of one is clearer, so the inverse temperature ends at 10.
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Pretrain
-from gan_jax.networks import relgan, sequence
+from gan_jax.networks import relgan
 
+from ._text import relgan_generator
+
+data = Data("running_text", level="characters", tokens=32, vocabulary=128)
 adam = Optimizer(lr=1e-4, b1=0.9)
 config = Config(
     name="text_relgan",
-    gen=sequence.Generator(
-        relgan.RelationalMemory(slots=1, heads=2, head_size=64),
-        length=32,
-        vocabulary=128,
-        embedding=32,
-        beta_end=10.0,
-        beta_steps=600,
-    ),
+    gen=relgan_generator(data, head_size=64, beta_end=10.0, beta_steps=600),
     disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
     steps=1200,
-    data=Data("running_text", level="characters", tokens=32, vocabulary=128),
+    data=data,
     loss="relativistic",
     gen_opt=adam,
     disc_opt=adam,

@@ -61,7 +61,7 @@ def results(folder: Path) -> str:
             continue
         runs = entry["runs"]
         launched = [one for one in runs if one["launches"]]
-        # Of texts one temperature and one order; experiments/text_study.py has all.
+        # Of texts one temperature and one order; studies/text_study.py has all.
         names = [n for n in runs[0]["scores"] if not re.search(r" at |bleu_[235]$", n)]
         shown = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
         if _of_pictures(entry):

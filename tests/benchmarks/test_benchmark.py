@@ -8,9 +8,9 @@ import sys
 import jax
 import pytest
 
-from experiments import scaling_model
-from experiments.benchmark import cases, measure
+from benchmarks import cases, measure
 from gan_jax.data import sources
+from studies import scaling_model
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_population_counts_the_examples_of_all_members(small_case):
 
 
 def benchmark(*flags):
-    words = [sys.executable, "-m", "experiments.benchmark", *flags]
+    words = [sys.executable, "-m", "benchmarks", *flags]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -73,7 +73,7 @@ def test_it_measures_all_ways_and_refuses_what_it_does_not_know(tmp_path):
     done = benchmark(*flags)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
-    assert found["command"].startswith("python -m experiments.benchmark --networks ring")
+    assert found["command"].startswith("python -m benchmarks --networks ring")
     ways = found["networks"]["ring"]["ways"]
     assert {"jit", "scan", "pmap", "population of 8", "population of 16"} == ways.keys()
     for figures in ways.values():
@@ -86,7 +86,7 @@ def test_it_measures_all_ways_and_refuses_what_it_does_not_know(tmp_path):
 @pytest.mark.parametrize("name", cases.CASES)
 def test_twins(name):
     pytest.importorskip("torch", reason="needs the extra `bench`", exc_type=ImportError)
-    from experiments.benchmark import compare
+    from benchmarks import compare
 
     config = cases.case(name).config
     found = compare.prove(config, sources.load(config.data))

@@ -20,10 +20,10 @@ from gan_jax import config_json, sweeps
 from gan_jax.cli import app
 from gan_jax.config import Config
 from gan_jax.errors import UserError
-from tests.helpers.odd_config import CONFIG
-from tests.helpers.paths import REPOSITORY
 from gan_jax.networks import lstm, mlp, packed
 from gan_jax.schedules import Schedule
+from tests.helpers.odd_config import CONFIG
+from tests.helpers.paths import REPOSITORY
 
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "v0_1"
 TREE = json.loads(config_json.dumps(CONFIG))

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from experiments import readme
+from docs import tables
 from tests.helpers.paths import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -14,12 +14,12 @@ RESULTS = REPOSITORY / "experiments" / "results"
 
 
 def test_the_tables_are_those_of_the_result_files():
-    assert readme.updated(README) == README
+    assert tables.updated(README) == README
 
 
 def test_a_table_without_its_place_is_named():
     with pytest.raises(ValueError, match="no place for the table 'speed'"):
-        readme.updated(README.replace("<!-- speed -->", ""))
+        tables.updated(README.replace("<!-- speed -->", ""))
 
 
 def test_the_loop_costs_what_was_measured():

@@ -135,7 +135,7 @@ def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
 def test_a_command_of_an_experiment(line, tmp_path, monkeypatch, command):
     _, _, module, *words = shlex.split(line)
     name = module.removeprefix("experiments.")
-    module = importlib.import_module(f"{module}.__main__" if name == "benchmark" else module)
+    module = importlib.import_module(f"{module}.__main__" if name == "benchmarks" else module)
     monkeypatch.chdir(tmp_path)
     asked = []
     if not hasattr(module, "config"):  # a study

@@ -33,7 +33,7 @@ LABELLED = {
 BARE = """
 import importlib.metadata, sys
 needed = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "flatbuffers"}
-refused = set(importlib.metadata.packages_distributions()) - needed | {"gan_jax", "experiments"}
+refused = set(importlib.metadata.packages_distributions()) - needed | {"gan_jax"}
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in refused:

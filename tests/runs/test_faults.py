@@ -10,7 +10,6 @@ import types
 import jax
 import numpy as np
 import pytest
-from tests.helpers import small
 from PIL import Image
 
 from gan_jax import keys, logs, run, train
@@ -18,6 +17,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Data
 from gan_jax.data import order, sources
 from gan_jax.errors import UserError
+from tests.helpers import small
 
 ONE = jax.local_devices()[:1]
 

@@ -10,13 +10,13 @@ import sys
 import jax
 import numpy as np
 import pytest
-from tests.helpers import small
-from tests.helpers.paths import REPOSITORY
 
 from gan_jax import config_json, record, reproduce, run, train
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
+from tests.helpers import small
+from tests.helpers.paths import REPOSITORY
 
 STEPS = 6
 

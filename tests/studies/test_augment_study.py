@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import augment_study
 from gan_jax import population
 from gan_jax.config import Data
 from gan_jax.data import sources

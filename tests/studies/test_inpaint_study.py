@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import inpaint_study
 from gan_jax import masks, train
 from gan_jax.config import Data
 from gan_jax.data import sources

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments import streaming_study
-from experiments.streaming_study import Study
+from studies import streaming_study
+from studies.streaming_study import Study
 
 
 def test_its_pictures_are_prepared_whole(tmp_path):

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from experiments import coco_lstm, coco_relgan, text_study
+from experiments import coco_lstm, coco_relgan
+from studies import text_study
 
 
 def way(points):

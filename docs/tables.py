@@ -1,6 +1,6 @@
-"""The tables of README.md, made from the files under experiments/results/.
+"""Tables of README.md, written from the files under experiments/results/.
 
-Command  python -m experiments.readme
+Command  python -m docs.tables
 
 A table stands between the comments <!-- NAME --> and <!-- end of NAME -->.
 """
@@ -9,16 +9,10 @@ import json
 import re
 from pathlib import Path
 
-from experiments import (
-    augment_study,
-    inpaint_study,
-    scaling_model,
-    streaming_study,
-    text_study,
-)
-from experiments.benchmark import report
+from benchmarks import report
 from gan_jax import logs, record_tables
 from gan_jax.sweep_table import mean_sd
+from studies import augment_study, common, inpaint_study, scaling_model, streaming_study, text_study
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -47,18 +41,18 @@ FIRST = {  # recorded commands to begin with, each with the score that says most
 
 def _first() -> str:
     """A few commands, how long each took, and what it came to."""
-    lines = ["| command | 2 CPU cores | on record |", "|---|---|---|"]
-    for name, (metric, says) in FIRST.items():
+    rows = []
+    for name, (metric, meaning) in FIRST.items():
         runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
         command = record_tables.current_command(runs[0]["launches"][0]["command"])
         score = mean_sd([one["scores"][metric] for one in runs], 2)
-        lines.append(f"| `{command}` | {runs[0]['train_seconds']:.0f} s | {score} {says} |")
-    return "\n".join(lines)
+        rows.append([f"`{command}`", f"{runs[0]['train_seconds']:.0f} s", f"{score} {meaning}"])
+    return common.table(("command", "2 CPU cores", "on record"), rows)
 
 
 def _side_by_side() -> str:
     """Scores of the small CIFAR-10 recipes on the way, at fifths of trainings of about one cost."""
-    lines = ["| experiment | training | 1/5 | 2/5 | 3/5 | 4/5 | 5/5 |", f"|{'---|' * 7}"]
+    rows = []
     for path in sorted(RESULTS.glob("cifar10_*_small.json")):
         found = json.loads(path.read_text())
         ((run,), curve) = found["runs"], found["score_curve"]
@@ -66,8 +60,8 @@ def _side_by_side() -> str:
         if fifths != [1, 2, 3, 4, 5]:
             raise ValueError(f"{path.name} was scored at steps {curve['step']}, not at its fifths")
         row = [f"`{found['experiment']}`", f"{run['steps']} steps, {run['train_seconds']:.0f} s"]
-        lines.append(f"| {' | '.join(row + [f'{one:.1f}' for one in curve['frechet']])} |")
-    return "\n".join(lines)
+        rows.append(row + [f"{distance:.1f}" for distance in curve["frechet"]])
+    return common.table(("experiment", "training", *(f"{k}/5" for k in range(1, 6))), rows)
 
 
 def _studies() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """How long the metrics of features take, and how much memory, beside torch-fidelity's.
 
-Command  python -m experiments.benchmark.metrics --out experiments/results/metrics_benchmark.json
+Command  python -m benchmarks.metrics --out experiments/results/metrics_benchmark.json
 
 FID, KID (100 subsets of 1000), and precision, recall, density and coverage of random features, as
 `compare` computes them: KID from the inner products that the balls need too (`pairs`). Every

@@ -2,7 +2,7 @@
 
 import torch  # pyright: ignore[reportMissingImports]
 
-from experiments.benchmark.torch_twins import layers, resnet
+from benchmarks.torch_twins import layers, resnet
 from gan_jax.networks import sngan
 
 

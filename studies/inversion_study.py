@@ -1,7 +1,7 @@
 """How near a run's generator comes to held-out pictures: by inversion, and by many random samples.
 
 Data     that of the run, its split `--split`
-Command  python -m experiments.inversion_study --run runs/mnist_dcgan_small \\
+Command  python -m studies.inversion_study --run runs/mnist_dcgan_small \\
              --out experiments/results/inversion.json
 Result   experiments/results/inversion.json
 
@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gan_jax.invert_command import load_split
 
-from gan_jax import command_line, inversion, keys, latent_space, logs, placement, run
-from gan_jax.data import sources
+from gan_jax import command_line, inversion, keys, latent_space, placement, run
 from gan_jax.inversion import Search
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest
 from gan_jax.restore import restore_member
 from gan_jax.state import generator_variables
+from studies import common
 
 FOUND = 1e-3  # the error, a 30 dB PSNR, below which a generated picture counts as found again
 
@@ -68,7 +69,7 @@ def main() -> None:
     study = command_line.parse(Study())
     step, _, config, state = restore_member(study.run, number=study.member)
     space = latent_space.space(config, generator_variables(state))
-    dataset = sources.load_split(config.data, study.split)
+    dataset = load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
     real = dataset.batch.real[picked].astype(np.float32) / 255
     labels = dataset.batch.cond[picked] if space.classes else None
@@ -76,8 +77,7 @@ def main() -> None:
     key, others = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
     latents = space.draw(keys.example_keys(others, study.num), labels)
     made = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)
-    found = {
-        "command": logs.command(),
+    figures = {
         "name": config.name,
         "step": step,
         "seed": study.seed,
@@ -88,10 +88,9 @@ def main() -> None:
         "generated": measured(study, space, made, labels, key),
         "versions": run.versions(dataset, placement.pick_devices(1)),
     }
-    print(json.dumps({name: found[name] for name in ("held_out", "generated")}, indent=1))
+    print(json.dumps({name: figures[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:
-        study.out.parent.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(study.out, json.dumps(found, indent=1) + "\n")
+        common.write_record(study.out, figures)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
-from experiments.benchmark.torch_twins import layers
+from benchmarks.torch_twins import layers
 
 
 def upsample(x: torch.Tensor) -> torch.Tensor:

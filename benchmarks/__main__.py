@@ -1,8 +1,8 @@
 """How fast GANs train here, whole steps in whole ways of running them, and beside PyTorch.
 
-Command  python -m experiments.benchmark --against torch --out experiments/results/benchmark.json
+Command  python -m benchmarks --against torch --out experiments/results/benchmark.json
 
-Each network is trained in every way of experiments/benchmark/measure.py, in turn, in one process;
+Each network is trained in every way of benchmarks/measure.py, in turn, in one process;
 medians of the repeats. `--against torch` (extra `bench`) first proves that the network, its losses
 and its gradients are the same in PyTorch, then trains that in turn with the others; the ratio is
 against the fastest of PyTorch's ways. On CPUs, `--cpu-devices` are what pmap has to share.
@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import jax
 
-from experiments.benchmark import measure, report
-from experiments.benchmark.cases import CASES, Case, case
-from experiments.benchmark.measure import Way
+from benchmarks import measure, report
+from benchmarks.cases import CASES, Case, case
+from benchmarks.measure import Way
 from gan_jax import command_line, logs, run
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -64,7 +64,7 @@ def measured(case: Case, flags: Benchmark, peak: float) -> dict[str, Any]:
     dataset = sources.load(case.config.data)
     ways, failed, found = jax_ways(case, dataset), {}, {}
     if flags.against:
-        from experiments.benchmark import compare  # PyTorch is an extra
+        from benchmarks import compare  # PyTorch is an extra
 
         found["differences"] = compare.prove(case.config, dataset)
         for way in compare.torch_ways(case.config, dataset):

@@ -5,7 +5,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
-from experiments.benchmark.torch_twins import layers
+from benchmarks.torch_twins import layers
 from gan_jax.networks import r3gan
 
 

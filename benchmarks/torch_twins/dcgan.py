@@ -3,7 +3,7 @@
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
-from experiments.benchmark.torch_twins import layers
+from benchmarks.torch_twins import layers
 from gan_jax.networks import dcgan
 
 

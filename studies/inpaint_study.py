@@ -1,7 +1,7 @@
 """Repairs of held-out pictures by a run, against what people use today, in one table.
 
 Data     the split `test` of the run's data, the same holes for all
-Command  python -m experiments.inpaint_study --run RUN [--num 1000]
+Command  python -m studies.inpaint_study --run RUN [--num 1000]
 Result   README.md, from experiments/results/NAME_study.json
 
 Against OpenCV's Telea and Navier-Stokes, scikit-image's biharmonic equation (needs the extra
@@ -11,7 +11,6 @@ most that is to be had; the diversity is that of three repairs of each picture.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +19,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import command_line, keys, logs, plots, population, repair, restore, run
+from gan_jax import command_line, keys, plots, population, repair, restore, run
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import restoration
 from gan_jax.metrics.features import classifier
 from gan_jax.state import generator_variables
 from gan_jax.sweep_table import mean_sd
+from studies import common
 
 REPAIRS = 3
 OTHERS = ("biharmonic", "telea", "navier_stokes", "mean_picture")
@@ -140,7 +140,7 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
 def table(reports: Sequence[dict[str, Any]]) -> str:
     """The README's table of studies on record, means and deviations over a run's members."""
     head = ["run", "hole", "way", "PSNR", "SSIM", "accuracy", "won back", "diversity"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    rows = []
     for report in reports:
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for row in report["rows"]:
@@ -148,10 +148,10 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
         for (kind, way), of in found.items():
             digits = {"psnr": 1, "ssim": 3, "accuracy": 3, "won_back": 2, "diversity": 1}
             scored = [mean_sd(of[name], n) if name in of else "" for name, n in digits.items()]
-            lines.append(f"| {' | '.join([report['run'], kind, way, *scored])} |")
+            rows.append([report["run"], kind, way, *scored])
         whole = f"{report['untouched_accuracy']:.3f}"
-        lines.append(f"| {report['run']} | none | untouched |  |  | {whole} |  |  |")
-    return "\n".join(lines)
+        rows.append([report["run"], "none", "untouched", "", "", whole, "", ""])
+    return common.table(head, rows)
 
 
 def main() -> None:
@@ -164,10 +164,8 @@ def main() -> None:
         report, shown = study(flags)
         extra = ("scikit-image", "opencv-python-headless")
         versions = run.packages(jax.local_devices()[:1], extra)
-        text = {"command": logs.command(), "versions": versions, **report}
         out = flags.out / f"{report['run']}_study.json"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(out, json.dumps(text, indent=1) + "\n")
+        common.write_record(out, {"versions": versions, **report})
         plots.grid(shown, 2 * (REPAIRS + 4)).save(out.with_suffix(".png"))
         print(f"{out}, {out.with_suffix('.png')}")
 

@@ -1,7 +1,7 @@
 """What streaming costs: speed beside the resident feed, memory of a set that need not fit it.
 
 Data     pictures of its own, 32 x 32, soft colours with noise, written as PNG files and prepared
-Command  python -m experiments.streaming_study --out experiments/results/streaming.json
+Command  python -m studies.streaming_study --out experiments/results/streaming.json
 Result   README.md, from experiments/results/streaming.json
 
 Three questions. Speed: a DCGAN that keeps the device busy trains on the prepared set, held on the
@@ -26,10 +26,11 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax import command_line, logs, memory, parallel, placement, run, train
+from gan_jax import command_line, memory, parallel, placement, run, train
 from gan_jax.config import Config, Data
 from gan_jax.data import feeds, prepare, sources
 from gan_jax.networks import dcgan, mlp
+from studies import common
 
 SIDE = 32
 GIB = 2**30
@@ -157,7 +158,7 @@ def alone(study: Study, folder: Path, part: str) -> dict[str, Any]:
     flags = {"part": part, "folder": folder, "workers": study.workers, "pictures": study.pictures}
     flags |= {"format": study.format}
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "experiments.streaming_study", *words]
+    command = [sys.executable, "-m", "studies.streaming_study", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
@@ -182,21 +183,20 @@ def do_part(study: Study, folder: Path) -> dict[str, Any]:
     return facts | {"seconds": time.monotonic() - began}
 
 
-def table(found: dict[str, Any]) -> str:
+def table(record: dict[str, Any]) -> str:
     """The figures of a record, in Markdown."""
-    medians, GiB = found["speed"]["medians"], GIB  # noqa: N806
-    peaks = {part: found[part]["peak_bytes"] / GiB for part in ("prepare", "stream")}
-    count, same = found["prepare"]["examples"], found["bits"]["same"]
-    lines = ["| what | figure |", "|---|---|"]
-    lines += [
-        f"| resident, examples/s | {medians['resident']:.0f} |",
-        f"| streamed, examples/s | {medians['streamed']:.0f} |",
-        f"| ratio | **{found['speed']['ratio']:.3f}** |",
-        f"| memory to prepare {count} pictures | {peaks['prepare']:.2f} GiB |",
-        f"| memory to stream them, JAX in it | {peaks['stream']:.2f} GiB |",
-        f"| batches the same bit for bit | {same} of {found['bits']['batches']} |",
+    medians = record["speed"]["medians"]
+    peaks = {part: record[part]["peak_bytes"] / GIB for part in ("prepare", "stream")}
+    count, same = record["prepare"]["examples"], record["bits"]["same"]
+    rows = [
+        ("resident, examples/s", f"{medians['resident']:.0f}"),
+        ("streamed, examples/s", f"{medians['streamed']:.0f}"),
+        ("ratio", f"**{record['speed']['ratio']:.3f}**"),
+        (f"memory to prepare {count} pictures", f"{peaks['prepare']:.2f} GiB"),
+        ("memory to stream them, JAX in it", f"{peaks['stream']:.2f} GiB"),
+        ("batches the same bit for bit", f"{same} of {record['bits']['batches']}"),
     ]
-    return "\n".join(lines)
+    return common.table(("what", "figure"), rows)
 
 
 def measured(study: Study, folder: Path) -> dict[str, Any]:
@@ -207,7 +207,6 @@ def measured(study: Study, folder: Path) -> dict[str, Any]:
     found |= {"bits": bits(study, some), "speed": speed(study, some)}
     settings = {name: str(value) for name, value in vars(study).items() if name != "folder"}
     return {
-        "command": logs.command(),
         "study": settings,
         **found,
         "versions": run.packages(placement.pick_devices(1), ("grain", "array-record")),
@@ -222,11 +221,10 @@ def main() -> None:
         print(json.dumps(do_part(study, study.folder)))
         return
     with tempfile.TemporaryDirectory() as beside:
-        found = measured(study, study.folder or Path(beside))
-    print(table(found))
+        figures = measured(study, study.folder or Path(beside))
+    print(table(figures))
     if study.out:
-        study.out.parent.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(study.out, json.dumps(found, indent=1) + "\n")
+        common.write_record(study.out, figures)
 
 
 if __name__ == "__main__":

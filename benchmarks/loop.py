@@ -1,6 +1,6 @@
 """What a run costs over its bare train step, logging, grids and checkpoints included; and to start.
 
-Command  python -m experiments.benchmark.loop --out experiments/results/loop.json
+Command  python -m benchmarks.loop --out experiments/results/loop.json
 
 The bare step is `jax.jit(train_step)`, called step after step on a batch that rests on the device,
 its state donated, nothing read back; the bare chunk is all steps in one program, which also picks

@@ -1,6 +1,6 @@
 """A run that is killed again and again: does it end with the bits of one that nobody touched?
 
-Command  python -m experiments.kill_rounds --out experiments/results/kill_rounds.json
+Command  python -m studies.kill_rounds --out experiments/results/kill_rounds.json
 Result   README.md, from experiments/results/kill_rounds.json
 
 In each round the run of `experiments.digits_mlp`, with small networks and a checkpoint every few
@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments import digits_mlp
-from gan_jax import command_line, digest, lock, logs, placement, run
+from gan_jax import command_line, digest, lock, placement, run
 from gan_jax.data import sources
 from gan_jax.errors import UserError
+from studies import common
 
 EVERY = 50  # steps between checkpoints
 ROWS = 5  # steps between rows
@@ -105,7 +106,6 @@ def study(flags: Study, folder: Path) -> dict[str, Any]:
     whole_rows, whole_last = finished(folder / "whole", steps)
     names = [name for name in found[0] if name not in ("reached", "steps_undone")]
     return {
-        "command": logs.command(),
         "seed": flags.seed,
         "rounds": flags.rounds,
         "steps": steps,
@@ -126,15 +126,14 @@ def main() -> None:
     if flags.rounds < 1:
         raise UserError(f"rounds is {flags.rounds}: it must be at least 1")
     with tempfile.TemporaryDirectory() as folder:
-        found = study(flags, Path(folder))
+        figures = study(flags, Path(folder))
     dataset = sources.load(digits_mlp.config.data)
-    found["versions"] = run.versions(dataset, placement.pick_devices(1))
-    print(json.dumps({k: v for k, v in found.items() if k != "versions"}, indent=1))
+    figures["versions"] = run.versions(dataset, placement.pick_devices(1))
+    print(json.dumps({k: v for k, v in figures.items() if k != "versions"}, indent=1))
     if flags.out:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
-    lost = found["kills"]["rows_lost"] + found["kills"]["rows_doubled"]
-    if lost or not (found["same_rows"] and found["same_state"]):
+        common.write_record(flags.out, figures)
+    lost = figures["kills"]["rows_lost"] + figures["kills"]["rows_doubled"]
+    if lost or not (figures["same_rows"] and figures["same_state"]):
         raise SystemExit(1)
 
 

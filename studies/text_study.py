@@ -1,7 +1,7 @@
 """Whether adversarial training makes better sentences than likelihood alone, over temperatures.
 
 Data     the runs' own, their split `test`
-Command  python -m experiments.text_study --runs runs/coco_relgan_small runs/coco_lstm_small
+Command  python -m studies.text_study --runs runs/coco_relgan_small runs/coco_lstm_small
 Result   README.md, from experiments/results/NAME_study.json, NAME being the first run's
 
 A model that samples at a lower temperature gives diversity for quality, so two models are compared
@@ -12,7 +12,6 @@ another at the same self-BLEU, the other's curve being interpolated between its 
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import command_line, logs, run, sentences
+from gan_jax import command_line, run, sentences
 from gan_jax.config import Config
 from gan_jax.errors import UserError
 from gan_jax.metrics import evaluate, text_scores
 from gan_jax.metrics.card import Card
 from gan_jax.sweep_table import mean_sd
+from studies import common
 
 QUALITY, SAMENESS = "bleu_4", "self_bleu_4"
 # Of a picture: what is to the right, what is up. Each is drawn if all models have both.
@@ -102,12 +102,12 @@ def table(report: dict[str, Any]) -> str:
     models = report["models"]
     names = [name for name in names if name in next(iter(models.values()))[0]]
     head = ["model", "temperature", *names]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    rows = []
     for model, way in models.items():
         for row in (next(row for row in way if row["temperature"] == 1), way[-1]):
             cells = [model, f"{row['temperature']:g}", *(mean_sd(row[name], 3) for name in names)]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append(cells)
+    return common.table(head, rows)
 
 
 def main() -> None:
@@ -150,10 +150,8 @@ def main() -> None:
             print(f"{QUALITY} at equal {SAMENESS}, {pair}: {gain}")
         out = flags.out / f"{run.load_config(flags.runs[0]).name}_study.json"
         versions = run.packages(jax.local_devices()[:1])
-        report = {"command": logs.command(), "versions": versions, "about": shared}
-        report |= {"models": models, "ahead": gains}
-        flags.out.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(out, json.dumps(report, indent=1, allow_nan=False) + "\n")
+        report = {"versions": versions, "about": shared, "models": models, "ahead": gains}
+        common.write_record(out, report)
         figure(models).savefig(out.with_suffix(".png"), dpi=90)
         print(f"{out}, {out.with_suffix('.png')}")
 

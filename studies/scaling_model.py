@@ -1,7 +1,7 @@
 """How a run would scale to 8, 64 and 1024 devices: a model, from what the compiled step says and
 from published speeds. Nothing here was measured on such machines.
 
-Command  python -m experiments.scaling_model --out experiments/results/scaling_model.json
+Command  python -m studies.scaling_model --out experiments/results/scaling_model.json
 Result   README.md, from experiments/results/scaling_model.json
 
 The bytes are those of the collectives in the step that XLA compiles for eight devices
@@ -19,8 +19,6 @@ The bytes are those of the collectives in the step that XLA compiles for eight d
 """
 
 import dataclasses
-import importlib
-import json
 import math
 import os
 from pathlib import Path
@@ -28,11 +26,12 @@ from typing import Any
 
 import jax
 
-from gan_jax import command_line, communication, logs, population, run, step
+from gan_jax import command_line, communication, population, recipe_files, run, step
 from gan_jax.communication import Collective
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
+from studies import common
 
 SHARE = 0.3  # of the peak; an assumption
 LATENCY = 10e-6  # seconds; an assumption
@@ -141,19 +140,18 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
+def table(record: dict[str, Any]) -> str:
     """For the README: modelled efficiency by experiment, machine and devices."""
-    heads = " | ".join(f"{n} devices" for n in DEVICES)
-    lines = [
-        f"| experiment, batch a device | gradients a step | machine | {heads} |",
-        "|---|---|---|" + "---|" * len(DEVICES),
-    ]
-    for name, one in found["experiments"].items():
-        size = f"{one['gradient_bytes'] / 1e6:.1f} MB in {one['gradient_all_reduces']} all-reduces"
-        for machine, its in one["machines"].items():
-            shares = " | ".join(f"{100 * its['efficiency'][str(n)]:.0f} %" for n in DEVICES)
-            lines.append(f"| {name}, {one['batch_a_device']} | {size} | {machine} | {shares} |")
-    return "\n".join(lines)
+    header = ["experiment, batch a device", "gradients a step", "machine"]
+    rows = []
+    for name, model in record["experiments"].items():
+        megabytes = f"{model['gradient_bytes'] / 1e6:.1f} MB"
+        gradients = f"{megabytes} in {model['gradient_all_reduces']} all-reduces"
+        cells = [f"{name}, {model['batch_a_device']}", gradients]
+        for machine, times in model["machines"].items():
+            shares = [f"{100 * times['efficiency'][str(n)]:.0f} %" for n in DEVICES]
+            rows.append([*cells, machine, *shares])
+    return common.table([*header, *(f"{n} devices" for n in DEVICES)], rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,24 +174,22 @@ def main() -> None:
     jax.config.update("jax_platforms", "cpu")
     results, data = {}, {}
     for name in study.experiments:
-        config = importlib.import_module(f"experiments.{name}").config
+        config = recipe_files.find(name).config
         is_cifar10 = config.data.name == "cifar10"
         of = study.cifar10 if is_cifar10 else config.data.name
         dataset = sources.load(dataclasses.replace(config.data, name=of))
         results[name] = modelled(name, config, dataset)
         data[name] = dataset.fingerprint
-    found = {
-        "command": logs.command(),
+    record = {
         "share_of_peak": SHARE,
         "latency_seconds": LATENCY,
         "machines": [dataclasses.asdict(machine) for machine in MACHINES],
         "experiments": results,
         "versions": run.packages(jax.local_devices()[:COMPILED]) | {"data": data},
     }
-    print(table(found))
+    print(table(record))
     if study.out:
-        study.out.parent.mkdir(parents=True, exist_ok=True)
-        logs.write_atomically(study.out, json.dumps(found, indent=1) + "\n")
+        common.write_record(study.out, record)
 
 
 if __name__ == "__main__":

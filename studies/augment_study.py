@@ -1,7 +1,7 @@
 """What a GAN's samples are worth to a classifier with few labelled digits, beside what people use.
 
 Data     MNIST 3.0.1 as tensorflow-datasets prepares it (array_record), in $TFDS_DATA_DIR
-Command  python -m experiments.augment_study
+Command  python -m studies.augment_study
 Result   README.md, from experiments/results/augment_study.json
 
 Of k labelled digits a class a classifier is trained four ways: on these alone; on these moved,
@@ -44,6 +44,7 @@ from gan_jax.metrics.significance import interval
 from gan_jax.progress import Progress
 from gan_jax.state import generator_variables
 from gan_jax.validation import validate
+from studies import common
 
 adam = Optimizer(lr=1e-3, b1=0.0, b2=0.99)
 config = dataclasses.replace(
@@ -162,7 +163,7 @@ def table(found: dict[str, Any]) -> str:
     }
     pairs = [f"{names[arm]} against {names[against]}" for arm, against in PAIRS]
     head = ["digits a class", *names.values(), *pairs]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    rows = []
     for k in sorted(found["results"], key=int):
         one = found["results"][k]["summary"]
         arms = [one["arms"][arm] for arm in names]
@@ -170,8 +171,8 @@ def table(found: dict[str, Any]) -> str:
         for d in one["differences"].values():
             p = "" if d["p"] is None else f" (p {d['p']:.2g})"
             cells.append(f"{100 * d['mean']:+.1f} ± {100 * d['half']:.1f}{p}")
-        lines.append(f"| {k} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([k, *cells])
+    return common.table(head, rows)
 
 
 def one_k(
@@ -240,12 +241,10 @@ def main() -> None:
                 continue
             entry, samples = one_k(k, gan, whole, test)
             results[str(k)] = {**entry, "command": logs.command(), "versions": versions}
-            text = {"command": logs.command(), "versions": versions, "settings": settings}
-            text |= {"results": results}
-            flags.out.parent.mkdir(parents=True, exist_ok=True)
-            logs.write_atomically(flags.out, json.dumps(text, indent=1) + "\n")
+            record = {"versions": versions, "settings": settings, "results": results}
+            common.write_record(flags.out, record)
             plots.grid(samples, 10).save(flags.out.with_name(f"{flags.out.stem}_{k}.png"))
-            print(table(text), flush=True)
+            print(table(record), flush=True)
         print(table({"results": results}))
 
 

@@ -20,8 +20,8 @@ import optax
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
-from experiments.benchmark.measure import Way, critic_batch, seconds
-from experiments.benchmark.torch_twins import step, weights
+from benchmarks.measure import Way, critic_batch, seconds
+from benchmarks.torch_twins import step, weights
 from gan_jax import keys
 from gan_jax.config import Config
 from gan_jax.data import feeds
@@ -41,7 +41,7 @@ def twins(config: Config, state: TrainState, shape: tuple[int, ...]) -> tuple[nn
     """The generator and the discriminator in PyTorch, for pictures of `shape` (h, w, c), with the
     parameters and statistics of `state`. Raises ValueError if these are not all of the twins'."""
     name = type(config.gen).__module__.rpartition(".")[2]
-    module = importlib.import_module(f"experiments.benchmark.torch_twins.{name}")
+    module = importlib.import_module(f"benchmarks.torch_twins.{name}")
     gen = module.Generator(config.gen, config.z_dim)
     disc = module.Discriminator(config.disc, shape)
     for twin, player in ((gen, state.gen), (disc, state.disc)):

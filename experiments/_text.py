@@ -1,0 +1,68 @@
+"""Parts that the recipes for texts share: RelGAN's generator, and an LSTM without a game."""
+
+from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.networks import lstm, relgan, sequence
+
+
+def relgan_generator(
+    data: Data, *, head_size: int, beta_end: float, beta_steps: int
+) -> sequence.Generator:
+    """Return RelGAN's generator for sentences of `data` (Nie et al. 2019).
+
+    Args:
+      data: Data whose `tokens` and `vocabulary` the generator takes over.
+      head_size: Size of each of the memory's two heads.
+      beta_end: Inverse temperature at the end; it begins at 1.
+      beta_steps: Train steps from the first to the last inverse temperature.
+    """
+    return sequence.Generator(
+        relgan.RelationalMemory(slots=1, heads=2, head_size=head_size),
+        length=data.tokens,
+        vocabulary=data.vocabulary,
+        embedding=32,
+        beta_end=beta_end,
+        beta_steps=beta_steps,
+    )
+
+
+def lstm_by_likelihood(
+    name: str,
+    data: Data,
+    *,
+    hidden: int,
+    steps: int,
+    lr: float,
+    sample_every: int,
+    checkpoint_every: int,
+) -> Config:
+    """Return the config of an LSTM that is trained by likelihood alone.
+
+    It has a discriminator because each config has one: the smallest possible, never trained.
+
+    Args:
+      name: Name of the config.
+      data: Data whose `tokens` and `vocabulary` the generator takes over.
+      hidden: Width of the LSTM.
+      steps: Train steps, in batches of 64.
+      lr: Adam's learning rate.
+      sample_every: Steps between samples.
+      checkpoint_every: Steps between checkpoints.
+    """
+    adam = Optimizer(lr=lr, b1=0.9)
+    return Config(
+        name=name,
+        gen=sequence.Generator(
+            lstm.Cell(hidden), length=data.tokens, vocabulary=data.vocabulary, embedding=32
+        ),
+        disc=relgan.Discriminator(embedding=1, representations=1, filters=1, sizes=(2,), hidden=1),
+        steps=steps,
+        data=data,
+        loss="relativistic",
+        gen_opt=adam,
+        pretrain=Pretrain(steps, adam, clip=5.0),
+        z_dim=2,
+        latent="key",
+        batch_size=64,
+        sample_every=sample_every,
+        checkpoint_every=checkpoint_every,
+    )

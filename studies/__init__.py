@@ -1,0 +1,1 @@
+"""Comparisons that run several experiments, or ask a question of finished runs."""
