@@ -94,8 +94,8 @@ def record(args: argparse.Namespace) -> None:
     The scores are those of `evaluate`; without it, runs on a 2-D mixture are scored all the same.
     """
     from gan_jax import record
+    from gan_jax.metrics.evaluation.mixtures import scores
     from gan_jax.restore import restore
-    from gan_jax.scores import scores
 
     found = []
     for workdir in args.run:
@@ -114,9 +114,9 @@ def evaluate(args: argparse.Namespace) -> None:
     from gan_jax import keys, placement, restore, run, sentences
     from gan_jax.data import sources
     from gan_jax.errors import UserError
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics import generator_scores
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import evaluate as scoring
+    from gan_jax.metrics.evaluation import generator
+    from gan_jax.metrics.features.select import choose
 
     if args.num is not None and args.num < 6:
         raise UserError(f"num is {args.num}: it must be at least 6")
@@ -127,25 +127,25 @@ def evaluate(args: argparse.Namespace) -> None:
     devices = placement.pick_devices(args.devices)
     dataset = scoring.load_data(args.run, config, args.data)
     if sentences.of_tokens(config):
-        from gan_jax.metrics import text_scores
+        from gan_jax.metrics.evaluation import text
 
         for flag in ("cas", "features", "path_length"):
             if getattr(args, flag):
                 raise UserError(f"{flag}: it is for pictures, and {args.run} is a run on texts")
         taken = steps if args.checkpoints == "all" else steps[-1:]
-        cards = text_scores.evaluate(
+        cards = text.evaluate(
             args.run,
             dataset,
             data=scoring.moved(config.data, args.data),
             steps=taken,
             num=args.num,
             seed=args.seed,
-            temperatures=args.temperatures or text_scores.TEMPERATURES,
+            temperatures=args.temperatures or text.TEMPERATURES,
         )
         _write_cards(args.run / "scores.json", cards, run.packages(devices))
         return
     data, features = scoring.moved(config.data, args.data), None
-    test = generator_scores.labelled_test(config, data) if args.cas else None
+    test = generator.labelled_test(config, data) if args.cas else None
     if config.data.name not in sources.MIXTURES:
         features = choose(args.features, data, args.weights, dataset=dataset)
     cards = scoring.evaluate(
@@ -177,8 +177,8 @@ def score(args: argparse.Namespace) -> None:
     from gan_jax.config import Data
     from gan_jax.data import sources
     from gan_jax.metrics import card
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import evaluate as scoring
+    from gan_jax.metrics.features.select import choose
 
     devices = placement.pick_devices(args.devices)
     data = Data("folder", path=str(args.real))

@@ -92,7 +92,7 @@ def _pictures(
     from gan_jax import sampling
     from gan_jax.config import Data
     from gan_jax.data import sources
-    from gan_jax.metrics import evaluate
+    from gan_jax.metrics.evaluation import evaluate
 
     if args.num is not None:
         editing_commands.at_least(args, num=1)
@@ -119,8 +119,9 @@ def _term(args: argparse.Namespace, config: "Config") -> Any:
     if args.features is None:
         return None
     from gan_jax import inversion
-    from gan_jax.metrics import evaluate, generator_scores
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import evaluate
+    from gan_jax.metrics.evaluation import generator as generator_scores
+    from gan_jax.metrics.features.select import choose
 
     data = evaluate.moved(config.data, args.data)
     features = generator_scores.extractor_of(choose(args.features, data, args.weights))

@@ -34,7 +34,7 @@ from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.drawing import Drawing
 from gan_jax.errors import UserError
-from gan_jax.metrics.curve import Curve
+from gan_jax.metrics.evaluation.in_training_log import Curve
 from gan_jax.progress import Progress
 from gan_jax.skips import Skips
 from gan_jax.start import start

@@ -13,8 +13,10 @@ from scipy.io import wavfile
 from gan_jax import __main__, audio, restore, train
 from gan_jax.config import Data
 from gan_jax.data import sounds, sources
-from gan_jax.metrics import cheap, evaluate, look, pitch, sound_scores
-from gan_jax.metrics.features import extractor
+from gan_jax.metrics import pitch
+from gan_jax.metrics.evaluation import audio as sound_scores
+from gan_jax.metrics.evaluation import evaluate, in_training
+from gan_jax.metrics.features import extractor, preprocess
 from gan_jax.networks import specgan
 from gan_jax.state import generator_variables
 
@@ -111,7 +113,7 @@ def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command)
 def test_scores_in_training_are_those_of_evaluate(finished):
     _, config, state = restore.restore(finished)
     dataset, pixels = sources.load(config.data), extractor.pixels()
-    _, score = cheap.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
+    _, score = in_training.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
     cards = evaluate.evaluate(finished, pixels, steps=[6], num=1000, devices=ONE, quiet=True)
     (card,) = (card for card in cards if card.metric == "frechet")
     # Moments in float32 against float64, of features around 0.1 in 512 dimensions.
@@ -198,6 +200,6 @@ def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
     assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
     assert found.any()
     assert dataset.batch.real.shape == (8, 128, 128, 1)
-    for i, wave in enumerate(look.waveforms(dataset.batch.real, dataset.sound)):
+    for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.sound)):
         peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
         assert abs(peak - (200 + 100 * i)) < RATE / 256  # half of a frequency of the transform

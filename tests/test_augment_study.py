@@ -12,8 +12,8 @@ from gan_jax import population
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
+from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Recipe, fit
-from gan_jax.metrics.features.classifiers_at_once import fit_many
 from gan_jax.metrics.significance import interval
 from gan_jax.networks import mlp
 from gan_jax.state import Batch

@@ -15,10 +15,12 @@ from gan_jax import __main__, keys, plots, population, record_tables, sampling, 
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import card, compare, evaluate, frechet, manifold, modes, statistics
+from gan_jax.metrics import card, frechet, manifold, modes
+from gan_jax.metrics.evaluation import evaluate, reference_statistics
+from gan_jax.metrics.evaluation import image as compare
 from gan_jax.metrics.features import classifier, extractor
-from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.classifier_training import Recipe
+from gan_jax.metrics.features.select import choose
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
@@ -97,7 +99,7 @@ def test_cards_hold_the_metrics_of_every_members_samples(trained):
 
 def test_devices_and_blocks_do_not_change_scores(trained, monkeypatch):
     together = scored(trained, num=300)
-    monkeypatch.setattr(statistics, "BATCH", 77)
+    monkeypatch.setattr(reference_statistics, "BATCH", 77)
     apart = scored(trained, num=300, devices=jax.local_devices()[:8])
     for name, one in together.items():
         # A generator's rounding may move a pixel of some samples by one level of 256.
@@ -220,23 +222,27 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
             return images.reshape(len(images), -1)[:, :9].astype(np.float32)
 
     dataset = sources.load(Data("digits", "test"))
-    first = statistics.of_reals(Features(), dataset, quiet=True)
+    first = reference_statistics.of_reals(Features(), dataset, quiet=True)
     assert sum(calls) == 360
-    again = statistics.of_reals(Features(), dataset, quiet=True)
+    again = reference_statistics.of_reals(Features(), dataset, quiet=True)
     assert sum(calls) == 360
     jax.tree.map(np.testing.assert_array_equal, first, again)
-    statistics.of_reals(Features(sha256="1"), dataset, quiet=True)
-    statistics.of_reals(Features(), sources.load(Data("digits", "train")), quiet=True)
+    reference_statistics.of_reals(Features(sha256="1"), dataset, quiet=True)
+    reference_statistics.of_reals(Features(), sources.load(Data("digits", "train")), quiet=True)
     assert sum(calls) == 360 * 2 + 1437
     for path in (cache / "statistics").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     jax.tree.map(
-        np.testing.assert_array_equal, first, statistics.of_reals(Features(), dataset, quiet=True)
+        np.testing.assert_array_equal,
+        first,
+        reference_statistics.of_reals(Features(), dataset, quiet=True),
     )
     assert sum(calls) == 360 * 3 + 1437
     assert "is damaged and made anew" in caplog.text
     (cache / "file").write_text("")
-    lost = statistics.of_reals(Features(), dataset, cache=cache / "file" / "statistics", quiet=True)
+    lost = reference_statistics.of_reals(
+        Features(), dataset, cache=cache / "file" / "statistics", quiet=True
+    )
     jax.tree.map(np.testing.assert_array_equal, first, lost)
     assert "cannot be written: Not a directory" in caplog.text
 
@@ -245,7 +251,7 @@ def test_pixels_of_large_pictures_are_no_features():
     images = np.zeros((2, 80, 80, 3), np.uint8)
     large = sources.Dataset(Batch(images), "0", None)
     with pytest.raises(UserError, match="'pixels': 19200 numbers a picture, at most 12288"):
-        statistics.of_reals(extractor.pixels(), large, quiet=True)
+        reference_statistics.of_reals(extractor.pixels(), large, quiet=True)
 
 
 def test_what_is_kept_has_every_label_of_samples_whose_labels_go_in_a_circle():

@@ -15,9 +15,9 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics.features import classifier
-from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.classifier_training import Recipe, warp
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.select import choose
 
 TINY = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
 DATA = Data("digits", size=10)

@@ -13,7 +13,8 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import card, generator_scores
+from gan_jax.metrics import card
+from gan_jax.metrics.evaluation import generator
 from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.networks import mlp
@@ -49,12 +50,12 @@ def test_a_classifier_learns_what_samples_show():
     labels = np.asarray([0, 1, 1, 0, 0, 1, 0, 1, 1, 1], np.int32)
     test = Dataset(Batch(real, labels), "reals")
     features = types.SimpleNamespace(name="digits-classifier", note="test accuracy 0.9800")
-    found = generator_scores.classification_accuracy(config, images, test, features, quiet=True)
+    found = generator.classification_accuracy(config, images, test, features, quiet=True)
     error = (0.9 * 0.1 / 10) ** 0.5
     assert found == pytest.approx((0.9, 10, 32, 0.98, error))
     others = extractor.pixels()
     with pytest.raises(UserError, match="1 samples, fewer than classes"):
-        generator_scores.classification_accuracy(config, images[:1], test, others, quiet=True)
+        generator.classification_accuracy(config, images[:1], test, others, quiet=True)
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -72,7 +73,7 @@ def test_path_length_of_a_linear_generator(symmetric, devices):
     kernel = np.random.default_rng(0).uniform(-0.05, 0.05, (6 + 3, 4)).astype(np.float32)
     bias = np.full(4, 0.0 if symmetric else 0.5, np.float32)
     variables = {"params": {"Dense_0": {"kernel": kernel, "bias": bias}}}
-    found = generator_scores.mean_path_length(
+    found = generator.mean_path_length(
         config, variables, extractor.pixels(), 3, 201, jax.local_devices()[:devices], quiet=True
     )
     key = keys.step_key(keys.root(3), keys.Purpose.SAMPLE, 1)
@@ -125,9 +126,9 @@ def test_the_command(command, tmp_path, monkeypatch):
 
 
 def test_the_test_is_whole_where_the_run_had_a_draw():
-    assert len(generator_scores.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
+    assert len(generator.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
 
 
 def test_data_without_a_split_test():
     with pytest.raises(UserError, match="data set 'npz' has no split test"):
-        generator_scores.labelled_test(CONFIG, Data("npz", path="file.npz"))
+        generator.labelled_test(CONFIG, Data("npz", path="file.npz"))

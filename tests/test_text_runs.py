@@ -14,7 +14,8 @@ from gan_jax import keys, reproduce, sampling, sentences, train
 from gan_jax.config import Data
 from gan_jax.data import feeds, sources, text
 from gan_jax.errors import UserError
-from gan_jax.metrics import cheap, text_scores
+from gan_jax.metrics.evaluation import in_training
+from gan_jax.metrics.evaluation import text as text_scores
 from gan_jax.networks import lstm
 from gan_jax.restore import restore
 from gan_jax.restore import steps as checkpoint_steps
@@ -144,7 +145,7 @@ def test_unknown_words_of_the_test_match_nothing(config):
 def test_scores_while_it_trains_are_refused(config):
     ours = dataclasses.replace(config, score_every=2)
     with pytest.raises(UserError, match="there is no metric for data 'lines'"):
-        cheap.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
+        in_training.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
 
 
 def test_networks_of_another_vocabulary_are_refused(config):

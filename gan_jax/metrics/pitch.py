@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax.data.sounds import OCTAVES, PITCHES
 from gan_jax.metrics import modes
-from gan_jax.metrics.compare import Score
+from gan_jax.metrics.evaluation.image import Score
 
 CENTS = np.arange(-50, 50, 5)  # around every pitch
 HARMONICS = 3

@@ -22,11 +22,12 @@ from gan_jax import cli, logs, run
 from gan_jax.config import Data
 from gan_jax.data import mel, sounds, sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import inputs, look
+from gan_jax.metrics import checks
 from gan_jax.metrics.accuracy import accuracy
+from gan_jax.metrics.evaluation.reference_statistics import cache_folder, keep
+from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.statistics import cache_folder, keep
 
 log = logging.getLogger(__name__)
 VERSION = 2  # of the network and its training: a change of these makes the cached ones void
@@ -95,7 +96,7 @@ def train_on(
             f"images are {images.dtype} {list(images.shape)}: they must be uint8 [n, h, w, c]"
         )
     classes = int(labels.max(initial=0)) + 1 if classes is None else classes
-    labels = inputs.labels("labels", labels, classes)
+    labels = checks.labels("labels", labels, classes)
     if len(labels) != len(images) or not 2 <= classes <= MOST_CLASSES:
         raise UserError(
             f"{len(images)} images and {len(labels)} labels of {classes} classes given: as many of "
@@ -118,7 +119,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
     of = sources.whole(data, split)
-    return look.seen(sources.load(of), of)
+    return preprocess.seen(sources.load(of), of)
 
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
@@ -159,7 +160,7 @@ def classifier(
     whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
     if dataset is not None and whole:
         labelled = dataclasses.replace(data, labels=True)
-        train = look.seen(sources.labelled(dataset, data.name), labelled)
+        train = preprocess.seen(sources.labelled(dataset, data.name), labelled)
     else:
         train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond

@@ -1,9 +1,9 @@
 """What a run's samples are worth: python -m gan_jax evaluate RUN, and its metric cards.
 
-Of pictures, features of the data and of as many samples are compared (metrics/compare.py); of the
-2-D mixtures and of Stacked MNIST, samples are counted by mode (metrics/of_member.py). Samples are
-those of the moving average where there is one, rounded to the 256 levels of a stored picture; all
-of them count, of the data too.
+Of pictures, features of the data and of as many samples are compared (image.py); of the 2-D
+mixtures and of Stacked MNIST, samples are counted by mode (members.py). Samples are those of the
+moving average where there is one, rounded to the 256 levels of a stored picture; all of them count,
+of the data too.
 """
 
 import dataclasses
@@ -19,20 +19,14 @@ from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import (
-    compare,
-    generator_scores,
-    look,
-    of_member,
-    sound_scores,
-    stacked,
-    statistics,
-)
 from gan_jax.metrics.card import Card
-from gan_jax.metrics.compare import Score
+from gan_jax.metrics.evaluation import audio, generator, image, reference_statistics, stacked_mnist
+from gan_jax.metrics.evaluation import members as of_member
+from gan_jax.metrics.evaluation.image import Score
+from gan_jax.metrics.evaluation.mixtures import SAMPLES, sample_key
+from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.restore import restore
-from gan_jax.scores import SAMPLES, sample_key
 from gan_jax.state import TrainState, generator_variables
 
 MOST = 50_000  # samples, where nobody says how many: as many as there are reals, up to this
@@ -80,7 +74,7 @@ def evaluate(
     `features` of a run on pictures; `num` samples, by default as many as there are reals, at most
     50,000, or 2500 points; `dataset` is the run's data, where `load_data` has loaded them already,
     and `data` names it, if it lies elsewhere now.
-    With a `test` (generator_scores.labelled_test) the classification accuracy score too, and the
+    With a `test` (generator.labelled_test) the classification accuracy score too, and the
     mean length of so many `paths`. Raises UserError if data, features and run do not fit together.
     """
     config = run.load_config(workdir)
@@ -88,27 +82,27 @@ def evaluate(
     dataset = load_data(workdir, config, None) if dataset is None else dataset
     fingerprint, sound = dataset.fingerprint, dataset.sound
     data = config.data if data is None else data
-    dataset = look.seen(dataset, data)
+    dataset = preprocess.seen(dataset, data)
     if not points and dataset.batch.real.ndim != 4:
         raise UserError(f"{workdir} was trained on {config.data.name!r}: there is no metric for it")
-    of_stacks = config.data.name == stacked.NAME
-    usual = SAMPLES if points else stacked.SAMPLES if of_stacks else min(len(dataset), MOST)
+    of_stacks = config.data.name == stacked_mnist.NAME
+    usual = SAMPLES if points else stacked_mnist.SAMPLES if of_stacks else min(len(dataset), MOST)
     n = num or usual
     if points != (features is None):
         raise UserError(f"{workdir}: features are for runs on pictures, and these need some")
     if (points or of_stacks) and (paths or test is not None):
         raise UserError(f"path length, classification accuracy: none of {config.data.name!r}")
-    of_paths = generator_scores.extractor_of(features) if paths else None
-    sound_scores.refuse_paths(sound, paths)
+    of_paths = generator.extractor_of(features) if paths else None
+    audio.refuse_paths(sound, paths)
     real = count = None
     if features is not None and of_stacks:
-        count = stacked.make_counter(config, features, n)
+        count = stacked_mnist.make_counter(config, features, n)
     elif features is not None:
-        real = statistics.of_reals(features, dataset, devices, quiet=quiet)
+        real = reference_statistics.of_reals(features, dataset, devices, quiet=quiet)
 
     of_sounds, of_their_cards = None, {}
     if sound is not None and features is not None:
-        of_sounds, of_their_cards = sound_scores.make(data, sound, features, n, devices)
+        of_sounds, of_their_cards = audio.make(data, sound, features, n, devices)
 
     def score(one: Config, state: TrainState) -> dict[str, Score] | None:
         try:
@@ -127,11 +121,11 @@ def evaluate(
                 images = np.concatenate(
                     [*of_member.pictures(one, variables, key, n, devices, sound)]
                 )
-                found["classification_accuracy"] = generator_scores.classification_accuracy(
+                found["classification_accuracy"] = generator.classification_accuracy(
                     one, images, test, features, devices, quiet=quiet
                 )
             if of_paths is not None:
-                found["path_length"] = generator_scores.mean_path_length(
+                found["path_length"] = generator.mean_path_length(
                     one, variables, of_paths, seed, paths, devices, quiet=quiet
                 )
             return found
@@ -149,7 +143,7 @@ def evaluate(
         "real_sha256": fingerprint,
         "sample_seed": seed,
     }
-    special = generator_scores.protocols(members[0], features, test) | of_their_cards
+    special = generator.protocols(members[0], features, test) | of_their_cards
     cards = []
     for step in steps:
         _, _, state = restore(workdir, step)
@@ -204,8 +198,10 @@ def score_folders(
     shapes = [dataset.batch.real.shape[1:] for dataset in loaded]
     if shapes[0] != shapes[1]:
         raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")
-    ours, theirs = (statistics.of_reals(features, one, devices, quiet=quiet) for one in loaded)
-    found = compare.compare(ours, theirs)
+    ours, theirs = (
+        reference_statistics.of_reals(features, one, devices, quiet=quiet) for one in loaded
+    )
+    found = image.compare(ours, theirs)
     shared = {
         "seeds": (),
         "features": features.name,

@@ -10,11 +10,13 @@ from gan_jax import sampling
 from gan_jax.config import Config
 from gan_jax.data import sources
 from gan_jax.data.sounds import Sound
-from gan_jax.metrics import compare, look, modes, stacked, statistics
-from gan_jax.metrics.compare import Gathered, Score
+from gan_jax.metrics import modes
+from gan_jax.metrics.evaluation import image, reference_statistics, stacked_mnist
+from gan_jax.metrics.evaluation.image import Gathered, Score
+from gan_jax.metrics.evaluation.mixtures import sample_key, score_modes
+from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.progress import tqdm
-from gan_jax.scores import sample_key, score_modes
 from gan_jax.state import TrainState, generator_variables
 
 
@@ -31,12 +33,12 @@ def pictures(
 
     Raises FloatingPointError if one is not finite.
     """
-    for first in range(0, n, statistics.BATCH):
-        count = min(statistics.BATCH, n - first)
+    for first in range(0, n, reference_statistics.BATCH):
+        count = min(reference_statistics.BATCH, n - first)
         made = sampling.sample(config, variables, key, count, first=first, devices=devices)
         if not np.isfinite(made).all():
             raise FloatingPointError("a sample is not finite")
-        yield look.pictures(made, sound, symmetric=config.data.symmetric)
+        yield preprocess.pictures(made, sound, symmetric=config.data.symmetric)
 
 
 def score_points(
@@ -58,7 +60,7 @@ def score_points(
 
 
 def score_stacked(
-    config: Config, state: TrainState, count: stacked.Counter, seed: int | None
+    config: Config, state: TrainState, count: stacked_mnist.Counter, seed: int | None
 ) -> dict[str, Score]:
     """Of one member on Stacked MNIST: covered, kl, excess_kl. `count` serves all members.
 
@@ -67,7 +69,7 @@ def score_stacked(
     counts, finite = count(generator_variables(state), sample_key(config, seed))
     if not finite:
         raise FloatingPointError("a sample is not finite")
-    return stacked.scores(counts)
+    return stacked_mnist.scores(counts)
 
 
 def score_pictures(
@@ -82,7 +84,7 @@ def score_pictures(
     sound: Sound | None = None,
     quiet: bool = False,
 ) -> dict[str, Score]:
-    """Of one member: the metrics of compare.py, and the classifier score where there are logits.
+    """Of one member: the metrics of image.py, and the classifier score where there are logits.
 
     Raises FloatingPointError if a sample is not finite.
     """
@@ -97,6 +99,6 @@ def score_pictures(
                 yield found
                 bar.update(len(images))
 
-        fake = compare.gather(batches(), n)
-    found = compare.compare(real, fake)
-    return found | (compare.score_logits(np.concatenate(logits)) if logits else {})
+        fake = image.gather(batches(), n)
+    found = image.compare(real, fake)
+    return found | (image.score_logits(np.concatenate(logits)) if logits else {})

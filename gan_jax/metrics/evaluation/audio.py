@@ -11,9 +11,10 @@ from gan_jax import sampling
 from gan_jax.config import Config, Data
 from gan_jax.data.sounds import Sound
 from gan_jax.errors import UserError
-from gan_jax.metrics import look, pitch, statistics
-from gan_jax.metrics.compare import Score
-from gan_jax.metrics.features import classifier
+from gan_jax.metrics import pitch
+from gan_jax.metrics.evaluation import reference_statistics
+from gan_jax.metrics.evaluation.image import Score
+from gan_jax.metrics.features import classifier, preprocess
 from gan_jax.metrics.features.extractor import Features
 
 Scorer = Callable[[Config, Any, jax.Array], dict[str, Score]]
@@ -41,10 +42,10 @@ def make(
 
     def score(config: Config, variables: Any, key: jax.Array) -> dict[str, Score]:
         found, waves = [], []
-        for first in range(0, n, statistics.BATCH):
-            count = min(statistics.BATCH, n - first)
+        for first in range(0, n, reference_statistics.BATCH):
+            count = min(reference_statistics.BATCH, n - first)
             made = sampling.sample(config, variables, key, count, first=first, devices=devices)
-            wave, images = look.in_batches(made, sound)
+            wave, images = preprocess.in_batches(made, sound)
             row = {}
             if head is not None:
                 row["classes"] = features.logits(features(images, devices)).argmax(1)  # pyright: ignore[reportAttributeAccessIssue]

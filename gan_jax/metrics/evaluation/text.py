@@ -19,12 +19,12 @@ from gan_jax.config import Config, Data
 from gan_jax.data import oracle, sources, text
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import text as bleu
+from gan_jax.metrics import bleu
 from gan_jax.metrics.card import Card
+from gan_jax.metrics.evaluation.mixtures import sample_key
 from gan_jax.networks import lstm
 from gan_jax.progress import tqdm
 from gan_jax.restore import restore
-from gan_jax.scores import sample_key
 from gan_jax.state import generator_variables
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)

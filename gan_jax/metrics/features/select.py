@@ -8,7 +8,7 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import stacked
+from gan_jax.metrics.evaluation import stacked_mnist
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.metrics.features.inception_network import TAPS
@@ -62,6 +62,6 @@ def choose(
         return inception.extractor(weights, int(tap or 2048))
     from gan_jax.metrics.features import classifier
 
-    if data.name == stacked.NAME:  # each channel is a digit of MNIST
-        return classifier.classifier(stacked.digits_of(data), seed=seed)
+    if data.name == stacked_mnist.NAME:  # each channel is a digit of MNIST
+        return classifier.classifier(stacked_mnist.digits_of(data), seed=seed)
     return classifier.classifier(data, seed=seed, dataset=dataset)

@@ -15,8 +15,9 @@ from jax import lax
 
 from gan_jax.config import Config, Data
 from gan_jax.errors import UserError
-from gan_jax.metrics import modes, on_device
-from gan_jax.metrics.compare import Score
+from gan_jax.metrics import modes
+from gan_jax.metrics.evaluation import streaming
+from gan_jax.metrics.evaluation.image import Score
 from gan_jax.metrics.features.extractor import Extractor, Features
 
 NAME = "stacked_mnist"
@@ -56,14 +57,14 @@ def make_counter(config: Config, classifier: Features, n: int) -> Counter:
     def program(constants: Any, variables: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         def add(counted: tuple[jax.Array, jax.Array], index: jax.Array):
             counts, finite = counted
-            made = on_device.generate_from(config, variables, key, index)
-            pictures = on_device.to_pixels(made, symmetric=config.data.symmetric)
+            made = streaming.generate_from(config, variables, key, index)
+            pictures = streaming.to_pixels(made, symmetric=config.data.symmetric)
             found = jnp.where(index < n, predict(classifier, constants, pictures), CLASSES)
             counts = counts + jnp.bincount(found, length=CLASSES + 1)
             return (counts, finite & jnp.isfinite(made).all()), None
 
         none = jnp.zeros(CLASSES + 1, jnp.int32), jnp.asarray(True)
-        (counts, finite), _ = lax.scan(add, none, on_device.batches(n))
+        (counts, finite), _ = lax.scan(add, none, streaming.batches(n))
         return counts[:CLASSES], finite
 
     def count(variables: Any, key: jax.Array) -> tuple[np.ndarray, bool]:

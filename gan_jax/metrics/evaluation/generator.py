@@ -15,10 +15,10 @@ from gan_jax.config import Config, Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import look, path_length
+from gan_jax.metrics import path_length
 from gan_jax.metrics.accuracy import accuracy
-from gan_jax.metrics.compare import Score
-from gan_jax.metrics.features import classifier
+from gan_jax.metrics.evaluation.image import Score
+from gan_jax.metrics.features import classifier, preprocess
 from gan_jax.metrics.features.extractor import Extractor, Features
 
 
@@ -33,7 +33,7 @@ def labelled_test(config: Config, data: Data) -> Dataset:
     if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
     of = sources.whole(data, "test")
-    return look.seen(sources.load(of), of)
+    return preprocess.seen(sources.load(of), of)
 
 
 def classification_accuracy(

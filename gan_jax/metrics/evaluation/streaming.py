@@ -43,8 +43,8 @@ class FeatureSums(NamedTuple):
 
 
 def generate(config: Config, variables: Any, root: jax.Array, index: jax.Array) -> jax.Array:
-    """Samples number `index` [m] of the noise of scores, as gan_jax/scores.py has it: float32
-    [m, ...]. Of a conditional generator sample i has label i mod classes."""
+    """Samples number `index` [m] of the noise of scores, as mixtures.py has it: float32 [m, ...].
+    Of a conditional generator sample i has label i mod classes."""
     return generate_from(config, variables, keys.step_key(root, keys.Purpose.SAMPLE, 0), index)
 
 

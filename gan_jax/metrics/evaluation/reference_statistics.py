@@ -12,8 +12,9 @@ import numpy as np
 
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import compare, frechet
-from gan_jax.metrics.compare import Gathered
+from gan_jax.metrics import frechet
+from gan_jax.metrics.evaluation import image
+from gan_jax.metrics.evaluation.image import Gathered
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.progress import tqdm
 
@@ -53,7 +54,7 @@ def of_images(
                 yield features(part, devices)
                 bar.update(len(part))
 
-        return compare.gather(batches(), len(images))
+        return image.gather(batches(), len(images))
 
 
 def of_reals(

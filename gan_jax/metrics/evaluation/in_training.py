@@ -21,15 +21,17 @@ from gan_jax.data import sources
 from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import compare, frechet, look, modes, on_device, stacked, statistics
-from gan_jax.metrics.features import extractor
-from gan_jax.metrics.features.choose import choose
+from gan_jax.metrics import frechet, modes
+from gan_jax.metrics.evaluation import image, reference_statistics, stacked_mnist, streaming
+from gan_jax.metrics.evaluation.mixtures import SAMPLES
+from gan_jax.metrics.features import extractor, preprocess
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.scores import SAMPLES
+from gan_jax.metrics.features.select import choose
 from gan_jax.state import TrainState, generator_variables
 
 PICTURES = 5000  # samples at most: as many as there are reals, up to this
-EVEN = np.full(stacked.CLASSES, stacked.SAMPLES // stacked.CLASSES)  # what data would count
+# What data would count.
+EVEN = np.full(stacked_mnist.CLASSES, stacked_mnist.SAMPLES // stacked_mnist.CLASSES)
 COARSE = 16  # pixels a side of what pixel features see of larger pictures
 log = logging.getLogger(__name__)
 Scores = dict[str, np.ndarray]
@@ -75,14 +77,14 @@ def _scorer_of_points(config: Config) -> tuple[dict[str, Any], Scorer]:
     centres = make_centres()
 
     @jax.jit
-    def program(variables: Any, roots: jax.Array) -> tuple[on_device.ModeCounts, jax.Array]:
-        def one(variables: Any, root: jax.Array) -> tuple[on_device.ModeCounts, jax.Array]:
-            made = on_device.points(config, variables, root, SAMPLES)
-            return on_device.count_modes(made, centres, sigma), made
+    def program(variables: Any, roots: jax.Array) -> tuple[streaming.ModeCounts, jax.Array]:
+        def one(variables: Any, root: jax.Array) -> tuple[streaming.ModeCounts, jax.Array]:
+            made = streaming.points(config, variables, root, SAMPLES)
+            return streaming.count_modes(made, centres, sigma), made
 
         return jax.vmap(one)(*_members((variables, roots), config))
 
-    def counted(counts: on_device.ModeCounts, points: jax.Array) -> modes.Modes | None:
+    def counted(counts: streaming.ModeCounts, points: jax.Array) -> modes.Modes | None:
         if counts.certain:
             nearest, good = np.asarray(counts.nearest), np.asarray(counts.good)
             share = float(good.sum() / SAMPLES)
@@ -94,7 +96,7 @@ def _scorer_of_points(config: Config) -> tuple[dict[str, Any], Scorer]:
         counts, points = program(variables, roots)
         counts = jax.device_get(counts)
         each = [
-            counted(on_device.ModeCounts(*(part[i] for part in counts)), points[i])
+            counted(streaming.ModeCounts(*(part[i] for part in counts)), points[i])
             for i in range(len(points))
         ]
         lost = (np.nan,) * len(modes.Modes._fields)
@@ -123,22 +125,22 @@ def _scorer_of_pictures(
     quiet: bool,
 ) -> tuple[dict[str, Any], Scorer]:
     n = min(len(dataset), PICTURES)
-    real = statistics.of_reals(features, dataset, [device], quiet=quiet).moments
+    real = reference_statistics.of_reals(features, dataset, [device], quiet=quiet).moments
     frechet.covariance(real)  # a single picture is refused now, not in the middle of the run
     shift = real.mean.astype(np.float32)
     constants = jax.device_put((features.variables, features.head, shift), device)
 
     def made(variables: Any, root: jax.Array, index: jax.Array) -> jax.Array:
-        found = on_device.generate(config, variables, root, index)
-        return found if sound is None else look.finite_unit(found, sound)
+        found = streaming.generate(config, variables, root, index)
+        return found if sound is None else preprocess.finite_unit(found, sound)
 
     @jax.jit
-    def program(constants: Any, variables: Any, roots: jax.Array) -> on_device.FeatureSums:
+    def program(constants: Any, variables: Any, roots: jax.Array) -> streaming.FeatureSums:
         of_features, head, shift = constants
 
-        def one(member: tuple[Any, jax.Array]) -> on_device.FeatureSums:
+        def one(member: tuple[Any, jax.Array]) -> streaming.FeatureSums:
             variables, root = member
-            return on_device.sum_features(
+            return streaming.sum_features(
                 lambda index: made(variables, root, index),
                 lambda images: features.function(of_features, images),
                 head,
@@ -150,20 +152,20 @@ def _scorer_of_pictures(
         # One after another: a batch of one member's pictures fills a device.
         return lax.map(one, _members((variables, roots), config))
 
-    def summed(sums: on_device.FeatureSums) -> dict[str, float]:
+    def summed(sums: streaming.FeatureSums) -> dict[str, float]:
         mean = np.asarray(sums.total, np.float64) / n
         scatter = np.asarray(sums.outer, np.float64) - n * np.outer(mean, mean)
         fake = frechet.Moments(n, shift.astype(np.float64) + mean, scatter)
         found = {"frechet": frechet.frechet_distance(real, fake)}
         if features.head is not None:
-            found |= {name: one.value for name, one in compare.score_logits(sums.logits).items()}
+            found |= {name: one.value for name, one in image.score_logits(sums.logits).items()}
         return found
 
     names = ["frechet", *(["classifier_score"] if features.head is not None else [])]
 
     def score(variables: Any, roots: jax.Array) -> Scores:
         sums = jax.device_get(program(constants, variables, roots))
-        each = [on_device.FeatureSums(*parts) for parts in zip(*sums, strict=True)]
+        each = [streaming.FeatureSums(*parts) for parts in zip(*sums, strict=True)]
         found = [summed(one) if one.finite else dict.fromkeys(names, np.nan) for one in each]
         return {name: np.array([one[name] for one in found]) for name in names}
 
@@ -182,29 +184,29 @@ def _scorer_of_pictures(
 def _scorer_of_stacked(config: Config) -> tuple[dict[str, Any], Scorer]:
     classifier = choose("classifier", config.data)
     assert isinstance(classifier, Extractor)
-    count = stacked.make_counter(config, classifier, stacked.SAMPLES)
+    count = stacked_mnist.make_counter(config, classifier, stacked_mnist.SAMPLES)
 
     def one(variables: Any, root: jax.Array) -> list[float]:
         counts, finite = count(variables, keys.step_key(root, keys.Purpose.SAMPLE, 0))
-        found = stacked.scores(counts)
-        return [found[name].value if finite else np.nan for name in stacked.METRICS]
+        found = stacked_mnist.scores(counts)
+        return [found[name].value if finite else np.nan for name in stacked_mnist.METRICS]
 
     def score(variables: Any, roots: jax.Array) -> Scores:
         everyone = _members((variables, roots), config)
         members = range(len(population.members(config)))
         each = [one(*jax.tree.map(lambda leaf, i=i: leaf[i], everyone)) for i in members]
-        return dict(zip(stacked.METRICS, np.array(each, np.float64).T, strict=True))
+        return dict(zip(stacked_mnist.METRICS, np.array(each, np.float64).T, strict=True))
 
     return {
-        "metrics": list(stacked.METRICS),
+        "metrics": list(stacked_mnist.METRICS),
         "features": classifier.name,
         "features_note": classifier.note,
         "features_sha256": classifier.sha256,
         "resize": classifier.resize,
         "real": sources.title(config.data),
         "n_real": 0,
-        "n_fake": stacked.SAMPLES,
-        "expected": {name: s.expected for name, s in stacked.scores(EVEN).items()},
+        "n_fake": stacked_mnist.SAMPLES,
+        "expected": {name: s.expected for name, s in stacked_mnist.scores(EVEN).items()},
     }, score
 
 
@@ -223,11 +225,11 @@ def make_scorer(
     it is scored on `device`, and not consumed. Raises UserError if there is no metric of the data.
     """
     fingerprint, sound, loaded = dataset.fingerprint, dataset.sound, dataset
-    dataset = look.seen(dataset, config.data)
+    dataset = preprocess.seen(dataset, config.data)
     shape = dataset.batch.real.shape[1:]
     if config.data.name in sources.MIXTURES:
         protocol, score = _scorer_of_points(config)
-    elif config.data.name == stacked.NAME:
+    elif config.data.name == stacked_mnist.NAME:
         protocol, score = _scorer_of_stacked(config)
     elif len(shape) == 3:
         chosen = features_of(config.data, shape, loaded) if features is None else features

@@ -39,9 +39,9 @@ class Curve:
         """Raises UserError if there is no metric of the data. May train its classifier."""
         self._every, self._solo = config.score_every, not population.is_population(config)
         if self._every:
-            from gan_jax.metrics import cheap  # slow to import
+            from gan_jax.metrics.evaluation import in_training  # slow to import
 
-            self._card, self._score = cheap.make_scorer(config, dataset, device, quiet=quiet)
+            self._card, self._score = in_training.make_scorer(config, dataset, device, quiet=quiet)
 
     def open(self, workdir: Path, step: int) -> None:
         """Goes on after `step`. Raises UserError if the rows there are of another protocol."""
