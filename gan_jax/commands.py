@@ -116,7 +116,8 @@ def evaluate(args: argparse.Namespace) -> None:
     from gan_jax.errors import UserError
     from gan_jax.metrics.evaluation import evaluate as scoring
     from gan_jax.metrics.evaluation import generator
-    from gan_jax.metrics.features.select import choose
+    from gan_jax.metrics.evaluation.evaluator import Settings
+    from gan_jax.metrics.features.select import select_features
 
     if args.num is not None and args.num < 6:
         raise UserError(f"num is {args.num}: it must be at least 6")
@@ -126,39 +127,26 @@ def evaluate(args: argparse.Namespace) -> None:
     config, steps = run.load_config(args.run), restore.steps(args.run)
     devices = placement.pick_devices(args.devices)
     dataset = scoring.load_data(args.run, config, args.data)
+    data = scoring.moved(config.data, args.data)
+    settings = {"num": args.num, "seed": args.seed, "devices": devices}
     if sentences.of_tokens(config):
-        from gan_jax.metrics.evaluation import text
-
         for flag in ("cas", "features", "path_length"):
             if getattr(args, flag):
                 raise UserError(f"{flag}: it is for pictures, and {args.run} is a run on texts")
-        taken = steps if args.checkpoints == "all" else steps[-1:]
-        cards = text.evaluate(
-            args.run,
-            dataset,
-            data=scoring.moved(config.data, args.data),
-            steps=taken,
-            num=args.num,
-            seed=args.seed,
-            temperatures=args.temperatures or text.TEMPERATURES,
-        )
-        _write_cards(args.run / "scores.json", cards, run.packages(devices))
-        return
-    data, features = scoring.moved(config.data, args.data), None
-    test = generator.labelled_test(config, data) if args.cas else None
-    if config.data.name not in sources.MIXTURES:
-        features = choose(args.features, data, args.weights, dataset=dataset)
+        if args.temperatures:
+            settings["temperatures"] = args.temperatures
+    else:
+        settings["test"] = generator.labelled_test(config, data) if args.cas else None
+        settings["paths"] = args.path_length
+        if config.data.name not in sources.MIXTURES:
+            features = select_features(args.features, data, args.weights, dataset=dataset)
+            settings["features"] = features
     cards = scoring.evaluate(
         args.run,
-        features,
+        Settings(**settings),
         steps=steps if args.checkpoints == "all" else steps[-1:],
-        num=args.num,
-        seed=args.seed,
         dataset=dataset,
         data=data,
-        test=test,
-        paths=args.path_length,
-        devices=devices,
     )
     _write_cards(args.run / "scores.json", cards, run.packages(devices))
 
@@ -178,12 +166,12 @@ def score(args: argparse.Namespace) -> None:
     from gan_jax.data import sources
     from gan_jax.metrics import card
     from gan_jax.metrics.evaluation import evaluate as scoring
-    from gan_jax.metrics.features.select import choose
+    from gan_jax.metrics.features.select import select_features
 
     devices = placement.pick_devices(args.devices)
     data = Data("folder", path=str(args.real))
     real = sources.load(data)
-    features = choose(args.features, data, args.weights, dataset=real)
+    features = select_features(args.features, data, args.weights, dataset=real)
     cards = scoring.score_folders(args.real, args.fake, features, devices, dataset=real)
     print(card.table(cards))
     if args.out:

@@ -120,11 +120,11 @@ def _term(args: argparse.Namespace, config: "Config") -> Any:
         return None
     from gan_jax import inversion
     from gan_jax.metrics.evaluation import evaluate
-    from gan_jax.metrics.evaluation import generator as generator_scores
-    from gan_jax.metrics.features.select import choose
+    from gan_jax.metrics.evaluation.generator import require_extractor
+    from gan_jax.metrics.features.select import select_features
 
     data = evaluate.moved(config.data, args.data)
-    features = generator_scores.extractor_of(choose(args.features, data, args.weights))
+    features = require_extractor(select_features(args.features, data, args.weights))
     return inversion.perceptual(features, args.perceptual)
 
 

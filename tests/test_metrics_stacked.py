@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import keys, population, train
+from gan_jax import keys, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import modes
 from gan_jax.metrics.evaluation import evaluate, in_training, members, stacked_mnist
-from gan_jax.metrics.features import extractor
+from gan_jax.metrics.evaluation.evaluator import Evaluation, Settings
+from gan_jax.metrics.features import extractor, select
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.features.select import choose
 from gan_jax.networks import mlp
 
 STRIPES = 10  # a digit d is a picture whose row d is white
@@ -84,7 +84,7 @@ def digits(monkeypatch):
         real[np.arange(64), drawn[:, channel], :, channel] = 255
     made = (real, (drawn @ [100, 10, 1]).astype(np.int32))
     monkeypatch.setitem(sources.READERS, "stacked_mnist", lambda data: made)
-    monkeypatch.setattr(in_training, "choose", lambda *args, **kwargs: READER)
+    monkeypatch.setattr(select, "select_features", lambda *args, **kwargs: READER)
     monkeypatch.setattr(stacked_mnist, "SAMPLES", 300)
 
 
@@ -96,14 +96,13 @@ def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
     dataset = sources.load(one.data)
     protocol, score = in_training.make_scorer(one, dataset, jax.local_devices()[0])
     found = score(state)
-    cards = evaluate.evaluate(tmp_path / "run", READER, steps=[4], num=300, quiet=True)
+    cards = evaluate.evaluate(tmp_path / "run", Settings(features=READER, num=300), steps=[4])
     assert [card.metric for card in cards] == protocol["metrics"] == ["covered", "kl", "excess_kl"]
     for card in cards:
         np.testing.assert_array_equal(card.values, found[card.metric])
-    member, alone = population.member(one, state, 1)
-    again = members.score_stacked(
-        member, alone, stacked_mnist.make_counter(member, READER, 300), None
-    )
+    _, member = members.members(one, state)
+    evaluator = stacked_mnist.StackedModeCoverage(Evaluation(one, one.data, dataset), READER, 300)
+    again = evaluator(member)
     assert again["kl"].value == cards[1].values[1]
 
 
@@ -113,5 +112,7 @@ def test_the_digits_classifier_is_chosen(monkeypatch):
         "gan_jax.metrics.features.classifier.classifier",
         lambda data, **rest: asked.append(data) or READER,
     )
-    assert choose("classifier", Data("stacked_mnist", "train", dir="there")) is READER
+    assert (
+        select.select_features("classifier", Data("stacked_mnist", "train", dir="there")) is READER
+    )
     assert (asked[0].name, asked[0].dir) == ("mnist", "there")

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import small
 
-from gan_jax import logs, placement, plots, population, record, sampling, train
+from gan_jax import keys, logs, placement, plots, population, record, sampling, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import MIXTURES, Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics import frechet, modes
-from gan_jax.metrics.evaluation import image, in_training, in_training_log, mixtures, streaming
+from gan_jax.metrics.evaluation import image, in_training, in_training_log, streaming
+from gan_jax.metrics.features import select
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
 from gan_jax.state import Batch, generator_variables
@@ -117,7 +118,7 @@ def test_scores_of_points_are_those_of_their_samples(points):
         for i, (member, variables) in enumerate(
             zip(population.members(config), of_members(config, one), strict=True)
         ):
-            made = sampling.sample(config, variables, mixtures.sample_key(member), 2500)
+            made = sampling.sample(config, variables, keys.sample_key(member.seed), 2500)
             values = tuple(float(found[name][i]) for name in modes.Modes._fields)
             assert values == modes.modes(made, centres, sigma)
     with jax.debug_nans(False):
@@ -175,7 +176,7 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     ours = frechet.moments(features(real))
     members = zip(population.members(config), of_members(config, state), strict=True)
     for i, (member, variables) in enumerate(members):
-        made = sampling.sample(config, variables, mixtures.sample_key(member), 300)
+        made = sampling.sample(config, variables, keys.sample_key(member.seed), 300)
         seen = features(plots.to_pixels(made, symmetric=False))
         distance = frechet.frechet_distance(ours, frechet.moments(seen))
         score_of_logits = image.score_logits(features.logits(seen))["classifier_score"].value
@@ -188,20 +189,23 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
 
 
 def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, caplog):
-    assert in_training.features_of(Data("folder", path="nowhere"), (28, 28, 1)).name == "pixels"
-    coarse = in_training.features_of(Data("folder", path="nowhere"), (32, 64, 3))
+    assert (
+        select.select_training_features(Data("folder", path="nowhere"), (28, 28, 1)).name
+        == "pixels"
+    )
+    coarse = select.select_training_features(Data("folder", path="nowhere"), (32, 64, 3))
     assert (coarse.name, coarse.resize) == ("pixels-16x16", "linear, 16x16")
     grey = np.full((2, 32, 64, 3), 51, np.uint8)
     np.testing.assert_allclose(coarse(grey), np.full((2, 768), 0.2), rtol=1e-6)  # float32
     own = features_with_head()
-    monkeypatch.setattr(in_training, "choose", lambda *_, **__: own)
-    assert in_training.features_of(Data("digits"), (8, 8, 1)) is own
+    monkeypatch.setattr(select, "select_features", lambda *_, **__: own)
+    assert select.select_training_features(Data("digits"), (8, 8, 1)) is own
 
     def refuse(*_, **__):
         raise UserError("no split 'train'")
 
-    monkeypatch.setattr(in_training, "choose", refuse)
-    assert in_training.features_of(Data("digits"), (8, 8, 1)).name == "pixels"
+    monkeypatch.setattr(select, "select_features", refuse)
+    assert select.select_training_features(Data("digits"), (8, 8, 1)).name == "pixels"
     assert "scored by pixels: no classifier of digits: no split 'train'" in caplog.text
 
 

@@ -1,8 +1,6 @@
-"""Scores that ask more of a generator than unlabelled samples: what a classifier learns from its
-labelled ones, and how smoothly its pictures change with z."""
+"""Evaluation of generators beyond unlabeled samples: classification accuracy and path length."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,14 +15,14 @@ from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics import path_length
 from gan_jax.metrics.accuracy import accuracy
-from gan_jax.metrics.evaluation.image import Score
+from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
+from gan_jax.metrics.evaluation.members import Member
 from gan_jax.metrics.features import classifier, preprocess
 from gan_jax.metrics.features.extractor import Extractor, Features
 
 
 def labelled_test(config: Config, data: Data) -> Dataset:
-    """The real pictures and labels that examine a classifier: the split `test` of `data`, which is
-    the run's data where it now lies.
+    """Load the labeled real images that a classifier is tested on: the split `test` of `data`.
 
     Raises UserError if the generator is not conditioned on classes, or there is no such split.
     """
@@ -32,111 +30,157 @@ def labelled_test(config: Config, data: Data) -> Dataset:
         raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
     if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    of = sources.whole(data, "test")
-    return preprocess.seen(sources.load(of), of)
+    split = sources.whole(data, "test")
+    return preprocess.preprocessed(sources.load(split), split)
 
 
-def classification_accuracy(
-    config: Config,
-    images: np.ndarray,
-    test: Dataset,
-    features: Features,
-    devices: Sequence[jax.Device] | None = None,
-    *,
-    quiet: bool = False,
-) -> Score:
-    """Classification accuracy score: the accuracy on `test` of the data set's classifier, trained
-    on samples uint8 [n, h, w, c] that have the labels of `sampling.cycled_labels`.
+class ClassificationAccuracy:
+    """Accuracy on real images of a classifier trained on samples with their labels.
 
-    Ravuri and Vinyals 2019 (1905.10887). Expected is the accuracy of the same classifier when it is
-    trained on reals, where the features are its.
+    Ravuri and Vinyals 2019 (1905.10887). The expectation is the accuracy of the same classifier
+    trained on real images, where the features are that classifier's.
     """
-    name, labels = config.data.name, sampling.cycled_labels(config, len(images))
-    if labels is None or len(images) < sampling.classes(config):
-        raise UserError(f"classification accuracy: {len(images)} samples, fewer than classes")
-    made = classifier.train_on(name, images, labels, quiet=quiet)
-    predicted = made.logits(made(test.batch.real, devices)).argmax(1)
-    found = accuracy(predicted, test.batch.cond, sampling.classes(config)).top_1
-    note, expected = getattr(features, "note", ""), None
-    if features.name == made.name and note.startswith("test accuracy "):
-        expected = float(note.rpartition(" ")[2])
-    error = (found * (1 - found) / len(test)) ** 0.5
-    return Score(found, len(test), len(images), expected, error)
+
+    def __init__(
+        self, config: Config, test: Dataset, features: Features, n: int, *, quiet: bool = False
+    ):
+        """`test` is that of `labelled_test`, and `n` the number of samples to train on."""
+        self._quiet = quiet
+        name = config.data.name
+        recipe = f"{classifier.VERSION} {classifier.recipe_of(name)} 0"
+        self._test, self._expected = test, None
+        if isinstance(features, Extractor) and features.name == f"{name}-classifier":
+            self._expected = features.test_accuracy
+        self.protocol = EvaluationProtocol(
+            features=f"{name}-classifier of samples",
+            features_note=f"of a run on split {config.data.split}",
+            features_sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+            resize=classifier.resize_of(config.data),
+            real=f"{name} test",
+            real_sha256=test.fingerprint,
+            n_real=len(test),
+            n_fake=n,
+        )
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member."""
+        images = np.concatenate([*member.images(self.protocol.n_fake)])
+        return {"classification_accuracy": self.score(member, images)}
+
+    def score(self, member: Member, images: np.ndarray) -> Score:
+        """Score uint8 images [n, h, w, c] that have the labels of `sampling.cycled_labels`."""
+        config, test = member.config, self._test
+        classes, labels = sampling.classes(config), sampling.cycled_labels(config, len(images))
+        if labels is None or len(images) < classes:
+            raise UserError(f"classification accuracy: {len(images)} samples, fewer than classes")
+        student = classifier.train_on(config.data.name, images, labels, quiet=self._quiet)
+        predicted = student.logits(student(test.batch.real, member.devices)).argmax(1)
+        value = accuracy(predicted, test.batch.cond, classes).top_1
+        error = (value * (1 - value) / len(test)) ** 0.5
+        return Score(value, len(test), len(images), self._expected, error)
 
 
-def mean_path_length(
-    config: Config,
-    variables: Any,
-    features: Extractor,
-    seed: int | None,
-    paths: int,
-    devices: Sequence[jax.Device] | None = None,
-    *,
-    quiet: bool = False,
-) -> Score:
-    """Perceptual path length in Z, of the generator with `variables`: Karras et al. 2019
-    (1812.04948), eq. 2, with the squared distance of `features` instead of VGG's.
+class PerceptualPathLength:
+    """Perceptual path length in Z: Karras et al. 2019 (1812.04948), eq. 2.
 
-    Normal z move along great circles, uniform ones on straight lines, which do not leave their
-    cube; labels are drawn, one a path. Pictures are not rounded to 256 levels, as a step moves them
-    by less than one. The paths' noise is of `seed`, or the run's own. Deviation: of StyleGAN2 all
-    of z moves, the noise pictures in it too, which the paper holds.
+    The distance is the squared one of the features, instead of VGG's. Normal z move along great
+    circles, uniform ones on straight lines, which do not leave their cube; labels are drawn, one
+    for each path. Images are not rounded to 256 levels, since a step moves them by less than one.
+    Deviation: in StyleGAN2 all of z moves, including the noise images, which the paper holds fixed.
     """
-    root = keys.root(config.seed if seed is None else seed)
+
+    def __init__(
+        self,
+        config: Config,
+        features: Extractor,
+        paths: int,
+        fingerprint: str = "",
+        *,
+        quiet: bool = False,
+    ):
+        """`fingerprint` is that of the run's data."""
+        self._quiet = quiet
+        interpolation = "slerp" if config.latent == "normal" else "lerp"
+        note = f"{interpolation} in Z, epsilon {path_length.EPSILON}, percentiles 1 to 99"
+        self._features = features
+        self.protocol = EvaluationProtocol(
+            features=features.name,
+            features_note=f"{note}; {features.note}" if features.note else note,
+            features_sha256=features.sha256,
+            resize=features.resize,
+            real=sources.title(config.data),
+            real_sha256=fingerprint,
+            n_real=0,
+            n_fake=paths,
+        )
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member."""
+        config, root = member.config, keys.root(member.seed)
+        lengths = path_length.path_lengths(
+            Partial(_generator(config), member.variables),
+            Partial(_distance(self._features), self._features.variables),
+            lambda path_keys: keys.latents(path_keys, config.z_dim, config.latent),
+            editing.slerp if config.latent == "normal" else editing.lerp,
+            keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
+            self.protocol.n_fake,
+            devices=member.devices,
+            quiet=self._quiet,
+        )
+        kept = path_length.trimmed(lengths)
+        error = float(kept.std() / len(kept) ** 0.5)
+        return {"path_length": Score(float(kept.mean()), 0, self.protocol.n_fake, None, error)}
+
+
+def _generator(config: Config) -> Any:
     count = sampling.classes(config)
 
-    def generate(variables: Any, z: jax.Array, own: jax.Array) -> jax.Array:
-        label = jax.vmap(lambda key: jax.random.randint(key, (), 0, count))(own) if count else None
+    def generate(variables: Any, z: jax.Array, path_keys: jax.Array) -> jax.Array:
+        label = None
+        if count:
+            label = jax.vmap(lambda key: jax.random.randint(key, (), 0, count))(path_keys)
         x = jnp.asarray(config.gen.apply(variables, z, label, train=False), jnp.float32)
         return 255 * jnp.clip((x + 1) / 2 if config.data.symmetric else x, 0, 1)
 
-    def distance(variables: Any, here: jax.Array, there: jax.Array) -> jax.Array:
-        step = features.function(variables, there) - features.function(variables, here)
+    return generate
+
+
+def _distance(features: Extractor) -> Any:
+    def distance(variables: Any, first: jax.Array, second: jax.Array) -> jax.Array:
+        step = features.function(variables, second) - features.function(variables, first)
         return jnp.square(step.reshape(len(step), -1)).sum(1)
 
-    lengths = path_length.path_lengths(
-        Partial(generate, variables),
-        Partial(distance, features.variables),
-        lambda own: keys.latents(own, config.z_dim, config.latent),
-        editing.slerp if config.latent == "normal" else editing.lerp,
-        keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
-        paths,
-        devices=devices,
-        quiet=quiet,
-    )
-    kept = path_length.trimmed(lengths)
-    return Score(float(kept.mean()), 0, paths, None, float(kept.std() / len(kept) ** 0.5))
+    return distance
 
 
-def extractor_of(features: Features | None) -> Extractor:
-    """Features that path lengths can be measured with, of pictures between the 256 levels. Raises
-    UserError for others."""
+def require_extractor(features: Features | None) -> Extractor:
+    """Return features that also take images between the 256 levels.
+
+    Path lengths are measured with them. Raises UserError for other features.
+    """
     if not isinstance(features, Extractor):
-        given = features.name if features else "none"
+        name = features.name if features else "none"
         raise UserError(
-            f"path length: features {given}, allowed are classifier, inception and pixels, of "
+            f"path length: features {name}, allowed are classifier, inception and pixels, of "
             "runs on pictures"
         )
     return features
 
 
-def protocols(
-    config: Config, features: Features | None, test: Dataset | None
-) -> dict[str, dict[str, Any]]:
-    """What the cards of these metrics say otherwise than the cards of the same run's others."""
-    name, found = config.data.name, {}
-    if test is not None:
-        recipe = f"{classifier.VERSION} {classifier.recipe_of(name)} 0"
-        found["classification_accuracy"] = {
-            "features": f"{name}-classifier of samples",
-            "features_note": f"of a run on split {config.data.split}",
-            "features_sha256": hashlib.sha256(recipe.encode()).hexdigest(),
-            "resize": classifier.resize_of(config.data),
-            "real": f"{name} test",
-            "real_sha256": test.fingerprint,
-        }
-    law = "slerp" if config.latent == "normal" else "lerp"
-    note = f"{law} in Z, epsilon {path_length.EPSILON}, percentiles 1 to 99"
-    of = getattr(features, "note", "")
-    found["path_length"] = {"features_note": f"{note}; {of}" if of else note}
-    return found
+def accuracy_evaluators(evaluation: Evaluation, n: int) -> list[ClassificationAccuracy]:
+    """Make the classification accuracy score of `n` samples, if the settings have a test set."""
+    config, settings = evaluation.config, evaluation.settings
+    test, features, quiet = settings.test, settings.features, settings.quiet
+    if test is None or features is None:
+        return []
+    return [ClassificationAccuracy(config, test, features, n, quiet=quiet)]
+
+
+def path_length_evaluators(evaluation: Evaluation) -> list[PerceptualPathLength]:
+    """Make the perceptual path length, if the settings ask for paths."""
+    config, settings = evaluation.config, evaluation.settings
+    if not settings.paths:
+        return []
+    features, fingerprint = require_extractor(settings.features), evaluation.dataset.fingerprint
+    paths, quiet = settings.paths, settings.quiet
+    return [PerceptualPathLength(config, features, paths, fingerprint, quiet=quiet)]

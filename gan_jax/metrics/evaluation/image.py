@@ -1,101 +1,219 @@
-"""All metrics of two sets of pictures at once, from features that are gathered batch by batch.
+"""Evaluation of images: the metrics of features, of samples against real data.
 
-Of each set the moments of all features stay, for the Frechet distance, and a part of the features
-themselves, evenly spread over the set, for what looks at pairs: so 50,000 x 2048 features need not
-be in memory together.
+All examples count in the Frechet distance, a subsample of each set in the metrics of pairs. While
+a run trains only the Frechet distance and the classifier score are computed, by one program for all
+of its members.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
 
+import jax
 import numpy as np
 
 from gan_jax import keys
+from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import frechet, kernel, manifold
+from gan_jax.metrics.evaluation import generator, streaming
+from gan_jax.metrics.evaluation.evaluator import (
+    Evaluation,
+    EvaluationProtocol,
+    Evaluator,
+    Score,
+    Scores,
+)
+from gan_jax.metrics.evaluation.feature_statistics import (
+    MAX_SUBSAMPLE,
+    FeatureStatistics,
+    accumulate,
+)
+from gan_jax.metrics.evaluation.members import Member
+from gan_jax.metrics.evaluation.reference_statistics import real_statistics
+from gan_jax.metrics.features import preprocess, select
+from gan_jax.metrics.features.extractor import Extractor, Features
 from gan_jax.metrics.inception_score import inception_score
+from gan_jax.progress import tqdm
 
-PAIRED = 10_000  # examples of each set at most in the metrics of pairs
-
-
-class Gathered(NamedTuple):
-    """Of the features of a set: the moments of all, and `kept` [m, d] of at most PAIRED."""
-
-    moments: frechet.Moments
-    kept: np.ndarray
+MAX_SAMPLES = 50_000  # by default as many as there are real images, up to this
+MAX_TRAINING_SAMPLES = 5000  # the same in training
 
 
-class Score(NamedTuple):
-    """A metric's value; how many examples of each set are in it; what it is expected to be between
-    samples of one law, where that is known; its standard error, where it has one."""
-
-    value: float
-    n_real: int
-    n_fake: int
-    expected: float | None = None
-    standard_error: float | None = None
-
-
-def kept_indices(n: int) -> np.ndarray:
-    """Which of `n` examples are kept, int64 [min(n, PAIRED)], ascending: one of each of as many
-    equal parts, at random in it, since every fifth of samples whose labels go 0 to 9 has two."""
-    kept = min(n, PAIRED)
-    within = np.random.default_rng(0).integers(n // kept, size=kept)
-    return np.arange(kept) * n // kept + within
-
-
-def gather(batches: Iterable[np.ndarray], n: int) -> Gathered:
-    """Of features [m, d] that come in batches of any sizes, `n` in all.
-
-    Raises UserError if there are not `n`, or one is not finite.
-    """
-    chosen, total, seen, kept = kept_indices(n), None, 0, []
-    for features in batches:
-        found = frechet.moments(features)
-        total = found if total is None else frechet.merge(total, found)
-        first, last = np.searchsorted(chosen, (seen, seen + len(features)))
-        kept.append(np.asarray(features)[chosen[first:last] - seen])
-        seen += len(features)
-    if total is None or seen != n:
-        raise UserError(f"{n} examples announced, {seen} came")
-    return Gathered(total, np.concatenate(kept))
-
-
-def compare(real: Gathered, fake: Gathered) -> dict[str, Score]:
-    """frechet, kernel, precision, recall, density and coverage of `fake` against `real`.
-
-    The kernel distance's subsets are always the same ones, of 1000 examples or half of the smaller
-    set. Raises UserError if the sets differ in d or hold fewer than 6 examples.
-    """
-    all_real, all_fake = real.moments.count, fake.moments.count
-    n_real, n_fake = len(real.kept), len(fake.kept)
-    size = min(1000, n_real // 2, n_fake // 2)
-    if size < 3:
-        raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
-    sums = kernel.SubsetSums(n_real, n_fake, real.kept.shape[1], keys.root(0), size=size)
-    pairs = manifold.manifold_scores(real.kept, fake.kept, seen=sums.add)
-    subsets = sums.distance()
-    expected = {
+def expected_scores(n_real: int, n_fake: int) -> dict[str, float]:
+    """Return the known expectations, for samples of the real distribution, of metrics of pairs."""
+    return {
+        "kernel": kernel.EXPECTED,
         "density": manifold.EXPECTED_DENSITY,
         "coverage": manifold.expected_coverage(n_real, n_fake),
     }
-    distance = frechet.frechet_distance(real.moments, fake.moments)
-    found = {
-        "frechet": Score(distance, all_real, all_fake),
-        "kernel": Score(subsets.mean, n_real, n_fake, kernel.EXPECTED, subsets.standard_error),
+
+
+def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
+    """Compute Frechet and kernel distance, precision, recall, density and coverage of `fake`.
+
+    Without a subsample of `fake` only the Frechet distance. The subsets of the kernel distance are
+    always the same, of 1000 examples or half of the smaller set. Raises UserError if the sets
+    differ in d or hold fewer than 6 examples.
+    """
+    counts = real.moments.count, fake.moments.count
+    if real.subsample is None or fake.subsample is None:
+        return {"frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts)}
+    n_real, n_fake = len(real.subsample), len(fake.subsample)
+    size = min(1000, n_real // 2, n_fake // 2)
+    if size < 3:
+        raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
+    sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root(0), size=size)
+    pairs = manifold.manifold_scores(real.subsample, fake.subsample, seen=sums.add)
+    subsets, expected = sums.distance(), expected_scores(n_real, n_fake)
+    scores = {
+        "frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts),
+        "kernel": Score(subsets.mean, n_real, n_fake, expected["kernel"], subsets.standard_error),
     }
-    return found | {
+    return scores | {
         name: Score(value, n_real, n_fake, expected.get(name))
         for name, value in pairs._asdict().items()
     }
 
 
-def score_logits(logits: Any) -> dict[str, Score]:
-    """classifier_score: the Inception score by whatever classifier the logits [n, classes] are of.
+def score_logits(logits: Any) -> Scores:
+    """Compute the Inception score by the classifier with `logits` [n, classes].
 
-    Ten parts, or as many as there are examples for two in each.
+    In ten parts, or as many as leave two examples for each.
     """
     splits = min(10, max(len(logits) // 2, 1))
-    found = inception_score(logits, splits)
-    error = found.std / splits**0.5
-    return {"classifier_score": Score(found.mean, 0, len(logits), standard_error=error)}
+    score = inception_score(logits, splits)
+    error = score.std / splits**0.5
+    return {"classifier_score": Score(score.mean, 0, len(logits), standard_error=error)}
+
+
+def feature_protocol(
+    features: Features, evaluation: Evaluation, n_real: int, n_fake: int
+) -> EvaluationProtocol:
+    """Describe `n_fake` samples against `n_real` real examples, by `features`."""
+    return EvaluationProtocol(
+        features=features.name,
+        features_note=features.note,
+        features_sha256=features.sha256,
+        resize=features.resize,
+        real=sources.title(evaluation.config.data),
+        real_sha256=evaluation.dataset.fingerprint,
+        n_real=n_real,
+        n_fake=n_fake,
+    )
+
+
+class FeatureMetrics:
+    """The metrics of `compare`, and the classifier score where features have logits."""
+
+    def __init__(
+        self, evaluation: Evaluation, real: FeatureStatistics, protocol: EvaluationProtocol
+    ):
+        assert evaluation.settings.features is not None
+        self.protocol = protocol
+        self._real, self._settings = real, evaluation.settings
+        self._features: Features = evaluation.settings.features
+        self._config, self._sound = evaluation.config, evaluation.dataset.sound
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics in training."""
+        return ("frechet",) if self._features.head is None else ("frechet", "classifier_score")
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member by all metrics."""
+        n, quiet = self.protocol.n_fake, self._settings.quiet
+        logits: list[np.ndarray] = []
+        with tqdm(total=n, unit="sample", disable=quiet, desc=f"seed {member.config.seed}") as bar:
+            fake = accumulate(self._extract(member, logits, bar), n)
+        return self._score(fake, np.concatenate(logits) if logits else None)
+
+    def _extract(self, member: Member, logits: list[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+        for images in member.images(self.protocol.n_fake):
+            features = self._features(images, self._settings.devices)
+            if self._features.head is not None:
+                logits.append(self._features.logits(features))
+            yield features
+            bar.update(len(images))
+
+    def _score(self, fake: FeatureStatistics, logits: np.ndarray | None) -> Scores:
+        scores = compare(self._real, fake)
+        return scores if logits is None else scores | score_logits(logits)
+
+    @functools.cached_property
+    def _program(self) -> streaming.FeatureProgram:
+        assert isinstance(self._features, Extractor)
+        n = self.protocol.n_fake
+        return streaming.feature_program(self._config, self._features, self._sound, n)
+
+    @functools.cached_property
+    def _constants(self) -> tuple[Any, Any, np.ndarray]:
+        assert isinstance(self._features, Extractor)
+        shift = self._real.moments.mean.astype(np.float32)
+        constants = self._features.variables, self._features.head, shift
+        device = self._settings.devices[0] if self._settings.devices else None
+        return jax.device_put(constants, device)
+
+    def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
+        """Score all members by the metrics of training, in one program."""
+        sums = jax.device_get(self._program(self._constants, variables, roots))
+        shift = np.asarray(self._constants[2]).astype(np.float64)
+        return [
+            self._score_sums(member, shift) if member.finite else None
+            for member in (streaming.FeatureSums(*parts) for parts in zip(*sums, strict=True))
+        ]
+
+    def _score_sums(self, sums: streaming.FeatureSums, shift: np.ndarray) -> Scores:
+        n = self.protocol.n_fake
+        mean = np.asarray(sums.total, np.float64) / n
+        scatter = np.asarray(sums.outer, np.float64) - n * np.outer(mean, mean)
+        fake = FeatureStatistics(frechet.Moments(n, shift + mean, scatter), None)
+        has_head = self._features.head is not None
+        return self._score(fake, np.asarray(sums.logits) if has_head else None)
+
+
+def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
+    """Make the feature metrics of a run on images, or on audio by its spectrograms.
+
+    Raises UserError if the settings have no features.
+    """
+    data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
+    if settings.features is None:
+        raise UserError(f"features must be given for data {data.name!r}, got none")
+    images = preprocess.preprocessed(dataset, data)
+    real = real_statistics(settings.features, images, settings.devices, quiet=settings.quiet)
+    n_real, n_fake = real.moments.count, settings.num or min(len(images), MAX_SAMPLES)
+    expected = expected_scores(min(n_real, MAX_SUBSAMPLE), min(n_fake, MAX_SUBSAMPLE))
+    protocol = feature_protocol(settings.features, evaluation, n_real, n_fake)
+    return FeatureMetrics(evaluation, real, dataclasses.replace(protocol, expected=expected))
+
+
+def image_evaluators(evaluation: Evaluation) -> list[Evaluator]:
+    """Make the evaluators of a run on images.
+
+    Feature metrics, and the classification accuracy score and the path length if asked for.
+    """
+    paths = generator.path_length_evaluators(evaluation)
+    metrics = feature_metrics(evaluation)
+    accuracy = generator.accuracy_evaluators(evaluation, metrics.protocol.n_fake)
+    return [metrics, *accuracy, *paths]
+
+
+def training_feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
+    """Make the evaluator of a run on images or audio in training.
+
+    Its features are by default those of `select_training_features`. Raises UserError if the data
+    are a single example.
+    """
+    data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
+    images, features = preprocess.preprocessed(dataset, data), settings.features
+    if features is None:
+        features = select.select_training_features(data, images.batch.real.shape[1:], dataset)
+        settings = dataclasses.replace(settings, features=features)
+        evaluation = dataclasses.replace(evaluation, settings=settings)
+    real = real_statistics(features, images, settings.devices, quiet=settings.quiet)
+    frechet.covariance(real.moments)  # refuse a single example now, not in the middle of the run
+    n_fake = min(len(images), MAX_TRAINING_SAMPLES)
+    protocol = feature_protocol(features, evaluation, real.moments.count, n_fake)
+    return FeatureMetrics(evaluation, real, protocol)

@@ -1,79 +1,82 @@
-"""The statistics of real data under some features, kept on the disk: they are always the same."""
+"""Feature statistics of real data, cached on disk because they never change."""
 
 import hashlib
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
+from gan_jax.cache import cache_folder, keep
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics import frechet
-from gan_jax.metrics.evaluation import image
-from gan_jax.metrics.evaluation.image import Gathered
+from gan_jax.metrics.evaluation.feature_statistics import FeatureStatistics, accumulate
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.progress import tqdm
 
 log = logging.getLogger(__name__)
-BATCH = 512  # pictures between two steps of progress
-MOST_PIXELS = 64 * 64 * 3  # as features: their covariance takes 1.2 GB
+BATCH = 512  # images between two updates of the progress bar
+MAX_PIXELS = 64 * 64 * 3  # as features: their covariance takes 1.2 GB
 
 
-def cache_folder() -> Path:
-    """$GAN_JAX_CACHE, or the user's cache folder."""
-    root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gan_jax"
-    return Path(os.environ.get("GAN_JAX_CACHE", root)).expanduser()
+def _extract(
+    features: Features, images: np.ndarray, devices: Sequence[jax.Device] | None, bar: tqdm
+) -> Iterator[np.ndarray]:
+    for first in range(0, len(images), BATCH):
+        part = images[first : first + BATCH]
+        yield features(part, devices)
+        bar.update(len(part))
 
 
-def keep(path: Path, arrays: dict[str, Any]) -> None:
-    """Writes a file .npz of the cache, whole or not at all. Where that cannot be, the log says so:
-    what is in it is at hand, and not lost for that."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, **arrays)
-        part.replace(path)
-    except OSError as error:
-        log.warning("%s cannot be written: %s", path, error.strerror)
-
-
-def of_images(
+def image_statistics(
     features: Features, images: np.ndarray, devices: Sequence[jax.Device] | None, *, quiet: bool
-) -> Gathered:
-    """Of images uint8 [n, h, w, c]."""
-    with tqdm(total=len(images), unit="picture", disable=quiet, desc=features.name) as bar:
+) -> FeatureStatistics:
+    """Compute the statistics of uint8 images [n, h, w, c].
 
-        def batches():
-            for first in range(0, len(images), BATCH):
-                part = images[first : first + BATCH]
-                yield features(part, devices)
-                bar.update(len(part))
+    Args:
+      features: the features.
+      images: the images.
+      devices: devices to compute features on.
+      quiet: whether to show no progress.
 
-        return image.gather(batches(), len(images))
+    Returns:
+      The statistics of all images.
+    """
+    with tqdm(total=len(images), unit="image", disable=quiet, desc=features.name) as bar:
+        return accumulate(_extract(features, images, devices, bar), len(images))
 
 
-def of_reals(
+def real_statistics(
     features: Features,
     dataset: Dataset,
     devices: Sequence[jax.Device] | None = None,
     *,
     cache: Path | None = None,
     quiet: bool = False,
-) -> Gathered:
-    """Of all examples of a data set, from the cache where they are there.
+) -> FeatureStatistics:
+    """Compute the statistics of a data set, or read them from the cache.
 
-    A file of the cache that cannot be read is named in the log and made anew, one that cannot be
-    written is named. Raises UserError where pixels are more features than a covariance is had of.
+    A cache file that cannot be read is logged and computed again.
+
+    Args:
+      features: the features.
+      dataset: preprocessed images.
+      devices: devices to compute features on.
+      cache: folder of the cache, by default `statistics` in the user's.
+      quiet: whether to show no progress.
+
+    Returns:
+      The statistics of all images of the data set.
+
+    Raises:
+      UserError: pixels of large images, whose covariance does not fit in memory.
     """
     numbers = int(np.prod(dataset.batch.real.shape[1:]))
-    if features.name == "pixels" and numbers > MOST_PIXELS:
+    if features.name == "pixels" and numbers > MAX_PIXELS:
         raise UserError(
-            f"features 'pixels': {numbers} numbers a picture, at most {MOST_PIXELS} are allowed; "
+            f"features 'pixels': {numbers} numbers a picture, at most {MAX_PIXELS} are allowed; "
             "give smaller pictures, or --features inception"
         )
     key = hashlib.sha256(f"2 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
@@ -81,11 +84,11 @@ def of_reals(
     try:
         with path.open("rb") as raw, np.load(raw) as file:
             moments = frechet.Moments(int(file["count"]), file["mean"], file["scatter"])
-            return Gathered(moments, file["kept"])
+            return FeatureStatistics(moments, file["kept"])
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
-    found = of_images(features, dataset.batch.real, devices, quiet=quiet)
-    keep(path, {"kept": found.kept, **found.moments._asdict()})
-    return found
+    statistics = image_statistics(features, dataset.batch.real, devices, quiet=quiet)
+    keep(path, {"kept": statistics.subsample, **statistics.moments._asdict()})
+    return statistics
