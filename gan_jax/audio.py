@@ -10,7 +10,7 @@ from gan_jax import plots
 from gan_jax.data import mel
 from gan_jax.data.sounds import Sound
 from gan_jax.data.waves import FULL
-from gan_jax.metrics import look
+from gan_jax.metrics.features import preprocess
 
 GAP = 0.1  # seconds of silence between two sounds in a file
 COLUMNS = 128  # of a picture, in pixels
@@ -52,7 +52,7 @@ def pictures(waves: np.ndarray, rate: int) -> np.ndarray:
 def write_sounds(out: Path, made: np.ndarray, sound: Sound, columns: int) -> None:
     """Samples of a run on sounds, or on their spectrograms, as a wav file, or as a grid of pictures
     where `out` does not end in .wav. Raises OSError or ValueError where it cannot be written."""
-    waves = look.waveforms(made, sound)
+    waves = preprocess.waveforms(made, sound)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".wav":
         write(out, waves, sound.rate)

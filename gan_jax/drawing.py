@@ -13,7 +13,7 @@ from gan_jax import audio, keys, logs, plots, repair, sampling, sentences
 from gan_jax.config import Config
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
-from gan_jax.metrics import look
+from gan_jax.metrics.features import preprocess
 from gan_jax.population import is_population, members, select
 from gan_jax.state import TrainState, generator_variables
 
@@ -50,7 +50,7 @@ class Drawing:
         if self._points:
             return plots.density(made, self._dataset.batch.real[:10_000])
         if sound := self._dataset.sound:
-            waves = look.waveforms(made, sound)
+            waves = preprocess.waveforms(made, sound)
             with logs.writing(heard := path.with_suffix(".wav")):
                 audio.write(heard, waves[:HEARD], sound.rate)
             return plots.grid(audio.pictures(waves, sound.rate), self._columns)

@@ -12,7 +12,6 @@ from gan_jax import parallel, placement, population
 from gan_jax.config import Config
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
-from gan_jax.recipe_files import duration
 from gan_jax.start import start
 from gan_jax.state import TrainState
 from gan_jax.validation import validate
@@ -164,3 +163,11 @@ def _memory(state: TrainState, speed: Speed) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its largest unit: `45 s`, `12 min`, `3.5 h` or `2.1 days`."""
+    for unit, length, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"

@@ -15,6 +15,7 @@ from typing import Any
 
 import gan_jax
 from gan_jax.config import Config
+from gan_jax.dry_run import duration
 from gan_jax.errors import UserError
 from gan_jax.sweep_table import mean_sd
 
@@ -189,14 +190,6 @@ def _result(record: dict[str, Any], study: Path) -> str:
         if row["metric"] == "won_back":
             return f"won_back {mean_sd(row['values'], 2)} ({row['kind']}), {seeds}"
     return ""
-
-
-def duration(seconds: float) -> str:
-    """Return a time in its largest unit: `45 s`, `12 min`, `3.5 h` or `2.1 days`."""
-    for unit, length, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def print_recipes() -> None:

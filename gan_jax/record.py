@@ -10,7 +10,8 @@ import numpy as np
 from gan_jax import config_json, curves, logs, population, run, sweep_table
 from gan_jax.config import Config, differences
 from gan_jax.errors import UserError, reason
-from gan_jax.metrics import card, curve
+from gan_jax.metrics import card
+from gan_jax.metrics.evaluation import in_training_log
 
 CURVE_POINTS = 100
 OF_MEMBERS = ("values", "seeds", "standard_error", "mean", "sd")  # what a protocol leaves out
@@ -87,11 +88,16 @@ def _thinned(metrics: dict[str, np.ndarray]) -> dict[str, list[float | int | Non
 
 def _score_curve(workdir: Path) -> dict[str, Any]:
     """Of a run that was scored as it trained: the curve of its scores, and their protocol."""
-    if not (workdir / curve.ROWS).exists():
+    if not (workdir / in_training_log.ROWS).exists():
         return {}
-    protocol = curve.read_card(workdir)
+    protocol = in_training_log.read_card(workdir)
     kept = {name: value for name, value in protocol.items() if name not in OF_MEMBERS}
-    return {"score_curve": {"protocol": kept, **_thinned(logs.read_metrics(workdir, curve.ROWS))}}
+    return {
+        "score_curve": {
+            "protocol": kept,
+            **_thinned(logs.read_metrics(workdir, in_training_log.ROWS)),
+        }
+    }
 
 
 def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
     end, on as many devices, if there are so many, and compares. `data_dir` is where its data lies
     now, if elsewhere."""
     from gan_jax import placement, train
-    from gan_jax.metrics import evaluate
+    from gan_jax.metrics.evaluation import evaluate
 
     there = recorded(path)
     config = there.config

@@ -10,7 +10,7 @@ import numpy as np
 
 from gan_jax import logs, population
 from gan_jax.config import Config
-from gan_jax.scores import scores
+from gan_jax.metrics.evaluation.mixtures import scores
 from gan_jax.state import TrainState
 
 

@@ -33,9 +33,10 @@ from gan_jax.config import Config
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.drawing import Drawing
+from gan_jax.dry_run import dry_run
 from gan_jax.errors import UserError
 from gan_jax.launch import Imports, Launch, import_modules
-from gan_jax.metrics.curve import Curve
+from gan_jax.metrics.evaluation.in_training_log import InTrainingScores
 from gan_jax.progress import Progress
 from gan_jax.skips import Skips
 from gan_jax.start import start
@@ -167,7 +168,7 @@ def fit(
 
     if not distributed.leads():
         return follow.follow(config, workdir, state, devices, steps)
-    curve = Curve(config, dataset, devices[0], quiet=quiet)
+    scores = InTrainingScores(config, dataset, devices[0], quiet=quiet)
     with (
         run.opened(workdir, config, dataset, devices) as found,
         signals.caught() as came,
@@ -184,7 +185,7 @@ def fit(
         seeds = [member.seed for member in members]
         timing = logs.Timing(workdir / "timing.json", seeds, done, found, devices)
         log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
-        curve.open(workdir, done)
+        scores.open(workdir, done)
         drawing = Drawing(workdir, config, dataset)
         skips, by = Skips(config, state, saved=done), 0
         rate = config.batch_size * len(members)
@@ -203,7 +204,7 @@ def fit(
                 skips.count(done, metrics["skipped"])
                 if done % config.sample_every == 0 or done == config.steps:
                     drawing.samples(done, state)
-                curve.reached(done, state)
+                scores.reached(done, state)
                 timing.reached(done)
                 if follow.is_kept(config, done, by, skips):
                     timing.write()  # first, so that every checkpoint's launch is on record
@@ -275,9 +276,14 @@ def execute(flags: Flags) -> None:
     import_modules(flags.imports.modules)
     config_json.register_types_of(config)
     if flags.dry_run:
-        from gan_jax import recipe_files
-
-        recipe_files.dry_run(config)
+        hardware = flags.launch.hardware
+        dry_run(
+            config,
+            devices=placement.pick_devices(hardware.devices, config.batch_size),
+            members_at_once=hardware.members_at_once,
+            stream=hardware.stream,
+            workers=hardware.workers,
+        )
         return
     workdir = Path(flags.workdir or Path("runs") / config.name)
     if not fit_on(flags.launch, config, workdir):

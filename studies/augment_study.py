@@ -38,8 +38,8 @@ from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
+from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Network, Recipe
-from gan_jax.metrics.features.classifiers_at_once import fit_many
 from gan_jax.metrics.significance import interval
 from gan_jax.progress import Progress
 from gan_jax.state import generator_variables

@@ -22,7 +22,7 @@ import numpy as np
 from gan_jax import command_line, keys, plots, population, repair, restore, run
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import restoration
+from gan_jax.metrics import inpainting
 from gan_jax.metrics.features import classifier
 from gan_jax.state import generator_variables
 from gan_jax.sweep_table import mean_sd
@@ -65,8 +65,8 @@ def other(name: str, picture: np.ndarray, hole: np.ndarray, radius: int) -> np.n
 def scores(truth: Any, labels: Any, made: Any, hole: Any, judge: Any) -> dict[str, float]:
     """PSNR, SSIM and accuracy of one repair of each picture."""
     return {
-        "psnr": restoration.psnr(truth, made, hole),
-        "ssim": restoration.ssim(truth, made, hole),
+        "psnr": inpainting.psnr(truth, made, hole),
+        "ssim": inpainting.ssim(truth, made, hole),
         "accuracy": float((classifier.predict(judge, made) == labels).mean()),
     }
 
@@ -109,7 +109,7 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
             key = keys.step_key(keys.root(own.seed), keys.Purpose.SAMPLE, 0)
             given = known, hole, REPAIRS, labels if config.data.labels else None
             made = repair.repair(own, generator_variables(member), key, *given)
-            diverse = {"diversity": restoration.diversity(made, hole)}
+            diverse = {"diversity": inpainting.diversity(made, hole)}
             found["repair"].append(scores(truth, labels, made[0], hole, judge) | diverse)
             if not found["repair"][1:]:
                 columns = [*made, ways["biharmonic"], ways["telea"]]

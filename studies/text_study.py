@@ -22,8 +22,9 @@ import numpy as np
 from gan_jax import command_line, run, sentences
 from gan_jax.config import Config
 from gan_jax.errors import UserError
-from gan_jax.metrics import evaluate, text_scores
 from gan_jax.metrics.card import Card
+from gan_jax.metrics.evaluation import evaluate
+from gan_jax.metrics.evaluation.evaluator import Settings
 from gan_jax.sweep_table import mean_sd
 from studies import common
 
@@ -40,7 +41,7 @@ class Study:
     """Run folders."""
     num: int | None = None
     """Samples at each temperature; by default as many as test sentences, at most 5000."""
-    temperatures: tuple[float, ...] = (1.2, 1.1, *text_scores.TEMPERATURES)
+    temperatures: tuple[float, ...] = (1.2, 1.1, *Settings.temperatures)
     path: str | None = None
     """Where the data lies now, if elsewhere than where the runs found it: of `lines` the file."""
     out: Path = Path("experiments/results")
@@ -126,11 +127,11 @@ def main() -> None:
                 raise UserError(f"{folder} is a run on {config.data.name!r}, not on texts")
             dataset = evaluate.load_data(folder, config, flags.path)
             for name, step in stages(config).items():
-                cards = text_scores.evaluate(
-                    *(folder, dataset),
+                cards = evaluate.evaluate(
+                    folder,
+                    Settings(num=flags.num, temperatures=flags.temperatures),
                     steps=[step],
-                    num=flags.num,
-                    temperatures=flags.temperatures,
+                    dataset=dataset,
                     data=evaluate.moved(config.data, flags.path),
                 )
                 if not all(np.isfinite(card.values).all() for card in cards):

@@ -182,7 +182,7 @@ def _images(
     from gan_jax import sampling
     from gan_jax.config import Data
     from gan_jax.data import sources
-    from gan_jax.metrics import evaluate
+    from gan_jax.metrics.evaluation import evaluate
 
     config = generator.config
     if split is None:
@@ -208,11 +208,12 @@ def _perceptual_term(
     if feature.features is None:
         return None
     from gan_jax import inversion
-    from gan_jax.metrics import evaluate, generator_scores
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import evaluate
+    from gan_jax.metrics.evaluation.generator import require_extractor
+    from gan_jax.metrics.features.select import select_features
 
-    chosen = choose(feature.features, evaluate.moved(config.data, data), feature.weights)
-    return inversion.perceptual(generator_scores.extractor_of(chosen), weight)
+    chosen = select_features(feature.features, evaluate.moved(config.data, data), feature.weights)
+    return inversion.perceptual(require_extractor(chosen), weight)
 
 
 def _paired(above: "np.ndarray", below: "np.ndarray") -> "np.ndarray":

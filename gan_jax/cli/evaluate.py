@@ -9,7 +9,7 @@ import tyro
 from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, at_least, refuse_existing
 
 if TYPE_CHECKING:
-    from gan_jax.config import Config
+    from gan_jax.config import Config, Data
     from gan_jax.data.sources import Dataset
 
 
@@ -57,7 +57,8 @@ def evaluate(
     from gan_jax import keys, placement, restore, sentences
     from gan_jax import run as run_folder
     from gan_jax.metrics import card
-    from gan_jax.metrics import evaluate as scoring
+    from gan_jax.metrics.evaluation import evaluate as scoring
+    from gan_jax.metrics.evaluation.evaluator import Settings
 
     at_least(6, num_samples=score.num_samples)
     at_least(1, num_paths=score.num_paths)
@@ -66,27 +67,21 @@ def evaluate(
     steps = steps if score.checkpoints == "all" else steps[-1:]
     used = placement.pick_devices(devices)
     dataset = scoring.load_data(run, config, score.data)
+    data = scoring.moved(config.data, score.data)
+    settings = {"num": score.num_samples, "seed": score.seed, "devices": used}
     if sentences.of_tokens(config):
-        cards = _text_cards(run, config, dataset, steps, score, feature)
+        settings |= _text_settings(run, score, feature)
     else:
-        cards = _cards(run, config, dataset, steps, score, feature, used)
+        settings |= _settings(config, data, dataset, score, feature)
+    cards = scoring.evaluate(run, Settings(**settings), steps=steps, dataset=dataset, data=data)
     out = run / "scores.json"
     card.write(out, cards, run_folder.packages(used))
     print(card.table(cards))
     print(f"{out}: {len(cards)} cards")
 
 
-def _text_cards(
-    run: Path,
-    config: "Config",
-    dataset: "Dataset",
-    steps: list[int],
-    score: ScoreArgs,
-    feature: FeatureArgs,
-) -> list[Any]:
+def _text_settings(run: Path, score: ScoreArgs, feature: FeatureArgs) -> dict[str, Any]:
     from gan_jax.errors import UserError
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics import text_scores
 
     image_flags = {
         "cas": score.cas,
@@ -96,47 +91,23 @@ def _text_cards(
     for name, value in image_flags.items():
         if value:
             raise UserError(f"{name} must not be given for a run on texts, got {value} for {run}")
-    return text_scores.evaluate(
-        run,
-        dataset,
-        data=scoring.moved(config.data, score.data),
-        steps=steps,
-        num=score.num_samples,
-        seed=score.seed,
-        temperatures=score.temperatures or text_scores.TEMPERATURES,
-    )
+    return {"temperatures": score.temperatures} if score.temperatures else {}
 
 
-def _cards(
-    run: Path,
-    config: "Config",
-    dataset: "Dataset",
-    steps: list[int],
-    score: ScoreArgs,
-    feature: FeatureArgs,
-    devices: Any,
-) -> list[Any]:
+def _settings(
+    config: "Config", data: "Data", dataset: "Dataset", score: ScoreArgs, feature: FeatureArgs
+) -> dict[str, Any]:
     from gan_jax.data import sources
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics import generator_scores
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import generator
+    from gan_jax.metrics.features.select import select_features
 
-    data, features = scoring.moved(config.data, score.data), None
-    test = generator_scores.labelled_test(config, data) if score.cas else None
+    settings: dict[str, Any] = {"paths": score.num_paths if score.path_length else 0}
+    settings["test"] = generator.labelled_test(config, data) if score.cas else None
     if config.data.name not in sources.MIXTURES:
-        features = choose(feature.features, data, feature.weights, dataset=dataset)
-    return scoring.evaluate(
-        run,
-        features,
-        steps=steps,
-        num=score.num_samples,
-        seed=score.seed,
-        dataset=dataset,
-        data=data,
-        test=test,
-        paths=score.num_paths if score.path_length else 0,
-        devices=devices,
-    )
+        settings["features"] = select_features(
+            feature.features, data, feature.weights, dataset=dataset
+        )
+    return settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,15 +140,15 @@ def evaluate_folders(
     from gan_jax.config import Data
     from gan_jax.data import sources
     from gan_jax.metrics import card
-    from gan_jax.metrics import evaluate as scoring
-    from gan_jax.metrics.features.choose import choose
+    from gan_jax.metrics.evaluation import evaluate as scoring
+    from gan_jax.metrics.features.select import select_features
 
     if output.out:
         refuse_existing(output.force, output.out)
     used = placement.pick_devices(devices)
     data = Data("folder", path=str(real))
     dataset = sources.load(data)
-    features = choose(feature.features, data, feature.weights, dataset=dataset)
+    features = select_features(feature.features, data, feature.weights, dataset=dataset)
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
     print(card.table(cards))
     if output.out:

@@ -128,8 +128,8 @@ def record(
     """
     from gan_jax import record, run
     from gan_jax.errors import UserError
+    from gan_jax.metrics.evaluation.mixtures import scores
     from gan_jax.restore import restore
-    from gan_jax.scores import scores
 
     if not runs:
         raise UserError("runs must be one run folder or more, got none")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gan_jax.metrics import inputs
+from gan_jax.metrics import checks
 
 _BLOCK = 2048  # examples; a block of the kernel is 32 MiB
 EXPECTED = 0.0  # of equal laws
@@ -71,8 +71,8 @@ def kernel_distance(real: Any, fake: Any, block: int = _BLOCK) -> float:
 
     Raises UserError if they are not finite numbers, differ in d, or n or m is below 2.
     """
-    inputs.between("block", block, 1, np.iinfo(int).max)
-    return _estimate(*inputs.pair(real, fake), block)
+    checks.between("block", block, 1, np.iinfo(int).max)
+    return _estimate(*checks.pair(real, fake), block)
 
 
 def subset_kernel_distance(
@@ -84,7 +84,7 @@ def subset_kernel_distance(
     with ten thousand examples or fewer `kernel_distance` is as quick, and has no draw in it. Raises
     UserError as that does, for fewer than two subsets, and for a size below 2 or above n or m.
     """
-    real, fake = inputs.pair(real, fake)
+    real, fake = checks.pair(real, fake)
     chosen = _draw(key, len(real), len(fake), subsets, size)
     return _mean([_estimate(real[i], fake[j], block=size) for i, j in chosen])
 
@@ -93,8 +93,8 @@ def _draw(
     key: jax.Array, n: int, m: int, subsets: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The examples [size] of n and of m that are in each subset."""
-    inputs.between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
-    inputs.between("size of kernel distance's subsets", size, 2, min(n, m))
+    checks.between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
+    checks.between("size of kernel distance's subsets", size, 2, min(n, m))
     for subset in range(subsets):
         first, second = jax.random.split(jax.random.fold_in(key, subset))
         i, j = jax.random.permutation(first, n), jax.random.permutation(second, m)
@@ -107,7 +107,7 @@ def _mean(found: Any) -> KernelDistance:
 
 class SubsetSums:
     """`subset_kernel_distance` of n reals and m fakes [d], from inner products that are computed
-    anyway: `add` is a `Seen` of pairs.py, which has to see all of them.
+    anyway: `add` is a `Seen` of distances.py, which has to see all of them.
 
     Adds subsets * n^2 multiplications of members' ones and zeros; they are few beside d * n^2.
     """

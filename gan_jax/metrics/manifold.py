@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.metrics import inputs, pairs
+from gan_jax.metrics import checks, distances
 
 EXPECTED_DENSITY = 1.0  # of equal laws: a real ball holds a fake with probability k/n
 
@@ -27,7 +27,7 @@ class ManifoldScores(NamedTuple):
 
 def _squares(x: np.ndarray) -> np.ndarray:
     """|x_i|^2, float64 [n]."""
-    parts = np.array_split(x, len(x) // pairs.BLOCK + 1)
+    parts = np.array_split(x, len(x) // distances.BLOCK + 1)
     return np.concatenate([np.square(part.astype(np.float64)).sum(1) for part in parts])
 
 
@@ -55,15 +55,15 @@ def _keep_smallest(kept: np.ndarray, more: np.ndarray) -> None:
 def squared_radii(
     features: np.ndarray,
     k: int,
-    block: int = pairs.BLOCK,
-    seen: Callable[[slice, slice, np.ndarray], None] = pairs.unseen,
+    block: int = distances.BLOCK,
+    seen: Callable[[slice, slice, np.ndarray], None] = distances.unseen,
 ) -> np.ndarray:
     """Squared distances [n, k] from each of features [n, d] to its k nearest others, ascending.
 
-    `seen` looks at the inner products first (pairs.py).
+    `seen` looks at the inner products first (distances.py).
     """
     radii, squares = np.full((len(features), k), np.inf), _squares(features)
-    for rows, columns, products in pairs.products(features, features, block):
+    for rows, columns, products in distances.products(features, features, block):
         seen(rows, columns, products)
         squared = _squared_distances(products, squares[rows], squares[columns])
         if rows == columns:
@@ -79,21 +79,21 @@ def manifold_scores(
     fake: Any,
     precision_k: int = 3,
     density_k: int = 5,
-    block: int = pairs.BLOCK,
-    seen: pairs.Seen = pairs.unseen,
+    block: int = distances.BLOCK,
+    seen: distances.Seen = distances.unseen,
 ) -> ManifoldScores:
     """All four of real [n, d] and fake [m, d], which share the distances.
 
     Precision and recall: Kynkaanniemi et al. 2019 (1904.06991), eq. 1 and 2, closed balls. Density
     and coverage: Naeem et al. 2020 (2002.09797), open balls as in their code (package `prdc`).
-    `seen` looks at all inner products on the way (pairs.py). Raises UserError if the features are
-    not finite numbers or differ in d, or if a k is not below the number of examples that have balls
-    of that k: density's are around reals only.
+    `seen` looks at all inner products on the way (distances.py). Raises UserError if the features
+    are not finite numbers or differ in d, or if a k is not below the number of examples that have
+    balls of that k: density's are around reals only.
     """
-    real, fake = inputs.pair(real, fake)
-    inputs.between("precision's k", precision_k, 1, min(len(real), len(fake)) - 1)
-    inputs.between("density's k", density_k, 1, len(real) - 1)
-    inputs.between("block", block, 1, np.iinfo(int).max)
+    real, fake = checks.pair(real, fake)
+    checks.between("precision's k", precision_k, 1, min(len(real), len(fake)) - 1)
+    checks.between("density's k", density_k, 1, len(real) - 1)
+    checks.between("block", block, 1, np.iinfo(int).max)
     seen_real, seen_fake = functools.partial(seen, "real"), functools.partial(seen, "fake")
     of_real = squared_radii(real, max(precision_k, density_k), block, seen_real)
     of_fake = squared_radii(fake, precision_k, block, seen_fake)[:, -1].copy()
@@ -101,7 +101,7 @@ def manifold_scores(
     precise, recalled = np.zeros(len(fake), bool), np.zeros(len(real), bool)
     covered, inside = np.zeros(len(real), bool), 0
     left, right = _squares(real), _squares(fake)
-    for rows, columns, products in pairs.products(real, fake, block):
+    for rows, columns, products in distances.products(real, fake, block):
         seen("across", rows, columns, products)
         squared = _squared_distances(products, left[rows], right[columns])
         precise[columns] |= (squared <= closed[rows]).any(0)

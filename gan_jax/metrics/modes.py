@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.metrics import inputs
+from gan_jax.metrics import checks
 
 HIGH_QUALITY = 1 - math.exp(-(3**2) / 2)  # of a Gaussian in two dimensions: 0.9889
 
@@ -72,6 +72,6 @@ def stacked_modes(labels: Any, classes: int = 1000) -> StackedModes:
     The papers use 26,000 samples, whose `kl_floor` is 0.0192. Raises UserError unless they are
     integers from 0 to classes - 1.
     """
-    counts = np.bincount(inputs.labels("labels", labels, classes), minlength=classes)
+    counts = np.bincount(checks.labels("labels", labels, classes), minlength=classes)
     kl = kl_to_uniform(counts)
     return StackedModes(int((counts > 0).sum()), kl, kl - kl_floor(classes, int(counts.sum())))

@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 
 from gan_jax import placement
 from gan_jax.errors import UserError
-from gan_jax.metrics import inputs
+from gan_jax.metrics import checks
 from gan_jax.progress import tqdm
 
 EPSILON = 1e-4  # 1812.04948's
@@ -52,7 +52,7 @@ def path_lengths(
     Raises UserError if n, batch or epsilon make no sense, or a length is not finite.
     """
     for name, value in (("path lengths", n), ("batch", batch)):
-        inputs.between(name, value, 1, np.iinfo(np.int32).max)
+        checks.between(name, value, 1, np.iinfo(np.int32).max)
     if not 0 < epsilon < 1:
         raise UserError(f"epsilon: {epsilon} given, above 0 and below 1 allowed")
 

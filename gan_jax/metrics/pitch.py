@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data.sounds import OCTAVES, PITCHES
-from gan_jax.metrics import modes
-from gan_jax.metrics.compare import Score
 
 CENTS = np.arange(-50, 50, 5)  # around every pitch
 HARMONICS = 3
@@ -49,37 +47,3 @@ def pitches(waves: np.ndarray, rate: int) -> Pitches:
         label[i] = best // len(CENTS) % 12
         cents[i] = CENTS[best % len(CENTS)]
     return Pitches(label, cents, share)
-
-
-def scores(waves: np.ndarray, rate: int, cond: np.ndarray | None) -> dict[str, Score]:
-    """Of samples float [n, t], that labels `cond` [n] asked for or None did.
-
-    tonal: share of the sounds that are tones; in_tune: share that are, within 25 cents of one of
-    the twelve pitches; pitches_covered: those at least a tenth as often as evenly; pitches_kl: of
-    their histogram to uniform; pitch_accuracy: share that are tones of the pitch asked for.
-    """
-    found, n = pitches(waves, rate), len(waves)
-    tonal = found.share >= TONAL
-    tuned = tonal & (np.abs(found.cents) <= IN_TUNE)
-    made = {"tonal": Score(float(tonal.mean()), 0, n), "in_tune": Score(float(tuned.mean()), 0, n)}
-    made |= coverage("pitches", found.label[tonal], 12)
-    if cond is not None:
-        made["pitch_accuracy"] = Score(float((tonal & (found.label == cond)).mean()), 0, n)
-    return made
-
-
-def coverage(what: str, labels: np.ndarray, classes: int) -> dict[str, Score]:
-    """WHAT_covered: classes at least a tenth as often among labels [n] as if all were even;
-    WHAT_kl: of their histogram to uniform."""
-    n = len(labels)
-    if not n:
-        return {
-            f"{what}_covered": Score(0.0, 0, 0),
-            f"{what}_kl": Score(float(np.log(classes)), 0, 0),
-        }
-    counts = np.bincount(labels, minlength=classes)
-    covered = int((counts >= max(0.1 * n / classes, 1)).sum())
-    return {
-        f"{what}_covered": Score(covered, 0, n, classes),
-        f"{what}_kl": Score(modes.kl_to_uniform(counts), 0, n, modes.kl_floor(classes, n)),
-    }

@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax import audio, editing, keys, latent_space, plots, sampling, trained
 from gan_jax.errors import UserError
-from gan_jax.metrics import look
+from gan_jax.metrics.features import preprocess
 from gan_jax.report import media
 from gan_jax.trained import Trained
 
@@ -34,7 +34,7 @@ def walk(workdir: Path, room: int) -> dict[str, Any]:
         raise UserError(f"{config.name} makes points")
     made = _made(found)  # [frames, ways, ...]
     if found.sound:
-        waves = look.waveforms(made.reshape(-1, *made.shape[2:]), found.sound)
+        waves = preprocess.waveforms(made.reshape(-1, *made.shape[2:]), found.sound)
         pixels = audio.pictures(waves, found.sound.rate)
     else:
         pixels = plots.to_pixels(made.reshape(-1, *made.shape[2:]), symmetric=config.data.symmetric)

@@ -13,10 +13,13 @@ from gan_jax import audio, restore, train
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sounds, sources
-from gan_jax.metrics import cheap, evaluate, look, pitch, sound_scores
-from gan_jax.metrics.features import extractor
+from gan_jax.metrics import pitch
+from gan_jax.metrics.evaluation import audio as audio_metrics
+from gan_jax.metrics.evaluation import evaluate, in_training
+from gan_jax.metrics.evaluation.evaluator import EvaluationProtocol, Settings
+from gan_jax.metrics.evaluation.members import members
+from gan_jax.metrics.features import extractor, preprocess
 from gan_jax.networks import specgan
-from gan_jax.state import generator_variables
 from tests.helpers import small
 
 RATE = 8000
@@ -112,8 +115,8 @@ def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command)
 def test_scores_in_training_are_those_of_evaluate(finished):
     _, config, state = restore.restore(finished)
     dataset, pixels = sources.load(config.data), extractor.pixels()
-    _, score = cheap.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
-    cards = evaluate.evaluate(finished, pixels, steps=[6], num=1000, devices=ONE, quiet=True)
+    _, score = in_training.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
+    cards = evaluate.evaluate(finished, Settings(features=pixels, num=1000, quiet=True), steps=[6])
     (card,) = (card for card in cards if card.metric == "frechet")
     # Moments in float32 against float64, of features around 0.1 in 512 dimensions.
     np.testing.assert_allclose(score(state)["frechet"][0], card.values[0], rtol=1e-3)
@@ -125,7 +128,7 @@ def test_scores_in_training_are_those_of_evaluate(finished):
 def test_tones_are_in_tune_and_noise_is_not():
     real = sources.load(Data("tones", "test", symmetric=True, labels=True)).batch
     waves = sounds.examples(real.real[:200, :, 0])
-    found = pitch.scores(waves, RATE, real.cond[:200])
+    found = audio_metrics.pitch_scores(waves, RATE, real.cond[:200])
     for name in ("tonal", "in_tune", "pitch_accuracy"):
         assert found[name].value > 0.98, name
     assert found["pitches_covered"].value == 12
@@ -133,12 +136,13 @@ def test_tones_are_in_tune_and_noise_is_not():
     cents = pitch.pitches(flat["labels"], flat["rate"]).cents
     assert (np.abs(cents) > 40).all()  # a quarter tone off
     noise = np.random.default_rng(0).normal(size=(50, 2048))
-    assert pitch.scores(noise, RATE, None)["tonal"].value == 0
+    assert audio_metrics.pitch_scores(noise, RATE, None)["tonal"].value == 0
 
 
 class Loudness:
     """Two classes: pictures that are brighter than the grey that an untrained generator makes."""
 
+    name, sha256, resize, note = "loudness", "0", "none", ""
     head = (np.eye(2), np.zeros(2))
 
     def __call__(self, images, devices=None):
@@ -150,9 +154,11 @@ class Loudness:
 
 def test_classes_are_counted_by_the_features_classifier(finished):
     sound = sounds.Sound(RATE, 64)
-    score, _ = sound_scores.make(CONFIG.data, sound, Loudness(), 24, ONE)
     _, config, state = restore.restore(finished)
-    found = score(config, generator_variables(state), jax.random.key(0))
+    (member,) = members(config, state, seed=0, devices=ONE, sound=sound)
+    protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)
+    evaluator = audio_metrics.ClassCoverage("classes", Loudness(), protocol, accuracy=True)
+    found = evaluator(member)
     assert found["classes_covered"].value == 1
     np.testing.assert_allclose(found["classes_kl"].value, np.log(2))
     assert found["class_accuracy"].value == 2 / 24  # the labels 0 to 11, twice, all heard as 0
@@ -160,11 +166,11 @@ def test_classes_are_counted_by_the_features_classifier(finished):
 
 def test_coverage_counts_classes_of_a_tenth_of_their_share():
     labels = np.repeat([0, 1, 2], [50, 49, 1])
-    found = pitch.coverage("speakers", labels, 4)
+    found = audio_metrics.coverage("speakers", labels, 4)
     assert found["speakers_covered"].value == 2  # a tenth of 25 is more than one
     share = np.array([0.5, 0.49, 0.01])
     np.testing.assert_allclose(found["speakers_kl"].value, (share * np.log(4 * share)).sum())
-    assert pitch.coverage("speakers", labels[:0], 4)["speakers_covered"].value == 0
+    assert audio_metrics.coverage("speakers", labels[:0], 4)["speakers_covered"].value == 0
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +205,6 @@ def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
     assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
     assert found.any()
     assert dataset.batch.real.shape == (8, 128, 128, 1)
-    for i, wave in enumerate(look.waveforms(dataset.batch.real, dataset.sound)):
+    for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.sound)):
         peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
         assert abs(peak - (200 + 100 * i)) < RATE / 256  # half of a frequency of the transform

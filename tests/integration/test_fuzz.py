@@ -23,7 +23,8 @@ from gan_jax import config_json, curves, digest, logs, record, repair_files, rep
 from gan_jax.config import Data
 from gan_jax.data import pictures, prepare, sources, text
 from gan_jax.errors import UserError
-from gan_jax.metrics import card, curve
+from gan_jax.metrics import card
+from gan_jax.metrics.evaluation import in_training_log
 from gan_jax.metrics.features import torch_checkpoint
 from tests.helpers import small
 
@@ -194,7 +195,7 @@ FOLDER_FILES = {
         json.dumps(SCORES),
         [lambda f: card.read(f / "scores.json"), lambda f: record.on_record(f, small.CONFIG)],
     ),
-    "scores_card.json": (json.dumps({"metric": "fid"}), [curve.read_card]),
+    "scores_card.json": (json.dumps({"metric": "fid"}), [in_training_log.read_card]),
     "digests.jsonl": (json.dumps({"step": 10, "sha256": "ab"}) + "\n", [digest.read, of_run]),
     "vocabulary.json": (json.dumps(["a", "b"]), [text.load_vocabulary]),
     "result.json": (json.dumps(RESULT), [of_result]),

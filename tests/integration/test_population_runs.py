@@ -18,7 +18,6 @@ from gan_jax import (
     record_tables,
     run,
     sampling,
-    scores,
     sweep_table,
     train,
 )
@@ -26,6 +25,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.cli import app
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.errors import UserError
+from gan_jax.metrics.evaluation import mixtures
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
 from gan_jax.schedules import Schedule
@@ -326,7 +326,7 @@ def test_a_sweep_leaves_its_table(swept):
     rows, metrics = json.loads((swept / "sweep.json").read_text()), logs.read_metrics(swept)
     assert metrics["gen_loss"].shape == (20, 12)
     _, _, state = restore(swept)
-    each = scores.scores(config, state)
+    each = mixtures.scores(config, state)
     assert [list(row["values"].values()) for row in rows] == [[a, b] for a in lr for b in smoothing]
     for cell, row in enumerate(rows):
         assert row["seeds"] == [0, 3]

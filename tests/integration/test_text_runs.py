@@ -11,9 +11,12 @@ import pytest
 from gan_jax import keys, reproduce, sampling, sentences, train
 from gan_jax.cli import app
 from gan_jax.config import Data
-from gan_jax.data import feeds, sources, text
+from gan_jax.data import feeds, oracle, sources, text
 from gan_jax.errors import UserError
-from gan_jax.metrics import cheap, text_scores
+from gan_jax.metrics.evaluation import in_training
+from gan_jax.metrics.evaluation import text as text_metrics
+from gan_jax.metrics.evaluation.evaluator import EvaluationProtocol
+from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
 from gan_jax.restore import restore
 from gan_jax.restore import steps as checkpoint_steps
@@ -120,9 +123,9 @@ def test_the_law_of_the_oracle_is_known():
     gen = lstm.oracle(4, 9)
     ours = dataclasses.replace(CONFIG, gen=gen, data=data)
     dataset = sources.load(data)
-    variables = text_scores.oracle.variables(4, 9)
-    how = {"seed": 0, "n": 64, "temperature": 1.0}
-    found = text_scores.score(ours, variables, dataset, dataset, **how)
+    variables = oracle.variables(4, 9)
+    protocol = EvaluationProtocol("tokens", "oracle", "0", 64, 64, temperature=1.0)
+    found = text_metrics.TextMetrics(dataset, dataset, protocol)(Member(ours, variables, seed=0))
     assert found.keys() == {"nll_div", "nll_oracle", "nll_gen"}
     assert found["nll_oracle"][0] == pytest.approx(found["nll_div"][0], rel=1e-6)
     # 64 samples of it, and 10,000.
@@ -135,8 +138,8 @@ def test_unknown_words_of_the_test_match_nothing(config):
     test = dataclasses.replace(dataset, batch=batch)
     gen = config.gen
     variables = jax.jit(lambda: gen.init(keys.root(0), keys.no_latents(1, 2, "key"), train=False))()
-    how = {"seed": 0, "n": 8, "temperature": 1.0}
-    found = text_scores.score(config, variables, dataset, test, **how)
+    protocol = EvaluationProtocol("tokens", "lines", "0", 8, 8, temperature=1.0)
+    found = text_metrics.TextMetrics(dataset, test, protocol)(Member(config, variables, seed=0))
     assert found["bleu_2"][0] == 0
     assert "nll_gen" not in found
 
@@ -144,7 +147,7 @@ def test_unknown_words_of_the_test_match_nothing(config):
 def test_scores_while_it_trains_are_refused(config):
     ours = dataclasses.replace(config, score_every=2)
     with pytest.raises(UserError, match="there is no metric for data 'lines'"):
-        cheap.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
+        in_training.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
 
 
 def test_networks_of_another_vocabulary_are_refused(config):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nltk.translate import bleu_score
 
-from gan_jax.metrics import text
+from gan_jax.metrics import bleu
 
 ORDERS = (2, 3, 4, 5)
 
@@ -25,7 +25,7 @@ def test_bleu_is_that_of_nltk(words, longest):
     def theirs(sentence, against, order):
         return bleu_score.sentence_bleu(against, sentence, (1 / order,) * order, smooth)
 
-    found, among = text.bleu(ours, references), text.self_bleu(ours)
+    found, among = bleu.bleu(ours, references), bleu.self_bleu(ours)
     for order in ORDERS:
         expected = np.mean([theirs(one, references, order) for one in ours])
         others = [theirs(one, ours[:i] + ours[i + 1 :], order) for i, one in enumerate(ours)]
@@ -37,7 +37,7 @@ def test_bleu_is_that_of_nltk(words, longest):
 
 def test_bleu_by_hand():
     sentence, reference = [*"abcde"], [*"abcdfg"]
-    found = text.bleu([sentence], [reference])
+    found = bleu.bleu([sentence], [reference])
     brevity = np.exp(1 - 6 / 5)
     precisions = [4 / 5, 3 / 4, 2 / 3, 1 / 2, 0.1]
     for order in ORDERS:
@@ -46,7 +46,7 @@ def test_bleu_by_hand():
 
 def test_extremes():
     sentences = [[*"abcdef"], [*"ghijkl"]]
-    assert text.bleu(sentences, sentences) == dict.fromkeys(ORDERS, 1.0)
-    assert text.self_bleu(sentences) == dict.fromkeys(ORDERS, 0.0)
-    assert text.self_bleu(sentences[:1] * 2) == dict.fromkeys(ORDERS, 1.0)
-    assert text.bleu([[]], sentences) == dict.fromkeys(ORDERS, 0.0)
+    assert bleu.bleu(sentences, sentences) == dict.fromkeys(ORDERS, 1.0)
+    assert bleu.self_bleu(sentences) == dict.fromkeys(ORDERS, 0.0)
+    assert bleu.self_bleu(sentences[:1] * 2) == dict.fromkeys(ORDERS, 1.0)
+    assert bleu.bleu([[]], sentences) == dict.fromkeys(ORDERS, 0.0)

@@ -6,7 +6,7 @@ import pytest
 
 from gan_jax import keys
 from gan_jax.errors import UserError
-from gan_jax.metrics import accuracy, frechet, inception_score, inputs, kernel, manifold, modes
+from gan_jax.metrics import accuracy, checks, frechet, inception_score, kernel, manifold, modes
 
 GOOD = np.random.default_rng(0).standard_normal((12, 3))
 
@@ -91,7 +91,7 @@ LABELS = {
 @pytest.mark.parametrize("bad", LABELS)
 def test_labels(bad):
     values, said = LABELS[bad]
-    refused(said, inputs.labels, "labels", values, 3)
+    refused(said, checks.labels, "labels", values, 3)
     refused(said, modes.stacked_modes, np.asarray(values), 3)
     refused(said, accuracy.accuracy, np.asarray(values), [0, 1], 3)
     refused(said, accuracy.accuracy, [0, 1], np.asarray(values), 3)

@@ -15,10 +15,12 @@ from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import card, compare, evaluate, frechet, manifold, modes, statistics
+from gan_jax.metrics import card, frechet, manifold, modes
+from gan_jax.metrics.evaluation import evaluate, feature_statistics, members, reference_statistics
+from gan_jax.metrics.evaluation.evaluator import Settings
 from gan_jax.metrics.features import classifier, extractor
-from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.classifier_training import Recipe
+from gan_jax.metrics.features.select import select_features
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
@@ -55,10 +57,10 @@ def trained(tmp_path_factory):
 
 
 def scored(trained, **how):
-    how = {"steps": (12,), "devices": ONE, "quiet": True, **how}
+    settings = Settings(features=extractor.pixels(), **{"devices": ONE, "quiet": True, **how})
     return {
         (one.step, one.metric): one
-        for one in evaluate.evaluate(trained / "small", extractor.pixels(), **how)
+        for one in evaluate.evaluate(trained / "small", settings, steps=(12,))
     }
 
 
@@ -98,7 +100,8 @@ def test_cards_hold_the_metrics_of_every_members_samples(trained):
 
 def test_devices_and_blocks_do_not_change_scores(trained, monkeypatch):
     together = scored(trained, num=300)
-    monkeypatch.setattr(statistics, "BATCH", 77)
+    for module in (members, reference_statistics):
+        monkeypatch.setattr(module, "BATCH", 77)
     apart = scored(trained, num=300, devices=jax.local_devices()[:8])
     for name, one in together.items():
         # A generator's rounding may move a pixel of some samples by one level of 256.
@@ -209,7 +212,7 @@ def test_folders(command, tmp_path):
     assert values["frechet"] < 1e-9
 
 
-def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
+def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, caplog):
     calls = []
 
     @dataclasses.dataclass
@@ -217,29 +220,37 @@ def test_statistics_of_reals_are_kept_and_made_anew_when_damaged(cache, caplog):
         name: str = "mean"
         sha256: str = "0"
         resize: str = "none"
+        note: str = ""
+        head: None = None
 
         def __call__(self, images, devices=None):
             calls.append(len(images))
             return images.reshape(len(images), -1)[:, :9].astype(np.float32)
 
     dataset = sources.load(Data("digits", "test"))
-    first = statistics.of_reals(Features(), dataset, quiet=True)
+    first = reference_statistics.real_statistics(Features(), dataset, quiet=True)
     assert sum(calls) == 360
-    again = statistics.of_reals(Features(), dataset, quiet=True)
+    again = reference_statistics.real_statistics(Features(), dataset, quiet=True)
     assert sum(calls) == 360
     jax.tree.map(np.testing.assert_array_equal, first, again)
-    statistics.of_reals(Features(sha256="1"), dataset, quiet=True)
-    statistics.of_reals(Features(), sources.load(Data("digits", "train")), quiet=True)
+    reference_statistics.real_statistics(Features(sha256="1"), dataset, quiet=True)
+    reference_statistics.real_statistics(
+        Features(), sources.load(Data("digits", "train")), quiet=True
+    )
     assert sum(calls) == 360 * 2 + 1437
     for path in (cache / "statistics").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     jax.tree.map(
-        np.testing.assert_array_equal, first, statistics.of_reals(Features(), dataset, quiet=True)
+        np.testing.assert_array_equal,
+        first,
+        reference_statistics.real_statistics(Features(), dataset, quiet=True),
     )
     assert sum(calls) == 360 * 3 + 1437
     assert "is damaged and made anew" in caplog.text
     (cache / "file").write_text("")
-    lost = statistics.of_reals(Features(), dataset, cache=cache / "file" / "statistics", quiet=True)
+    lost = reference_statistics.real_statistics(
+        Features(), dataset, cache=cache / "file" / "statistics", quiet=True
+    )
     jax.tree.map(np.testing.assert_array_equal, first, lost)
     assert "cannot be written: Not a directory" in caplog.text
 
@@ -248,30 +259,30 @@ def test_pixels_of_large_pictures_are_no_features():
     images = np.zeros((2, 80, 80, 3), np.uint8)
     large = sources.Dataset(Batch(images), "0", None)
     with pytest.raises(UserError, match="'pixels': 19200 numbers a picture, at most 12288"):
-        statistics.of_reals(extractor.pixels(), large, quiet=True)
+        reference_statistics.real_statistics(extractor.pixels(), large, quiet=True)
 
 
 def test_what_is_kept_has_every_label_of_samples_whose_labels_go_in_a_circle():
-    counts = np.bincount(compare.kept_indices(50_000) % 10, minlength=10)
+    counts = np.bincount(feature_statistics.subsample_indices(50_000) % 10, minlength=10)
     assert np.abs(counts - 1000).max() < 150  # five standard deviations
 
 
 @pytest.mark.parametrize("sizes", [[30], [7, 1, 22], [1] * 30])
 def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
-    monkeypatch.setattr(compare, "PAIRED", 8)
+    monkeypatch.setattr(feature_statistics, "MAX_SUBSAMPLE", 8)
     features = np.random.default_rng(0).standard_normal((30, 3)).astype(np.float32)
     edges = np.cumsum([0, *sizes])
     parts = [features[a:b] for a, b in itertools.pairwise(edges)]
-    found = compare.gather(parts, 30)
-    chosen = compare.kept_indices(30)
+    found = feature_statistics.accumulate(parts, 30)
+    chosen = feature_statistics.subsample_indices(30)
     starts = np.array([0, 3, 7, 11, 15, 18, 22, 26])  # of eight equal parts
     assert ((starts <= chosen) & (chosen < [*starts[1:], 30])).all()
-    np.testing.assert_array_equal(found.kept, features[chosen])
+    np.testing.assert_array_equal(found.subsample, features[chosen])
     whole = frechet.moments(features)
     np.testing.assert_allclose(found.moments.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(found.moments.scatter, whole.scatter, rtol=1e-12)
     with pytest.raises(UserError, match="31 examples announced, 30 came"):
-        compare.gather(parts, 31)
+        feature_statistics.accumulate(parts, 31)
 
 
 @pytest.mark.parametrize(
@@ -356,10 +367,9 @@ def ten_numbers(images):
 
 
 def test_a_users_own_features(trained):
-    features = choose(f"{__name__}:ten_numbers", PICTURES.data)
+    features = select_features(f"{__name__}:ten_numbers", PICTURES.data)
     assert features.name == f"{__name__}:ten_numbers"
-    (one, *_) = evaluate.evaluate(
-        trained / "small", features, steps=(12,), num=40, devices=ONE, quiet=True
-    )
+    settings = Settings(features=features, num=40, devices=ONE, quiet=True)
+    (one, *_) = evaluate.evaluate(trained / "small", settings, steps=(12,))
     assert (one.features, one.metric) == (features.name, "frechet")
     assert np.isfinite(one.mean)

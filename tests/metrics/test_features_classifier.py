@@ -14,9 +14,9 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics.features import classifier
-from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.classifier_training import Recipe, warp
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.select import select_features
 from tests.helpers.paths import REPOSITORY
 
 TINY = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
@@ -55,7 +55,8 @@ def test_the_cache_has_it_and_a_damaged_file_is_made_anew(kept, tmp_path, monkey
         patch.setattr(classifier, "fit", None)  # nothing is trained
         found = make(tmp_path)
     assert (found.sha256, found.note, found.name) == (first.sha256, first.note, first.name)
-    assert first.note.startswith("test accuracy 0.")
+    assert found.test_accuracy == first.test_accuracy
+    assert first.note == f"test accuracy {first.test_accuracy:.4f}"
     whole = copy.read_bytes()
     bits = bytearray(whole)
     bits[len(bits) // 2] ^= 1
@@ -64,6 +65,16 @@ def test_the_cache_has_it_and_a_damaged_file_is_made_anew(kept, tmp_path, monkey
         assert make(tmp_path).sha256 == first.sha256
         assert copy.read_bytes() == whole
     assert caplog.text.count("is damaged and made anew") == 3
+
+
+def test_the_accuracy_of_a_cached_classifier_of_version_0_1_is_measured_again(kept, tmp_path):
+    cache, first = kept
+    (path,) = cache.iterdir()
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "test_accuracy"}
+    np.savez(tmp_path / path.name, **arrays)
+    again = make(tmp_path)
+    assert (again.sha256, again.test_accuracy) == (first.sha256, first.test_accuracy)
 
 
 def test_a_cache_that_cannot_be_written_costs_no_training(kept, tmp_path, caplog):
@@ -158,7 +169,7 @@ def test_features_without_a_name(labels, name, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     monkeypatch.setattr(classifier, "RECIPES", {"npz": TINY})
     monkeypatch.setattr(sources, "load", None)
-    assert choose(None, data, dataset=dataset).name == name
+    assert select_features(None, data, dataset=dataset).name == name
 
 
 def test_of_a_draw_it_is_the_whole_sets(kept, monkeypatch):
@@ -190,7 +201,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
 @pytest.mark.usefixtures("optimized")
 def test_digits_accuracy(tmp_path):
     made = classifier.classifier(Data("digits", size=28), tmp_path, quiet=True)
-    assert float(made.note.rpartition(" ")[2]) >= TARGETS["digits"]
+    assert made.test_accuracy >= TARGETS["digits"]
 
 
 RECORDS = sorted((REPOSITORY / "experiments" / "results").glob("classifiers*.json"))

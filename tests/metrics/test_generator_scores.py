@@ -1,7 +1,6 @@
 """Classification accuracy score and path length of a run: closed forms, and what a command says."""
 
 import dataclasses
-import types
 
 import jax
 import numpy as np
@@ -13,7 +12,9 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import card, generator_scores
+from gan_jax.metrics import card
+from gan_jax.metrics.evaluation import generator
+from gan_jax.metrics.evaluation.members import Member
 from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.networks import mlp
@@ -49,13 +50,16 @@ def test_a_classifier_learns_what_samples_show():
     real = images[[0, 1, 1, 0, 0, 1, 0, 1, 1, 0]]
     labels = np.asarray([0, 1, 1, 0, 0, 1, 0, 1, 1, 1], np.int32)
     test = Dataset(Batch(real, labels), "reals")
-    features = types.SimpleNamespace(name="digits-classifier", note="test accuracy 0.9800")
-    found = generator_scores.classification_accuracy(config, images, test, features, quiet=True)
+    features = dataclasses.replace(extractor.pixels(), name="digits-classifier", test_accuracy=0.98)
+    member = Member(config, {}, seed=0)
+    evaluator = generator.ClassificationAccuracy(config, test, features, 32, quiet=True)
+    found = evaluator.score(member, images)
     error = (0.9 * 0.1 / 10) ** 0.5
     assert found == pytest.approx((0.9, 10, 32, 0.98, error))
-    others = extractor.pixels()
     with pytest.raises(UserError, match="1 samples, fewer than classes"):
-        generator_scores.classification_accuracy(config, images[:1], test, others, quiet=True)
+        evaluator.score(member, images[:1])
+    evaluator = generator.ClassificationAccuracy(config, test, extractor.pixels(), 32, quiet=True)
+    assert evaluator.score(member, images).expected is None
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -73,9 +77,9 @@ def test_path_length_of_a_linear_generator(symmetric, devices):
     kernel = np.random.default_rng(0).uniform(-0.05, 0.05, (6 + 3, 4)).astype(np.float32)
     bias = np.full(4, 0.0 if symmetric else 0.5, np.float32)
     variables = {"params": {"Dense_0": {"kernel": kernel, "bias": bias}}}
-    found = generator_scores.mean_path_length(
-        config, variables, extractor.pixels(), 3, 201, jax.local_devices()[:devices], quiet=True
-    )
+    member = Member(config, variables, 3, jax.local_devices()[:devices])
+    evaluator = generator.PerceptualPathLength(config, extractor.pixels(), 201, quiet=True)
+    found = evaluator(member)["path_length"]
     key = keys.step_key(keys.root(3), keys.Purpose.SAMPLE, 1)
     own = jax.vmap(lambda one: jax.random.split(one, 4))(keys.example_keys(key, 201))
     a, b = (np.float64(keys.latents(own[:, i], 6, "uniform")) for i in (0, 1))
@@ -126,9 +130,9 @@ def test_the_command(command, tmp_path, monkeypatch):
 
 
 def test_the_test_is_whole_where_the_run_had_a_draw():
-    assert len(generator_scores.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
+    assert len(generator.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
 
 
 def test_data_without_a_split_test():
     with pytest.raises(UserError, match="data set 'npz' has no split test"):
-        generator_scores.labelled_test(CONFIG, Data("npz", path="file.npz"))
+        generator.labelled_test(CONFIG, Data("npz", path="file.npz"))

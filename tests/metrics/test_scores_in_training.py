@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import logs, placement, plots, population, record, sampling, scores, train
+from gan_jax import keys, logs, placement, plots, population, record, sampling, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import MIXTURES, Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics import cheap, compare, curve, frechet, modes, on_device
+from gan_jax.metrics import frechet, modes
+from gan_jax.metrics.evaluation import image, in_training, in_training_log, streaming
+from gan_jax.metrics.features import select
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
 from gan_jax.state import Batch, generator_variables
@@ -63,7 +65,7 @@ def points(request):
     config = dataclasses.replace(POINTS, seeds=request.param)
     dataset = sources.load(config.data)
     state = train.start(config, dataset, ONE)
-    return config, state, *cheap.make_scorer(config, dataset, ONE[0])
+    return config, state, *in_training.make_scorer(config, dataset, ONE[0])
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -81,7 +83,7 @@ def test_modes_are_counted_as_by_numpy(name):
         random.normal(size=(n, 2)) * 3,
         place + 3 * sigma * around * close,
     ]
-    count = jax.jit(jax.vmap(lambda one: on_device.count_modes(one[None], centres, sigma)))
+    count = jax.jit(jax.vmap(lambda one: streaming.count_modes(one[None], centres, sigma)))
     certain = []
     for points in np.float32(sets):
         found = jax.device_get(count(points))
@@ -100,7 +102,7 @@ def test_modes_are_counted_as_by_numpy(name):
 def test_ties_and_what_is_not_finite_are_not_certain():
     centres, sigma = MIXTURES["ring"][0](), MIXTURES["ring"][1]
     points = np.array([[0, 0], [np.nan, 1], [np.inf, 0], [1, 0]], np.float32)[:, None]
-    count = jax.jit(jax.vmap(lambda one: on_device.count_modes(one, centres, sigma).certain))
+    count = jax.jit(jax.vmap(lambda one: streaming.count_modes(one, centres, sigma).certain))
     with jax.debug_nans(False):
         assert np.asarray(count(points)).tolist() == [False, False, False, True]
 
@@ -116,7 +118,7 @@ def test_scores_of_points_are_those_of_their_samples(points):
         for i, (member, variables) in enumerate(
             zip(population.members(config), of_members(config, one), strict=True)
         ):
-            made = sampling.sample(config, variables, scores.sample_key(member), 2500)
+            made = sampling.sample(config, variables, keys.sample_key(member.seed), 2500)
             values = tuple(float(found[name][i]) for name in modes.Modes._fields)
             assert values == modes.modes(made, centres, sigma)
     with jax.debug_nans(False):
@@ -132,7 +134,7 @@ def test_scoring_compiles_once_and_takes_a_state_on_any_devices(points, monkeypa
     def traced(*_):
         raise AssertionError("it was traced again")
 
-    monkeypatch.setattr(on_device, "generate", traced)
+    monkeypatch.setattr(streaming, "generate", traced)
     for devices in (ONE, jax.local_devices()[:4]):
         again = score(placement.place(state, devices))
         assert {name: values.tobytes() for name, values in again.items()} == {
@@ -144,7 +146,7 @@ def test_scoring_compiles_once_and_takes_a_state_on_any_devices(points, monkeypa
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_to_pixels_is_that_of_plots(symmetric):
     x = np.random.default_rng(0).normal(size=(50, 8, 8, 1)).astype(np.float32)
-    found = on_device.to_pixels(jnp.asarray(x), symmetric=symmetric)
+    found = streaming.to_pixels(jnp.asarray(x), symmetric=symmetric)
     np.testing.assert_array_equal(found, plots.to_pixels(x, symmetric=symmetric), strict=True)
 
 
@@ -167,17 +169,17 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     real = sources.load(config.data).batch.real[:300]  # not a whole number of batches
     dataset, features = Dataset(Batch(real), "f" * 64), features_with_head()
     state = train.start(config, dataset, ONE)
-    protocol, score = cheap.make_scorer(config, dataset, ONE[0], features, quiet=True)
+    protocol, score = in_training.make_scorer(config, dataset, ONE[0], features, quiet=True)
     found = score(state)
     assert list(found) == protocol["metrics"] == ["frechet", "classifier_score"]
     assert (protocol["n_real"], protocol["n_fake"]) == (300, 300)
     ours = frechet.moments(features(real))
     members = zip(population.members(config), of_members(config, state), strict=True)
     for i, (member, variables) in enumerate(members):
-        made = sampling.sample(config, variables, scores.sample_key(member), 300)
+        made = sampling.sample(config, variables, keys.sample_key(member.seed), 300)
         seen = features(plots.to_pixels(made, symmetric=False))
         distance = frechet.frechet_distance(ours, frechet.moments(seen))
-        score_of_logits = compare.score_logits(features.logits(seen))["classifier_score"].value
+        score_of_logits = image.score_logits(features.logits(seen))["classifier_score"].value
         # Sums of 300 in float32; and rounding may move a pixel by one of 256 levels.
         assert found["frechet"][i] == pytest.approx(distance, rel=2e-5)
         assert found["classifier_score"][i] == pytest.approx(score_of_logits, rel=1e-5)
@@ -187,20 +189,23 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
 
 
 def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, caplog):
-    assert cheap.features_of(Data("folder", path="nowhere"), (28, 28, 1)).name == "pixels"
-    coarse = cheap.features_of(Data("folder", path="nowhere"), (32, 64, 3))
+    assert (
+        select.select_training_features(Data("folder", path="nowhere"), (28, 28, 1)).name
+        == "pixels"
+    )
+    coarse = select.select_training_features(Data("folder", path="nowhere"), (32, 64, 3))
     assert (coarse.name, coarse.resize) == ("pixels-16x16", "linear, 16x16")
     grey = np.full((2, 32, 64, 3), 51, np.uint8)
     np.testing.assert_allclose(coarse(grey), np.full((2, 768), 0.2), rtol=1e-6)  # float32
     own = features_with_head()
-    monkeypatch.setattr(cheap, "choose", lambda *_, **__: own)
-    assert cheap.features_of(Data("digits"), (8, 8, 1)) is own
+    monkeypatch.setattr(select, "select_features", lambda *_, **__: own)
+    assert select.select_training_features(Data("digits"), (8, 8, 1)) is own
 
     def refuse(*_, **__):
         raise UserError("no split 'train'")
 
-    monkeypatch.setattr(cheap, "choose", refuse)
-    assert cheap.features_of(Data("digits"), (8, 8, 1)).name == "pixels"
+    monkeypatch.setattr(select, "select_features", refuse)
+    assert select.select_training_features(Data("digits"), (8, 8, 1)).name == "pixels"
     assert "scored by pixels: no classifier of digits: no split 'train'" in caplog.text
 
 
@@ -212,23 +217,25 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
         return train.fit(changed, tmp_path / folder, devices=ONE, quiet=True)
 
     state = fit("whole", 8)
-    whole = (tmp_path / "whole" / curve.ROWS).read_bytes()
-    found = logs.read_metrics(tmp_path / "whole", curve.ROWS)
+    whole = (tmp_path / "whole" / in_training_log.ROWS).read_bytes()
+    found = logs.read_metrics(tmp_path / "whole", in_training_log.ROWS)
     assert list(found) == ["step", *modes.Modes._fields]
     assert found["step"].tolist() == [4, 8]
-    _, score = cheap.make_scorer(config, sources.load(config.data), ONE[0])
+    _, score = in_training.make_scorer(config, sources.load(config.data), ONE[0])
     for name, values in score(state).items():  # the state of step 8
         np.testing.assert_array_equal(found[name][-1], values)
-    protocol = curve.read_card(tmp_path / "whole")
+    protocol = in_training_log.read_card(tmp_path / "whole")
     assert (protocol["seeds"], protocol["weights"]) == ([3, 5, 1], "ema")
     fit("cut", 5)
-    with (tmp_path / "cut" / curve.ROWS).open("a") as file:  # written after the last checkpoint
+    with (tmp_path / "cut" / in_training_log.ROWS).open(
+        "a"
+    ) as file:  # written after the last checkpoint
         file.write(whole.decode().splitlines(keepends=True)[1] + '{"step": 12, "cov')
     fit("cut", 8)
-    for name in (curve.ROWS, curve.CARD):
+    for name in (in_training_log.ROWS, in_training_log.CARD):
         ours, theirs = ((tmp_path / of / name).read_bytes() for of in ("whole", "cut"))
         assert ours == theirs
-    card_there = tmp_path / "cut" / curve.CARD
+    card_there = tmp_path / "cut" / in_training_log.CARD
     card_there.write_text(card_there.read_text().replace("2500", "2600"))
     with pytest.raises(UserError, match=r"scores\.jsonl has scores of another n_fake: "):
         fit("cut", 9)
@@ -249,7 +256,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     assert "score_curve" not in entries[1]
     kept = entries[0]["score_curve"]
     assert kept["step"] == list(range(1, 13))
-    rows = logs.read_metrics(folders[0], curve.ROWS)
+    rows = logs.read_metrics(folders[0], in_training_log.ROWS)
     assert rows["kl"].shape == (12,)
     np.testing.assert_allclose(kept["kl"], rows["kl"], rtol=5e-6)  # six digits
     assert (kept["protocol"]["features"], kept["protocol"]["n_fake"]) == ("points", 2500)

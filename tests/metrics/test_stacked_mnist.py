@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, population, train
+from gan_jax import keys, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import cheap, evaluate, modes, of_member, stacked
-from gan_jax.metrics.features import extractor
-from gan_jax.metrics.features.choose import choose
+from gan_jax.metrics import modes
+from gan_jax.metrics.evaluation import evaluate, in_training, members, stacked_mnist
+from gan_jax.metrics.evaluation.evaluator import Evaluation, Settings
+from gan_jax.metrics.features import extractor, select
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
 from tests.helpers import small
@@ -48,20 +49,20 @@ def config(**changes):
 
 def test_the_program_counts_what_the_samples_are():
     n, key = 700, keys.root(3)  # more than one batch, and no whole number of them
-    count = stacked.make_counter(config(), READER, n)
+    count = stacked_mnist.make_counter(config(), READER, n)
     counts, finite = count({"params": {"unused": jnp.zeros(1)}}, key)
     z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(n)), 3, "uniform")
     labels = np.floor((np.asarray(z) + 1) / 2 * STRIPES).astype(int) @ [100, 10, 1]
     assert finite
     np.testing.assert_array_equal(counts, np.bincount(labels, minlength=1000))
-    found = stacked.scores(counts)
+    found = stacked_mnist.scores(counts)
     assert tuple(score.value for score in found.values()) == modes.stacked_modes(labels)
     assert {score.n_fake for score in found.values()} == {n}
 
 
 def test_a_sample_that_is_not_finite_is_seen():
     gen = mlp.Generator((28, 28, 3), (2,))
-    broken = stacked.make_counter(config(gen=gen), READER, 6)
+    broken = stacked_mnist.make_counter(config(gen=gen), READER, 6)
     with jax.debug_nans(False):
         params = gen.init(keys.root(0), jnp.zeros((1, 3)), train=False)
         params = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
@@ -70,7 +71,7 @@ def test_a_sample_that_is_not_finite_is_seen():
 
 def test_only_a_classifier_counts():
     with pytest.raises(UserError, match="'pixels'"):
-        stacked.make_counter(config(), extractor.pixels(), 6)
+        stacked_mnist.make_counter(config(), extractor.pixels(), 6)
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def digits(monkeypatch):
         real[np.arange(64), drawn[:, channel], :, channel] = 255
     made = (real, (drawn @ [100, 10, 1]).astype(np.int32))
     monkeypatch.setitem(sources.READERS, "stacked_mnist", lambda data: made)
-    monkeypatch.setattr(cheap, "choose", lambda *args, **kwargs: READER)
-    monkeypatch.setattr(stacked, "SAMPLES", 300)
+    monkeypatch.setattr(select, "select_features", lambda *args, **kwargs: READER)
+    monkeypatch.setattr(stacked_mnist, "SAMPLES", 300)
 
 
 @pytest.mark.usefixtures("digits")
@@ -93,14 +94,15 @@ def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
     one = dataclasses.replace(one, score_every=4, batch_size=16)
     state = train.fit(one, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
     dataset = sources.load(one.data)
-    protocol, score = cheap.make_scorer(one, dataset, jax.local_devices()[0])
+    protocol, score = in_training.make_scorer(one, dataset, jax.local_devices()[0])
     found = score(state)
-    cards = evaluate.evaluate(tmp_path / "run", READER, steps=[4], num=300, quiet=True)
+    cards = evaluate.evaluate(tmp_path / "run", Settings(features=READER, num=300), steps=[4])
     assert [card.metric for card in cards] == protocol["metrics"] == ["covered", "kl", "excess_kl"]
     for card in cards:
         np.testing.assert_array_equal(card.values, found[card.metric])
-    member, alone = population.member(one, state, 1)
-    again = of_member.score_stacked(member, alone, stacked.make_counter(member, READER, 300), None)
+    _, member = members.members(one, state)
+    evaluator = stacked_mnist.StackedModeCoverage(Evaluation(one, one.data, dataset), READER, 300)
+    again = evaluator(member)
     assert again["kl"].value == cards[1].values[1]
 
 
@@ -110,5 +112,7 @@ def test_the_digits_classifier_is_chosen(monkeypatch):
         "gan_jax.metrics.features.classifier.classifier",
         lambda data, **rest: asked.append(data) or READER,
     )
-    assert choose("classifier", Data("stacked_mnist", "train", dir="there")) is READER
+    assert (
+        select.select_features("classifier", Data("stacked_mnist", "train", dir="there")) is READER
+    )
     assert (asked[0].name, asked[0].dir) == ("mnist", "there")

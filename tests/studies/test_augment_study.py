@@ -10,11 +10,12 @@ from gan_jax import population
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
+from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Recipe, fit
-from gan_jax.metrics.features.classifiers_at_once import fit_many
 from gan_jax.metrics.significance import interval
 from gan_jax.networks import mlp
 from gan_jax.state import Batch
+from studies import augment_study
 from tests.helpers import small
 
 TINY = Recipe(widths=(4,), depths=(1,), features=6, epochs=1.2, batch_size=8, shift=0)

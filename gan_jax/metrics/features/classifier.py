@@ -19,14 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import command_line, logs, run
+from gan_jax.cache import cache_folder, keep
 from gan_jax.config import Data
 from gan_jax.data import mel, sounds, sources
 from gan_jax.errors import UserError
-from gan_jax.metrics import inputs, look
+from gan_jax.metrics import checks
 from gan_jax.metrics.accuracy import accuracy
+from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.statistics import cache_folder, keep
 
 log = logging.getLogger(__name__)
 VERSION = 2  # of the network and its training: a change of these makes the cached ones void
@@ -47,9 +48,7 @@ def recipe_of(name: str) -> Recipe:
     return RECIPES.get(name.partition(":")[0], Recipe())
 
 
-def _extractor(
-    name: str, network: Network, variables: Any, shape: tuple[int, ...], note: str
-) -> Extractor:
+def _extractor(name: str, network: Network, variables: Any, shape: tuple[int, ...]) -> Extractor:
     digest = hashlib.sha256(f"{VERSION} {network.widths} {network.depths}".encode())
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
     for path in sorted(flat):
@@ -69,7 +68,6 @@ def _extractor(
         head=(np.asarray(head["kernel"]), np.asarray(head["bias"])),
         shape=(shape[0], shape[1], shape[2]),
         batch=256,
-        note=note,
     )
 
 
@@ -95,14 +93,14 @@ def train_on(
             f"images are {images.dtype} {list(images.shape)}: they must be uint8 [n, h, w, c]"
         )
     classes = int(labels.max(initial=0)) + 1 if classes is None else classes
-    labels = inputs.labels("labels", labels, classes)
+    labels = checks.labels("labels", labels, classes)
     if len(labels) != len(images) or not 2 <= classes <= MOST_CLASSES:
         raise UserError(
             f"{len(images)} images and {len(labels)} labels of {classes} classes given: as many of "
             f"both and 2 to {MOST_CLASSES} classes allowed"
         )
     network, variables = fit(recipe or recipe_of(name), images, labels, classes, seed, quiet=quiet)
-    return _extractor(name, network, variables, images.shape[1:], "")
+    return _extractor(name, network, variables, images.shape[1:])
 
 
 def predict(classifier: Extractor, images: np.ndarray) -> np.ndarray:
@@ -118,7 +116,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
     of = sources.whole(data, split)
-    return look.seen(sources.load(of), of)
+    return preprocess.preprocessed(sources.load(of), of)
 
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
@@ -159,7 +157,7 @@ def classifier(
     whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
     if dataset is not None and whole:
         labelled = dataclasses.replace(data, labels=True)
-        train = look.seen(sources.labelled(dataset, data.name), labelled)
+        train = preprocess.preprocessed(sources.labelled(dataset, data.name), labelled)
     else:
         train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond
@@ -170,26 +168,39 @@ def classifier(
     path /= f"{data.name}-{hashlib.sha256(decided.encode()).hexdigest()[:32]}.npz"
     network = Network(recipe.widths, recipe.depths, recipe.features, int(labels.max()) + 1)
     try:
-        with path.open("rb") as raw, np.load(raw) as file:
-            note = str(file["note"])
-            flat = {name: file[name] for name in file.files if name != "note"}
-        variables = flax.traverse_util.unflatten_dict(flat, sep="/")
-        made = _extractor(data.name, network, variables, images.shape[1:], note)
-        if made.sha256 not in note:
-            raise ValueError("its weights are not those of its hash")
-        return dataclasses.replace(made, note=note.partition("; ")[0], resize=resize_of(data))
+        return _read(path, data, network, images.shape[1:])
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
     print(f"training the classifier of {data.name}, once: it is kept in {path.parent}")
-    made = train_on(data.name, images, labels, seed, recipe=recipe, quiet=quiet)
-    found = _tested(data, made)
-    note = "no test split" if found is None else f"test accuracy {found:.4f}"
-    print(f"{made.name}: {note}")
-    flat: Any = flax.traverse_util.flatten_dict(jax.device_get(made.variables), sep="/")
-    keep(path, {"note": f"{note}; {made.sha256}", **flat})
-    return dataclasses.replace(made, note=note, resize=resize_of(data))
+    trained = train_on(data.name, images, labels, seed, recipe=recipe, quiet=quiet)
+    trained = _described(trained, data, _tested(data, trained))
+    print(f"{trained.name}: {trained.note}")
+    flat: Any = flax.traverse_util.flatten_dict(jax.device_get(trained.variables), sep="/")
+    accuracy = np.nan if trained.test_accuracy is None else trained.test_accuracy
+    keep(path, {"note": f"{trained.note}; {trained.sha256}", "test_accuracy": accuracy, **flat})
+    return trained
+
+
+def _described(trained: Extractor, data: Data, accuracy: float | None) -> Extractor:
+    note = "no test split" if accuracy is None else f"test accuracy {accuracy:.4f}"
+    accuracy = None if accuracy is None else round(accuracy, 4)
+    return dataclasses.replace(trained, note=note, test_accuracy=accuracy, resize=resize_of(data))
+
+
+def _read(path: Path, data: Data, network: Network, shape: tuple[int, ...]) -> Extractor:
+    """Read a classifier from the cache. Raises ValueError if its weights do not have its hash."""
+    with path.open("rb") as raw, np.load(raw) as file:
+        arrays = {name: file[name] for name in file.files}
+    note, accuracy = str(arrays.pop("note")), arrays.pop("test_accuracy", None)
+    variables = flax.traverse_util.unflatten_dict(arrays, sep="/")
+    cached = _extractor(data.name, network, variables, shape)
+    if cached.sha256 not in note:
+        raise ValueError("its weights are not those of its hash")
+    if accuracy is None:  # a file of version 0.1
+        return _described(cached, data, _tested(data, cached))
+    return _described(cached, data, None if np.isnan(accuracy) else float(accuracy))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,12 +221,12 @@ def main() -> None:
         found = {}
         for name in flags.names:
             data = Data(name, size=28 if name == "digits" else None, dir=flags.dir)
-            notes = [classifier(data, seed=seed).note for seed in flags.seeds]
+            trained = [classifier(data, seed=seed) for seed in flags.seeds]
             found[name] = {
                 "data": _labelled(data, "train").fingerprint,
                 "recipe": dataclasses.asdict(recipe_of(name)),
                 "seeds": flags.seeds,
-                "test_accuracy": [float(note.rpartition(" ")[2]) for note in notes],
+                "test_accuracy": [features.test_accuracy for features in trained],
             }
         versions = run.packages(jax.local_devices()[:1])
         text = {"command": logs.command(), "versions": versions, "classifiers": found}

@@ -17,6 +17,7 @@ from gan_jax.errors import UserError
 
 Function = Callable[[Any, jax.Array], jax.Array]
 CHANNELS = (1, 3)
+COARSE_SIZE = 16  # pixels on a side in `coarse_pixels` of larger images
 
 
 class Features(Protocol):
@@ -35,6 +36,20 @@ class Features(Protocol):
     @property
     def resize(self) -> str:
         """What becomes of a picture first, in words."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Remarks on the features, such as the accuracy of a classifier."""
+        ...
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Kernel [d, classes] and bias [classes] of the logits; None where there are none."""
+        ...
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Compute logits [n, classes] of features [n, d]; only where there is a head."""
         ...
 
     def __call__(
@@ -65,6 +80,8 @@ class Extractor:
     """Pictures in one program; the last ones are filled up, so that one program does."""
     note: str = ""
     """What else is to be known of it: how accurate a classifier is."""
+    test_accuracy: float | None = None
+    """Accuracy of a classifier on the split `test`, to four digits."""
     _program: Function = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
@@ -117,6 +134,25 @@ def pixels() -> Extractor:
     return Extractor("pixels", hashlib.sha256(b"pixels / 255").hexdigest(), "none", flat, batch=512)
 
 
+def coarse_pixels(shape: tuple[int, ...]) -> Extractor:
+    """Make the pixel features of images of `shape` [h, w, c] at a bounded size.
+
+    Images with more numbers than a 32 x 32 gray one are resized to COARSE_SIZE, because the moments
+    of d features are d x d numbers.
+    """
+    if np.prod(shape) <= 4 * COARSE_SIZE**2:
+        return pixels()
+    side = f"{COARSE_SIZE}x{COARSE_SIZE}"
+
+    def flat(_: Any, images: jax.Array) -> jax.Array:
+        size = (len(images), COARSE_SIZE, COARSE_SIZE, images.shape[-1])
+        small = jax.image.resize(images.astype(jnp.float32) / 255, size, "linear")
+        return small.reshape(len(images), -1)
+
+    digest = hashlib.sha256(f"pixels / 255, linear to {side}".encode()).hexdigest()
+    return Extractor(f"pixels-{side}", digest, f"linear, {side}", flat, batch=512)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Own:
     """A user's own images -> features, under the name of where it is from."""
@@ -126,6 +162,8 @@ class Own:
     sha256: str
     """Of its source file: the statistics of reals are made anew when that changes."""
     resize: str = "its own"
+    note: str = ""
+    head: None = None
 
     def __call__(
         self,
@@ -135,11 +173,22 @@ class Own:
         """Features [n, d]."""
         return np.asarray(self.function(images))
 
+    def logits(self, features: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Raise UserError: a function of images has no logits."""
+        raise UserError(f"{self.name} features have no logits")
+
 
 def own(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
-    """The user's function, unless it is a `Features` already."""
-    if all(hasattr(function, attribute) for attribute in ("name", "sha256", "resize")):
-        return cast(Features, function)
+    """Wrap a user's function, unless it is a `Features` already.
+
+    An object with `name`, `sha256` and `resize` alone keeps these.
+    """
+    labels = ("name", "sha256", "resize")
+    if all(hasattr(function, attribute) for attribute in labels):
+        features = cast(Features, function)
+        if all(hasattr(function, attribute) for attribute in ("note", "head", "logits")):
+            return features
+        return Own(features.name, function, features.sha256, features.resize)
     try:
         source = inspect.getsource(sys.modules[function.__module__])
     except (AttributeError, KeyError, OSError, TypeError):

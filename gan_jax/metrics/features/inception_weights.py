@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from gan_jax.cache import cache_folder
 from gan_jax.data import files
 from gan_jax.errors import UserError
-from gan_jax.metrics import statistics
 from gan_jax.metrics.features import torch_checkpoint
 from gan_jax.metrics.features.inception_network import Network
 
@@ -83,7 +83,7 @@ def load(path: Path | None = None, *, check_hash: bool = True) -> tuple[dict[str
 def _find(path: Path | None) -> Path:
     if path is None:
         hub = Path(os.environ.get("TORCH_HOME", "~/.cache/torch")).expanduser()
-        folders = [statistics.cache_folder(), hub / "hub" / "checkpoints"]
+        folders = [cache_folder(), hub / "hub" / "checkpoints"]
         files = [folder / name for folder in folders for name in NAMES]
         hint = f"put {NAMES[0]} from {SOURCE} into {folders[0]}, or give its path as weights"
     elif path.is_dir():

@@ -1,5 +1,4 @@
-"""The scores of a run as it trains: a row each `score_every` steps in scores.jsonl, and their
-protocol in scores_card.json."""
+"""The log of scores in training: scores.jsonl, and their protocol in scores_card.json."""
 
 import json
 from pathlib import Path
@@ -18,50 +17,50 @@ ROWS, CARD = "scores.jsonl", "scores_card.json"
 
 
 def read_card(workdir: Path) -> dict[str, Any]:
-    """The protocol of the rows. Raises UserError if it cannot be read."""
+    """Read the protocol of the rows. Raises UserError if it cannot be read."""
     path = workdir / CARD
-    found = read_json(path)
-    if not isinstance(found, dict):
+    card = read_json(path)
+    if not isinstance(card, dict):
         raise UserError(f"{path} cannot be read: it is no card")
-    return found
+    return card
 
 
-class Curve:
-    """Scores a run where scores are due; does nothing where `score_every` is 0.
+class InTrainingScores:
+    """Scores a run each `score_every` steps; does nothing where that is 0.
 
-    Samples, features and reals are always the same, so a rerun writes the same bytes; a resumed run
-    goes on after the checkpoint's row, as metrics.jsonl does.
+    Samples, features and real data are always the same, so a rerun writes the same bytes. A resumed
+    run continues after the checkpoint's row, as metrics.jsonl does.
     """
 
     def __init__(
         self, config: Config, dataset: Dataset, device: jax.Device, *, quiet: bool = False
     ):
-        """Raises UserError if there is no metric of the data. May train its classifier."""
+        """Raises UserError if there is no metric for the data. May train its classifier."""
         self._every, self._solo = config.score_every, not population.is_population(config)
         if self._every:
-            from gan_jax.metrics import cheap  # slow to import
+            from gan_jax.metrics.evaluation import in_training  # slow to import
 
-            self._card, self._score = cheap.make_scorer(config, dataset, device, quiet=quiet)
+            self._card, self._score = in_training.make_scorer(config, dataset, device, quiet=quiet)
 
     def open(self, workdir: Path, step: int) -> None:
-        """Goes on after `step`. Raises UserError if the rows there are of another protocol."""
+        """Continue after `step`. Raises UserError if the rows there have another protocol."""
         if not self._every:
             return
         if step and (workdir / CARD).exists():
-            there = read_card(workdir)
-            parted = [name for name, value in self._card.items() if there.get(name) != value]
-            if parted:
+            card = read_card(workdir)
+            changed = [name for name, value in self._card.items() if card.get(name) != value]
+            if changed:
                 raise UserError(
-                    f"{workdir / ROWS} has scores of another {', '.join(parted)}: move it and "
+                    f"{workdir / ROWS} has scores of another {', '.join(changed)}: move it and "
                     f"{CARD} away to go on with these, or bring back the cache of the others"
                 )
         write_atomically(workdir / CARD, json.dumps(self._card, indent=1) + "\n")
         self._log = MetricsLog(workdir / ROWS, self._every, step)
 
     def reached(self, step: int, state: TrainState) -> None:
-        """Writes the row of `step`, the state's, if it is due. The state is not consumed."""
+        """Write the row of `step` if it is due. The state is not consumed."""
         if not self._every or step % self._every:
             return
-        found = self._score(state)
-        rows = {name: each if self._solo else each[None] for name, each in found.items()}
+        scores = self._score(state)
+        rows = {name: column if self._solo else column[None] for name, column in scores.items()}
         self._log.write(step, rows)

@@ -1,0 +1,1 @@
+"""Evaluation of runs: the pipeline from samples to scores and cards."""

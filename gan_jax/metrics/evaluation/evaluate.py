@@ -1,0 +1,212 @@
+"""Evaluation of finished runs and of folders of images: metric cards of their samples.
+
+Samples are those of the moving average where there is one, rounded to the 256 levels of a stored
+image. All of them count, and all real examples.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gan_jax import run
+from gan_jax.config import Config, Data
+from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
+from gan_jax.metrics.card import Card
+from gan_jax.metrics.evaluation import image
+from gan_jax.metrics.evaluation.evaluator import (
+    Evaluation,
+    EvaluationProtocol,
+    Evaluator,
+    Score,
+    Scores,
+    Settings,
+)
+from gan_jax.metrics.evaluation.evaluators import make_evaluators
+from gan_jax.metrics.evaluation.members import Member, members
+from gan_jax.metrics.evaluation.reference_statistics import real_statistics
+from gan_jax.metrics.features.extractor import Features
+from gan_jax.restore import restore
+
+
+def moved(data: Data, folder: str | None) -> Data:
+    """`data`, of a set that now lies in `folder`."""
+    if folder is None:
+        return data
+    by_path = data.path or data.name in sources.BY_PATH
+    return dataclasses.replace(data, **{"path" if by_path else "dir": folder})
+
+
+def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
+    """The data that the run was trained on; `folder` is where it lies now, if elsewhere.
+
+    Raises UserError if it is not the same to the bit.
+    """
+    dataset = sources.load(moved(config.data, folder))
+    there = run.load_versions(workdir)["data"]["fingerprint"]
+    if there != dataset.fingerprint:
+        raise UserError(
+            f"{workdir} was trained on other data: fingerprint {there[:12]} there, "
+            f"{dataset.fingerprint[:12]} here"
+        )
+    return dataset
+
+
+def evaluate(
+    workdir: Path,
+    settings: Settings | None = None,
+    *,
+    steps: Sequence[int],
+    dataset: Dataset | None = None,
+    data: Data | None = None,
+) -> list[Card]:
+    """Score the checkpoints of a run.
+
+    Args:
+      workdir: the run folder.
+      settings: what to evaluate with; images and audio need features.
+      steps: steps of the checkpoints.
+      dataset: the run's data, where `load_data` has loaded them already.
+      data: where the run's data lie now, if elsewhere.
+
+    Returns:
+      A card for each metric and checkpoint, with a value for each member.
+
+    Raises:
+      UserError: data, settings and run do not fit together, or the run has diverged.
+    """
+    config = run.load_config(workdir)
+    evaluation = Evaluation(
+        config,
+        config.data if data is None else data,
+        load_data(workdir, config, None) if dataset is None else dataset,
+        settings or Settings(),
+    )
+    evaluators = make_evaluators(evaluation)
+    return [
+        card for step in steps for card in _checkpoint_cards(workdir, step, evaluation, evaluators)
+    ]
+
+
+def _checkpoint_cards(
+    workdir: Path, step: int, evaluation: Evaluation, evaluators: Sequence[Evaluator]
+) -> list[Card]:
+    settings = evaluation.settings
+    _, _, state = restore(workdir, step)
+    everyone = members(
+        evaluation.config, state, settings.seed, settings.devices, evaluation.dataset.sound
+    )
+    rows = [evaluate_member(evaluators, member) for member in everyone]
+    shared = {
+        "seeds": tuple(member.config.seed for member in everyone),
+        "sample_seed": settings.seed,
+        "step": step,
+        "weights": "raw" if state.ema is None else "ema",
+    }
+    cards = []
+    for evaluator, scores in zip(evaluators, zip(*rows, strict=True), strict=True):
+        if not any(scores):
+            raise UserError(f"samples of step {step} are not finite: the run has diverged")
+        cards += make_cards(scores, evaluator.protocol, shared)
+    return cards
+
+
+def evaluate_member(evaluators: Sequence[Evaluator], member: Member) -> list[Scores | None]:
+    """Score a member by each evaluator; None where it has diverged."""
+    rows: list[Scores | None] = []
+    for evaluator in evaluators:
+        try:
+            rows.append(None if member.diverged else evaluator(member))
+        except FloatingPointError:
+            rows.append(None)
+    return rows
+
+
+def make_cards(
+    rows: Sequence[Scores | None], protocol: EvaluationProtocol, shared: dict[str, Any]
+) -> list[Card]:
+    """Make a card for each metric from the scores of the members.
+
+    Args:
+      rows: scores of each member, None for one that has diverged; of at least one there are some.
+      protocol: protocol of all scores.
+      shared: further fields of all cards.
+
+    Returns:
+      The cards, with NaN for members that have diverged.
+    """
+    cards = []
+    for name, example in next(row for row in rows if row).items():
+        lost = Score(float("nan"), example.n_real, example.n_fake)
+        scores = [row[name] if row else lost for row in rows]
+        errors = [error for score in scores if (error := score.standard_error) is not None]
+        card = Card(
+            metric=name,
+            values=tuple(score.value for score in scores),
+            features=protocol.features,
+            features_note=protocol.features_note,
+            features_sha256=protocol.features_sha256,
+            resize=protocol.resize,
+            real=protocol.real,
+            real_sha256=protocol.real_sha256,
+            n_real=example.n_real,
+            n_fake=example.n_fake,
+            temperature=protocol.temperature,
+            expected=example.expected,
+            standard_error=tuple(errors) if len(errors) == len(scores) else None,
+            **shared,
+        )
+        cards.append(card)
+    return cards
+
+
+def score_folders(
+    real: Path,
+    fake: Path,
+    features: Features,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    dataset: Dataset | None = None,
+    quiet: bool = False,
+) -> list[Card]:
+    """Score the images below one folder against those below another.
+
+    Images keep their sizes if all have the same, else they are resized to the shortest side of any,
+    as by `--data.name folder`.
+
+    Args:
+      real: folder of the reference images.
+      fake: folder of the images to score.
+      features: features of the images.
+      devices: devices to compute features on.
+      dataset: the data set of `real`, where it is loaded already.
+      quiet: whether to show no progress.
+
+    Returns:
+      A card for each metric.
+
+    Raises:
+      UserError: the images of the folders differ in size.
+    """
+    loaded = [sources.load(Data("folder", path=str(real))) if dataset is None else dataset]
+    loaded += [sources.load(Data("folder", path=str(fake)))]
+    shapes = [folder.batch.real.shape[1:] for folder in loaded]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")
+    statistics = [real_statistics(features, folder, devices, quiet=quiet) for folder in loaded]
+    protocol = EvaluationProtocol(
+        features=features.name,
+        features_note=features.note,
+        features_sha256=features.sha256,
+        resize=features.resize,
+        real=str(real),
+        real_sha256=loaded[0].fingerprint,
+        n_real=len(loaded[0]),
+        n_fake=len(loaded[1]),
+    )
+    shared = {"seeds": (), "sample_seed": None, "step": None, "weights": None}
+    return make_cards([image.compare(*statistics)], protocol, shared)

@@ -1,0 +1,87 @@
+"""The evaluators of each kind of data: the one place that knows what scores what."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from gan_jax import sentences
+from gan_jax.config import Config
+from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
+from gan_jax.metrics.evaluation import audio, image, mixtures, stacked_mnist, text
+from gan_jax.metrics.evaluation.evaluator import Evaluation, Evaluator, TrainingEvaluator
+from gan_jax.metrics.features.select import STACKED_MNIST
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How samples of one kind of data are evaluated."""
+
+    evaluators: Callable[[Evaluation], Sequence[Evaluator]]
+    """All evaluators of a finished run."""
+    in_training: Callable[[Evaluation], TrainingEvaluator] | None
+    """The one of a run in training, with fewer samples and metrics; None: there is none."""
+    has_features: bool = False
+    """Whether features must be chosen."""
+    has_images: bool = False
+    """Whether classification accuracy and path length are defined."""
+
+
+KINDS: dict[str, Kind] = {
+    "image": Kind(image.image_evaluators, image.training_feature_metrics, True, True),
+    "audio": Kind(audio.audio_evaluators, image.training_feature_metrics, True, True),
+    "text": Kind(text.text_evaluators, None),
+    "mixture": Kind(lambda run: [mixtures.mode_coverage(run)], mixtures.mode_coverage),
+    "stacked_mnist": Kind(
+        lambda run: [stacked_mnist.stacked_mode_coverage(run)],
+        stacked_mnist.stacked_mode_coverage,
+        has_features=True,
+    ),
+}
+
+
+def kind_of(config: Config, dataset: Dataset) -> str | None:
+    """Return the key in KINDS of a run's data; None where nothing scores samples of it."""
+    if config.data.name in sources.MIXTURES:
+        return "mixture"
+    if config.data.name == STACKED_MNIST:
+        return "stacked_mnist"
+    if sentences.of_tokens(config):
+        return "text"
+    if dataset.sound is not None:
+        return "audio"
+    return "image" if dataset.batch.real.ndim == 4 else None
+
+
+def make_evaluators(evaluation: Evaluation) -> Sequence[Evaluator]:
+    """Make all evaluators that apply to a run.
+
+    Raises UserError if there are none, or the settings are not for the run's kind of data.
+    """
+    config, settings = evaluation.config, evaluation.settings
+    name = kind_of(config, evaluation.dataset)
+    if name is None:
+        raise UserError(f"data is {config.data.name!r}: there is no metric for it")
+    kind = KINDS[name]
+    if kind.has_features != (settings.features is not None):
+        need = "must be given" if kind.has_features else "must not be given"
+        raise UserError(f"features {need} for data {config.data.name!r}")
+    if not kind.has_images and (settings.paths or settings.test is not None):
+        raise UserError(f"path length, classification accuracy: none of {config.data.name!r}")
+    return kind.evaluators(evaluation)
+
+
+def make_training_evaluator(evaluation: Evaluation) -> TrainingEvaluator:
+    """Make the evaluator of a run in training.
+
+    Raises UserError if there is none for the run's data.
+    """
+    config, dataset = evaluation.config, evaluation.dataset
+    name = kind_of(config, dataset)
+    make = KINDS[name].in_training if name is not None else None
+    if make is None:
+        raise UserError(
+            f"score_every is {config.score_every}: there is no metric for data "
+            f"{config.data.name!r} of shape {[*dataset.batch.real.shape[1:]]}, only 0 is allowed"
+        )
+    return make(evaluation)

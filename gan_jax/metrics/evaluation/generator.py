@@ -1,0 +1,186 @@
+"""Evaluation of generators beyond unlabeled samples: classification accuracy and path length."""
+
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from gan_jax import editing, keys, sampling
+from gan_jax.config import Config, Data
+from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
+from gan_jax.errors import UserError
+from gan_jax.metrics import path_length
+from gan_jax.metrics.accuracy import accuracy
+from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
+from gan_jax.metrics.evaluation.members import Member
+from gan_jax.metrics.features import classifier, preprocess
+from gan_jax.metrics.features.extractor import Extractor, Features
+
+
+def labelled_test(config: Config, data: Data) -> Dataset:
+    """Load the labeled real images that a classifier is tested on: the split `test` of `data`.
+
+    Raises UserError if the generator is not conditioned on classes, or there is no such split.
+    """
+    if not sampling.classes(config):
+        raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
+    if data.name in classifier.UNSPLIT:
+        raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
+    split = sources.whole(data, "test")
+    return preprocess.preprocessed(sources.load(split), split)
+
+
+class ClassificationAccuracy:
+    """Accuracy on real images of a classifier trained on samples with their labels.
+
+    Ravuri and Vinyals 2019 (1905.10887). The expectation is the accuracy of the same classifier
+    trained on real images, where the features are that classifier's.
+    """
+
+    def __init__(
+        self, config: Config, test: Dataset, features: Features, n: int, *, quiet: bool = False
+    ):
+        """`test` is that of `labelled_test`, and `n` the number of samples to train on."""
+        self._quiet = quiet
+        name = config.data.name
+        recipe = f"{classifier.VERSION} {classifier.recipe_of(name)} 0"
+        self._test, self._expected = test, None
+        if isinstance(features, Extractor) and features.name == f"{name}-classifier":
+            self._expected = features.test_accuracy
+        self.protocol = EvaluationProtocol(
+            features=f"{name}-classifier of samples",
+            features_note=f"of a run on split {config.data.split}",
+            features_sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+            resize=classifier.resize_of(config.data),
+            real=f"{name} test",
+            real_sha256=test.fingerprint,
+            n_real=len(test),
+            n_fake=n,
+        )
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member."""
+        images = np.concatenate([*member.images(self.protocol.n_fake)])
+        return {"classification_accuracy": self.score(member, images)}
+
+    def score(self, member: Member, images: np.ndarray) -> Score:
+        """Score uint8 images [n, h, w, c] that have the labels of `sampling.cycled_labels`."""
+        config, test = member.config, self._test
+        classes, labels = sampling.classes(config), sampling.cycled_labels(config, len(images))
+        if labels is None or len(images) < classes:
+            raise UserError(f"classification accuracy: {len(images)} samples, fewer than classes")
+        student = classifier.train_on(config.data.name, images, labels, quiet=self._quiet)
+        predicted = student.logits(student(test.batch.real, member.devices)).argmax(1)
+        value = accuracy(predicted, test.batch.cond, classes).top_1
+        error = (value * (1 - value) / len(test)) ** 0.5
+        return Score(value, len(test), len(images), self._expected, error)
+
+
+class PerceptualPathLength:
+    """Perceptual path length in Z: Karras et al. 2019 (1812.04948), eq. 2.
+
+    The distance is the squared one of the features, instead of VGG's. Normal z move along great
+    circles, uniform ones on straight lines, which do not leave their cube; labels are drawn, one
+    for each path. Images are not rounded to 256 levels, since a step moves them by less than one.
+    Deviation: in StyleGAN2 all of z moves, including the noise images, which the paper holds fixed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        features: Extractor,
+        paths: int,
+        fingerprint: str = "",
+        *,
+        quiet: bool = False,
+    ):
+        """`fingerprint` is that of the run's data."""
+        self._quiet = quiet
+        interpolation = "slerp" if config.latent == "normal" else "lerp"
+        note = f"{interpolation} in Z, epsilon {path_length.EPSILON}, percentiles 1 to 99"
+        self._features = features
+        self.protocol = EvaluationProtocol(
+            features=features.name,
+            features_note=f"{note}; {features.note}" if features.note else note,
+            features_sha256=features.sha256,
+            resize=features.resize,
+            real=sources.title(config.data),
+            real_sha256=fingerprint,
+            n_real=0,
+            n_fake=paths,
+        )
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member."""
+        config, root = member.config, keys.root(member.seed)
+        lengths = path_length.path_lengths(
+            Partial(_generator(config), member.variables),
+            Partial(_distance(self._features), self._features.variables),
+            lambda path_keys: keys.latents(path_keys, config.z_dim, config.latent),
+            editing.slerp if config.latent == "normal" else editing.lerp,
+            keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
+            self.protocol.n_fake,
+            devices=member.devices,
+            quiet=self._quiet,
+        )
+        kept = path_length.trimmed(lengths)
+        error = float(kept.std() / len(kept) ** 0.5)
+        return {"path_length": Score(float(kept.mean()), 0, self.protocol.n_fake, None, error)}
+
+
+def _generator(config: Config) -> Any:
+    count = sampling.classes(config)
+
+    def generate(variables: Any, z: jax.Array, path_keys: jax.Array) -> jax.Array:
+        label = None
+        if count:
+            label = jax.vmap(lambda key: jax.random.randint(key, (), 0, count))(path_keys)
+        x = jnp.asarray(config.gen.apply(variables, z, label, train=False), jnp.float32)
+        return 255 * jnp.clip((x + 1) / 2 if config.data.symmetric else x, 0, 1)
+
+    return generate
+
+
+def _distance(features: Extractor) -> Any:
+    def distance(variables: Any, first: jax.Array, second: jax.Array) -> jax.Array:
+        step = features.function(variables, second) - features.function(variables, first)
+        return jnp.square(step.reshape(len(step), -1)).sum(1)
+
+    return distance
+
+
+def require_extractor(features: Features | None) -> Extractor:
+    """Return features that also take images between the 256 levels.
+
+    Path lengths are measured with them. Raises UserError for other features.
+    """
+    if not isinstance(features, Extractor):
+        name = features.name if features else "none"
+        raise UserError(
+            f"path length: features {name}, allowed are classifier, inception and pixels, of "
+            "runs on pictures"
+        )
+    return features
+
+
+def accuracy_evaluators(evaluation: Evaluation, n: int) -> list[ClassificationAccuracy]:
+    """Make the classification accuracy score of `n` samples, if the settings have a test set."""
+    config, settings = evaluation.config, evaluation.settings
+    test, features, quiet = settings.test, settings.features, settings.quiet
+    if test is None or features is None:
+        return []
+    return [ClassificationAccuracy(config, test, features, n, quiet=quiet)]
+
+
+def path_length_evaluators(evaluation: Evaluation) -> list[PerceptualPathLength]:
+    """Make the perceptual path length, if the settings ask for paths."""
+    config, settings = evaluation.config, evaluation.settings
+    if not settings.paths:
+        return []
+    features, fingerprint = require_extractor(settings.features), evaluation.dataset.fingerprint
+    paths, quiet = settings.paths, settings.quiet
+    return [PerceptualPathLength(config, features, paths, fingerprint, quiet=quiet)]

@@ -1,0 +1,219 @@
+"""Evaluation of images: the metrics of features, of samples against real data.
+
+All examples count in the Frechet distance, a subsample of each set in the metrics of pairs. While
+a run trains only the Frechet distance and the classifier score are computed, by one program for all
+of its members.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax import keys
+from gan_jax.data import sources
+from gan_jax.errors import UserError
+from gan_jax.metrics import frechet, kernel, manifold
+from gan_jax.metrics.evaluation import generator, streaming
+from gan_jax.metrics.evaluation.evaluator import (
+    Evaluation,
+    EvaluationProtocol,
+    Evaluator,
+    Score,
+    Scores,
+)
+from gan_jax.metrics.evaluation.feature_statistics import (
+    MAX_SUBSAMPLE,
+    FeatureStatistics,
+    accumulate,
+)
+from gan_jax.metrics.evaluation.members import Member
+from gan_jax.metrics.evaluation.reference_statistics import real_statistics
+from gan_jax.metrics.features import preprocess, select
+from gan_jax.metrics.features.extractor import Extractor, Features
+from gan_jax.metrics.inception_score import inception_score
+from gan_jax.progress import tqdm
+
+MAX_SAMPLES = 50_000  # by default as many as there are real images, up to this
+MAX_TRAINING_SAMPLES = 5000  # the same in training
+
+
+def expected_scores(n_real: int, n_fake: int) -> dict[str, float]:
+    """Return the known expectations, for samples of the real distribution, of metrics of pairs."""
+    return {
+        "kernel": kernel.EXPECTED,
+        "density": manifold.EXPECTED_DENSITY,
+        "coverage": manifold.expected_coverage(n_real, n_fake),
+    }
+
+
+def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
+    """Compute Frechet and kernel distance, precision, recall, density and coverage of `fake`.
+
+    Without a subsample of `fake` only the Frechet distance. The subsets of the kernel distance are
+    always the same, of 1000 examples or half of the smaller set. Raises UserError if the sets
+    differ in d or hold fewer than 6 examples.
+    """
+    counts = real.moments.count, fake.moments.count
+    if real.subsample is None or fake.subsample is None:
+        return {"frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts)}
+    n_real, n_fake = len(real.subsample), len(fake.subsample)
+    size = min(1000, n_real // 2, n_fake // 2)
+    if size < 3:
+        raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
+    sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root(0), size=size)
+    pairs = manifold.manifold_scores(real.subsample, fake.subsample, seen=sums.add)
+    subsets, expected = sums.distance(), expected_scores(n_real, n_fake)
+    scores = {
+        "frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts),
+        "kernel": Score(subsets.mean, n_real, n_fake, expected["kernel"], subsets.standard_error),
+    }
+    return scores | {
+        name: Score(value, n_real, n_fake, expected.get(name))
+        for name, value in pairs._asdict().items()
+    }
+
+
+def score_logits(logits: Any) -> Scores:
+    """Compute the Inception score by the classifier with `logits` [n, classes].
+
+    In ten parts, or as many as leave two examples for each.
+    """
+    splits = min(10, max(len(logits) // 2, 1))
+    score = inception_score(logits, splits)
+    error = score.std / splits**0.5
+    return {"classifier_score": Score(score.mean, 0, len(logits), standard_error=error)}
+
+
+def feature_protocol(
+    features: Features, evaluation: Evaluation, n_real: int, n_fake: int
+) -> EvaluationProtocol:
+    """Describe `n_fake` samples against `n_real` real examples, by `features`."""
+    return EvaluationProtocol(
+        features=features.name,
+        features_note=features.note,
+        features_sha256=features.sha256,
+        resize=features.resize,
+        real=sources.title(evaluation.config.data),
+        real_sha256=evaluation.dataset.fingerprint,
+        n_real=n_real,
+        n_fake=n_fake,
+    )
+
+
+class FeatureMetrics:
+    """The metrics of `compare`, and the classifier score where features have logits."""
+
+    def __init__(
+        self, evaluation: Evaluation, real: FeatureStatistics, protocol: EvaluationProtocol
+    ):
+        assert evaluation.settings.features is not None
+        self.protocol = protocol
+        self._real, self._settings = real, evaluation.settings
+        self._features: Features = evaluation.settings.features
+        self._config, self._sound = evaluation.config, evaluation.dataset.sound
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics in training."""
+        return ("frechet",) if self._features.head is None else ("frechet", "classifier_score")
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member by all metrics."""
+        n, quiet = self.protocol.n_fake, self._settings.quiet
+        logits: list[np.ndarray] = []
+        with tqdm(total=n, unit="sample", disable=quiet, desc=f"seed {member.config.seed}") as bar:
+            fake = accumulate(self._extract(member, logits, bar), n)
+        return self._score(fake, np.concatenate(logits) if logits else None)
+
+    def _extract(self, member: Member, logits: list[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+        for images in member.images(self.protocol.n_fake):
+            features = self._features(images, self._settings.devices)
+            if self._features.head is not None:
+                logits.append(self._features.logits(features))
+            yield features
+            bar.update(len(images))
+
+    def _score(self, fake: FeatureStatistics, logits: np.ndarray | None) -> Scores:
+        scores = compare(self._real, fake)
+        return scores if logits is None else scores | score_logits(logits)
+
+    @functools.cached_property
+    def _program(self) -> streaming.FeatureProgram:
+        assert isinstance(self._features, Extractor)
+        n = self.protocol.n_fake
+        return streaming.feature_program(self._config, self._features, self._sound, n)
+
+    @functools.cached_property
+    def _constants(self) -> tuple[Any, Any, np.ndarray]:
+        assert isinstance(self._features, Extractor)
+        shift = self._real.moments.mean.astype(np.float32)
+        constants = self._features.variables, self._features.head, shift
+        device = self._settings.devices[0] if self._settings.devices else None
+        return jax.device_put(constants, device)
+
+    def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
+        """Score all members by the metrics of training, in one program."""
+        sums = jax.device_get(self._program(self._constants, variables, roots))
+        shift = np.asarray(self._constants[2]).astype(np.float64)
+        return [
+            self._score_sums(member, shift) if member.finite else None
+            for member in (streaming.FeatureSums(*parts) for parts in zip(*sums, strict=True))
+        ]
+
+    def _score_sums(self, sums: streaming.FeatureSums, shift: np.ndarray) -> Scores:
+        n = self.protocol.n_fake
+        mean = np.asarray(sums.total, np.float64) / n
+        scatter = np.asarray(sums.outer, np.float64) - n * np.outer(mean, mean)
+        fake = FeatureStatistics(frechet.Moments(n, shift + mean, scatter), None)
+        has_head = self._features.head is not None
+        return self._score(fake, np.asarray(sums.logits) if has_head else None)
+
+
+def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
+    """Make the feature metrics of a run on images, or on audio by its spectrograms.
+
+    Raises UserError if the settings have no features.
+    """
+    data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
+    if settings.features is None:
+        raise UserError(f"features must be given for data {data.name!r}, got none")
+    images = preprocess.preprocessed(dataset, data)
+    real = real_statistics(settings.features, images, settings.devices, quiet=settings.quiet)
+    n_real, n_fake = real.moments.count, settings.num or min(len(images), MAX_SAMPLES)
+    expected = expected_scores(min(n_real, MAX_SUBSAMPLE), min(n_fake, MAX_SUBSAMPLE))
+    protocol = feature_protocol(settings.features, evaluation, n_real, n_fake)
+    return FeatureMetrics(evaluation, real, dataclasses.replace(protocol, expected=expected))
+
+
+def image_evaluators(evaluation: Evaluation) -> list[Evaluator]:
+    """Make the evaluators of a run on images.
+
+    Feature metrics, and the classification accuracy score and the path length if asked for.
+    """
+    paths = generator.path_length_evaluators(evaluation)
+    metrics = feature_metrics(evaluation)
+    accuracy = generator.accuracy_evaluators(evaluation, metrics.protocol.n_fake)
+    return [metrics, *accuracy, *paths]
+
+
+def training_feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
+    """Make the evaluator of a run on images or audio in training.
+
+    Its features are by default those of `select_training_features`. Raises UserError if the data
+    are a single example.
+    """
+    data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
+    images, features = preprocess.preprocessed(dataset, data), settings.features
+    if features is None:
+        features = select.select_training_features(data, images.batch.real.shape[1:], dataset)
+        settings = dataclasses.replace(settings, features=features)
+        evaluation = dataclasses.replace(evaluation, settings=settings)
+    real = real_statistics(features, images, settings.devices, quiet=settings.quiet)
+    frechet.covariance(real.moments)  # refuse a single example now, not in the middle of the run
+    n_fake = min(len(images), MAX_TRAINING_SAMPLES)
+    protocol = feature_protocol(features, evaluation, real.moments.count, n_fake)
+    return FeatureMetrics(evaluation, real, protocol)

@@ -1,0 +1,113 @@
+"""Evaluation of 2-D mixtures: the modes that samples cover."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax import keys, population, sampling
+from gan_jax.config import Config
+from gan_jax.data.sources import MIXTURES
+from gan_jax.metrics.evaluation import streaming
+from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
+from gan_jax.metrics.evaluation.members import Member
+from gan_jax.metrics.modes import HIGH_QUALITY, Modes, kl_floor, kl_to_uniform, modes
+from gan_jax.state import TrainState, generator_variables
+
+SAMPLES = 2500  # as VEEGAN and PacGAN score them
+
+
+def score_modes(
+    config: Config, state: TrainState, seed: int | None = None, n: int = SAMPLES
+) -> Modes | None:
+    """Score `n` samples of a run that is no population (gan_jax/metrics/modes.py).
+
+    Their latents are those of `seed`, by default the run's. None if a sample is not finite.
+    """
+    key = keys.sample_key(config.seed if seed is None else seed)
+    return _sample_modes(config, generator_variables(state), key, n)
+
+
+def _sample_modes(config: Config, variables: Any, key: jax.Array, n: int) -> Modes | None:
+    centers, sigma = MIXTURES[config.data.name]
+    points = sampling.sample(config, variables, key, n)
+    return modes(points, centers(), sigma) if np.isfinite(points).all() else None
+
+
+def scores(config: Config, state: TrainState) -> list[dict[str, float]]:
+    """Score each member of a run on a 2-D mixture by name of metric.
+
+    NaN where a member has diverged. Members of runs on other data have no scores: {}.
+    """
+    numbers = range(len(population.members(config)))
+    if config.data.name not in MIXTURES:
+        return [{} for _ in numbers]
+    lost = dict.fromkeys(Modes._fields, float("nan"))
+    counts = [score_modes(*population.member(config, state, number)) for number in numbers]
+    return [lost if member is None else member._asdict() for member in counts]
+
+
+class ModeCoverage:
+    """Covered modes, share of high-quality samples, and KL to uniform of samples of a mixture."""
+
+    metrics: tuple[str, ...] = Modes._fields
+
+    def __init__(self, config: Config, fingerprint: str, n: int = SAMPLES):
+        self._config = config
+        centers, self._sigma = MIXTURES[config.data.name]
+        self._centers = centers()
+        count = len(self._centers)
+        expected = count, HIGH_QUALITY, kl_floor(count, n)
+        self.protocol = EvaluationProtocol(
+            features="points",
+            real=config.data.name,
+            real_sha256=fingerprint,
+            n_real=0,
+            n_fake=n,
+            expected=dict(zip(Modes._fields, expected, strict=True)),
+        )
+
+    def __call__(self, member: Member) -> Scores:
+        """Score a member."""
+        counts = _sample_modes(member.config, member.variables, member.key, self.protocol.n_fake)
+        if counts is None:
+            raise FloatingPointError("a sample is not finite")
+        return self._score(counts)
+
+    def _score(self, counts: Modes) -> Scores:
+        n, expected = self.protocol.n_fake, self.protocol.expected
+        return {
+            name: Score(float(value), 0, n, float(expected[name]))
+            for name, value in counts._asdict().items()
+        }
+
+    @functools.cached_property
+    def _program(self) -> streaming.ModeProgram:
+        n = self.protocol.n_fake
+        return streaming.mode_program(self._config, self._centers, self._sigma, n)
+
+    def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
+        """Score all members in one program."""
+        counts, points = self._program(variables, roots)
+        counts = jax.device_get(counts)
+        return [
+            self._score_counts(streaming.ModeCounts(*(part[i] for part in counts)), points[i])
+            for i in range(len(points))
+        ]
+
+    def _score_counts(self, counts: streaming.ModeCounts, points: jax.Array) -> Scores | None:
+        if counts.certain:
+            nearest, good = np.asarray(counts.nearest), np.asarray(counts.good)
+            share = float(good.sum() / self.protocol.n_fake)
+            return self._score(Modes(int((good > 0).sum()), share, kl_to_uniform(nearest)))
+        samples = np.asarray(points)  # a sample is on a border, as far as float32 can tell
+        if not np.isfinite(samples).all():
+            return None
+        return self._score(modes(samples, self._centers, self._sigma))
+
+
+def mode_coverage(evaluation: Evaluation) -> ModeCoverage:
+    """Make the evaluator of a run on a 2-D mixture."""
+    n = evaluation.settings.num or SAMPLES
+    return ModeCoverage(evaluation.config, evaluation.dataset.fingerprint, n)
