@@ -13,6 +13,7 @@ from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.metrics import inpainting
 from gan_jax.networks import unet
+from studies import inpaint_study
 from tests.helpers import small
 
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
