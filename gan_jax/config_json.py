@@ -17,7 +17,7 @@ import flax.linen as nn
 
 from gan_jax.config import Config
 from gan_jax.errors import UserError, nearest
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.validation import validate
 
 PACKAGE = "gan_jax."
@@ -29,6 +29,8 @@ WORDS = {
     str: "text",
     type(None): "null",
     nn.Module: "a network",
+    interface.Generator: "a generator",
+    interface.Discriminator: "a discriminator",
 }
 ROOT = "config"
 WIDEST = 2**53  # integers up to this one are floats too

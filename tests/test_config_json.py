@@ -15,11 +15,12 @@ from test_config import CONFIG
 
 from gan_jax import config_json
 from gan_jax.errors import UserError
+from gan_jax.networks import interface
 
 TREE = json.loads(config_json.dumps(CONFIG))
 
 
-class Foreign(nn.Module):
+class Foreign(interface.Generator):
     width: int = 3
 
 

@@ -12,7 +12,7 @@ import experiments
 from gan_jax import config_json, keys, sampling, train
 from gan_jax.data import sources
 from gan_jax.metrics.modes import modes
-from gan_jax.pretrain import make_train_step
+from gan_jax.parallel import train_step_of
 from gan_jax.state import Batch, generator_variables, init_state
 from gan_jax.validation import validate
 
@@ -60,7 +60,7 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     one = example(config, config.batch_size)
     state = jax.eval_shape(lambda: init_state(config, keys.root(0), one))
     batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), one)
-    after, metrics = jax.eval_shape(make_train_step(config), state, batch)
+    after, metrics = jax.eval_shape(train_step_of(config, None), state, batch)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
     assert shapes[0] == shapes[1]
     assert {row.shape for row in metrics.values()} == {()}
@@ -79,7 +79,7 @@ def test_its_small_version_trains(name):
     real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)
     cond = None if one.cond is None else np.broadcast_to(one.cond, (config.n_critic, n))
     state = jax.jit(lambda: init_state(config, keys.root(0), one))()
-    step = jax.jit(make_train_step(config))
+    step = jax.jit(train_step_of(config, None))
     for _ in range(2):
         state, metrics = step(state, Batch(real, cond))
         assert all(np.isfinite(value) for value in metrics.values())
@@ -92,11 +92,11 @@ def test_ring_covers_every_mode():
     config = importlib.import_module("experiments.ring_mlp").config
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
-    chunk = train.parallel.make_chunk(config, devices, config.steps)
+    program = train.parallel.make_program(config, devices, config.steps)
     examples = train.placement.place(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
     state = train.start(dataclasses.replace(config, seed=0), dataset, devices)
-    state, _ = chunk(state, config.steps, examples)
+    state, _ = program(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
     found = modes(points, centres, sigma)
     assert found.covered == 8

@@ -17,7 +17,7 @@ from gan_jax.metrics import cheap, evaluate, modes, of_member, stacked
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.choose import choose
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.networks import mlp
+from gan_jax.networks import interface, mlp
 
 STRIPES = 10  # a digit d is a picture whose row d is white
 HEAD = (np.eye(STRIPES, dtype=np.float32), np.zeros(STRIPES, np.float32))
@@ -27,7 +27,7 @@ READER = Extractor(
 )
 
 
-class Stripes(nn.Module):
+class Stripes(interface.Generator):
     """z [n, 3] uniform on [-1, 1] -> pictures of three such digits."""
 
     size: int = 28

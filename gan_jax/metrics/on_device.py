@@ -52,7 +52,7 @@ def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Arr
     """As `generate`, of the noise of `key`."""
     one_key_each = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     z = keys.latents(one_key_each, config.z_dim, config.latent)
-    classes = getattr(config.gen, "classes", 0)
+    classes = config.gen.classes
     cond = index % classes if classes else None
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
 
