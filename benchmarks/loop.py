@@ -58,10 +58,10 @@ def bare_chunk(config: Config) -> float:
     """Examples a second of all steps as one program."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state, examples = train.start(config, dataset, devices), placement.place(dataset.batch, devices)
-    chunk = parallel.make_chunk(config, devices, config.steps)
-    state, _ = jax.block_until_ready(chunk(state, 1, examples))
+    program = parallel.make_program(config, devices, config.steps)
+    state, _ = jax.block_until_ready(program(state, 1, examples))
     began = time.perf_counter()
-    jax.block_until_ready(chunk(state, config.steps - 1, examples))
+    jax.block_until_ready(program(state, config.steps - 1, examples))
     return (config.steps - 1) * config.batch_size / (time.perf_counter() - began)
 
 

@@ -92,11 +92,11 @@ def chunk_way(
     """scan, population or pmap: whichever `config` and the devices make of it."""
     state = start(config, dataset, devices)
     data = placement.place(dataset.batch, devices)
-    chunk = parallel.make_chunk(config, devices, LONGEST, at_once)
+    program = parallel.make_program(config, devices, LONGEST, at_once)
 
     def run(steps: int) -> None:
         nonlocal state
-        state, _ = jax.block_until_ready(chunk(state, steps, data))
+        state, _ = jax.block_until_ready(program(state, steps, data))
 
     before = devices[0].client.live_executables()
     first, second = seconds(run, 1), seconds(run, 1)

@@ -77,11 +77,9 @@ def init(config: Augment) -> AugmentState | None:
     return AugmentState(p, jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
 
 
-def probability(
-    config: Augment, state: AugmentState | None, step: jax.Array | int
-) -> float | jax.Array:
-    """p at a train step."""
-    return schedules.at(config.p, step) if state is None else state.p
+def probability(config: Augment, state: AugmentState | None) -> Any:
+    """p of an augmentation whose schedules are resolved, or as it has adapted."""
+    return config.p if state is None else state.p
 
 
 def adapt(config: Augment, state: AugmentState, sign: jax.Array, images: int) -> AugmentState:

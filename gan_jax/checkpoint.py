@@ -162,7 +162,7 @@ class Checkpoints:
         would not write steps before it. Raises UserError if all are damaged, and removes none.
 
         Of several processes only process 0 reads; to the others it is as if there were none, and
-        `parallel.of_first` gives them the state."""
+        `parallel.broadcast_tree` gives them the state."""
         found, damaged = self._read(like, step) if distributed.leads() else (None, [])
         for candidate in json.loads(distributed.of_first(json.dumps(damaged))):
             self._manager.delete(candidate)

@@ -7,6 +7,7 @@ import flax.linen as nn
 
 from gan_jax.augment import Augment
 from gan_jax.masks import Masks
+from gan_jax.networks.interface import Discriminator, Generator
 from gan_jax.schedules import Value
 from gan_jax.sweeps import Sweeps
 
@@ -113,9 +114,9 @@ class Config:
 
     name: str
     """Of the experiment; the default run folder is runs/NAME."""
-    gen: nn.Module
+    gen: Generator
     """The generator: gen(z, cond, train=...) -> examples."""
-    disc: nn.Module
+    disc: Discriminator
     """The discriminator or critic: disc(x, cond, train=...) -> logits."""
     steps: int
     """Train steps: n_critic updates of the critic, then one of the generator."""

@@ -29,7 +29,7 @@ import flax.linen as nn
 from gan_jax import networks
 from gan_jax.config import Config
 from gan_jax.errors import UserError, nearest
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.validation import validate
 
 FORMAT = 2  # of config.json; 1, which no file names, is version 0.1's, with Python paths as types
@@ -51,6 +51,8 @@ WORDS = {
     str: "text",
     type(None): "null",
     nn.Module: "a network",
+    interface.Generator: "a generator",
+    interface.Discriminator: "a discriminator",
 }
 ROOT = "config"
 WIDEST = 2**53  # integers up to this one are floats too

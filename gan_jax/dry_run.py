@@ -97,7 +97,7 @@ def measure(
     """Compile the train step and time it in each phase of the run; see `dry_run`."""
     state = start(config, dataset, devices)
     at_once = members_at_once or parallel.members_at_once(config, state, devices)
-    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)
+    program = parallel.make_program(config, devices, LONGEST_CHUNK, at_once)
     compile_seconds, data_bytes, step_seconds = None, 0, {}
     for phase in _phases(config):
         blocks = feeds.streamed(config, dataset, devices, phase.first, workers) if stream else None
@@ -105,26 +105,26 @@ def measure(
         data_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(data))
         data_bytes //= len(devices) if stream else 1  # a block is split, a whole set is copied
         if compile_seconds is None:
-            state, compile_seconds = _timed(chunk, state, phase.first, 1, data)
+            state, compile_seconds = _timed(program, state, phase.first, 1, data)
         longest = min(LONGEST_CHUNK, phase.steps, end - phase.first)
         steps = 1
         for _ in range(2):  # the first estimate says how many steps are worth measuring
-            state, seconds = _timed(chunk, state, phase.first, steps, data)
+            state, seconds = _timed(program, state, phase.first, steps, data)
             step_seconds[phase.name] = seconds / steps
             steps = min(longest, _worth_measuring(config, seconds / steps))
         if blocks:
             blocks.close()
     assert compile_seconds is not None
-    return Speed(compile_seconds, step_seconds, chunk.memory(), data_bytes)
+    return Speed(compile_seconds, step_seconds, program.memory(), data_bytes)
 
 
 def _timed(
-    chunk: parallel.Chunk, state: TrainState, first: int, steps: int, data: Any
+    program: parallel.Program, state: TrainState, first: int, steps: int, data: Any
 ) -> tuple[TrainState, float]:
     """Train from the step `first` for some steps: the state, and the seconds it took."""
     state = state.replace(step=state.step * 0 + first)
     began = time.perf_counter()
-    state, _ = jax.block_until_ready(chunk(state, steps, data))
+    state, _ = jax.block_until_ready(program(state, steps, data))
     return state, time.perf_counter() - began
 
 

@@ -17,7 +17,7 @@ from gan_jax.state import TrainState
 def begin(state: TrainState, devices: Sequence[jax.Device]) -> TrainState:
     """The state that process 0 starts from, in every process. All call it."""
     distributed.meet()
-    return parallel.of_first(state, devices)
+    return parallel.broadcast_tree(state, devices)
 
 
 def is_kept(config: Config, done: int, by: int, skips: Skips) -> bool:

@@ -42,7 +42,7 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
     """
     refuse_conditions(config)
     gen, classes = config.gen, sampling.classes(config)
-    mapped = getattr(gen, "latent", None) is not None
+    mapped = gen.latent is not None
     if name == "w" and not mapped:
         raise UserError(f"space is 'w': {_name(gen)} has no w, only z; StyleGAN2's has")
     label = jnp.zeros(1, jnp.int32) if classes else None

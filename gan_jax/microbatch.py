@@ -35,7 +35,7 @@ def check(config: Config, devices: int) -> None:
     """Raises UserError where the microbatch does not divide a device's part of the batch, or the
     loss or a term looks at the whole batch."""
     size = config.microbatch
-    own, pack = config.batch_size // devices, getattr(config.disc, "pack", 1)
+    own, pack = config.batch_size // devices, config.disc.pack
     if not size or size >= own:
         return
     if own % size or size % pack:

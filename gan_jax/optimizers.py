@@ -1,23 +1,37 @@
-"""One player's optax optimiser at one train step. Its hyper-parameters are read at that step, so lr
-and b2 may be schedules, or traced values of a sweep; its state holds moments and nothing else."""
+"""Optax optimizers of the players.
 
-import jax
+Their state holds moments and nothing else: hyper-parameters are arguments of each update, so they
+may be schedules or the traced values of a sweep.
+"""
+
+from typing import Any
+
 import optax
 
 from gan_jax import schedules
 from gan_jax.config import Optimizer
 
 
-def make(config: Optimizer, step: jax.Array | int, lazy: int = 1) -> optax.GradientTransformation:
-    """The optimiser that `config` describes, at train step `step`.
+def make(config: Optimizer, penalty_every: int = 1) -> optax.GradientTransformation:
+    """The optimizer of one update.
 
-    With lazy penalties every `lazy` = k > 1 updates there are k+1 updates where there were k, so
-    the learning rate is scaled, and the decays are raised to the power, c = k/(k+1)
-    (Karras et al. 2020, 1912.04958, appendix B).
+    Lazy penalties every k > 1 updates make k + 1 updates out of k. To compensate, the learning rate
+    is multiplied by c = k / (k + 1) and the decays are raised to the power c (Karras et al. 2020,
+    1912.04958, appendix B).
+
+    Args:
+        config: Hyper-parameters, with schedules resolved (`schedules.resolve`).
+        penalty_every: Updates between lazy penalties, k; 1 without them.
+
+    Returns:
+        An optax gradient transformation.
+
+    Raises:
+        ValueError: `config.name` is not the name of an optimizer.
     """
-    c = lazy / (lazy + 1) if lazy > 1 else 1
-    lr = schedules.at(config.lr, step) * c
-    b1, b2 = config.b1**c, schedules.at(config.b2, step) ** c
+    c = penalty_every / (penalty_every + 1) if penalty_every > 1 else 1
+    values: Any = config
+    lr, b1, b2 = values.lr * c, values.b1**c, values.b2**c
     momentum = None if schedules.is_off(b1) else b1
     match config.name:
         case "adam":

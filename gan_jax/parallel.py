@@ -1,60 +1,255 @@
-"""Whole chunks of steps, on one device or several, of one process or many, of one GAN or many.
+"""Whole runs as programs: scan over steps, vmap over members, pmap over devices.
 
-The only file that says pmap, vmaps over members, or loops over steps. A chunk is one program: it
-takes the state, how many steps to do, and the data; it picks each step's examples itself, trains,
-and returns the state and a row of metrics a step. The number of steps is an argument, not a
-constant, so a run has one program whatever its chunks are, and where they are cut changes no bit.
+The only file that says pmap, maps over members, or loops over steps. A program takes the state, the
+number of steps, and the data; it picks each step's examples itself, trains, and returns the state
+and one row of metrics per step. The number of steps is an argument, not a constant, so a run
+compiles one program, and where it is cut into calls changes no bit.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
+from jax.experimental import multihost_utils
 
-from gan_jax import distributed, memory, population, remat
+from gan_jax import memory, population, remat
 from gan_jax.config import Config
 from gan_jax.data.feeds import Block, batch_at
 from gan_jax.placement import AXIS, local_places, place
-from gan_jax.pretrain import make_train_step
+from gan_jax.pretrain import with_pretraining
 from gan_jax.state import Batch, Metrics, TrainState
+from gan_jax.step import TrainStep, make_train_step
 
 FEW_PARAMETERS = 100_000
-PIECE = 2**22  # words of a broadcast: 16 MiB
 Data = Batch | Block  # a whole set, which rests on every device; or the batches of some steps
+# (state, steps, data, shard) -> (state, metrics), where `shard` numbers the device.
+Function = Callable[[TrainState, Array, Data, Array], tuple[TrainState, Metrics]]
 
 
-class Chunk:
-    """chunk(state, steps, data) -> (state, metrics), compiled at the first call."""
+class Program:
+    """A compiled function (state, steps, data) -> (state, metrics).
 
-    def __init__(self, program: Callable[[Any], Any], *last: Any):
-        """Of program(data), the function to compile, and what it takes after state, steps, data."""
-        self.program, self.last = program, last
+    Metrics have leaves [longest], for a population [members, longest], of which the first `steps`
+    count. The state must be placed (gan_jax/placement.py) and is consumed.
+    """
+
+    def __init__(self, function: Callable[[Data], Any], *arguments: Any):
+        """Store the function to compile for a kind of data, and its last arguments."""
+        self.function, self.arguments = function, arguments
         self._compiled: dict[Any, Any] = {}
 
     def __call__(self, state: TrainState, steps: int, data: Data) -> tuple[TrainState, Metrics]:
-        args = state, np.int32(steps), data, *self.last
+        """Train for some steps; compile at the first call."""
+        args = state, np.int32(steps), data, *self.arguments
         if jax.process_count() > 1:  # compiled ahead, `pmap` wants other processes' shards (0.12)
-            return self.program(data)(*args)
+            return self.function(data)(*args)
         leaves, structure = jax.tree.flatten(args)
         kind = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._compiled:
-            self._compiled[kind] = self.program(data).lower(*args).compile()
+            self._compiled[kind] = self.function(data).lower(*args).compile()
         return self._compiled[kind](*args)
 
     def memory(self) -> dict[str, int] | None:
-        """What the program compiled last takes of each device (gan_jax/memory.py)."""
+        """Memory that the last compiled program takes on each device (gan_jax/memory.py)."""
         return memory.of_program([*self._compiled.values()][-1]) if self._compiled else None
 
 
+def make_program(
+    config: Config, devices: Sequence[jax.Device], longest: int, at_once: int | None = None
+) -> Program:
+    """Compose the program of a run: scan over steps, vmap over members, pmap over devices.
+
+    Args:
+        config: The run, or a population.
+        devices: Devices that share each batch.
+        longest: Most steps of one call.
+        at_once: Members that train together; None: all. Each group does all its steps before the
+            next one starts.
+
+    Returns:
+        The program, a function (state, steps, data) -> (state, metrics). `data` is what
+        gan_jax/data/feeds.py yields.
+    """
+    train = partial(scan_steps, longest=longest, shards=len(devices))
+    if population.is_population(config):
+        function = partial(vmap_members, train, config, at_once)
+    else:
+        function = partial(train, config)
+    return pmap_devices(function, devices) if len(devices) > 1 else jit_device(function)
+
+
+def train_step_of(config: Config, axis: str | None) -> TrainStep:
+    """Make the train step of a config, including pretraining."""
+    return with_pretraining(make_train_step(config, axis), config, axis)
+
+
+def scan_steps(
+    config: Config,
+    state: TrainState,
+    steps: Array,
+    data: Data,
+    shard: Array,
+    *,
+    longest: int,
+    shards: int,
+) -> tuple[TrainState, Metrics]:
+    """Train one GAN for `steps` steps.
+
+    Args:
+        config: The run, or a member of a population with its swept values bound.
+        state: State before the steps.
+        steps: Number of steps, at most `longest`.
+        data: The data set, or this shard's batches of the steps.
+        shard: Number of the device among those that share each batch.
+        longest: Rows of the metrics.
+        shards: Devices that share each batch.
+
+    Returns:
+        The state after the steps, and metrics with leaves [longest].
+    """
+    step = train_step_of(config, AXIS if shards > 1 else None)
+    train_step = jax.jit(remat.inside(step, config.remat))  # one trace serves both uses below
+
+    def next_step(state: TrainState) -> tuple[TrainState, Metrics]:
+        batch = batch_at(config, data, state.key, state.step, shard, shards)
+        return train_step(state, batch)
+
+    def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        state, metrics = next_step(carry[0])
+        return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), carry[1], metrics)
+
+    shapes = jax.eval_shape(next_step, state)[1]
+    rows = jax.tree.map(lambda row: jnp.zeros((longest, *row.shape), row.dtype), shapes)
+    return lax.fori_loop(0, steps, body, (state, rows))
+
+
+def vmap_members(
+    train: Callable[..., tuple[TrainState, Metrics]],
+    config: Config,
+    at_once: int | None,
+    state: TrainState,
+    steps: Array,
+    data: Data,
+    shard: Array,
+) -> tuple[TrainState, Metrics]:
+    """Train all members of a population.
+
+    Args:
+        train: Function (config, state, steps, data, shard) -> (state, metrics) of one member.
+        config: The population.
+        at_once: Members that train together; None: all.
+        state: State of the population: all leaves but `step` have an axis of members.
+        steps: Number of steps.
+        data: The data set, or this shard's batches of all members.
+        shard: Number of the device among those that share each batch.
+
+    Returns:
+        The state after the steps, and metrics with leaves [members, ...].
+    """
+
+    def train_member(
+        member: tuple[TrainState, dict[str, Any], Block | None],
+    ) -> tuple[TrainState, Metrics]:
+        own_state, values, block = member
+        # The step is not mapped: decisions that depend on it alone stay a `cond` for all members.
+        start = own_state.replace(step=state.step)
+        own_data = data if block is None else block
+        end, metrics = train(population.bind(config, values), start, steps, own_data, shard)
+        return end.replace(step=None), metrics
+
+    blocks = data if isinstance(data, Block) else None  # batches of each member
+    members = (state.replace(step=None), population.swept(config), blocks)
+    if at_once is None or at_once >= len(population.members(config)):
+        end, metrics = jax.vmap(train_member)(members)
+    else:
+        batch_size = at_once if at_once > 1 else None
+        end, metrics = lax.map(train_member, members, batch_size=batch_size)
+    return end.replace(step=state.step + steps), metrics
+
+
+def jit_device(function: Function) -> Program:
+    """Compile a function for one device."""
+
+    def alone(state: TrainState, steps: Array, data: Data) -> tuple[TrainState, Metrics]:
+        if isinstance(data, Block):
+            data = jax.tree.map(lambda leaf: leaf[0], data)  # of the only shard
+        return function(state, steps, data, 0)  # pyright: ignore[reportArgumentType]
+
+    program = jax.jit(alone, donate_argnums=0)
+    return Program(lambda _: program)
+
+
+def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
+    """Compile a function for several devices that share each batch."""
+    whole, blocks = (
+        jax.pmap(
+            function,
+            axis_name=AXIS,
+            in_axes=(None, None, data_axis, 0),
+            out_axes=(None, None),
+            devices=devices,
+            donate_argnums=0,
+        )
+        for data_axis in (None, 0)
+    )
+    shards = np.asarray(local_places(devices), np.int32)
+    return Program(lambda data: blocks if isinstance(data, Block) else whole, shards)
+
+
+def broadcast_tree(tree: Any, devices: Sequence[jax.Device]) -> Any:
+    """Copy a pytree of process 0 to every process, bit for bit, and place it on the devices.
+
+    Also opens the first connection between the devices, so all processes must have passed a barrier
+    shortly before.
+
+    Args:
+        tree: Arrays of the same shapes and dtypes in every process; keys too.
+        devices: Devices on each of which the whole tree is placed.
+
+    Returns:
+        The tree of process 0.
+    """
+    if jax.process_count() == 1:
+        return tree
+    # As bytes: the sum by which they are sent keeps neither -0.0 nor the payload of a NaN.
+    sent = multihost_utils.broadcast_one_to_all(jax.tree.map(_to_bytes, tree))
+    return place(jax.tree.map(_from_bytes, sent, tree), devices)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _to_bytes(leaf: Any) -> np.ndarray:
+    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _from_bytes(sent: Any, leaf: Any) -> Any:
+    if _is_key(leaf):
+        words = _from_bytes(sent, jax.random.key_data(leaf))
+        return jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(leaf))
+    return np.array(sent, np.uint8).view(leaf.dtype).reshape(leaf.shape)
+
+
 def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Device]) -> int:
-    """How many members train at a time where nobody says: all; on CPUs one if they are large.
+    """Choose how many members of a population train at a time: all, or one large one on CPUs.
 
     There one large network fills the machine already, and products batched over members fill it
     less: on two cores eight members of 370,000 parameters took 1.27 times as long together as one
     after another, of 35,000 parameters 0.78 times.
+
+    Args:
+        config: The population.
+        state: Its state.
+        devices: Devices that train it.
+
+    Returns:
+        A number from 1 to the number of members.
     """
     members = len(population.members(config))
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
@@ -62,126 +257,24 @@ def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Dev
     return 1 if large and devices[0].platform == "cpu" else members
 
 
-def make_chunk(
-    config: Config, devices: Sequence[jax.Device], longest: int, at_once: int | None = None
-) -> Chunk:
-    """chunk(state, steps, data) -> (state, metrics): `steps` train steps, at most `longest`.
-
-    `state` must have been placed, and is consumed; `data` is what gan_jax/data/feeds.py yields.
-    Metrics have leaves [longest], of which the first `steps` count; of a population [members,
-    longest]. Its members train in groups of `at_once` (by default all together): one group does
-    all the steps, then the next.
-    """
-    axis = AXIS if len(devices) > 1 else None
-    members = len(population.members(config))
-
-    def train(config: Config, state: TrainState, steps: Any, data: Data, shard: Any):
-        step = remat.inside(make_train_step(config, axis), config.remat)
-        train_step = jax.jit(step)  # one trace serves both uses below
-
-        def one_step(state: TrainState) -> tuple[TrainState, Metrics]:
-            batch = batch_at(config, data, state.key, state.step, shard, len(devices))
-            return train_step(state, batch)
-
-        def body(done: jax.Array, carry: tuple[TrainState, Metrics]):
-            state, metrics = one_step(carry[0])
-            return state, jax.tree.map(lambda rows, row: rows.at[done].set(row), carry[1], metrics)
-
-        rows = jax.tree.map(
-            lambda row: jnp.zeros((longest, *row.shape), row.dtype),
-            jax.eval_shape(one_step, state)[1],
-        )
-        return lax.fori_loop(0, steps, body, (state, rows))
-
-    def train_members(state: TrainState, steps: Any, data: Data, shard: Any):
-        own = data if isinstance(data, Block) else None  # every member has batches of its own
-
-        def one(member: tuple[TrainState, dict[str, Any], Block | None]):
-            rest, values, block = member
-            start = rest.replace(step=state.step)  # everyone's: what needs it alone is not mapped
-            mine = population.bind(config, values)
-            end, rows = train(mine, start, steps, data if block is None else block, shard)
-            return end.replace(step=None), rows
-
-        everyone = (state.replace(step=None), population.swept(config), own)
-        if at_once is None or at_once >= members:
-            rest, rows = jax.vmap(one)(everyone)
-        else:
-            rest, rows = lax.map(one, everyone, batch_size=at_once if at_once > 1 else None)
-        return rest.replace(step=state.step + steps), rows
-
-    def chunk(state: TrainState, steps: Any, data: Data, shard: Any):
-        if population.is_population(config):
-            return train_members(state, steps, data, shard)
-        return train(config, state, steps, data, shard)
-
-    if axis is None:
-
-        def alone(state: TrainState, steps: Any, data: Data):
-            one = jax.tree.map(lambda leaf: leaf[0], data) if isinstance(data, Block) else data
-            return chunk(state, steps, one, 0)
-
-        program = jax.jit(alone, donate_argnums=0)
-        return Chunk(lambda _: program)
-
-    def sharded(data_axis: int | None) -> Callable:
-        return jax.pmap(
-            chunk,
-            axis_name=axis,
-            in_axes=(None, None, data_axis, 0),
-            out_axes=(None, None),
-            devices=devices,
-            donate_argnums=0,
-        )
-
-    whole, blocks = sharded(None), sharded(0)
-    numbers = np.asarray(local_places(devices), np.int32)
-    return Chunk(lambda data: blocks if isinstance(data, Block) else whole, numbers)
-
-
-def of_first(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The pytree as process 0 has it, bit for bit, in every process; whole on each of the devices.
-    Leaves have the same shapes and dtypes in all. Also makes the devices' first connection, so all
-    processes must have met shortly before."""
-    if jax.process_count() == 1:
-        return tree
-    leaves, structure = jax.tree.flatten(tree)
-    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    arrays = [
-        np.asarray(jax.random.key_data(leaf) if key else leaf)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    flat = np.concatenate([np.ascontiguousarray(one).reshape(-1).view(np.uint8) for one in arrays])
-    size = min(PIECE, -(-len(flat) // 4))
-    words = np.zeros((-(-len(flat) // (4 * size)), size), np.uint32)
-    words.reshape(-1).view(np.uint8)[: len(flat)] = flat
-    send = jax.pmap(lambda x: lax.psum(x, AXIS), AXIS, devices=devices, out_axes=None)
-    mine = np.zeros((len(local_places(devices)), size), np.uint32)  # all others send zeros
-    for piece in words:
-        if distributed.leads():
-            mine[0] = piece
-        piece[:] = np.asarray(send(mine))
-    sizes = np.cumsum([one.nbytes for one in arrays])
-    found = []
-    parts = np.split(words.reshape(-1).view(np.uint8)[: len(flat)], sizes[:-1])
-    for part, array, leaf, key in zip(parts, arrays, leaves, keys, strict=True):
-        bits = part.copy().view(array.dtype).reshape(array.shape)
-        if key:
-            bits = jax.random.wrap_key_data(jnp.asarray(bits), impl=jax.random.key_impl(leaf))
-        found.append(bits)
-    return place(jax.tree.unflatten(structure, found), devices)
-
-
 def compile_step(config: Config, devices: Sequence[jax.Device], state: Any, batch: Any) -> Any:
-    """One train step for several devices, as a chunk holds it, compiled and not run: what it costs
-    can be read off the jax.stages.Compiled. `state` and the whole `batch`, leaves [n_critic, n,
-    ...], may be ShapeDtypeStructs."""
-    shards = len(devices)
+    """Compile one train step for several devices, as programs hold it, without running it.
 
-    def cut(leaf: Any) -> jax.ShapeDtypeStruct:
+    Args:
+        config: The run.
+        devices: Devices that share each batch.
+        state: State of the run; shapes and dtypes suffice.
+        batch: The whole batch, leaves [n_critic, n, ...]; shapes and dtypes suffice.
+
+    Returns:
+        The `jax.stages.Compiled`, from which its cost can be read.
+    """
+
+    def shard(leaf: Any) -> jax.ShapeDtypeStruct:
         critic, n, *rest = leaf.shape
-        return jax.ShapeDtypeStruct((shards, critic, n // shards, *rest), leaf.dtype)
+        shape = (len(devices), critic, n // len(devices), *rest)
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
 
-    step = make_train_step(config, AXIS)
+    step = train_step_of(config, AXIS)
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=devices)
-    return mapped.lower(state, jax.tree.map(cut, batch)).compile()
+    return mapped.lower(state, jax.tree.map(shard, batch)).compile()

@@ -19,7 +19,7 @@ _BATCH = 128  # examples in one program
 
 def classes(config: Config) -> int:
     """How many class labels the generator is conditioned on, 0 for none."""
-    return getattr(config.gen, "classes", 0)
+    return config.gen.classes
 
 
 def cycled_labels(config: Config, n: int, first: int = 0) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import tyro
 from gan_jax.errors import UserError
 
 Shape = Literal["linear", "cosine"]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,21 @@ def at(value: float | Schedule, step: jax.Array | int) -> float | jax.Array:
     if value.shape == "cosine":
         done = 0.5 - 0.5 * jnp.cos(jnp.pi * done)
     return value.start * (1 - done) + value.end * done
+
+
+def resolve(config: T, step: jax.Array | int) -> T:
+    """Replace every Schedule in a dataclass, at any depth, by its value at a train step.
+
+    The values are arrays, so `is_off` gives the same answers before and after.
+    """
+    if isinstance(config, Schedule):
+        return cast(T, at(config, step))
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return config
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    resolved = {name: resolve(value, step) for name, value in values.items()}
+    changes = {name: value for name, value in resolved.items() if value is not values[name]}
+    return dataclasses.replace(config, **changes) if changes else config
 
 
 def bounds(value: float | Schedule) -> tuple[float, float]:

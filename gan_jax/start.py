@@ -17,7 +17,7 @@ from gan_jax.validation import validate
 
 def _check_pack(config: Config, devices: int) -> int:
     """How many examples the discriminator judges at once (gan_jax/networks/packed.py)."""
-    pack = getattr(config.disc, "pack", 1)
+    pack = config.disc.pack
     if pack < 1:
         raise UserError(f"disc.pack is {pack}: it must be at least 1")
     if config.batch_size % (pack * devices):
@@ -60,7 +60,7 @@ def _check_networks(
         }
         microbatch.check_layers(config, devices, named)
     for player, module in (("gen", config.gen), ("disc", config.disc)):
-        classes, labels = getattr(module, "classes", 0), dataset.labels
+        classes, labels = module.classes, dataset.labels
         if classes and config.data.labels and labels is not None and labels.max() >= classes:
             raise UserError(
                 f"{player}.classes is {classes}: the data has labels from 0 to {labels.max()}"

@@ -80,7 +80,7 @@ def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
 def _init_player(module: nn.Module, key: jax.Array, optimizer: Optimizer, *inputs: Any) -> Player:
     stats = dict(module.init(key, *inputs, train=False))
     params = stats.pop("params")
-    return Player(params, stats, optimizers.make(optimizer, 0).init(params))
+    return Player(params, stats, optimizers.make(schedules.resolve(optimizer, 0)).init(params))
 
 
 def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:

@@ -1,196 +1,251 @@
-"""The algorithm: n_critic updates of the discriminator, then one of the generator.
+"""The train step: `n_critic` discriminator updates, then one generator update.
 
-`make_train_step(config)` returns train_step(state, batch) -> (state, metrics), a pure function that
-`jit` compiles, `scan` repeats, `vmap` runs for many GANs and `pmap` shards (gan_jax/parallel.py).
-With `axis`, the name of a mapped device axis, each device holds its slice of the batch and all end
-with the same state: logits are gathered, so a loss sees the whole batch; gradients are averaged,
-and metrics with them.
+    for i in range(n_critic):                                             # update_disc
+        D <- D - lr * grad_D [disc_loss + disc_penalty](x_i, z_i)
+    G <- G - lr * grad_G gen_loss(x, z)                                   # update_gen
+    G_ema <- moving average of G
+
+The objectives are in gan_jax/objectives.py, the optimizer step in gan_jax/update.py. The step is
+pure: `jit` compiles it, `scan` repeats it, `vmap` runs it for many GANs and `pmap` shards its batch
+(gan_jax/parallel.py). On several devices each holds a slice of the batch and all end with the same
+state: logits are gathered, so a loss sees the whole batch, and gradients and metrics are averaged.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
-from gan_jax import augment, keys, losses, masks, optimizers, path_length, penalties, schedules
+from gan_jax import augment, keys, masks, optimizers, schedules
+from gan_jax.augment import AugmentState
 from gan_jax.config import Config
 from gan_jax.keys import Purpose
-from gan_jax.networks.layers import on_axis
-from gan_jax.state import Batch, Metrics, TrainState, average
-from gan_jax.update import apart, lazy_update, merged, update
+from gan_jax.objectives import (
+    Augmentation,
+    DiscBatch,
+    Gan,
+    GenBatch,
+    PathBatch,
+    disc_loss,
+    disc_penalty,
+    gen_loss,
+    path_length_penalty,
+    penalized_disc_loss,
+)
+from gan_jax.state import Batch, Metrics, Player, TrainState, average
+from gan_jax.update import lazy_update, map_in_microbatches, merge_metrics, update
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def make_train_step(
-    config: Config, axis: str | None = None
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The train step of `config`; batch leaves are [n_critic, n, ...], n per device of `axis`.
+def make_train_step(config: Config, axis: str | None = None) -> TrainStep:
+    """Make the train step of a config.
 
-    Metrics are float32 scalars, the critic's a mean over its updates; skipped is 1 where an update
-    of the step was not finite and left its player as it was.
+    Args:
+        config: The run, or a member of a population with its swept values bound.
+        axis: Name of the mapped device axis that shards the batch; None on one device.
+
+    Returns:
+        A pure function (state, batch) -> (state, metrics). Batch leaves are [n_critic, n, ...] with
+        n examples per device. Metrics are float32 scalars, averaged over the discriminator updates;
+        `skipped` is 1 if an update of the step was not finite and left its player unchanged.
     """
-    gen, disc = on_axis(config.gen, axis), on_axis(config.disc, axis)
-    loss = losses.gan_loss(config.loss, config.label_smoothing)
-    weights = {name: getattr(config.penalties, name) for name in penalties.PENALTIES}
-    weights = {name: w for name, w in weights.items() if not schedules.is_off(w)}
-    lazy = config.penalty_every if weights else 1
-    every = 1 if schedules.is_off(config.path_length) else config.path_length_every
-    classify = getattr(config.disc, "auxiliary", False)
-    pack = getattr(config.disc, "pack", 1)
-    draws = getattr(config.disc, "draws", False)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        step, n = state.step, batch.real.shape[1]
-        size = config.microbatch if config.microbatch < n else 0
-
-        def draw(purpose: Purpose, iteration: jax.Array | int = 0) -> jax.Array:
-            return keys.example_keys(keys.step_key(state.key, purpose, step, iteration), n, axis)
-
-        def condition(real: jax.Array, cond: Any, iteration: jax.Array | int) -> Any:
-            return masks.condition(config.masks, real, cond, draw(Purpose.MASK, iteration))
-
-        def generate(params: Any, noise: jax.Array, cond: Any) -> tuple[jax.Array, Any]:
-            z = keys.latents(noise, config.z_dim, config.latent)
-            return apply(gen, params, state.gen.stats, z, cond)[:2]
-
-        def pretend(noise: jax.Array, cond: Any) -> jax.Array:
-            return generate(state.gen.params, noise, cond)[0]
-
-        def views(p: Any, iteration: jax.Array | int) -> tuple[tuple, tuple]:
-            real, fake = Purpose.AUGMENT, Purpose.AUGMENT_FAKE
-            return (draw(real, iteration), p), (draw(fake, iteration), p)
-
-        def judge(params: Any, stats: Any, x: jax.Array, cond: Any, view: tuple) -> tuple:
-            """Of examples as the critic sees them, augmented: logits, new statistics, what else it
-            hands out. A critic that draws is given the keys of the view too."""
-            x = augment.augment(config.augment, x, *view, symmetric=config.data.symmetric)
-            return apply(disc, params, stats, x, cond, *view[: int(draws)])
-
-        def update_disc(players: tuple, inputs: tuple) -> tuple[tuple, Metrics]:
-            (player, adapted), (iteration, real, cond) = players, inputs
-            cond = condition(real, cond, iteration)
-            fake = apart(pretend, size, draw(Purpose.CRITIC_Z, iteration), cond)
-            p = augment.probability(config.augment, adapted, step)
-            examples = real, fake, cond, views(p, iteration), draw(Purpose.PENALTY, iteration)
-
-            def adversarial(params: Any, real: Any, fake: Any, cond: Any, views: Any, _: Any):
-                real_view, fake_view = views
-                real_logits, stats, extras = judge(params, player.stats, real, cond, real_view)
-                fake_logits, stats, _ = judge(params, stats, fake, cond, fake_view)
-                real_logits, fake_logits = _gather(real_logits, axis), _gather(fake_logits, axis)
-                value = loss.disc(real_logits, fake_logits)
-                metrics = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
-                metrics |= {"real_sign": jnp.sign(real_logits).mean(), "disc_loss": value}
-                if classify:
-                    metrics["class_loss"] = losses.cross_entropy(extras["class_logits"], cond)
-                    value += schedules.at(config.auxiliary_disc, step) * metrics["class_loss"]
-                return value, (stats, metrics)
-
-            def penalty(params: Any, real: Any, fake: Any, cond: Any, views: Any, noise: Any):
-                def critic(x: jax.Array) -> jax.Array:
-                    return judge(params, player.stats, x, cond, views[0])[0]
-
-                value, terms = jnp.float32(0), {}
-                for name, weight in weights.items():
-                    terms[name] = penalties.PENALTIES[name](critic, real, fake, noise, axis, pack)
-                    value += lazy * schedules.at(weight, step) * terms[name]
-                return value, (player.stats, terms)
-
-            def both(*given: Any) -> tuple:
-                value, (stats, metrics) = adversarial(*given)
-                extra, (_, terms) = penalty(*given)
-                return value + extra, (stats, metrics | terms)
-
-            optimizer = optimizers.make(config.disc_opt, step, lazy)
-            each, how = adversarial if lazy > 1 else both, (examples, size)
-            player, metrics = update(player, each, optimizer, axis, *how)
-            if lazy > 1:
-                due = (step * config.n_critic + iteration + 1) % lazy == 0
-                player, extra = lazy_update(player, penalty, optimizer, axis, due, [*weights], *how)
-                metrics = merged(metrics, extra)
-            if not schedules.is_off(config.weight_clip):
-                c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)
-                params = jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params)
-                player = player.replace(params=params)
-            sign = metrics.pop("real_sign")
-            if adapted is not None:
-                metrics["augment_p"] = jnp.asarray(p)
-                adapted = augment.adapt(config.augment, adapted, sign, config.batch_size)
-            return (player, adapted), metrics
-
-        (new_disc, adapted), disc_metrics = lax.scan(
-            update_disc,
+        gan = Gan(schedules.resolve(config, state.step), axis)
+        (disc, augment_state), disc_metrics = lax.scan(
+            partial(update_disc, gan, state),
             (state.disc, state.augment),
-            (jnp.arange(config.n_critic), batch.real, batch.cond),
+            (jnp.arange(config.n_critic), batch),
         )
-        real, cond = jax.tree.map(lambda leaf: leaf[-1], (batch.real, batch.cond))
-        cond = condition(real, cond, config.n_critic)
-        p = augment.probability(config.augment, adapted, step)
-        examples = real, draw(Purpose.GEN_Z), cond, views(p, config.n_critic)
-
-        def fool(params: Any, real: Any, noise: Any, cond: Any, views: Any) -> tuple:
-            real_view, fake_view = views
-            fake, stats = generate(params, noise, cond)
-            fake_logits, _, extras = judge(new_disc.params, new_disc.stats, fake, cond, fake_view)
-            real_logits, _, of_real = judge(new_disc.params, new_disc.stats, real, cond, real_view)
-            value = loss.gen(_gather(real_logits, axis), _gather(fake_logits, axis))
-            metrics = {"gen_loss": value}
-            if not schedules.is_off(config.reconstruction):
-                metrics["l1"] = jnp.abs(fake - real).mean()
-                value += schedules.at(config.reconstruction, step) * metrics["l1"]
-            if not schedules.is_off(config.perceptual):
-                metrics["perceptual"] = losses.perceptual(extras, of_real)
-                value += schedules.at(config.perceptual, step) * metrics["perceptual"]
-            if classify:
-                metrics["gen_class_loss"] = losses.cross_entropy(extras["class_logits"], cond)
-                value += schedules.at(config.auxiliary_gen, step) * metrics["gen_class_loss"]
-            return value, (stats, metrics)
-
-        optimizer = optimizers.make(config.gen_opt, step, every)
-        new_gen, gen_metrics = update(state.gen, fool, optimizer, axis, examples, size)
-        mean_path = state.mean_path
-        if mean_path is not None:
-            z = keys.latents(draw(Purpose.PATH_LENGTH), config.z_dim, config.latent)
-            inputs = z, draw(Purpose.PATH_LENGTH, 1), cond
-            new_gen, mean_path, extra = path_length.update(
-                config, gen, new_gen, mean_path, step, inputs, axis
-            )
-            gen_metrics = merged(gen_metrics, extra)
-
-        skipped = jnp.maximum(disc_metrics.pop("skipped").max(), gen_metrics.pop("skipped"))
-        metrics = {name: values.mean() for name, values in disc_metrics.items()}
-        metrics["disc_grad_norm"] = metrics.pop("grad_norm")
-        gen_metrics["gen_grad_norm"] = gen_metrics.pop("grad_norm")
-        metrics |= gen_metrics | {"skipped": skipped}
-        bad = skipped.astype(jnp.int32)
-        state = state.replace(
-            step=step + 1,
-            gen=new_gen,
-            disc=new_disc,
-            ema=average(config, state.ema, new_gen, step + 1),
-            augment=adapted,
+        last_batch = jax.tree.map(lambda leaf: leaf[-1], batch)
+        gen, mean_path, gen_metrics = update_gen(gan, state, disc, augment_state, last_batch)
+        metrics = _step_metrics(disc_metrics, gen_metrics)
+        state = count_step(state, metrics["skipped"]).replace(
+            gen=gen,
+            disc=disc,
+            ema=average(config, state.ema, gen, state.step + 1),
+            augment=augment_state,
             mean_path=mean_path,
-            skipped=state.skipped + bad,
-            skipped_in_row=(state.skipped_in_row + bad) * bad,
         )
         return state, metrics
 
     return train_step
 
 
-def apply(module: Any, params: Any, stats: Any, *inputs: Any) -> tuple[jax.Array, Any, Any]:
-    """A network in training mode: its float32 output, its new statistics, and by name what else it
-    hands out: class logits, features."""
-    outputs, changed = module.apply(
-        {"params": params, **stats}, *inputs, train=True, mutable=[*stats, "auxiliary"]
+def update_disc(
+    gan: Gan,
+    state: TrainState,
+    carry: tuple[Player, AugmentState | None],
+    inputs: tuple[Array, Batch],
+) -> tuple[tuple[Player, AugmentState | None], Metrics]:
+    """Update the discriminator once: the body of the scan over discriminator updates.
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step, with the generator that makes the fakes.
+        carry: The discriminator and the state of an adaptive augmentation.
+        inputs: Number of the update within the step, and its batch.
+
+    Returns:
+        The carry after the update, and metrics.
+    """
+    (disc, augment_state), (iteration, batch) = carry, inputs
+    p = augment.probability(gan.config.augment, augment_state)
+    examples = _disc_batch(gan, state, batch, p, iteration)
+    arguments: dict[str, Any] = {
+        "optimizer": optimizers.make(gan.config.disc_opt, gan.penalty_every),
+        "axis": gan.axis,
+        "examples": (examples,),
+        "microbatch": gan.microbatch(len(batch.real)),
+    }
+    if gan.penalty_every == 1:
+        objective = partial(penalized_disc_loss, gan=gan, stats=disc.stats)
+        disc, metrics = update(disc, objective, **arguments)
+    else:
+        disc, metrics = update(disc, partial(disc_loss, gan=gan, stats=disc.stats), **arguments)
+        count = state.step * gan.config.n_critic + iteration + 1
+        disc, penalty_metrics = lazy_update(
+            disc,
+            partial(disc_penalty, gan=gan, stats=disc.stats),
+            due=count % gan.penalty_every == 0,
+            names=[*gan.penalties],
+            **arguments,
+        )
+        metrics = merge_metrics(metrics, penalty_metrics)
+    disc = _clip_weights(gan.config, disc)
+    real_sign = metrics.pop("real_sign")
+    if augment_state is not None:
+        metrics["augment_p"] = jnp.asarray(p)
+        batch_size = gan.config.batch_size
+        augment_state = augment.adapt(gan.config.augment, augment_state, real_sign, batch_size)
+    return (disc, augment_state), metrics
+
+
+def update_gen(
+    gan: Gan, state: TrainState, disc: Player, augment_state: AugmentState | None, batch: Batch
+) -> tuple[Player, Array | None, Metrics]:
+    """Update the generator once, and regularize its path length where that is on.
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step.
+        disc: The discriminator after its updates.
+        augment_state: State of an adaptive augmentation after them.
+        batch: Batch of the last discriminator update, leaves [n, ...].
+
+    Returns:
+        The generator, the running mean of path lengths (None without them), and metrics.
+    """
+    p = augment.probability(gan.config.augment, augment_state)
+    examples = _gen_batch(gan, state, batch, p)
+    optimizer = optimizers.make(gan.config.gen_opt, gan.path_length_every)
+    gen, metrics = update(
+        state.gen,
+        partial(gen_loss, gan=gan, stats=state.gen.stats, disc=disc),
+        optimizer=optimizer,
+        axis=gan.axis,
+        examples=(examples,),
+        microbatch=gan.microbatch(len(batch.real)),
     )
-    changed = dict(changed)
-    extras = changed.pop("auxiliary", {})
-    return outputs.astype(jnp.float32), changed, extras
+    if state.mean_path is None:
+        return gen, None, metrics
+    draw = partial(step_keys, gan, state, batch, Purpose.PATH_LENGTH)
+    paths = PathBatch(gan.latents(draw()), draw(1), examples.cond)
+    due = (state.step + 1) % gan.path_length_every == 0
+    gen, path_metrics = lazy_update(
+        gen,
+        partial(path_length_penalty, gan=gan, stats=gen.stats, mean_path=state.mean_path),
+        due=due,
+        names=("path_length", "mean_path"),
+        optimizer=optimizer,
+        axis=gan.axis,
+        examples=(paths,),
+    )
+    applied = due & (path_metrics["skipped"] == 0)
+    mean_path = jnp.where(applied, path_metrics["mean_path"], state.mean_path)
+    return gen, mean_path, merge_metrics(metrics, path_metrics | {"mean_path": mean_path})
 
 
-def _gather(logits: jax.Array, axis: str | None) -> jax.Array:
-    """The whole batch's logits. The mean of the devices' gradients is then that of their loss."""
-    with jax.named_scope("logits_of_all_devices"):
-        return lax.all_gather(logits, axis, tiled=True) if axis else logits
+def step_keys(
+    gan: Gan, state: TrainState, batch: Batch, purpose: Purpose, iteration: Array | int = 0
+) -> Array:
+    """Draw keys [n], one per example of the batch, for one purpose (gan_jax/keys.py).
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step.
+        batch: Batch of n examples.
+        purpose: What the keys are for.
+        iteration: Number of the update within the step.
+
+    Returns:
+        Keys that depend on the examples' numbers in the whole batch, over all devices.
+    """
+    key = keys.step_key(state.key, purpose, state.step, iteration)
+    return keys.example_keys(key, len(batch.real), gan.axis)
+
+
+def count_step(state: TrainState, skipped: Array) -> TrainState:
+    """Count a step, and whether an update was skipped (1) or not (0)."""
+    count = skipped.astype(jnp.int32)
+    return state.replace(
+        step=state.step + 1,
+        skipped=state.skipped + count,
+        skipped_in_row=(state.skipped_in_row + count) * count,
+    )
+
+
+def _disc_batch(
+    gan: Gan, state: TrainState, batch: Batch, p: Array | float, iteration: Array
+) -> DiscBatch:
+    """Add fakes, masks and keys to the real examples of a discriminator update."""
+    draw = partial(step_keys, gan, state, batch, iteration=iteration)
+    cond = masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
+    generate = partial(gan.generate, state.gen.params, state.gen.stats)
+    fake = map_in_microbatches(
+        lambda latent_keys, cond: generate(latent_keys, cond)[0],
+        gan.microbatch(len(batch.real)),
+        draw(Purpose.CRITIC_Z),
+        cond,
+    )
+    return DiscBatch(
+        real=batch.real,
+        fake=fake,
+        cond=cond,
+        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
+        penalty_keys=draw(Purpose.PENALTY),
+    )
+
+
+def _gen_batch(gan: Gan, state: TrainState, batch: Batch, p: Array | float) -> GenBatch:
+    """Add masks and keys to the real examples of the generator update."""
+    draw = partial(step_keys, gan, state, batch, iteration=gan.config.n_critic)
+    return GenBatch(
+        real=batch.real,
+        latent_keys=step_keys(gan, state, batch, Purpose.GEN_Z),
+        cond=masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK)),
+        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
+    )
+
+
+def _clip_weights(config: Config, player: Player) -> Player:
+    """Clip the weights to [-c, c], as the first WGAN does (1701.07875, alg. 1)."""
+    if schedules.is_off(config.weight_clip):
+        return player
+    c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)  # a swept 0 turns it off
+    return player.replace(params=jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params))
+
+
+def _step_metrics(disc: Metrics, gen: Metrics) -> Metrics:
+    """Merge the metrics of the players, the discriminator's averaged over its updates."""
+    skipped = jnp.maximum(disc.pop("skipped").max(), gen.pop("skipped"))
+    metrics = {name: values.mean() for name, values in disc.items()}
+    metrics["disc_grad_norm"] = metrics.pop("grad_norm")
+    gen["gen_grad_norm"] = gen.pop("grad_norm")
+    return metrics | gen | {"skipped": skipped}

@@ -107,7 +107,7 @@ def _chunks(
         feed = feeds.streamed(config, dataset, devices, done, workers)
     data, end = next(feed)
     at_once = members_at_once or parallel.members_at_once(config, state, devices)
-    chunk = parallel.make_chunk(config, devices, LONGEST_CHUNK, at_once)
+    program = parallel.make_program(config, devices, LONGEST_CHUNK, at_once)
     while done < config.steps:
         every = (config.sample_every, config.checkpoint_every, config.score_every or config.steps)
         if done == end:
@@ -116,10 +116,10 @@ def _chunks(
         steps = min(length, *ends, *(e - done % e for e in every))
         steps = int(distributed.of_first(str(steps)))  # its clock decides for all
         began = time.monotonic()
-        state, metrics = chunk(state, steps, data)
+        state, metrics = program(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
         if tell and not compiled:
-            tell(chunk.memory())
+            tell(program.memory())
         if compiled:  # the first step's time says nothing of the others'
             fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
             length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))

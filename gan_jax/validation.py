@@ -13,6 +13,7 @@ from gan_jax.augment import is_off as is_augment_off
 from gan_jax.config import TOKENS, Config, Latent, OptimizerName
 from gan_jax.data.sounds import is_sound
 from gan_jax.errors import UserError, nearest
+from gan_jax.networks.interface import Discriminator, Generator
 from gan_jax.schedules import Schedule, Value, bounds, is_off
 
 
@@ -67,7 +68,7 @@ def _check_member(config: Config) -> None:
     for name in penalties.PENALTIES:
         value = getattr(config.penalties, name)
         _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
-    if not is_off(config.path_length) and not hasattr(config.gen, "w_shape"):
+    if not is_off(config.path_length) and config.gen.w_shape is None:
         _fail("path_length", config.path_length, "0 with a generator that has no w (StyleGAN2's)")
     _check_augment(config.augment)
     _check_masks(config)
@@ -104,7 +105,7 @@ def _check_pretrain(config: Config) -> None:
     _check_value("pretrain.clip", pretrain.clip, 0.0, math.inf, "at least 0")
     if not pretrain.steps:
         return
-    if not hasattr(config.gen, "log_likelihood") and is_off(config.reconstruction):
+    if not config.gen.has_likelihood and is_off(config.reconstruction):
         allowed = "0 with a generator that has no likelihood, and without reconstruction"
         _fail("pretrain.steps", pretrain.steps, allowed)
     if not is_off(config.path_length):
@@ -145,8 +146,8 @@ def _check_masks(config: Config) -> None:
     for field in ("reconstruction", "perceptual"):
         _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
     if not is_off(config.perceptual):
-        if not getattr(config.disc, "hands_out_features", False):
-            allowed = "0 with a critic that hands out no features"
+        if not config.disc.returns_features:
+            allowed = "0 with a discriminator that returns no features"
             _fail("perceptual", config.perceptual, allowed)
         if not is_augment_off(config.augment):
             allowed = "0 with augment, which alters the two pictures differently"
@@ -162,6 +163,15 @@ def _check_masks(config: Config) -> None:
         _fail("data.cond", config.data.cond, "empty with masks")
     if (kinds or config.data.cond) and config.score_every:
         _fail("score_every", config.score_every, "0 where cond is more than labels")
+
+
+def _check_networks(config: Config) -> None:
+    """Reject networks that do not declare what they can do (gan_jax/networks/interface.py)."""
+    for field, base in (("gen", Generator), ("disc", Discriminator)):
+        network = getattr(config, field)
+        if not isinstance(network, base):
+            allowed = f"a subclass of gan_jax.networks.interface.{base.__name__}"
+            raise UserError(f"{field} must be {allowed}, got {type(network).__name__}")
 
 
 def _check_sweep(config: Config, field: str) -> None:
@@ -188,6 +198,7 @@ def _check_sweep(config: Config, field: str) -> None:
 def validate(config: Config) -> None:
     """Raises UserError, naming field, value and what is allowed, where a value makes no sense: in
     the config, its sweep, or a member of its population."""
+    _check_networks(config)
     if len(set(config.seeds)) < len(config.seeds):
         raise UserError(f"seeds are {', '.join(map(str, config.seeds))}: each must be there once")
     names = [sweep.field for sweep in config.sweep]

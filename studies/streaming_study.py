@@ -99,7 +99,7 @@ def small(some: Config) -> Config:
 def speed(study: Study, some: Config) -> dict[str, Any]:
     """Examples a second of both feeds, in turn, and their ratio."""
     devices, dataset = placement.pick_devices(1), sources.load(some.data)
-    chunk = parallel.make_chunk(some, devices, 1000)
+    program = parallel.make_program(some, devices, 1000)
     first = next(feeds.streamed(some, dataset, devices, 0))[1]
     steps, piece = study.blocks * first, max(1, first // 16)
     held, _ = next(feeds.resident(dataset, devices))
@@ -117,7 +117,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
             if done == end:
                 data, end = next(feed)
             now = min(piece, end - done, first - done if done < first else piece)
-            state, _ = jax.block_until_ready(chunk(state, now, data))
+            state, _ = jax.block_until_ready(program(state, now, data))
             done += now
         took = time.monotonic() - began
         feed.close()

@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.convolution import Conv, ConvTranspose
 from gan_jax.networks.layers import Axis, Dtype, Output
 
@@ -41,7 +41,7 @@ def batch_norm(x: jax.Array, *, train: bool, axis: str | None, dtype: Dtype) -> 
     return layers.batch_norm(x, train=train, axis=axis, dtype=dtype, scale_init=around_one)
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]."""
 
     size: Literal[28, 32, 64] = 32
@@ -78,7 +78,7 @@ class Generator(nn.Module):
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c] (and labels [n]) -> logits [n]."""
 
     size: Literal[28, 32, 64] = 32
@@ -89,7 +89,7 @@ class Discriminator(nn.Module):
     """Class labels, 0 for none."""
     auxiliary: bool = False
     """An auxiliary classifier of the classes (Odena et al. 2017, 1610.09585) in place of the
-    planes of ones: see layers.hand_out_class_logits."""
+    planes of ones: see layers.sow_class_logits."""
     norm: Literal["none", "batch", "spectral"] = "batch"
     """batch: of all but the first stage, the paper's; spectral: of every layer; none, for penalties
     on single examples' gradients (WGAN-GP's, R1), which batch norm has not."""
@@ -134,5 +134,5 @@ class Discriminator(nn.Module):
         logits = layer(last, y)[:, 0].astype(jnp.float32)
         if self.auxiliary:
             classify = nn.Dense(self.classes, dtype=self.dtype, kernel_init=normal, name="classify")
-            layers.hand_out_class_logits(self, layer(classify, y))
+            layers.sow_class_logits(self, layer(classify, y))
         return logits

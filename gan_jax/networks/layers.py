@@ -1,7 +1,7 @@
 """Layers that the networks share, and what a network must know of the devices."""
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import flax.linen as nn
 import jax
@@ -15,11 +15,11 @@ Axis = Annotated[str | None, tyro.conf.Suppress]
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh"]
 Output = Literal["linear", "sigmoid", "tanh"]
 Dtype = Literal["float32", "bfloat16"]
+M = TypeVar("M", bound=nn.Module)
 
 
-def on_axis(module: nn.Module, axis: str | None) -> nn.Module:
-    """The network, and those that are fields of it, their batch-mixing layers working over the
-    device axis `axis` too."""
+def on_axis(module: M, axis: str | None) -> M:
+    """Let the batch-mixing layers of a network, and of its fields, work over a device axis too."""
     if not axis:
         return module
     names = [field.name for field in dataclasses.fields(module) if field.name != "parent"]
@@ -159,19 +159,24 @@ def unfold(x: jax.Array, patch: int = 2) -> jax.Array:
     return x.reshape(n, height * patch, width * patch, -1)
 
 
-def hand_out_class_logits(module: nn.Module, class_logits: jax.Array) -> None:
-    """An auxiliary classifier's output [n, classes] float32, beside the discriminator's logits: who
-    applies it with `mutable="auxiliary"` finds it as auxiliary/class_logits. It is no state."""
-    _hand_out(module, "class_logits", class_logits)
+def sow_class_logits(module: nn.Module, class_logits: jax.Array) -> None:
+    """Return a class head's logits [n, classes] beside those of the discriminator.
+
+    They are auxiliary/class_logits, float32, if the module is applied with `mutable="auxiliary"`;
+    they are no state. The discriminator must be `auxiliary` (gan_jax/networks/interface.py).
+    """
+    _sow(module, "class_logits", class_logits)
 
 
-def hand_out_features(module: nn.Module, stage: int, features: jax.Array) -> None:
-    """What a discriminator has made of the examples after a stage, float32: likewise, as
-    auxiliary/features_<stage>. A discriminator that does so has `hands_out_features`."""
-    _hand_out(module, f"features_{stage}", features)
+def sow_features(module: nn.Module, stage: int, features: jax.Array) -> None:
+    """Return the features of a stage beside the logits, likewise, as auxiliary/features_<stage>.
+
+    The discriminator must have `returns_features` (gan_jax/networks/interface.py).
+    """
+    _sow(module, f"features_{stage}", features)
 
 
-def _hand_out(module: nn.Module, name: str, value: jax.Array) -> None:
+def _sow(module: nn.Module, name: str, value: jax.Array) -> None:
     if not module.is_initializing():
         wide = value.astype(jnp.float32)
         latest = {"init_fn": lambda: wide, "reduce_fn": lambda _, new: new}

@@ -11,11 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.layers import Activation, Axis, Dtype, Output
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> examples [n, *shape]."""
 
     shape: tuple[int, ...] = (28, 28, 1)
@@ -46,7 +46,7 @@ class Generator(nn.Module):
         return layers.activate(y, self.out).reshape(z.shape[0], *self.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Examples [n, ...] (and labels [n]) -> logits [n]."""
 
     widths: tuple[int, ...] = (512, 256)

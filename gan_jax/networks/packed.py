@@ -9,22 +9,24 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax.networks.interface import Discriminator
 
-class Packed(nn.Module):
+
+class Packed(Discriminator):
     """Examples [n, ..., c] -> logits [n/pack]: packs of `pack` examples that follow one another.
 
     Raises ValueError where `pack` does not divide n, and for labels: it is unconditional.
     """
 
-    disc: nn.Module
+    disc: Discriminator
     """Of a pack [..., pack * c]."""
     pack: int = 2
     """Examples in a pack. Paper: 2 to 4."""
 
     @property
-    def draws(self) -> bool:
-        """Whether it takes keys in training: a pack that of its first example."""
-        return getattr(self.disc, "draws", False)
+    def needs_rng(self) -> bool:
+        """Whether it takes one key per example in training; a pack uses that of its first."""
+        return self.disc.needs_rng
 
     @nn.compact
     def __call__(

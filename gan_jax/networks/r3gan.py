@@ -18,7 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.layers import Dtype, Output
 
@@ -108,7 +108,7 @@ class Resample(nn.Module):
         return upsample(x) if self.up else x
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 64."""
 
     size: int = 32
@@ -150,7 +150,7 @@ class Generator(nn.Module):
         return layers.activate(conv(y).astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c] (and labels [n]) -> logits [n].
 
     With classes, the inner product of the features and an embedding of the label (Miyato & Koyama

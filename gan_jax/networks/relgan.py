@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 
 
 class RelationalMemory(nn.Module):
@@ -66,7 +66,7 @@ class RelationalMemory(nn.Module):
         return jnp.einsum("nhij,njhd->nihd", weights, v).reshape(rows.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Rows [n, t, vocabulary] -> logits [n, representations].
 
     The embedding is cut into representations, each of which the same convolutions over time, their

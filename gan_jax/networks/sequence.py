@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import keys
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 
 
 def gumbel_softmax(perturbed: jax.Array, beta: jax.Array | float) -> jax.Array:
@@ -27,7 +27,7 @@ def straight_through(soft: jax.Array) -> jax.Array:
     return soft + jax.lax.stop_gradient(hard - soft)
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """Keys z [n, 2] uint32 (latent law `key`) -> rows [n, length, vocabulary] of sum 1, one-hot
     where `train` is false.
 
@@ -58,6 +58,11 @@ class Generator(nn.Module):
     def shape(self) -> tuple[int, int]:
         """Of an example."""
         return self.length, self.vocabulary
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether `log_likelihood` is defined: it is."""
+        return True
 
     def setup(self):
         """Makes the layers."""

@@ -22,7 +22,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.attention import SelfAttention
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.layers import Axis, Dtype, Output
@@ -45,7 +45,7 @@ DOWN: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 128."""
 
     size: Size = 32
@@ -90,7 +90,7 @@ class Generator(nn.Module):
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c] (and labels [n]) -> logits [n]."""
 
     size: Size = 32

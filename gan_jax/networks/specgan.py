@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.folded import Conv, ConvTranspose, glorot
 from gan_jax.networks.layers import Dtype, Output
 
@@ -29,7 +29,7 @@ def stages(size: int) -> int:
     return (size // SMALLEST).bit_length() - 1
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> spectrograms [n, size, size, channels]."""
 
     size: int = 128
@@ -58,7 +58,7 @@ class Generator(nn.Module):
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Spectrograms [n, size, size, c] (and labels [n]) -> logits [n]: the critic."""
 
     size: int = 128

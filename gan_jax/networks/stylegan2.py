@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.layers import Axis, Dtype, Output
 from gan_jax.networks.r3gan import upsample
 from gan_jax.networks.stylegan2_layers import Conv, Dense, StyledConv, ToRGB, normalize
@@ -58,7 +58,7 @@ class Mapping(nn.Module):
         return w
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]; z_dim as above.
 
     In training the collection `moments` has the mean w, over all devices. Where a collection
@@ -159,7 +159,7 @@ class Generator(nn.Module):
         return picture
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c] (and labels [n]) -> logits [n].
 
     With classes, the logit is the inner product of the features and a mapped embedding of the

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.masks import Incomplete
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.layers import Dtype, Output, fold, unfold
 from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest
@@ -49,7 +49,7 @@ def planes(cond: Any, classes: int, n: int, size: int) -> jax.Array:
     return jnp.concatenate(found, -1)
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim], cond -> pictures [n, size, size, channels]."""
 
     size: int = 28
@@ -110,7 +110,7 @@ class Generator(nn.Module):
         return jnp.where(cond.hole > 0, y, cond.known) if isinstance(cond, Incomplete) else y
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c], cond -> logits [n]."""
 
     size: int = 28
@@ -130,7 +130,10 @@ class Discriminator(nn.Module):
     dtype: Dtype = "float32"
     """Of the computation; parameters and logits are float32."""
 
-    hands_out_features = True  # of each stage, to compare a repair with the truth by
+    @property
+    def returns_features(self) -> bool:
+        """Whether it passes on the features of its stages, here of all."""
+        return True
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
@@ -144,7 +147,7 @@ class Discriminator(nn.Module):
             for _ in range(self.blocks[stage]):
                 groups, total = self.cardinality[stage], sum(self.blocks)
                 y = Block(groups, self.expansion, total, self.dtype)(y)
-            layers.hand_out_features(self, stage, y)
+            layers.sow_features(self, stage, y)
             if stage == 1:  # each of its pixels sees a part of the picture
                 local = Conv(1, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))(y)
                 patches = local.astype(jnp.float32).mean((1, 2, 3))

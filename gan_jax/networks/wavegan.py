@@ -8,7 +8,7 @@ the authors' code.
 Phase shuffle (sec. 3.3) shifts what each stage of the critic but the last makes by -n to n places,
 reflected at the end that is left empty, so that the critic cannot tell fakes by the phase of the
 artefacts that strided convolutions leave. Shifts are drawn per example and stage, from keys that
-the step gives: `draws` asks for them. Without keys nothing is shifted.
+the step gives: `needs_rng` asks for them. Without keys nothing is shifted.
 
 Deviations. The authors' code draws one shift for a whole batch. A penalty looks at an example with
 the shifts of the real one. Sounds may be shorter: of 8192 samples the first stage has 8 places.
@@ -21,7 +21,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.folded import Conv, ConvTranspose, glorot
 from gan_jax.networks.layers import Dtype, Output
 
@@ -53,7 +53,7 @@ def phase_shuffle(x: jax.Array, shift: jax.Array, most: int) -> jax.Array:
     return y
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> sounds [n, length, channels] in [-1, 1]."""
 
     length: int = 16384
@@ -83,7 +83,7 @@ class Generator(nn.Module):
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Sounds [n, length, c] (and labels [n], and keys [n]) -> logits [n]: the critic."""
 
     length: int = 16384
@@ -102,8 +102,8 @@ class Discriminator(nn.Module):
     """Of the computation; parameters and logits are float32."""
 
     @property
-    def draws(self) -> bool:
-        """Whether it takes keys in training."""
+    def needs_rng(self) -> bool:
+        """Whether it takes one key per example in training."""
         return self.phase_shuffle > 0
 
     @nn.compact

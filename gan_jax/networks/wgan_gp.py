@@ -20,7 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks import layers
+from gan_jax.networks import interface, layers
 from gan_jax.networks.convolution import Conv
 from gan_jax.networks.layers import Axis, Dtype, Output
 from gan_jax.networks.resnet import DownBlock, UpBlock, glorot
@@ -30,7 +30,7 @@ UP = {28: 2, 32: 3, 64: 4}  # the generator's blocks, which double the picture
 DOWN = {28: 2, 32: 2, 64: 3}  # the critic's blocks that halve it; two more do not
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 128."""
 
     size: Size = 32
@@ -62,7 +62,7 @@ class Generator(nn.Module):
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c] (and labels [n]) -> logits [n]: the critic."""
 
     size: Size = 32
@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
     """Class labels, 0 for none."""
     auxiliary: bool = False
     """An auxiliary classifier of the classes (Odena et al. 2017, 1610.09585) in place of the
-    projection: see layers.hand_out_class_logits."""
+    projection: see layers.sow_class_logits."""
     last_bias: bool = False
     """A bias of the logit. Wasserstein and relativistic losses do not see it."""
     dtype: Dtype = "float32"
@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
         logits = nn.Dense(1, self.last_bias, kernel_init=glorot)(y)[:, 0]
         if self.auxiliary:
             classify = nn.Dense(self.classes, kernel_init=glorot, name="classify")
-            layers.hand_out_class_logits(self, classify(y))
+            layers.sow_class_logits(self, classify(y))
         elif self.classes:
             logits += layers.projection(labels, y, glorot)
         return logits

@@ -53,7 +53,7 @@ def _made(found: Trained) -> np.ndarray:
     root = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
     labels = sampling.cycled_labels(config, WAYS)
     own = keys.example_keys(root, 2 * WAYS)
-    mapped = getattr(config.gen, "latent", None) is not None
+    mapped = config.gen.latent is not None
     if mapped:
         space = latent_space.space(config, variables)
         both = None if labels is None else np.concatenate([labels, labels])

@@ -20,7 +20,7 @@ from gan_jax import config_json, sweeps
 from gan_jax.cli import app
 from gan_jax.config import Config
 from gan_jax.errors import UserError
-from gan_jax.networks import lstm, mlp, packed
+from gan_jax.networks import interface, lstm, mlp, packed
 from gan_jax.schedules import Schedule
 from tests.helpers.odd_config import CONFIG
 from tests.helpers.paths import REPOSITORY
@@ -29,7 +29,7 @@ FIXTURES = REPOSITORY / "tests" / "fixtures" / "v0_1"
 TREE = json.loads(config_json.dumps(CONFIG))
 
 
-class Foreign(nn.Module):
+class Foreign(interface.Generator):
     width: int = 3
 
 

@@ -47,9 +47,9 @@ def inputs(out: str) -> None:
     devices = placement.pick_devices(None, config.batch_size)
     blocks = feeds.streamed(config, watched, devices, 0)
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
-        chunk = parallel.make_chunk(config, devices, 3)
+        program = parallel.make_program(config, devices, 3)
         distributed.meet()
-        metrics = chunk(train.start(config, dataset, devices), 3, next(feed)[0])[1]
+        metrics = program(train.start(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
     np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
     parallel.make_train_step = real_step

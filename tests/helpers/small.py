@@ -18,6 +18,7 @@ from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.masks import Masks
 from gan_jax.networks import lstm, mlp, relgan, sequence, unet, wavegan
+from gan_jax.networks.interface import Discriminator
 from gan_jax.schedules import Schedule
 from gan_jax.state import Batch, TrainState
 
@@ -92,7 +93,7 @@ QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 
-class WithClassHead(nn.Module):
+class WithClassHead(Discriminator):
     """A critic with the logits of ten classes."""
 
     auxiliary: bool = True
@@ -114,8 +115,8 @@ def config(**changes: Any) -> Config:
 
 
 @functools.cache
-def _chunk(config: Config, devices: int, at_once: int | None, _: Any) -> parallel.Chunk:
-    return parallel.make_chunk(config, jax.local_devices()[:devices], 16, at_once)
+def _program(config: Config, devices: int, at_once: int | None, _: Any) -> parallel.Program:
+    return parallel.make_program(config, jax.local_devices()[:devices], 16, at_once)
 
 
 @functools.cache
@@ -126,7 +127,7 @@ def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
 
 def forget() -> None:
     """What is run after this is traced anew."""
-    _chunk.cache_clear()
+    _program.cache_clear()
     _start.cache_clear()
 
 
@@ -139,8 +140,8 @@ def train_state(
     """The state after the chunks of steps (by default config.steps in one), and all metrics. Runs
     of one config share a program, however many steps they do; tracing is most of such a run."""
     of_all = dataclasses.replace(config, steps=1)
-    chunk = _chunk(of_all, devices, at_once, parallel.make_train_step)
-    return run_chunks(config, chunk, devices, chunks)
+    program = _program(of_all, devices, at_once, parallel.make_train_step)
+    return run_chunks(config, program, devices, chunks)
 
 
 def spy(config: Config, axis: str | None = None) -> Any:
@@ -160,18 +161,18 @@ def spy(config: Config, axis: str | None = None) -> Any:
 
 def run_chunks(
     config: Config,
-    chunk: parallel.Chunk,
+    program: parallel.Program,
     devices: int = 1,
     chunks: tuple[int, ...] | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """As `train_state`, with a chunk that was made before. Metrics are [steps], of a population
+    """As `train_state`, with a program that was made before. Metrics are [steps], of a population
     [steps, members]."""
     state, examples = _start(dataclasses.replace(config, steps=1), devices)
-    state = jax.tree.map(jnp.copy, state)  # a chunk consumes it
+    state = jax.tree.map(jnp.copy, state)  # a program consumes it
     chunks = chunks or (config.steps,)
     rows = []
     for steps in chunks:
-        state, metrics = chunk(state, steps, examples)
+        state, metrics = program(state, steps, examples)
         metrics = jax.device_get(metrics)
         if population.is_population(config):
             metrics = {name: row.swapaxes(0, 1) for name, row in metrics.items()}

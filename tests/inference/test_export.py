@@ -20,7 +20,7 @@ from gan_jax.errors import UserError
 from gan_jax.export import generator, write
 from gan_jax.inversion import Search, invert
 from gan_jax.masks import Masks
-from gan_jax.networks import mlp, stylegan2
+from gan_jax.networks import interface, mlp, stylegan2
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small, small_networks
 
@@ -383,7 +383,7 @@ def test_a_text_run(command, tmp_path_factory, tmp_path):
     assert made(made.noise(4)).dtype == jnp.uint16
 
 
-class NeedsItsBatch(nn.Module):
+class NeedsItsBatch(interface.Generator):
     @nn.compact
     def __call__(self, z, cond=None, *, train):
         return nn.Dense(64)(z).reshape(len(z), 8, 8, 1)

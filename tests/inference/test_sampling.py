@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from gan_jax import keys, sampling
-from gan_jax.networks import mlp
+from gan_jax.networks import interface, mlp
 from tests.helpers import small
 
 KEY = keys.root(5)
 TRACES = []  # an entry each time that JAX traces Echo
 
 
-class Echo(nn.Module):
+class Echo(interface.Generator):
     """Gives back what it gets, z and its label, so that a sample shows what it was made of."""
 
     classes: int = 0

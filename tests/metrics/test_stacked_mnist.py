@@ -17,7 +17,7 @@ from gan_jax.metrics.evaluation import evaluate, in_training, members, stacked_m
 from gan_jax.metrics.evaluation.evaluator import Evaluation, Settings
 from gan_jax.metrics.features import extractor, select
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.networks import mlp
+from gan_jax.networks import interface, mlp
 from tests.helpers import small
 
 STRIPES = 10  # a digit d is a picture whose row d is white
@@ -28,7 +28,7 @@ READER = Extractor(
 )
 
 
-class Stripes(nn.Module):
+class Stripes(interface.Generator):
     """z [n, 3] uniform on [-1, 1] -> pictures of three such digits."""
 
     size: int = 28

@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from gan_jax import command_line, config_json, keys
 from gan_jax.config import Penalties, differences
 from gan_jax.errors import UserError
-from gan_jax.networks import dcgan, layers, mlp, wavegan
+from gan_jax.networks import dcgan, interface, layers, mlp, wavegan
 from gan_jax.networks.packed import Packed
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
@@ -22,7 +21,7 @@ KEY = jax.random.key(0)
 INSIDE = mlp.Discriminator(widths=(8,), norm="batch", last_bias=False)
 
 
-class Identity(nn.Module):
+class Identity(interface.Discriminator):
     """Of what it is given."""
 
     def __call__(self, x, cond=None, *, train):
@@ -53,7 +52,7 @@ def test_a_pack_of_one_is_the_example(inside):
 def test_a_network_that_draws_is_given_a_packs_first_key():
     sounds = wavegan.Discriminator(length=64, width=2, stages=2)
     packed, own = Packed(sounds, 2), keys.example_keys(KEY, 6)
-    assert (packed.draws, Packed(INSIDE, 2).draws) == (True, False)
+    assert (packed.needs_rng, Packed(INSIDE, 2).needs_rng) == (True, False)
     x = jax.random.normal(KEY, (6, 64, 1))
     variables = packed.init(KEY, x, train=True)
     inside = {"params": variables["params"]["disc"]}

@@ -64,7 +64,7 @@ def test_shifts_are_uniform(monkeypatch):
 def test_without_keys_or_reach_nothing_is_shifted():
     disc, variables, x = critic()
     still = critic(phase_shuffle=0)[0]
-    assert (disc.draws, still.draws) == (True, False)
+    assert (disc.needs_rng, still.needs_rng) == (True, False)
     own = keys.example_keys(jax.random.key(2), 6)
     np.testing.assert_array_equal(
         disc.apply(variables, x, train=True), still.apply(variables, x, None, own, train=True)

@@ -16,7 +16,7 @@ from gan_jax import augment, keys
 from gan_jax.augment import Augment
 from gan_jax.augmentations import blit, colour, cutout, geometry
 from gan_jax.errors import UserError
-from gan_jax.schedules import Schedule
+from gan_jax.schedules import Schedule, resolve
 
 ALL = Augment(blit=1, geometry=1, colour=1, cutout=1, p=1.0)
 DIFFAUGMENT = Augment(diffaugment=("colour", "translation", "cutout"))
@@ -411,9 +411,9 @@ def test_adaptive_skips():
 def test_probability():
     schedule = Augment(blit=1, p=Schedule(0.0, 0.5, 10))
     assert augment.init(schedule) is None
-    assert float(augment.probability(schedule, None, 4)) == pytest.approx(0.2)
+    assert float(augment.probability(resolve(schedule, 4), None)) == pytest.approx(0.2)
     adaptive = Augment(blit=1, adaptive=True, p=0.25)
-    assert float(augment.probability(adaptive, augment.init(adaptive), 4)) == 0.25
+    assert float(augment.probability(adaptive, augment.init(adaptive))) == 0.25
 
 
 @pytest.mark.parametrize(

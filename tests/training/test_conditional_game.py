@@ -13,7 +13,7 @@ import pytest
 
 from gan_jax import keys, losses, masks, penalties
 from gan_jax.config import Config, Optimizer, Penalties
-from gan_jax.networks import unet
+from gan_jax.networks import interface, unet
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
 
@@ -27,7 +27,7 @@ LOSS = losses.gan_loss("relativistic", 0.0)
 GAMMA = 0.3
 
 
-class Gauged(nn.Module):
+class Gauged(interface.Discriminator):
     """f(x, y) + h(x), h with parameters of its own."""
 
     f: nn.Module
@@ -42,7 +42,7 @@ class Gauged(nn.Module):
         return logits
 
 
-class Linear(nn.Module):
+class Linear(interface.Discriminator):
     """w.y + u.x"""
 
     @nn.compact
@@ -120,7 +120,7 @@ def test_a_perfect_repair_has_the_losses_of_a_tie():
     np.testing.assert_allclose(LOSS.gen(logits, logits), np.log(2), rtol=1e-6)
 
 
-class Constant(nn.Module):
+class Constant(interface.Generator):
     """Fills holes with a number."""
 
     @nn.compact

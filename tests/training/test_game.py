@@ -15,17 +15,18 @@ import pytest
 from jax import lax
 
 from gan_jax import config, losses, penalties, state, step
+from gan_jax.networks import interface
 
 REAL = jnp.zeros((2, 1))
 
 
-class Point(nn.Module):
+class Point(interface.Generator):
     @nn.compact
     def __call__(self, z, *_, **__):
         return jnp.zeros((len(z), 1)) + self.param("theta", nn.initializers.normal(1.0), (1, 1))
 
 
-class Line(nn.Module):
+class Line(interface.Discriminator):
     @nn.compact
     def __call__(self, x, *_, **__):
         return x @ self.param("psi", nn.initializers.normal(1.0), (1,))

@@ -15,7 +15,7 @@ from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, PER_EXAMPLE
 from gan_jax.masks import Masks
-from gan_jax.networks import mlp, packed, r3gan, stylegan2, unet
+from gan_jax.networks import interface, mlp, packed, r3gan, stylegan2, unet
 from gan_jax.schedules import Schedule
 from gan_jax.sweeps import Sweep
 from tests.helpers import small
@@ -133,9 +133,9 @@ def temporaries(config):
     """Bytes that the program needs between its arguments and its results."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state = train.start(config, dataset, devices)
-    chunk = parallel.make_chunk(config, devices, 4)
-    chunk(state, 1, dataset.batch)
-    return chunk.memory()["temp_size"]
+    program = parallel.make_program(config, devices, 4)
+    program(state, 1, dataset.batch)
+    return program.memory()["temp_size"]
 
 
 LARGE = changed(
@@ -210,7 +210,7 @@ def test_a_run_says_what_memory_it_took(tmp_path):
     assert launch["device_peak_bytes"] is None  # of a CPU
 
 
-class Own(nn.Module):
+class Own(interface.Discriminator):
     @nn.compact
     def __call__(self, x, cond=None, *, train):
         return nn.BatchNorm(use_running_average=not train)(x.reshape(len(x), -1)).sum(1)

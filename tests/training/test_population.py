@@ -147,18 +147,18 @@ def many():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "make_train_step", counted)
-        chunk = parallel.make_chunk(MANY, jax.local_devices()[:1], 16)
-        whole = small.run_chunks(MANY, chunk)
-        cut = small.run_chunks(MANY, chunk, chunks=(1, 2, 1))
-    return types.SimpleNamespace(whole=whole, cut=cut, traces=len(traces), chunk=chunk)
+        program = parallel.make_program(MANY, jax.local_devices()[:1], 16)
+        whole = small.run_chunks(MANY, program)
+        cut = small.run_chunks(MANY, program, chunks=(1, 2, 1))
+    return types.SimpleNamespace(whole=whole, cut=cut, traces=len(traces), program=program)
 
 
 @pytest.fixture(scope="module")
 def solos():
     """The runs that MANY's members are. One program serves all: a seed is not in it."""
     members = population.members(MANY)
-    chunk = parallel.make_chunk(members[0], jax.local_devices()[:1], 16)
-    return [small.run_chunks(one, chunk) for one in members]
+    program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
+    return [small.run_chunks(one, program) for one in members]
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -213,13 +213,14 @@ def test_lazy_penalties_stay_lazy(devices, at_once, programs):
     data = sources.load(config.data).batch
 
     def names(config, at_once):
-        chunk = parallel.make_chunk(config, on, 16, at_once)
+        program = parallel.make_program(config, on, 16, at_once)
         state = jax.eval_shape(
             lambda roots: population.init(config, roots, jax.tree.map(lambda x: x[:8], data)),
             population.roots(config),
         )
-        program, rest = chunk.program(data), (np.int32(3), data, *chunk.last)
-        return list(primitives(jax.make_jaxpr(lambda state: program(state, *rest))(state).jaxpr))
+        function = program.function(data)
+        rest = (np.int32(3), data, *program.arguments)
+        return list(primitives(jax.make_jaxpr(lambda state: function(state, *rest))(state).jaxpr))
 
     solo = names(population.members(config)[0], None).count("cond")
     assert solo >= 1
@@ -285,8 +286,8 @@ def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
     monkeypatch.setattr(parallel, "make_train_step", spy)
     config = tiny(n_critic=2, seeds=SEEDS[:-1], sweep=(Sweep("gen_opt.lr", (1.0, 2.0)),))
     members = population.members(config)
-    chunk = parallel.make_chunk(members[0], jax.local_devices()[:1], 16)
-    solo = [small.run_chunks(one, chunk)[1] for one in members[:3]]
+    program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
+    solo = [small.run_chunks(one, program)[1] for one in members[:3]]
     _, found = small.train_state(config, devices, at_once=at_once)
     assert found["real"].shape == (3, 6, 2, 8, 2)
     for number in range(6):

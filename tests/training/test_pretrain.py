@@ -13,8 +13,9 @@ import pytest
 from gan_jax import config_json, keys, masks, optimizers, pretrain
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.errors import UserError
-from gan_jax.networks import lstm, mlp, sequence, unet
+from gan_jax.networks import interface, lstm, mlp, sequence, unet
 from gan_jax.state import Batch, init_state
+from gan_jax.step import make_train_step
 from gan_jax.validation import validate
 from tests.helpers import small
 
@@ -46,18 +47,12 @@ def test_what_is_on_record(whole):
     assert state.gen.stats["schedule"]["calls"] == 3  # the temperature's schedule too
 
 
-@pytest.fixture
-def no_game(monkeypatch):
-    """A game that is quick to compile, for tests of the phase alone."""
-    metrics = {"gen_loss": jnp.float32(0), "gen_grad_norm": jnp.float32(0)}
-    metrics |= {"skipped": jnp.float32(0)}
-    monkeypatch.setattr(
-        pretrain.step, "make_train_step", lambda config, axis: lambda state, batch: (state, metrics)
-    )
+def idle_step(state, batch):  # noqa: ARG001
+    """An adversarial step that is quick to compile, for tests of pretraining alone."""
+    return state, {name: jnp.float32(0) for name in ("gen_loss", "gen_grad_norm", "skipped")}
 
 
 @pytest.mark.parametrize("clip", [0.01, 0.0])
-@pytest.mark.usefixtures("no_game")
 def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     """Of two critic batches two updates of plain gradient descent, the network applied by hand."""
     sgd = Optimizer("sgd", lr=0.5, b1=0.0)
@@ -72,7 +67,7 @@ def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     rows = np.random.default_rng(0).integers(4, size=(2, 8, 3))
     real = jnp.asarray(np.eye(4)[rows], "float32")
     state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
-    step = jax.jit(pretrain.make_train_step(ours))
+    step = jax.jit(pretrain.with_pretraining(idle_step, ours))
     after, metrics = step(state, Batch(real))
 
     def nll(params, rows):
@@ -119,7 +114,7 @@ def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     chex.assert_trees_all_equal(none.gen, state.gen)
 
 
-class Tilted(nn.Module):
+class Tilted(interface.Generator):
     """Fills holes with z's mean times a number."""
 
     @nn.compact
@@ -150,7 +145,7 @@ def test_reconstruction_by_hand(microbatch):
     )
     real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
     state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
-    step = jax.jit(pretrain.make_train_step(ours))
+    step = jax.jit(pretrain.with_pretraining(make_train_step(ours), ours))
     after, metrics = step(state, Batch(real))
     value, found = 0.5, []
     for iteration in range(2):
@@ -179,7 +174,7 @@ def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
     gradient = {"w": jnp.array([3.0, 4.0])}
 
     def moved(limit):
-        clipped = pretrain._clipped(optimizers.make(SGD, 0), limit)
+        clipped = pretrain.clip_gradient(optimizers.make(SGD), limit)
         return clipped.update(gradient, clipped.init(gradient))[0]["w"]
 
     for found in (moved(limit), jax.jit(moved)(limit)):
@@ -188,7 +183,7 @@ def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
 
 def test_a_run_without_the_phase_is_the_game_itself():
     ours = config(pretrain=Pretrain())
-    assert pretrain.make_train_step(ours).__module__ == "gan_jax.step"
+    assert pretrain.with_pretraining(idle_step, ours) is idle_step
     assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
 
 

@@ -14,7 +14,7 @@ from gan_jax.augment import Augment
 from gan_jax.config import Data, Optimizer, Penalties
 from gan_jax.errors import UserError
 from gan_jax.keys import Purpose, example_keys, latents, root, step_key
-from gan_jax.networks import mlp, unet
+from gan_jax.networks import interface, mlp, unet
 from gan_jax.networks.packed import Packed
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
@@ -25,7 +25,7 @@ N, RATE = 8, 0.1
 SGD = Optimizer("sgd", lr=RATE, b1=0.0)
 
 
-class Gen(nn.Module):
+class Gen(interface.Generator):
     """z [n, 8] -> w -> pictures [n, 8, 8, 1], with what path length regularisation needs."""
 
     w_shape: tuple[int, int] = (2, 6)
