@@ -109,7 +109,7 @@ class Checkpoints:
             folder.absolute(), options=options, item_names=("state",)
         )
         self._reader = self._manager
-        if jax.process_count() > 1 and distributed.leads():  # it reads alone
+        if jax.process_count() > 1 and distributed.is_leader():  # it reads alone
             alone = ocp.options.MultiprocessingOptions(
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix="reader"
             )
@@ -129,7 +129,7 @@ class Checkpoints:
         digest is put on the run folder's list. Raises UserError if this checkpoint, or the one
         before it, which was written meanwhile, cannot be written."""
         copy = jax.tree.map(jnp.copy, state)
-        if distributed.leads():
+        if distributed.is_leader():
             digest.write(self._workdir, step, digest.digest(copy))
         if jax.process_count() > 1:
             copy = jax.tree.map(_of_all_processes, copy)
@@ -147,7 +147,7 @@ class Checkpoints:
             # Its other writes may end at any time from here on, up to the end of the process.
             _pass_over_closed_loops()
             logging.getLogger("asyncio").addFilter(_not_of_a_lost_write)
-            if jax.process_count() > 1 and distributed.is_of_another(error):
+            if jax.process_count() > 1 and distributed.is_peer_failure(error):
                 raise
             reason = " ".join(str(error).split())[:300]
             whole = ", ".join(map(str, self.steps())) or "none"
@@ -162,9 +162,9 @@ class Checkpoints:
         would not write steps before it. Raises UserError if all are damaged, and removes none.
 
         Of several processes only process 0 reads; to the others it is as if there were none, and
-        `parallel.of_first` gives them the state."""
-        found, damaged = self._read(like, step) if distributed.leads() else (None, [])
-        for candidate in json.loads(distributed.of_first(json.dumps(damaged))):
+        `follow.begin` gives them the state."""
+        found, damaged = self._read(like, step) if distributed.is_leader() else (None, [])
+        for candidate in json.loads(distributed.broadcast_text(json.dumps(damaged))):
             self._manager.delete(candidate)
         return found
 

@@ -202,8 +202,8 @@ def resume(args: argparse.Namespace) -> None:
         config = dataclasses.replace(config, steps=args.steps)
     validate(config)
     how = {name: getattr(args, name) for name in ("members_at_once", "stream", "workers")}
-    where = (args.coordinator, args.num_processes, args.process_id, distributed.SILENCE)
-    with distributed.together(*where), cli.user_errors():
+    where = (args.coordinator, args.num_processes, args.process_id, distributed.HEARTBEAT_TIMEOUT)
+    with distributed.distributed_session(*where), cli.user_errors():
         devices = placement.pick_devices(args.devices, config.batch_size)
         train.fit(config, args.run, devices=devices, **how)
 

@@ -14,15 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import distributed, memory, population, remat
+from gan_jax import memory, population, remat
 from gan_jax.config import Config
 from gan_jax.data.feeds import Block, batch_at
-from gan_jax.placement import AXIS, local_places, place
+from gan_jax.placement import AXIS, local_places
 from gan_jax.pretrain import make_train_step
 from gan_jax.state import Batch, Metrics, TrainState
 
 FEW_PARAMETERS = 100_000
-PIECE = 2**22  # words of a broadcast: 16 MiB
 Data = Batch | Block  # a whole set, which rests on every device; or the batches of some steps
 
 
@@ -137,39 +136,6 @@ def make_chunk(
     whole, blocks = sharded(None), sharded(0)
     numbers = np.asarray(local_places(devices), np.int32)
     return Chunk(lambda data: blocks if isinstance(data, Block) else whole, numbers)
-
-
-def of_first(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The pytree as process 0 has it, bit for bit, in every process; whole on each of the devices.
-    Leaves have the same shapes and dtypes in all. Also makes the devices' first connection, so all
-    processes must have met shortly before."""
-    if jax.process_count() == 1:
-        return tree
-    leaves, structure = jax.tree.flatten(tree)
-    keys = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    arrays = [
-        np.asarray(jax.random.key_data(leaf) if key else leaf)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    flat = np.concatenate([np.ascontiguousarray(one).reshape(-1).view(np.uint8) for one in arrays])
-    size = min(PIECE, -(-len(flat) // 4))
-    words = np.zeros((-(-len(flat) // (4 * size)), size), np.uint32)
-    words.reshape(-1).view(np.uint8)[: len(flat)] = flat
-    send = jax.pmap(lambda x: lax.psum(x, AXIS), AXIS, devices=devices, out_axes=None)
-    mine = np.zeros((len(local_places(devices)), size), np.uint32)  # all others send zeros
-    for piece in words:
-        if distributed.leads():
-            mine[0] = piece
-        piece[:] = np.asarray(send(mine))
-    sizes = np.cumsum([one.nbytes for one in arrays])
-    found = []
-    parts = np.split(words.reshape(-1).view(np.uint8)[: len(flat)], sizes[:-1])
-    for part, array, leaf, key in zip(parts, arrays, leaves, keys, strict=True):
-        bits = part.copy().view(array.dtype).reshape(array.shape)
-        if key:
-            bits = jax.random.wrap_key_data(jnp.asarray(bits), impl=jax.random.key_impl(leaf))
-        found.append(bits)
-    return place(jax.tree.unflatten(structure, found), devices)
 
 
 def compile_step(config: Config, devices: Sequence[jax.Device], state: Any, batch: Any) -> Any:

@@ -184,7 +184,7 @@ def opened(
     with lock.held(workdir):
         with writing(workdir):
             _begin(workdir, config, dataset, found)
-        distributed.meet()
+        distributed.barrier()
         yield found
 
 

@@ -110,7 +110,7 @@ def _chunks(
             data, end = next(feed)
         ends = [one - done for one in (end, config.pretrain.steps, config.steps) if one > done]
         steps = min(length, *ends, *(e - done % e for e in every))
-        steps = int(distributed.of_first(str(steps)))  # its clock decides for all
+        steps = distributed.broadcast_int(steps)  # its clock decides for all
         began = time.monotonic()
         state, metrics = chunk(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
@@ -162,7 +162,7 @@ def fit(
         how = (devices, members_at_once, stream, workers, tell)
         return iterate(config, dataset, state, *how)
 
-    if not distributed.leads():
+    if not distributed.is_leader():
         return follow.follow(config, workdir, state, devices, steps)
     curve = Curve(config, dataset, devices[0], quiet=quiet)
     with (
@@ -213,7 +213,7 @@ def fit(
     curves.draw(workdir, workdir / "curves.png")
     if config.sweep and not by:
         sweep_table.write(workdir, config, state)
-    distributed.meet()
+    distributed.barrier()
     if by:
         name = signal.Signals(by).name
         print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
@@ -247,7 +247,7 @@ class Launch:
     """How many processes train this run together; 1: this one alone, whatever the cluster says."""
     process_id: int | None = None
     """Which of them this one is, from 0; process 0 writes the run folder."""
-    silence: int = distributed.SILENCE
+    silence: int = distributed.HEARTBEAT_TIMEOUT
     """Seconds without a sign of life after which another process is taken for dead."""
     small: bool = False
     """Start from the experiment's small version, for CPUs, where it has one: the same code with
@@ -269,10 +269,10 @@ def main(config: Config, small: Config | None = None) -> None:
         workdir = Path(launch.workdir or Path("runs") / launch.config.name)
         where = (launch.coordinator, launch.num_processes, launch.process_id, launch.silence)
         how = {name: getattr(launch, name) for name in ("members_at_once", "stream", "workers")}
-        with distributed.together(*where), cli.user_errors():
+        with distributed.distributed_session(*where), cli.user_errors():
             devices = placement.pick_devices(launch.devices, launch.config.batch_size)
             fit(launch.config, workdir, devices=devices, **how)
-            if not distributed.leads():
+            if not distributed.is_leader():
                 return
         picture = "members.png, " if population.is_population(launch.config) else "film.png, "
         picture = "" if sentences.of_tokens(launch.config) else picture
