@@ -1,11 +1,9 @@
 """The one wrapper around orbax: a checkpoint is either whole or it is not there."""
 
 import contextlib
-import gc
 import json
 import logging
-import sys
-import traceback
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,58 +19,6 @@ from gan_jax.errors import UserError
 from gan_jax.state import TrainState
 
 log = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def _hooks_put_back() -> Iterator[None]:
-    before = sys.unraisablehook, sys.excepthook
-    try:
-        yield
-    finally:
-        sys.unraisablehook, sys.excepthook = before
-
-
-def _pass_over_closed_loops() -> None:
-    """Has what prints exceptions that nobody can catch leave out closed event loops. Tensorstore's
-    threads report them to one hook or the other."""
-    unraisable, uncaught = sys.unraisablehook, sys.excepthook
-
-    def closed(error: BaseException | None) -> bool:
-        return "Event loop is closed" in str(error)
-
-    def of_thread(error: BaseException) -> bool:
-        """What they call is asyncio's; of a script there would be frames before that."""
-        frames = traceback.extract_tb(error.__traceback__)
-        return closed(error) and all("asyncio" in frame.filename for frame in frames)
-
-    sys.unraisablehook = lambda found: None if closed(found.exc_value) else unraisable(found)
-    sys.excepthook = lambda *found: None if of_thread(found[1]) else uncaught(*found)
-
-
-def _not_of_a_lost_write(record: logging.LogRecord) -> bool:
-    """False for what asyncio says of a task of orbax's, or of a write of tensorstore's, whose
-    errors come without frames of Python, that nobody awaits any more."""
-    if not record.exc_info:
-        return True
-    if not (frames := traceback.extract_tb(record.exc_info[2])):
-        return "local file" not in str(record.exc_info[1])
-    return not any("orbax" in frame.filename for frame in frames)
-
-
-@contextlib.contextmanager
-def _quiet_event_loop() -> Iterator[None]:
-    """When a read or a write fails, orbax 0.12 closes its event loop under the others, or never
-    awaits them, and each would print that to stderr when it is collected. Until it waits for
-    them."""
-    asyncio = logging.getLogger("asyncio")
-    with _hooks_put_back(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        _pass_over_closed_loops()
-        asyncio.disabled = True
-        try:
-            yield
-        finally:
-            asyncio.disabled = False
 
 
 def _of_all_processes(leaf: jax.Array) -> jax.Array:
@@ -97,8 +43,6 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int | None):
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
-        # Orbax narrates each save there, and prints tracebacks of what it then raises.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
@@ -141,12 +85,11 @@ class Checkpoints:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with _quiet_event_loop():
-                yield
+            yield
         except Exception as error:  # of tensorstore's, when the disk is full or not there
-            # Its other writes may end at any time from here on, up to the end of the process.
-            _pass_over_closed_loops()
-            logging.getLogger("asyncio").addFilter(_not_of_a_lost_write)
+            # Orbax closes the event loop of writes that are still under way, and each of them then
+            # prints a traceback. Let these come before the one line that says what is wrong.
+            time.sleep(1)
             if jax.process_count() > 1 and distributed.is_peer_failure(error):
                 raise
             reason = " ".join(str(error).split())[:300]
@@ -168,7 +111,6 @@ class Checkpoints:
             self._manager.delete(candidate)
         return found
 
-    @_quiet_event_loop()
     def _read(self, like: Any, step: int | None) -> tuple[tuple[int, TrainState] | None, list[int]]:
         """What `restore` finds, and the checkpoints to remove."""
         abstract = jax.tree.map(
@@ -185,13 +127,14 @@ class Checkpoints:
                 if digests.get(candidate) not in (None, digest.digest(state)):
                     raise ValueError("its bits are not those that were saved")
             except Exception as error:  # orbax and tensorstore raise many kinds
+                # Orbax never awaits the other reads of a checkpoint after one of them fails.
+                warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
                 reason = " ".join(str(error).split())[:200]
                 if "structures do not match" in reason:
                     reason = "it holds the state of another version of gan_jax, or another config"
                 log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
             else:
                 return (candidate, state), tried[:i] if self._writes else []
-            gc.collect()  # now that nothing holds the other reads, and not after _quiet_event_loop
         if tried:
             raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
         return None, []
