@@ -1,11 +1,9 @@
 """The one wrapper around orbax: a checkpoint is either whole or it is not there."""
 
 import contextlib
-import gc
 import json
 import logging
-import sys
-import traceback
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,58 +19,6 @@ from gan_jax.errors import UserError
 from gan_jax.state import TrainState
 
 log = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def _hooks_put_back() -> Iterator[None]:
-    before = sys.unraisablehook, sys.excepthook
-    try:
-        yield
-    finally:
-        sys.unraisablehook, sys.excepthook = before
-
-
-def _pass_over_closed_loops() -> None:
-    """Has what prints exceptions that nobody can catch leave out closed event loops. Tensorstore's
-    threads report them to one hook or the other."""
-    unraisable, uncaught = sys.unraisablehook, sys.excepthook
-
-    def closed(error: BaseException | None) -> bool:
-        return "Event loop is closed" in str(error)
-
-    def of_thread(error: BaseException) -> bool:
-        """What they call is asyncio's; of a script there would be frames before that."""
-        frames = traceback.extract_tb(error.__traceback__)
-        return closed(error) and all("asyncio" in frame.filename for frame in frames)
-
-    sys.unraisablehook = lambda found: None if closed(found.exc_value) else unraisable(found)
-    sys.excepthook = lambda *found: None if of_thread(found[1]) else uncaught(*found)
-
-
-def _not_of_a_lost_write(record: logging.LogRecord) -> bool:
-    """False for what asyncio says of a task of orbax's, or of a write of tensorstore's, whose
-    errors come without frames of Python, that nobody awaits any more."""
-    if not record.exc_info:
-        return True
-    if not (frames := traceback.extract_tb(record.exc_info[2])):
-        return "local file" not in str(record.exc_info[1])
-    return not any("orbax" in frame.filename for frame in frames)
-
-
-@contextlib.contextmanager
-def _quiet_event_loop() -> Iterator[None]:
-    """When a read or a write fails, orbax 0.12 closes its event loop under the others, or never
-    awaits them, and each would print that to stderr when it is collected. Until it waits for
-    them."""
-    asyncio = logging.getLogger("asyncio")
-    with _hooks_put_back(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        _pass_over_closed_loops()
-        asyncio.disabled = True
-        try:
-            yield
-        finally:
-            asyncio.disabled = False
 
 
 def _of_all_processes(leaf: jax.Array) -> jax.Array:
@@ -97,8 +43,6 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int | None):
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
-        # Orbax narrates each save there, and prints tracebacks of what it then raises.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
@@ -109,7 +53,7 @@ class Checkpoints:
             folder.absolute(), options=options, item_names=("state",)
         )
         self._reader = self._manager
-        if jax.process_count() > 1 and distributed.leads():  # it reads alone
+        if jax.process_count() > 1 and distributed.is_leader():  # it reads alone
             alone = ocp.options.MultiprocessingOptions(
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix="reader"
             )
@@ -129,7 +73,7 @@ class Checkpoints:
         digest is put on the run folder's list. Raises UserError if this checkpoint, or the one
         before it, which was written meanwhile, cannot be written."""
         copy = jax.tree.map(jnp.copy, state)
-        if distributed.leads():
+        if distributed.is_leader():
             digest.write(self._workdir, step, digest.digest(copy))
         if jax.process_count() > 1:
             copy = jax.tree.map(_of_all_processes, copy)
@@ -141,13 +85,12 @@ class Checkpoints:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with _quiet_event_loop():
-                yield
+            yield
         except Exception as error:  # of tensorstore's, when the disk is full or not there
-            # Its other writes may end at any time from here on, up to the end of the process.
-            _pass_over_closed_loops()
-            logging.getLogger("asyncio").addFilter(_not_of_a_lost_write)
-            if jax.process_count() > 1 and distributed.is_of_another(error):
+            # Orbax closes the event loop of writes that are still under way, and each of them then
+            # prints a traceback. Let these come before the one line that says what is wrong.
+            time.sleep(1)
+            if jax.process_count() > 1 and distributed.is_peer_failure(error):
                 raise
             reason = " ".join(str(error).split())[:300]
             whole = ", ".join(map(str, self.steps())) or "none"
@@ -162,13 +105,12 @@ class Checkpoints:
         would not write steps before it. Raises UserError if all are damaged, and removes none.
 
         Of several processes only process 0 reads; to the others it is as if there were none, and
-        `parallel.broadcast_tree` gives them the state."""
-        found, damaged = self._read(like, step) if distributed.leads() else (None, [])
-        for candidate in json.loads(distributed.of_first(json.dumps(damaged))):
+        `follow.begin` gives them the state."""
+        found, damaged = self._read(like, step) if distributed.is_leader() else (None, [])
+        for candidate in json.loads(distributed.broadcast_text(json.dumps(damaged))):
             self._manager.delete(candidate)
         return found
 
-    @_quiet_event_loop()
     def _read(self, like: Any, step: int | None) -> tuple[tuple[int, TrainState] | None, list[int]]:
         """What `restore` finds, and the checkpoints to remove."""
         abstract = jax.tree.map(
@@ -185,13 +127,14 @@ class Checkpoints:
                 if digests.get(candidate) not in (None, digest.digest(state)):
                     raise ValueError("its bits are not those that were saved")
             except Exception as error:  # orbax and tensorstore raise many kinds
+                # Orbax never awaits the other reads of a checkpoint after one of them fails.
+                warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
                 reason = " ".join(str(error).split())[:200]
                 if "structures do not match" in reason:
                     reason = "it holds the state of another version of gan_jax, or another config"
                 log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
             else:
                 return (candidate, state), tried[:i] if self._writes else []
-            gc.collect()  # now that nothing holds the other reads, and not after _quiet_event_loop
         if tried:
             raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
         return None, []

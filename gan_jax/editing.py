@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from gan_jax import keys
 from gan_jax.config import Config
 from gan_jax.errors import UserError
 from gan_jax.latent_space import Law, Space
@@ -218,8 +219,8 @@ def _of_samples(space: Space, key: jax.Array, function: Partial) -> np.ndarray:
 
     @jax.jit
     def some(function: Partial, index: jax.Array) -> jax.Array:
-        own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-        found = function(own, index % space.classes if space.classes else None)
+        example_keys = keys.indexed_keys(key, index)
+        found = function(example_keys, index % space.classes if space.classes else None)
         return found.reshape(len(index), -1)
 
     batches = np.arange(SAMPLES, dtype=np.int32).reshape(-1, _BATCH)

@@ -1,5 +1,7 @@
-"""What the processes of a run do that do not write its folder: the same steps, stops and
-checkpoints as process 0, and nothing else."""
+"""Training in the processes that do not write the run folder.
+
+They take the same steps, stops and checkpoints as process 0, and do nothing else.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 import jax
 
-from gan_jax import distributed, parallel, signals
+from gan_jax import distributed, placement, signals
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config
 from gan_jax.skips import Skips
@@ -15,15 +17,18 @@ from gan_jax.state import TrainState
 
 
 def begin(state: TrainState, devices: Sequence[jax.Device]) -> TrainState:
-    """The state that process 0 starts from, in every process. All call it."""
-    distributed.meet()
-    return parallel.broadcast_tree(state, devices)
+    """The state that process 0 starts from, on the devices. Every process calls it."""
+    if jax.process_count() == 1:
+        return state
+    distributed.barrier()
+    distributed.connect_devices(devices)
+    return placement.place(distributed.broadcast_tree(state), devices)
 
 
-def is_kept(config: Config, done: int, by: int, skips: Skips) -> bool:
-    """Whether a checkpoint is due at step `done`; `by` is the signal that stops the run, or 0."""
+def is_kept(config: Config, done: int, stop_signal: int, skips: Skips) -> bool:
+    """Whether a checkpoint is due at step `done`; `stop_signal` is what stops the run, or 0."""
     # The end of the phase before the game is what the game is compared with.
-    last = by or done in (config.steps, config.pretrain.steps)
+    last = stop_signal or done in (config.steps, config.pretrain.steps)
     return bool(last or (done % config.checkpoint_every == 0 and not skips.pending))
 
 
@@ -34,28 +39,39 @@ def follow(
     devices: Sequence[jax.Device],
     steps: Callable[[TrainState], Iterator[tuple[int, TrainState, dict[str, Any]]]],
 ) -> TrainState:
-    """`train.fit` in a process that does not write; `state` is that before the first step, and
-    `steps` is `train.iterate` from a state on.
+    """Train as `train.fit` does, in a process that does not write.
 
-    Raises what `fit` raises, but for what concerns the folder: process 0 then ends alone.
+    Args:
+      config: The run's config.
+      workdir: The run folder.
+      state: State before the first step.
+      devices: Devices of all processes.
+      steps: `train.iterate` from a state on.
+
+    Returns:
+      The state after the last step.
+
+    Raises:
+      SystemExit: A signal stopped the run.
+      UserError: As in `fit`, except for what concerns the folder: process 0 then ends alone.
     """
-    distributed.meet()
+    distributed.barrier()
     with (
-        signals.caught() as came,
+        signals.caught() as received,
         Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
     ):
         checkpoints.restore(state)
         state = begin(state, devices)
-        skips, by = Skips(config, state, saved=int(state.step)), 0
+        skips, stop_signal = Skips(config, state, saved=int(state.step)), 0
         for done, state, metrics in steps(state):  # noqa: B020
-            by = distributed.stop_signal(came)
+            stop_signal = distributed.stop_signal(received)
             skips.count(done, metrics["skipped"])
-            if is_kept(config, done, by, skips):
+            if is_kept(config, done, stop_signal, skips):
                 checkpoints.save(done, state)
                 skips.saved = done
-            if by:
+            if stop_signal:
                 break
-    distributed.meet()
-    if by:
-        raise SystemExit(128 + by)
+    distributed.barrier()
+    if stop_signal:
+        raise SystemExit(128 + stop_signal)
     return state

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jax.tree_util import Partial
 
+from gan_jax import keys
 from gan_jax.errors import UserError
 from gan_jax.latent_space import Law, Space
 from gan_jax.metrics.features.extractor import Extractor
@@ -144,7 +145,7 @@ def _descend(
         return (latents, state, best, least), None
 
     def descend(index: jax.Array) -> tuple[jax.Array, jax.Array]:
-        start = draw(jax.vmap(jax.random.fold_in, (None, 0))(key, index), cond)
+        start = draw(keys.indexed_keys(key, index), cond)
         first = (start, optimizer.init(start), start, jnp.full(len(start), jnp.inf))
         last, _ = jax.lax.scan(step, first, None, search.steps)
         return last[2], last[3]

@@ -52,10 +52,15 @@ def step_key(
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, purpose), step), iteration)
 
 
+def indexed_keys(key: jax.Array, index: jax.Array) -> jax.Array:
+    """Keys [n] of the examples with the global indices `index` [n]."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+
+
 def example_keys(key: jax.Array, n: int, axis: str | None = None) -> jax.Array:
     """Keys [n], one per example, by its *global* index: on device d of `axis`, d*n to d*n + n-1."""
     first = lax.axis_index(axis) * n if axis else 0
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(n))
+    return indexed_keys(key, first + jnp.arange(n))
 
 
 def latents(keys: jax.Array, dim: int, law: str) -> jax.Array:

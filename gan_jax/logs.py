@@ -38,6 +38,20 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an error of reading or parsing a file into a UserError that names the file."""
+    try:
+        yield
+    except RecursionError:
+        raise UserError(f"{path} cannot be read: it is nested too deep") from None
+    except (OSError, ValueError) as error:  # also of UTF-8, and of numbers too long for Python
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
+    except (KeyError, TypeError, OverflowError, MemoryError) as error:
+        kind = type(error).__name__
+        raise UserError(f"{path} cannot be read: {kind}: {reason(error)}") from None
+
+
 class MetricsLog:
     """metrics.jsonl, or scores.jsonl: a row of metrics each `every` steps, in order, no step twice.
 
@@ -84,12 +98,8 @@ def _plain(value: np.ndarray) -> float | list | None:
 
 def read_json(path: Path) -> Any:
     """What a JSON file says. Raises UserError if it cannot be read."""
-    try:
+    with reading(path):
         return json.loads(path.read_text())
-    except RecursionError:
-        raise UserError(f"{path} cannot be read: it is nested too deep") from None
-    except (OSError, ValueError) as error:  # also of UTF-8, and of numbers too long for Python
-        raise UserError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def check_rows(rows: Any) -> list[dict[str, Any]]:
@@ -107,10 +117,8 @@ def check_rows(rows: Any) -> list[dict[str, Any]]:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl or the like. Raises UserError if they cannot be read."""
-    try:
+    with reading(path):
         return check_rows([json.loads(line) for line in path.read_text().splitlines()])
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def read_metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.ndarray]:
@@ -119,10 +127,8 @@ def read_metrics(workdir: Path, name: str = "metrics.jsonl") -> dict[str, np.nda
     read."""
     rows = read_rows(workdir / name)
     names = rows[0] if rows else ["step"]
-    try:
+    with reading(workdir / name):  # rows may differ in their metrics
         return {name: np.array([row[name] for row in rows], np.float64) for name in names}
-    except (ValueError, KeyError, TypeError) as error:  # of rows that are unlike
-        raise UserError(f"{workdir / name} cannot be read: {reason(error)}") from None
 
 
 def read_timing(workdir: Path) -> list[dict[str, Any]]:

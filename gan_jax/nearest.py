@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import keys
 from gan_jax.errors import UserError
 from gan_jax.latent_space import Space
 
@@ -18,8 +19,8 @@ def _samples(space: tuple, key: jax.Array, index: jax.Array, label: Any) -> jax.
     """Samples `index` [m] of one label, flat: [m, h w c]."""
     generate, draw = space
     cond = None if label is None else jnp.full(len(index), label)
-    own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    return generate(draw(own, cond), cond).reshape(len(index), -1)
+    example_keys = keys.indexed_keys(key, index)
+    return generate(draw(example_keys, cond), cond).reshape(len(index), -1)
 
 
 @jax.jit

@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.experimental import multihost_utils
 
 from gan_jax import memory, population, remat
 from gan_jax.config import Config
 from gan_jax.data.feeds import Block, batch_at
-from gan_jax.placement import AXIS, local_places, place
+from gan_jax.placement import AXIS, local_places
 from gan_jax.pretrain import with_pretraining
 from gan_jax.state import Batch, Metrics, TrainState
 from gan_jax.step import TrainStep, make_train_step
@@ -198,42 +197,6 @@ def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
     )
     shards = np.asarray(local_places(devices), np.int32)
     return Program(lambda data: blocks if isinstance(data, Block) else whole, shards)
-
-
-def broadcast_tree(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """Copy a pytree of process 0 to every process, bit for bit, and place it on the devices.
-
-    Also opens the first connection between the devices, so all processes must have passed a barrier
-    shortly before.
-
-    Args:
-        tree: Arrays of the same shapes and dtypes in every process; keys too.
-        devices: Devices on each of which the whole tree is placed.
-
-    Returns:
-        The tree of process 0.
-    """
-    if jax.process_count() == 1:
-        return tree
-    # As bytes: the sum by which they are sent keeps neither -0.0 nor the payload of a NaN.
-    sent = multihost_utils.broadcast_one_to_all(jax.tree.map(_to_bytes, tree))
-    return place(jax.tree.map(_from_bytes, sent, tree), devices)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _to_bytes(leaf: Any) -> np.ndarray:
-    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def _from_bytes(sent: Any, leaf: Any) -> Any:
-    if _is_key(leaf):
-        words = _from_bytes(sent, jax.random.key_data(leaf))
-        return jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(leaf))
-    return np.array(sent, np.uint8).view(leaf.dtype).reshape(leaf.shape)
 
 
 def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Device]) -> int:

@@ -22,8 +22,8 @@ from gan_jax.config import Config, differences
 from gan_jax.data import sounds, sources
 from gan_jax.data.sounds import Sound
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError, reason
-from gan_jax.logs import read_json, write_atomically, writing
+from gan_jax.errors import UserError
+from gan_jax.logs import read_json, reading, write_atomically, writing
 from gan_jax.state import Batch
 
 log = logging.getLogger(__name__)
@@ -100,12 +100,10 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
 def load_config(workdir: Path) -> Config:
     """The config of a run folder. Raises UserError if there is none or it is damaged."""
     path = workdir / "config.json"
-    try:
+    if not path.exists():
+        raise UserError(f"{workdir} is not a run folder: it has no config.json")
+    with reading(path):
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        if not path.exists():
-            raise UserError(f"{workdir} is not a run folder: it has no config.json") from None
-        raise UserError(f"{path} cannot be read: {error}") from None
     try:
         return config_json.loads(text)
     except UserError as error:
@@ -140,26 +138,20 @@ def _zeros(n: int, shape: Any, kind: str = "float32") -> np.ndarray:
 def load_example(workdir: Path, n: int) -> Batch:
     """What `n` examples of the run's data look like to a network, without the data: zeros."""
     data = load_versions(workdir)["data"]
-    try:
+    with reading(workdir / "versions.json"):
         real, cond = _zeros(n, data["real"]), data["cond"]
         if isinstance(cond, dict):
             cond = {name: _zeros(n, *one) for name, one in cond.items()}
         elif cond is not None:
             cond = _zeros(n, *cond)
-    except (ValueError, KeyError, TypeError, MemoryError) as error:
-        said = f"{type(error).__name__}: {reason(error)}"
-        raise UserError(f"{workdir / 'versions.json'} cannot be read: {said}") from None
     return Batch(real, cond)
 
 
 def load_sound(workdir: Path) -> Sound | None:
     """How the run's examples are heard, without the data; None where they are no sounds."""
     found = load_versions(workdir)["data"].get("sound")
-    try:
+    with reading(workdir / "versions.json"):
         return sounds.from_json(found) if found else None
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        said = f"{type(error).__name__}: {reason(error)}"
-        raise UserError(f"{workdir / 'versions.json'} cannot be read: {said}") from None
 
 
 @contextlib.contextmanager
@@ -184,7 +176,7 @@ def opened(
     with lock.held(workdir):
         with writing(workdir):
             _begin(workdir, config, dataset, found)
-        distributed.meet()
+        distributed.barrier()
         yield found
 
 

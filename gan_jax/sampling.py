@@ -40,7 +40,7 @@ def _generate(
     index: jax.Array,
     cond: Any,
 ) -> jax.Array:
-    z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, index), z_dim, latent)
+    z = keys.latents(keys.indexed_keys(key, index), z_dim, latent)
     return jnp.asarray(gen.apply(variables, z, cond, train=False), jnp.float32)
 
 

@@ -25,8 +25,7 @@ def of_tokens(config: Config) -> bool:
 def _generate(
     gen: Any, variables: Any, key: jax.Array, index: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    own = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    z = keys.latents(own, 2, "key")
+    z = keys.latents(keys.indexed_keys(key, index), 2, "key")
     rows = gen.apply(variables, z, train=False, temperature=temperature)
     return rows.argmax(-1).astype(jnp.uint16)
 

@@ -114,7 +114,7 @@ def _chunks(
             data, end = next(feed)
         ends = [one - done for one in (end, config.pretrain.steps, config.steps) if one > done]
         steps = min(length, *ends, *(e - done % e for e in every))
-        steps = int(distributed.of_first(str(steps)))  # its clock decides for all
+        steps = distributed.broadcast_int(steps)  # its clock decides for all
         began = time.monotonic()
         state, metrics = program(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
@@ -166,7 +166,7 @@ def fit(
         how = (devices, members_at_once, stream, workers, tell)
         return iterate(config, dataset, state, *how)
 
-    if not distributed.leads():
+    if not distributed.is_leader():
         return follow.follow(config, workdir, state, devices, steps)
     scores = InTrainingScores(config, dataset, devices[0], quiet=quiet)
     with (
@@ -217,7 +217,7 @@ def fit(
     curves.draw(workdir, workdir / "curves.png")
     if config.sweep and not by:
         sweep_table.write(workdir, config, state)
-    distributed.meet()
+    distributed.barrier()
     if by:
         name = signal.Signals(by).name
         print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
@@ -299,7 +299,10 @@ def fit_on(launch: Launch, config: Config, workdir: Path) -> bool:
     if hardware.compilation_cache:
         command_line.use_compilation_cache()
     validate(config)
-    with distributed.together(*dataclasses.astuple(processes)), command_line.user_errors():
+    with (
+        distributed.distributed_session(*dataclasses.astuple(processes)),
+        command_line.user_errors(),
+    ):
         fit(
             config,
             workdir,
@@ -308,7 +311,7 @@ def fit_on(launch: Launch, config: Config, workdir: Path) -> bool:
             stream=hardware.stream,
             workers=hardware.workers,
         )
-        return distributed.leads()
+        return distributed.is_leader()
 
 
 def main(config: Config, small: Config | None = None) -> None:

@@ -43,7 +43,7 @@ def read(data: Data) -> tuple[np.ndarray, tuple[str, ...]]:
     @jax.jit
     def sample(parameters: Any) -> jax.Array:
         def part(index: jax.Array) -> jax.Array:
-            own = jax.vmap(jax.random.fold_in, (None, 0))(root, index)
+            own = keys.indexed_keys(root, index)
             rows = network.apply(parameters, keys.latents(own, 2, "key"), train=False)
             return jnp.asarray(rows).argmax(-1).astype(jnp.uint16)
 

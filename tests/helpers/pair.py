@@ -11,14 +11,17 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import chex
 import jax
 import numpy as np
+import pytest
 
 from gan_jax import command_line, distributed, parallel, placement, train
 from gan_jax.data import feeds, sources
+from gan_jax.errors import UserError
 from tests.helpers import small
 
-SILENCE = 30  # seconds: on a machine with much else to do
+HEARTBEAT_TIMEOUT = 30  # seconds: on a machine with much else to do
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", os.environ["PAIR_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -35,6 +38,38 @@ class Recorded(np.ndarray):
         return np.asarray(self)[index]
 
 
+def messages() -> None:
+    """Sends what a run sends, with something else in each process."""
+    process = jax.process_index()
+    distributed.barrier()
+    assert distributed.broadcast_int(7 + process) == 7
+    assert distributed.broadcast_text("café" if process == 0 else "") == "café"
+    for first, second in ((0, 15), (2, 0), (2, 15), (15, 2), (0, 0)):
+        received = [(first, second)[process]]
+        assert distributed.stop_signal(received if received[0] else []) == max(first, second)
+
+    bits = np.array([0x7FC00001, 0x80000000, 1, 0xFF800000], np.uint32)  # NaN, -0, subnormal, -inf
+    tree = {
+        "floats": bits.view(np.float32),
+        "flags": np.array([True, False]),
+        "step": np.int32(-3),
+        "key": jax.random.key(5, impl="threefry2x32"),
+    }
+    other = {
+        "floats": bits[::-1].view(np.float32),
+        "flags": np.array([False, True]),
+        "step": np.int32(0),
+        "key": jax.random.key(0, impl="threefry2x32"),
+    }
+    received = distributed.broadcast_tree(other if process else tree)
+    assert received["floats"].tobytes() == bits.tobytes()
+    chex.assert_trees_all_equal(received, tree)
+
+    distributed.check_same(config="a", data="b")
+    with pytest.raises(UserError, match=r"data must be .* got another in processes \[1\]"):
+        distributed.check_same(config="a", data=f"b{process}")
+
+
 def inputs(out: str) -> None:
     """Saves what three steps of small.CONFIG see, gathered from all devices, and which rows of the
     data this process read for them."""
@@ -48,7 +83,7 @@ def inputs(out: str) -> None:
     blocks = feeds.streamed(config, watched, devices, 0)
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
         program = parallel.make_program(config, devices, 3)
-        distributed.meet()
+        distributed.barrier()
         metrics = program(train.start(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
     np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
@@ -64,8 +99,8 @@ def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
 
 if __name__ == "__main__":
     port, process, *calls = sys.argv[1:]
-    where = (f"localhost:{port}", 2, int(process), SILENCE)
-    with distributed.together(*where), command_line.user_errors():
+    where = (f"localhost:{port}", 2, int(process), HEARTBEAT_TIMEOUT)
+    with distributed.distributed_session(*where), command_line.user_errors():
         for call in calls:
             name, *words = call.split(",")
             globals()[name](*words)

@@ -20,8 +20,8 @@ from gan_jax.errors import UserError
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
-SILENCE = 30  # seconds, of pair.py
-WITHIN = 2 * SILENCE  # seconds in which the other process is gone
+HEARTBEAT_TIMEOUT = 30  # seconds, of pair.py
+WITHIN = 2 * HEARTBEAT_TIMEOUT  # seconds in which the other process is gone
 
 
 @pytest.fixture
@@ -83,7 +83,12 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
     """The same inputs to the bit, resident or streamed, of which each process reads its own half;
     the same parameters; and a run may go on with more or fewer processes."""
     fit(tmp_path / "grows", 2)
-    calls = [f"inputs,{tmp_path}/seen", f"fit,{tmp_path}/pair,4", f"fit,{tmp_path}/grows,4"]
+    calls = [
+        "messages",
+        f"inputs,{tmp_path}/seen",
+        f"fit,{tmp_path}/pair,4",
+        f"fit,{tmp_path}/grows,4",
+    ]
     assert statuses(pair(*calls)) == [0, 0], (tmp_path / "said_1").read_text()
 
     one, _ = small.train_state(small.config(steps=4))
@@ -115,7 +120,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     """SIGTERM to one stops both at one step; kill -9 of one ends the other soon, with a line and
-    the status LOST; and started again, they come to the bits of a pair that nothing broke."""
+    the status 75; and started again, they come to the bits of a pair that nothing broke."""
     cut, whole, steps = tmp_path / "cut", tmp_path / "whole", 120
     started = pair(f"fit,{whole},{steps},PLAIN", f"fit,{cut},{steps},PLAIN")
     wait_for(cut / "checkpoints" / "10", started)
@@ -129,7 +134,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     wait_for(cut / "checkpoints" / str(stopped + 10 - stopped % 10), started)
     started[1].kill()
     killed = time.monotonic()
-    assert statuses(started) == [distributed.LOST, -9]
+    assert statuses(started) == [distributed.EXIT_PEER_LOST, -9]
     assert time.monotonic() - killed < WITHIN
     last = (tmp_path / "said_0").read_text().splitlines()[-1]
     assert last.startswith("error: another process of this run has died")
@@ -147,7 +152,7 @@ def test_the_others_end_with_process_0(pair, tmp_path):
     started = pair(f"fit,{tmp_path}/run,4000,PLAIN")
     wait_for(tmp_path / "run" / "checkpoints" / "10", started)
     started[0].kill()
-    assert statuses(started, WITHIN) == [-9, distributed.LOST]
+    assert statuses(started, WITHIN) == [-9, distributed.EXIT_PEER_LOST]
     last = (tmp_path / "said_1").read_text().splitlines()[-1]
     assert last.startswith("error: another process of this run has died")
 
@@ -203,6 +208,8 @@ def test_what_layers_say_is_named():
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}, True),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
         ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_LIBRARY_PATH": "libtpu.so"}, True),  # asks the metadata server
+        ({"TPU_LIBRARY_PATH": "libtpu.so", "TPU_SKIP_MDS_QUERY": "1"}, False),
     ],
 )
 def test_clusters_are_found(environment, several, monkeypatch):
@@ -211,7 +218,7 @@ def test_clusters_are_found(environment, several, monkeypatch):
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert distributed.found() == several
+    assert distributed.in_cluster() == several
 
 
 @pytest.mark.parametrize(
@@ -220,17 +227,21 @@ def test_clusters_are_found(environment, several, monkeypatch):
         (("a:1", None, None), "coordinator is 'a:1': num_processes and process_id must be given"),
         ((None, 2, 0), "coordinator must be given too"),
         (("nowhere", 2, 0), "must be HOST:PORT"),
-        (("a:1", 2, 2), "process_id is 2, num_processes 2: it must be from 0"),
+        (("a:1", 2, 2), "process_id must be from 0 .* got process_id 2 of num_processes 2"),
     ],
 )
 def test_mistakes_are_named(where, said):
-    with pytest.raises(UserError, match=said), distributed.together(*where, SILENCE):
+    with (
+        pytest.raises(UserError, match=said),
+        distributed.distributed_session(*where, HEARTBEAT_TIMEOUT),
+    ):
         pass
 
 
 def test_alone_nothing_is_asked():
-    with distributed.together(None, 1, None, SILENCE):
-        assert distributed.leads()
-        assert distributed.of_first("x") == "x"
+    with distributed.distributed_session(None, 1, None, HEARTBEAT_TIMEOUT):
+        assert distributed.is_leader()
+        assert distributed.broadcast_text("x") == "x"
+        assert distributed.broadcast_int(3) == 3
         assert [distributed.stop_signal(came) for came in ([], [15])] == [0, 15]
     assert placement.local_places(jax.local_devices()[:3]) == [0, 1, 2]

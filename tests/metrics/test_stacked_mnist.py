@@ -51,7 +51,7 @@ def test_the_program_counts_what_the_samples_are():
     n, key = 700, keys.root(3)  # more than one batch, and no whole number of them
     count = stacked_mnist.make_counter(config(), READER, n)
     counts, finite = count({"params": {"unused": jnp.zeros(1)}}, key)
-    z = keys.latents(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(n)), 3, "uniform")
+    z = keys.latents(keys.example_keys(key, n), 3, "uniform")
     labels = np.floor((np.asarray(z) + 1) / 2 * STRIPES).astype(int) @ [100, 10, 1]
     assert finite
     np.testing.assert_array_equal(counts, np.bincount(labels, minlength=1000))
