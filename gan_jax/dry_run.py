@@ -147,8 +147,8 @@ def _parameters(state: TrainState, members: int) -> str:
         name: sum(leaf.size for leaf in jax.tree.leaves(player.params)) // members
         for name, player in (("generator", state.gen), ("discriminator", state.disc))
     }
-    each = f", of each of {members} members" if members > 1 else ""
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) + each
+    suffix = f", of each of {members} members" if members > 1 else ""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) + suffix
 
 
 def _memory(state: TrainState, speed: Speed) -> str:

@@ -169,8 +169,8 @@ def _cost(record: dict[str, Any]) -> str:
     # Seeds that trained at once share one time.
     together = runs[0].get("members", 1) > 1
     seconds = runs[0]["train_seconds"] if together else sum(run["train_seconds"] for run in runs)
-    where = f"{device['cores']} CPU cores" if device["platform"] == "cpu" else device["kind"]
-    return f"{duration(seconds)} on {where}"
+    machine = f"{device['cores']} CPU cores" if device["platform"] == "cpu" else device["kind"]
+    return f"{duration(seconds)} on {machine}"
 
 
 def _result(record: dict[str, Any], study: Path) -> str:

@@ -42,7 +42,7 @@ def test_an_unknown_name_is_one_line_with_close_ones():
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def write_recipe(tmp_path, monkeypatch):
     """Write a recipe file with a network of its own in a module beside it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "my_networks.py").write_text(
@@ -58,8 +58,8 @@ def own(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_a_file_is_loaded_with_its_neighbors_and_registered(own):
-    path = own(
+def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
+    path = write_recipe(
         '"""Mine."""\n'
         "import dataclasses\n"
         "from my_networks import Mine\n"
@@ -85,9 +85,9 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(own):
         ("jax.py", "config = 3\n", "recipe must not have the name of a loaded module"),
     ],
 )
-def test_a_file_that_is_no_recipe_is_refused(own, name, text, message):
+def test_a_file_that_is_no_recipe_is_refused(write_recipe, name, text, message):
     with pytest.raises(UserError, match=message):
-        find(own(text, name))
+        find(write_recipe(text, name))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

@@ -72,8 +72,8 @@ def test_an_editable_install_reads_the_clone(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = [name for name in archive.namelist() if ".dist-info/" not in name]
-        place = archive.read("_gan_jax.pth").decode()
+        folder = archive.read("_gan_jax.pth").decode()
     assert files == ["_gan_jax.pth"]
-    assert place == str(REPOSITORY)
-    path, *_ = python("-c", FIND, cwd=tmp_path, PYTHONPATH=place).split()
+    assert folder == str(REPOSITORY)
+    path, *_ = python("-c", FIND, cwd=tmp_path, PYTHONPATH=folder).split()
     assert path == str(REPOSITORY / "experiments" / "digits_mlp.py")
