@@ -35,7 +35,7 @@ def same_machine():
     there = run.load_versions(FIXTURES / "images")
     here = run.packages(jax.local_devices()[:1])
     device = ("platform", "kind", "machine", "processor")
-    if not jax.config.jax_disable_most_optimizations:
+    if not jax.config.values["jax_disable_most_optimizations"]:
         return False
     return all(there[name] == here[name] for name in ("packages", "flags")) and all(
         there["device"][name] == here["device"][name] for name in device
