@@ -21,7 +21,7 @@ T = TypeVar("T")
 # tyro's only public report of a mistake is a framed text on stderr and exit status 2. Whatever
 # stands in it becomes one line; the messages below, where they are recognized, in our own words.
 _REWORDED = (
-    (r"invalid choice (.+) for argument '-*(.+?)'\. Expected one of \((.+?),?\)\.", r"\2|\3|\1"),
+    (r"invalid choice (.+) for argument '-*(.+?)'\. Expected one of \((.+?),?\) ?\.", r"\2|\3|\1"),
     (r"Error parsing -*(\S+): no type matching (.+) could be .*? from \[(.+?)\]\..*", r"\1|\2|\3"),
     (r"Error parsing -*(\S+): invalid literal for int\(\) with base 10: (.+)", r"\1|INT|\2"),
     (r"Error parsing -*(\S+): could not convert string to float: (.+)", r"\1|FLOAT|\2"),
@@ -119,7 +119,7 @@ def _one_line(panel: str) -> str:
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in panel.splitlines()]
     title = 0 if "╭" in panel else 2  # without a frame, a title and a rule
     lines = [line for line in lines if line and not line.startswith(("╭", "╰"))][title:]
-    rule = next((i for i, line in enumerate(lines) if not re.search(r"\w", line)), len(lines))
+    rule = next((i for i, line in enumerate(lines) if not line.strip("─-")), len(lines))
     text = " ".join(lines[:rule])
     for pattern, parts in _REWORDED:
         if match := re.fullmatch(pattern, text):

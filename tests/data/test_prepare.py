@@ -66,7 +66,7 @@ def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     words = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
     status, said, _ = command(app.main, words)
     assert status == 0
-    assert "10 of 12 pictures, 8 x 8 x 3; 1 were grey" in said
+    assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in said
     assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
     assert "2 left out" in said
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
@@ -203,7 +203,7 @@ def test_damage_is_named(folder, tmp_path, name, says):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("{folder} --out {out} --format jpg", "format is 'jpg': it must be one of png, raw"),
+        ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
         ("{folder} --out {out} --size 0", "size 0: at least 1"),
         ("{folder} --out {folder}", "is neither empty nor a set"),
         ("{folder} --out {out} --size 6", "holds another set: shape is [8, 8, 3] there"),
