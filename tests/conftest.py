@@ -20,6 +20,9 @@ import pytest
 
 from tests.helpers.paths import DATA, REPOSITORY
 
+# Folders of tests that run whole commands; elsewhere files or tests are marked.
+INTEGRATION = {"benchmarks", "cli", "docs", "integration", "recipes", "studies"}
+
 # Other work on the machine must not fail a test.
 hypothesis.settings.register_profile("calm", deadline=None)
 hypothesis.settings.load_profile("calm")
@@ -31,6 +34,12 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Programs are compiled once for all test processes, and for the next run of the tests.
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in INTEGRATION:
+            item.add_marker("integration")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,6 +21,8 @@ from gan_jax.networks import mlp
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
+pytestmark = pytest.mark.nightly
+
 README = (REPOSITORY / "README.md").read_text()
 FENCE = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINES = [re.split(r"\s#", line)[0] for block in FENCE.findall(README) for line in block.split("\n")]

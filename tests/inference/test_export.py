@@ -23,6 +23,8 @@ from gan_jax.networks import mlp, stylegan2
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small, small_networks
 
+pytestmark = pytest.mark.integration
+
 LABELLED = {
     "gen": mlp.Generator((8, 8, 1), (8,), 10),
     "disc": mlp.Discriminator((8,), 10),

@@ -17,6 +17,8 @@ from gan_jax.state import generator_variables
 from gan_jax.validation import validate
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 FIELDS, CONFIG = small.UNET, small.INPAINTING
 KEY = jax.random.key(0)
 PICTURES = sources.load(CONFIG.data).batch.real[:20]

@@ -18,6 +18,8 @@ from gan_jax.restore import restore
 from gan_jax.state import generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 CONFIG = small.config(
     name="conditional",
     gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=12),

@@ -112,7 +112,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
         assert asked[i] <= set(np.load(tmp_path / f"seen_rows_{i}.npy")) <= halves[i]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     """SIGTERM to one stops both at one step; kill -9 of one ends the other soon, with a line and
     the status LOST; and started again, they come to the bits of a pair that nothing broke."""
@@ -142,7 +142,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     shutil.rmtree(cut)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_others_end_with_process_0(pair, tmp_path):
     started = pair(f"fit,{tmp_path}/run,4000,PLAIN")
     wait_for(tmp_path / "run" / "checkpoints" / "10", started)

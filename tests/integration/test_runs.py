@@ -102,7 +102,7 @@ def test_stop_at_an_odd_step_and_resume_in_a_new_process(launch, unbroken, tmp_p
     assert [(entry["from_step"], entry["to_step"]) for entry in launches] == [(0, 7), (7, 23)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_kill_and_resume(launch, long_run, tmp_path, number, status):
     process = launch(tmp_path / "cut", LONG, **OFTEN)

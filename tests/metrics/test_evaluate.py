@@ -23,6 +23,8 @@ from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 PICTURES = small.config(
     disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1, seeds=(3, 5)
 )

@@ -20,6 +20,8 @@ from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 TINY = Recipe(widths=(4,), depths=(1,), features=8, epochs=20, batch_size=16)
 CONFIG = small.config(
     name="conditional",

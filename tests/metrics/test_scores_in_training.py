@@ -19,6 +19,8 @@ from gan_jax.networks import mlp
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 ONE = jax.local_devices()[:1]
 PICTURES = small.config(
     disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1

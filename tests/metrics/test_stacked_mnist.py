@@ -19,6 +19,8 @@ from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 STRIPES = 10  # a digit d is a picture whose row d is white
 HEAD = (np.eye(STRIPES, dtype=np.float32), np.zeros(STRIPES, np.float32))
 # Reads such digits without a mistake.

@@ -190,7 +190,7 @@ PARTNERS = FIRST_SIZES, [*losses.LOSSES], [*penalties.PENALTIES]
 MATRIX = [(*(one[i % len(one)] for one in PARTNERS),) for i in range(max(map(len, PARTNERS)))]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("network", "loss", "penalty"), MATRIX)
 def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
     name, size = network

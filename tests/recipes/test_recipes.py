@@ -86,7 +86,7 @@ def test_its_small_version_trains(name):
     assert int(state.skipped) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 def test_ring_covers_every_mode():
     config = importlib.import_module("experiments.ring_mlp").config

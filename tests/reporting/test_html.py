@@ -23,6 +23,8 @@ from gan_jax.networks import mlp
 from gan_jax.report import collect, media, page
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 VOID = {"meta", "link", "img", "input", "br"}
 LABELLED = {
     **small.QUICK,
@@ -244,8 +246,10 @@ def records(path):
         at += 16 + length
 
 
+@pytest.mark.nightly
 def test_event_files(command, runs, tmp_path):
-    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    from tensorboardX.proto import event_pb2
+
     shutil.copytree(runs / "many", tmp_path / "run")
     for _ in range(2):  # anew: nothing is there twice
         line = f"report {tmp_path / 'run'} --tensorboard --no-walk"
@@ -284,7 +288,8 @@ def browser():
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no Chromium with chromedriver here (apt-get install chromium chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -302,6 +307,7 @@ def opened(browser, path, width=1280, scheme="light"):
     browser.get(path.as_uri())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["one", "many", "both", "sounds", "texts"])
 def test_a_browser_finds_no_fault(browser, written, name):
     opened(browser, written / f"{name}.html")
@@ -314,6 +320,7 @@ def test_a_browser_finds_no_fault(browser, written, name):
     assert browser.execute_script(broken) == 0
 
 
+@pytest.mark.nightly
 def test_the_slider_moves_the_samples(browser, written):
     from selenium.webdriver.common.keys import Keys
 
@@ -334,6 +341,7 @@ def test_the_slider_moves_the_samples(browser, written):
     assert walk.get_attribute("src") != before
 
 
+@pytest.mark.nightly
 def test_a_member_can_be_chosen(browser, written):
     opened(browser, written / "many.html")
     image = browser.find_element("css selector", "#samples-0 img")
@@ -346,6 +354,7 @@ def test_a_member_can_be_chosen(browser, written):
     assert browser.execute_script(bands) > 1
 
 
+@pytest.mark.nightly
 def test_curves_zoom(browser, written):
     """By dragging, by keyboard, and back."""
     from selenium.webdriver import ActionChains
@@ -367,6 +376,7 @@ def test_curves_zoom(browser, written):
     assert said.text == "steps 4 to 9"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_wide_and_narrow_light_and_dark(browser, written, scheme, width):

@@ -14,6 +14,8 @@ from gan_jax import logs, record, record_tables, run, train
 from gan_jax.errors import UserError
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 STEPS = 20
 CONFIG = small.config(steps=STEPS, log_every=1)
 SCORES = [[{"modes": 7.0, "kl": 0.25}], [{"modes": 8.0, "kl": 0.5}]]

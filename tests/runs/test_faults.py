@@ -19,6 +19,8 @@ from gan_jax.config import Data
 from gan_jax.data import order, sources
 from gan_jax.errors import UserError
 
+pytestmark = pytest.mark.integration
+
 ONE = jax.local_devices()[:1]
 
 

@@ -17,6 +17,8 @@ from gan_jax import __main__, config_json, record, reproduce, run, train
 from gan_jax.config import Data
 from gan_jax.data import sources
 
+pytestmark = pytest.mark.integration
+
 STEPS = 6
 
 

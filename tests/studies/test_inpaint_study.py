@@ -16,6 +16,8 @@ from gan_jax.metrics import restoration
 from gan_jax.networks import unet
 from tests.helpers import small
 
+pytestmark = pytest.mark.nightly
+
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 CONFIG = dataclasses.replace(
     small.CONFIG,

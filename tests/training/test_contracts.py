@@ -14,6 +14,8 @@ from gan_jax.data import sources
 from gan_jax.networks import mlp
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 of_every_kind = pytest.mark.parametrize("config", small.KINDS.values(), ids=small.KINDS)
 
 

@@ -20,6 +20,8 @@ from gan_jax.schedules import Schedule
 from gan_jax.sweeps import Sweep
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 # Every demand of small.CONFIG that treats examples one by one.
 BASE = small.config(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),

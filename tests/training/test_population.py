@@ -24,6 +24,8 @@ from gan_jax.sweeps import Sweep
 from gan_jax.validation import validate
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 SEEDS = (5, 0, 9, 3)
 MANY = small.config(seeds=SEEDS, steps=4, penalty_every=2)  # lazy penalties, beside small's demands
 TINY = Config(
