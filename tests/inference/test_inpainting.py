@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, config_json, keys, masks, population, repair, run, train
+from gan_jax import __main__, config_json, keys, masks, population, repair, run
 from gan_jax.augment import Augment
 from gan_jax.config import Data, Optimizer, Pretrain
 from gan_jax.data import pictures, sources
@@ -26,11 +26,9 @@ HOLES = repair.holes("box", KEY, PICTURES.shape)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(trained_run):
     """A run folder of three steps."""
-    folder = tmp_path_factory.mktemp("repairs") / "run"
-    train.fit(CONFIG, folder, devices=jax.local_devices()[:1], quiet=True)
-    return folder
+    return trained_run("inpainting")
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +105,14 @@ def test_configs_that_make_no_sense(changes, said):
         validate(dataclasses.replace(CONFIG, **changes))
 
 
-def test_a_run_with_masks(trained, command):
+def test_a_run_with_masks(trained, command, tmp_path):
     """Its config is exact in JSON, its grid shows repairs, and what needs no pictures says so."""
     assert run.load_config(trained) == CONFIG
     assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
     with Image.open(trained / "samples" / "step_00000003.png") as grid:
         pixels = np.asarray(grid)
     assert len(np.unique(pixels)) > 10
-    status, _, err = command(__main__.main, f"sample {trained} --out", str(trained / "x.png"))
+    status, _, err = command(__main__.main, f"sample {trained} --out", str(tmp_path / "x.png"))
     assert status == 2
     assert "repairs repairs pictures: it needs some" in err
 
@@ -130,11 +128,8 @@ def test_contracts_hold_with_masks():
     cut, _ = small.train_state(config, chunks=(1, 3))
     small.assert_same_bits(state, cut)
     two, _ = small.train_state(config, 2)
-    for name, leaf in small.leaves(state).items():
-        # As in tests/training/test_contracts.py.
-        np.testing.assert_allclose(
-            small.leaves(two)[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name
-        )
+    # As in tests/training/test_contracts.py.
+    small.assert_trees_close(two, state, rtol=1e-3, atol=1e-4)
 
 
 def one_grey(picture, hole, key):  # noqa: ARG001

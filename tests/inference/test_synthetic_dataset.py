@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets
 
-from gan_jax import __main__, keys, labelled_set, plots, population, sampling, train
+from gan_jax import __main__, keys, labelled_set, plots, population, sampling
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -39,7 +39,7 @@ CLASSES = [2, 9, 11]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "conditional"
-    train.fit(CONFIG, workdir, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(CONFIG, workdir)
     return workdir
 
 

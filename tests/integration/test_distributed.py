@@ -66,17 +66,14 @@ def same_run(a, b):
     assert digest.read(a) == digest.read(b)
 
 
-def close(a, b):
+def close(actual, desired):
     """As in test_contracts: the order of sums, through Adam."""
-    ours, theirs = small.leaves(a), small.leaves(b)
-    for name in ours:
-        np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3, atol=2e-4, err_msg=name)
+    small.assert_trees_close(actual, desired, rtol=1e-3, atol=2e-4)
 
 
 def fit(folder, steps, devices=1):
     """In this process."""
-    on = jax.local_devices()[:devices]
-    return train.fit(small.config(steps=steps), folder, devices=on, quiet=True)
+    return small.fit(small.config(steps=steps), folder, devices)
 
 
 def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):

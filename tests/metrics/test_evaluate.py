@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, keys, plots, population, record_tables, sampling, train
+from gan_jax import __main__, keys, plots, population, record_tables, sampling
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
     """Run folders of PICTURES, with checkpoints of 5, 10 and 12, and of POINTS."""
     root = tmp_path_factory.mktemp("runs")
     for config in (PICTURES, POINTS):
-        train.fit(config, root / config.name, devices=ONE, quiet=True)
+        small.fit(config, root / config.name)
     return root
 
 

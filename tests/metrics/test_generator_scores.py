@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import __main__, keys, plots, sampling, train
+from gan_jax import __main__, keys, plots, sampling
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -96,7 +96,7 @@ def test_the_command(command, tmp_path, monkeypatch):
     students, trained_on = [], classifier.train_on
     monkeypatch.setattr(classifier, "train_on", train_on)
     run = tmp_path / "conditional"
-    train.fit(CONFIG, run, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(CONFIG, run)
     words = f"evaluate {run} --features pixels --num 40 --devices 1 --cas --path-length 20"
     status, said, _ = command(__main__.main, words)
     assert status == 0

@@ -15,6 +15,7 @@ from gan_jax.metrics.modes import modes
 from gan_jax.pretrain import make_train_step
 from gan_jax.state import Batch, generator_variables, init_state
 from gan_jax.validation import validate
+from tests.helpers import small
 
 MODULES = [module.name for module in pkgutil.iter_modules(experiments.__path__)]
 # Too much to compile even when small; their networks are trained in tests/networks/ and
@@ -25,6 +26,16 @@ NAMES = [
     name for name in MODULES if name not in ("benchmark", "readme", "kill_rounds", "scaling_model")
 ]
 NAMES = [name for name in NAMES if not name.endswith("_study")]
+# One of each network, loss and kind of data; the others are left to the nightly tier.
+TRACED = ("cifar10_cgan_projection", "cifar10_r3gan", "cifar10_stylegan2_ada", "cifar10_wgan_gp")
+TRACED += ("coco_lstm", "coco_relgan", "digits_mlp", "mnist_dcgan", "mnist_inpaint")
+TRACED += ("spoken_digit_specgan", "stacked_mnist_pacgan", "tones_wavegan")
+TRAINED = ("digits_mlp", "ring_mlp")
+
+
+def unless(chosen, name, *more):
+    """The parameters of a recipe; but for the chosen ones, those of the nightly tier."""
+    return (name, *more) if name in chosen else small.nightly(name, *more)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,8 +61,11 @@ def example(config, n):
     return Batch(np.zeros((n, *shape), np.float32), cond)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("version", ["config", "small"])
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [unless(TRACED, name, "config") for name in NAMES]
+    + [small.nightly(name, "small") for name in NAMES],
+)
 def test_its_networks_fit_each_other_and_the_step(name, version):
     """Nothing is computed: the step is traced once, on shapes."""
     config = getattr(importlib.import_module(f"experiments.{name}"), version, None)
@@ -66,7 +80,9 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     assert {row.shape for row in metrics.values()} == {()}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(LARGE)])
+@pytest.mark.parametrize(
+    ("name",), [unless(TRAINED, name) for name in NAMES if not name.startswith(LARGE)]
+)
 def test_its_small_version_trains(name):
     module = importlib.import_module(f"experiments.{name}")
     config = getattr(module, "small", module.config)

@@ -39,7 +39,7 @@ def config(pixels):
 @pytest.fixture(scope="module")
 def done(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
-    train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(config, folder)
     return folder
 
 
@@ -77,7 +77,7 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     shutil.copytree(done, copy)
     other = dataclasses.replace(config, ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(config_json.dumps(other))
-    train.fit(other, tmp_path / "other", devices=jax.local_devices()[:1], quiet=True)
+    small.fit(other, tmp_path / "other")
     status, said, _ = command(__main__.main, f"diff {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
