@@ -51,8 +51,8 @@ def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
 def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
     """Of many repairs none draws its z from the key of a hole."""
     own = []
-    monkeypatch.setattr(repair.masks, "draw", lambda masks, found, *_: own.append(found) or 0)
-    monkeypatch.setattr(repair.jax, "jit", lambda function, **_: function)
+    monkeypatch.setattr(masks, "draw", lambda masks, found, *_: own.append(found) or 0)
+    monkeypatch.setattr(jax, "jit", lambda function, **_: function)
     repair.holes("box", KEY, PICTURES.shape)
     for number in range(16):  # as gan_jax/sampling.py derives them
         own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow_datasets
 
 from gan_jax import __main__, keys, labelled_set, plots, population, sampling
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
@@ -26,7 +26,7 @@ CONFIG = small.config(
     disc=mlp.Discriminator(widths=(8,), classes=12),
     data=Data("digits", "all", labels=True, symmetric=False),
     loss="non_saturating",
-    penalties=small.Penalties(),
+    penalties=Penalties(),
     n_critic=1,
     steps=2,
     checkpoint_every=1,

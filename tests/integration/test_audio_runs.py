@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 from gan_jax import __main__, audio, restore
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sounds, sources
 from gan_jax.metrics import cheap, evaluate, look, pitch, sound_scores
 from gan_jax.metrics.features import extractor
@@ -176,7 +176,7 @@ def spectral(tmp_path_factory):
         gen=specgan.Generator(width=1),
         disc=specgan.Discriminator(width=1, last_bias=False),
         data=Data("sounds", path=str(files), length=4096, spectrogram=True, symmetric=True),
-        penalties=small.Penalties(),
+        penalties=Penalties(),
         ema_half_life=0.0,
         steps=1,
         batch_size=2,

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import communication, digest, distributed, logs, placement, train
+from gan_jax import communication, digest, distributed, keys, logs, parallel, placement, train
 from gan_jax.data import order, sources
 from gan_jax.errors import UserError
 from tests.helpers import small
@@ -90,14 +90,14 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
     more, _ = small.train_state(small.config(steps=6))
     close(fit(tmp_path / "pair", 6, devices=2), more)
 
-    monkeypatch.setattr(train.parallel, "make_train_step", small.spy)
+    monkeypatch.setattr(parallel, "make_train_step", small.spy)
     _, expected = small.train_state(small.config(steps=3))
     for i in range(2):
         for name in ("resident", "streamed"):
             with np.load(tmp_path / f"seen_{name}_{i}.npz") as found:
                 chex.assert_trees_all_equal(dict(found), expected)
     config, dataset = small.CONFIG, sources.load(small.CONFIG.data)
-    key = small.keys.root(config.seed)
+    key = keys.root(config.seed)
     halves = [set(), set()]
     for step in range(6):  # the block of three steps that was asked for, and the next
         chosen = order.indices(key, step, 2, config.batch_size, len(dataset))

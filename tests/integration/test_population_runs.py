@@ -14,6 +14,7 @@ from gan_jax import (
     digest,
     keys,
     logs,
+    parallel,
     plots,
     population,
     record_tables,
@@ -25,6 +26,7 @@ from gan_jax import (
 )
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
 from gan_jax.restore import restore
@@ -189,7 +191,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
     digits, tmp_path, monkeypatch, caplog
 ):
     """Member 2 (seed 1) has a loss of NaN from its sixth step on."""
-    make = train.parallel.make_train_step
+    make = parallel.make_train_step
 
     def poisoned(config, axis=None):
         step = make(config, axis)
@@ -202,7 +204,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 
         return broken
 
-    monkeypatch.setattr(train.parallel, "make_train_step", poisoned)
+    monkeypatch.setattr(parallel, "make_train_step", poisoned)
     config = dataclasses.replace(DIGITS, skip_limit=3, steps=10)
     with jax.debug_nans(False):
         state = small.fit(config, tmp_path / "run")
@@ -235,7 +237,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
     other = dataclasses.replace(DIGITS, **changes)
-    opened = run.opened(digits[0], other, train.sources.load(DIGITS.data), ONE)
+    opened = run.opened(digits[0], other, sources.load(DIGITS.data), ONE)
     with pytest.raises(UserError) as error, opened:
         pass
     assert says in str(error.value)

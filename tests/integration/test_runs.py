@@ -16,6 +16,8 @@ import pytest
 
 from gan_jax import config_json, digest, lock, logs, losses, run, train
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.data import sources
+from gan_jax.errors import UserError
 from gan_jax.restore import restore
 from tests.helpers import small
 
@@ -206,8 +208,8 @@ def test_writes_that_end_after_one_that_failed_say_nothing(tmp_path, monkeypatch
 
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints._manager, "save", full)
-            state = train.start(small.CONFIG, small.sources.load(small.CONFIG.data), one)
-            with pytest.raises(train.UserError, match="cannot be written: No space left"):
+            state = train.start(small.CONFIG, sources.load(small.CONFIG.data), one)
+            with pytest.raises(UserError, match="cannot be written: No space left"):
                 checkpoints.save(1, state)
     for error in (RuntimeError("Event loop is closed"), ValueError("another")):
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
@@ -241,13 +243,13 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
         time.sleep(0.02)
     process_id = process.pid
     config = small.config(steps=10**6, checkpoint_every=10**6, sample_every=10**6)
-    with pytest.raises(train.UserError, match=rf"is in use by process {process_id} on .*, since"):
+    with pytest.raises(UserError, match=rf"is in use by process {process_id} on .*, since"):
         small.fit(config, tmp_path / "run")
     process.kill()
     process.wait()
     with lock.held(tmp_path / "run"):
         again = lock.held(tmp_path / "run")
-        with pytest.raises(train.UserError, match=f"process {os.getpid()} on"), again:
+        with pytest.raises(UserError, match=f"process {os.getpid()} on"), again:
             pass
     with lock.held(tmp_path / "run"):
         pass
@@ -256,7 +258,7 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
 def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
     with (
         lock.held(tmp_path),
-        pytest.raises(train.UserError, match=f"in use by process {os.getpid()} on"),
+        pytest.raises(UserError, match=f"in use by process {os.getpid()} on"),
     ):
         small.fit(small.config(steps=3), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
@@ -265,7 +267,7 @@ def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
 def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
     (tmp_path / "run.lock").mkdir()
     with (
-        pytest.raises(train.UserError, match=r"run.lock cannot be written: Is a directory"),
+        pytest.raises(UserError, match=r"run.lock cannot be written: Is a directory"),
         lock.held(tmp_path),
     ):
         pass
@@ -307,7 +309,7 @@ def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, 
     monkeypatch.setattr(losses, "gan_loss", lambda name, smoothing: broken)
     with (
         jax.debug_nans(False),
-        pytest.raises(train.UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
+        pytest.raises(UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
     ):
         train.fit(small.config(steps=400, skip_limit=20), folder, devices=one, quiet=True)
     with Checkpoints(folder / "checkpoints", 3) as checkpoints:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import __main__, keys, plots, population, record_tables, sampling
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import card, compare, evaluate, frechet, manifold, modes, statistics
@@ -26,7 +26,7 @@ from tests.helpers import small
 pytestmark = pytest.mark.integration
 
 PICTURES = small.config(
-    disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1, seeds=(3, 5)
+    disc=mlp.Discriminator(widths=(12,)), penalties=Penalties(), n_critic=1, seeds=(3, 5)
 )
 POINTS = dataclasses.replace(
     PICTURES,

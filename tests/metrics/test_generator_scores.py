@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import __main__, keys, plots, sampling
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
@@ -29,7 +29,7 @@ CONFIG = small.config(
     disc=mlp.Discriminator(widths=(8,), classes=10),
     data=Data("digits", "all", labels=True),
     loss="non_saturating",
-    penalties=small.Penalties(),
+    penalties=Penalties(),
     n_critic=1,
     steps=1,
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import logs, placement, plots, population, record, sampling, scores, train
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import MIXTURES, Dataset
 from gan_jax.errors import UserError
@@ -22,9 +22,7 @@ from tests.helpers import small
 pytestmark = pytest.mark.integration
 
 ONE = jax.local_devices()[:1]
-PICTURES = small.config(
-    disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1
-)
+PICTURES = small.config(disc=mlp.Discriminator(widths=(12,)), penalties=Penalties(), n_critic=1)
 POINTS = dataclasses.replace(
     PICTURES,
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import experiments
-from gan_jax import config_json, keys, sampling, train
+from gan_jax import config_json, keys, parallel, placement, sampling, train
 from gan_jax.data import sources
 from gan_jax.metrics.modes import modes
 from gan_jax.pretrain import make_train_step
@@ -31,11 +31,6 @@ TRACED = ("cifar10_cgan_projection", "cifar10_r3gan", "cifar10_stylegan2_ada", "
 TRACED += ("coco_lstm", "coco_relgan", "digits_mlp", "mnist_dcgan", "mnist_inpaint")
 TRACED += ("spoken_digit_specgan", "stacked_mnist_pacgan", "tones_wavegan")
 TRAINED = ("digits_mlp", "ring_mlp")
-
-
-def unless(chosen, name, *more):
-    """The parameters of a recipe; but for the chosen ones, those of the nightly tier."""
-    return (name, *more) if name in chosen else small.nightly(name, *more)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,8 +58,11 @@ def example(config, n):
 
 @pytest.mark.parametrize(
     ("name", "version"),
-    [unless(TRACED, name, "config") for name in NAMES]
-    + [small.nightly(name, "small") for name in NAMES],
+    [
+        (name, version) if name in TRACED and version == "config" else small.nightly(name, version)
+        for name in NAMES
+        for version in ("config", "small")
+    ],
 )
 def test_its_networks_fit_each_other_and_the_step(name, version):
     """Nothing is computed: the step is traced once, on shapes."""
@@ -81,7 +79,12 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
 
 
 @pytest.mark.parametrize(
-    ("name",), [unless(TRAINED, name) for name in NAMES if not name.startswith(LARGE)]
+    "name",
+    [
+        name if name in TRAINED else small.nightly(name)
+        for name in NAMES
+        if not name.startswith(LARGE)
+    ],
 )
 def test_its_small_version_trains(name):
     module = importlib.import_module(f"experiments.{name}")
@@ -108,8 +111,8 @@ def test_ring_covers_every_mode():
     config = importlib.import_module("experiments.ring_mlp").config
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
-    chunk = train.parallel.make_chunk(config, devices, config.steps)
-    examples = train.placement.place(dataset.batch, devices)
+    chunk = parallel.make_chunk(config, devices, config.steps)
+    examples = placement.place(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
     state = train.start(dataclasses.replace(config, seed=0), dataset, devices)
     state, _ = chunk(state, config.steps, examples)

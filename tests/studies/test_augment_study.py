@@ -8,7 +8,7 @@ import pytest
 
 from experiments import augment_study
 from gan_jax import population
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.features.classifier_training import Recipe, fit
@@ -89,7 +89,7 @@ def tiny(monkeypatch):
         disc=mlp.Discriminator(widths=(8,), classes=10),
         data=Data("digits", labels=True),
         loss="non_saturating",
-        penalties=small.Penalties(),
+        penalties=Penalties(),
         n_critic=1,
     )
     monkeypatch.setattr(augment_study, "config", config)
