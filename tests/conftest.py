@@ -1,5 +1,6 @@
 """Strict by default: eight CPU devices, no silent broadcasting, no NaN, warnings are errors."""
 
+import functools
 import gc
 import importlib.metadata
 import os
@@ -18,7 +19,11 @@ import hypothesis
 import jax
 import pytest
 
+from tests.helpers import small
 from tests.helpers.paths import DATA, REPOSITORY
+
+# Folders of tests that run whole commands; elsewhere files or tests are marked.
+INTEGRATION = {"benchmarks", "cli", "docs", "integration", "recipes", "studies"}
 
 # Other work on the machine must not fail a test.
 hypothesis.settings.register_profile("calm", deadline=None)
@@ -30,16 +35,45 @@ jax.config.update("jax_debug_nans", True)
 jax.config.update("jax_disable_most_optimizations", True)
 # Programs are compiled once for all test processes, and for the next run of the tests.
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in INTEGRATION:
+            item.add_marker("integration")
+
+
+def mapped_pieces() -> int:
+    """Pieces of memory that this process has mapped, of the 65530 that Linux allows."""
+    with open("/proc/self/maps") as file:
+        return sum(1 for _ in file)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Lets go of a module's programs: each is mapped to memory in many pieces, and a process that
-    holds those of the whole suite meets Linux's limit of 65530 pieces, and crashes."""
+    """Lets go of the programs of the modules so far where they are many: each is mapped to memory
+    in many pieces, and a process that holds those of the whole suite meets Linux's limit, and
+    crashes."""
     yield
-    jax.clear_caches()
-    gc.collect()
+    if not Path("/proc/self/maps").exists() or mapped_pieces() > 20_000:
+        small.forget()
+        jax.clear_caches()
+        gc.collect()
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """trained_run(name) -> the folder of a finished run of small.RUNS, trained when it is first
+    asked for, on one device. Not to be changed: write to a copy."""
+    root = tmp_path_factory.mktemp("trained")
+
+    @functools.cache
+    def run(name: str) -> Path:
+        small.fit(small.RUNS[name], root / name)
+        return root / name
+
+    return run
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def benchmark(*flags):
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_measures_all_ways_and_refuses_what_it_does_not_know(tmp_path):
     done = benchmark("--networks", "mpl")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -81,7 +81,7 @@ def test_it_measures_all_ways_and_refuses_what_it_does_not_know(tmp_path):
         assert figures["memory_bytes"] > 4 * 21_378  # its parameters
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("name", cases.CASES)
 def test_twins(name):

@@ -21,11 +21,9 @@ def experiment(**changes):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(trained_run):
     """A run of 12 steps with checkpoints of 5, 10 and 12."""
-    workdir = tmp_path_factory.mktemp("runs") / "small"
-    train.fit(small.CONFIG, workdir, devices=train.jax.local_devices()[:1], quiet=True)
-    return workdir
+    return trained_run("images")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +173,7 @@ def test_sample_mistakes(command, finished, flags, says, tmp_path, monkeypatch):
 
 def test_resume_goes_on(command, tmp_path):
     workdir = tmp_path / "run"
-    train.fit(small.config(steps=5), workdir, devices=train.jax.local_devices()[:1], quiet=True)
+    small.fit(small.config(steps=5), workdir)
     assert command(app.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
     assert run.load_config(workdir) == small.CONFIG
     assert logs.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
@@ -269,7 +267,7 @@ def test_conditional_samples_follow_their_labels(tmp_path):
         data=dataclasses.replace(small.CONFIG.data, labels=True),
         steps=2,
     )
-    train.fit(config, tmp_path / "run", devices=train.jax.local_devices()[:1], quiet=True)
+    small.fit(config, tmp_path / "run")
     assert config_json.loads((tmp_path / "run" / "config.json").read_text()) == config
     with Image.open(tmp_path / "run" / "samples" / "step_00000002.png") as image:
         assert image.width == 6 * (10 * 9 + 1)  # a column for each of the ten digits

@@ -2,34 +2,21 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import inversion_study
-from gan_jax import train
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
-from gan_jax.networks import mlp
-from tests.helpers import small
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A population of class-conditional generators that has done a step."""
-    workdir = tmp_path_factory.mktemp("runs") / "small"
-    config = small.config(
-        gen=mlp.Generator((8, 8, 1), (8,), 10),
-        disc=mlp.Discriminator((8,), 10),
-        data=Data("digits", "train", labels=True),
-        seeds=(0, 1),
-        steps=1,
-    )
-    train.fit(config, workdir, devices=jax.local_devices()[:1], quiet=True)
-    return workdir
+def finished(trained_run):
+    """A population of three class-conditional generators, with checkpoints of 5 and 8."""
+    return trained_run("population")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +33,7 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
     line = f"{name} {finished} {flags} --out {tmp_path / 'deep' / 'out.png'}"
     status, said, _ = command(app.main, line)
     assert status == 0
-    assert "step 1, member 0, seed 0" in said
+    assert "step 8, member 0, seed 0" in said
     with Image.open(tmp_path / "deep" / "out.png") as image:
         whole = np.asarray(image)
     assert whole.shape[0] * (columns * 9 + 1) == whole.shape[1] * (rows * 9 + 1)
@@ -65,10 +52,10 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
         ("interpolate --columns 1", "columns must be at least 2, got 1"),
         ("interpolate --truncation -1", "truncation is -1.0: the threshold must be above 0"),
         ("interpolate --space w", "mlp.Generator has no w"),
-        ("interpolate --member 2", "member is 2: the run has members 0 to 1"),
+        ("interpolate --member 3", "member is 3: the run has members 0 to 2"),
         ("directions --num-directions 9", "count is 9: it must be from 1 to 8"),
         ("directions --extent 0", "extent must be above 0 and finite, got 0.0"),
-        ("directions --step 3", "step is 3: the run has checkpoints of steps 1"),
+        ("directions --step 3", "step is 3: the run has checkpoints of steps 5, 8"),
     ],
 )
 def test_directions_and_ways_with_bad_input(command, finished, tmp_path, words, says):
@@ -87,7 +74,7 @@ def test_invert_a_split(command, finished, tmp_path):
     words = f"invert {finished} --split test --num-images 20 {BRIEF} --out {tmp_path / 'out'}"
     status, said, _ = command(app.main, words)
     assert status == 0
-    assert "20 images, step 1, member 0: mean error 0." in said
+    assert "20 images, step 8, member 0: mean error 0." in said
     report = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert report["pictures"] == "digits test, 20 of 360, evenly spaced"
     assert len(report["errors"]) == 20
@@ -142,7 +129,7 @@ def test_invert_a_folder(command, finished, tmp_path):
         ("--split test --num-images 0", "num_images must be at least 1, got 0"),
         ("--split test --iterations 0", "steps is 0"),
         ("--split test --space w", "mlp.Generator has no w, only z"),
-        ("--split test --member 2", "member is 2: the run has members 0 to 1"),
+        ("--split test --member 3", "member is 3: the run has members 0 to 2"),
         ("--split test --seed -1", "seed is -1"),
     ],
 )

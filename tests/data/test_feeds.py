@@ -14,7 +14,7 @@ from gan_jax import keys, memory, population, train
 from gan_jax.config import Data
 from gan_jax.data import feeds, order, prepare, sources
 from gan_jax.errors import UserError
-from tests.helpers.small import assert_same_bits, config
+from tests.helpers.small import assert_same_bits, config, fit
 
 LABELLED = dataclasses.replace(config().data, labels=True)
 
@@ -141,9 +141,8 @@ def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
 
 @pytest.mark.usefixtures("short_blocks")
 def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
-    devices = jax.local_devices()[:1]
     for name, stream in (("a", False), ("b", True)):
-        train.fit(config(steps=12), tmp_path / name, devices=devices, stream=stream, quiet=True)
+        fit(config(steps=12), tmp_path / name, stream=stream)
     for path in ("metrics.jsonl", "samples/step_00000012.png", "config.json"):
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
     rows = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()

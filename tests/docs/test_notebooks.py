@@ -6,12 +6,11 @@ import json
 import os
 import re
 
-import nbformat
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from nbclient import NotebookClient
 
 from tests.helpers.paths import REPOSITORY
+
+pytestmark = pytest.mark.nightly
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 400_000
@@ -30,14 +29,18 @@ def pictures(notebook):
     return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
-def test_there_are_seven():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"0{i}" for i in range(1, 8)]
+def read(path):
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
 
 
 @every
 def test_what_is_committed(path):
+    import nbformat
+
     assert path.stat().st_size < MOST_BYTES
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     nbformat.validate(notebook)
     assert all(cell.execution_count for cell in code(notebook))
     assert {output.output_type for output in outputs(notebook)} <= {
@@ -51,30 +54,12 @@ def test_what_is_committed(path):
 
 
 @every
-def test_every_section_is_a_claim_a_cell_and_a_figure(path):
-    """After the title, the installing cell and the imports: a heading with a sentence, then code
-    that shows a picture, or players of sounds."""
-    cells = nbformat.read(path, as_version=4).cells
-    assert [cell.cell_type for cell in cells[:3]] == ["markdown", "code", "code"]
-    assert cells[0].source.startswith(f"# {int(path.stem[:2])}. ")
-    sections = cells[3:]
-    assert len(sections) >= 8
-    assert [cell.cell_type for cell in sections] == ["markdown", "code"] * (len(sections) // 2)
-    for claim, cell in zip(sections[::2], sections[1::2], strict=True):
-        heading, sentences = claim.source.split("\n", 1)
-        assert heading.startswith("## ")
-        assert sentences.strip()
-        assert len(cell.source.splitlines()) <= 35
-        shown = [output.get("data", {}) for output in cell.outputs]
-        players = any("<audio" in one.get("text/html", "") for one in shown)
-        assert sum("image/png" in one for one in shown) + players == 1
-
-
-@every
 def test_the_first_cell_installs_the_clone_where_there_is_no_package(path, tmp_path, monkeypatch):
     """In the clone's folder notebooks/, and beside a clone; and asks for one where there is
     none."""
-    first = code(nbformat.read(path, as_version=4))[0].source
+    from IPython.core.interactiveshell import InteractiveShell
+
+    first = code(read(path))[0].source
     asked = []
     shell = InteractiveShell()
     shell.register_magic_function(asked.append, "line", "pip")
@@ -97,12 +82,13 @@ def test_the_first_cell_installs_the_clone_where_there_is_no_package(path, tmp_p
         run_in(tmp_path).raise_error()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1500)  # a busy machine, and nothing compiled yet
 @every
 def test_it_runs(path, tmp_path):
     """In a folder of its own, with this checkout; programs are compiled once for all runs."""
-    notebook = nbformat.read(path, as_version=4)
+    from nbclient import NotebookClient
+
+    notebook = read(path)
     committed = pictures(notebook)
     for cell in code(notebook):
         cell.outputs = []

@@ -1,8 +1,7 @@
-"""The README tells the truth: its table comes from the result files, its code runs."""
+"""The README: tables from the result files, links, names of tests, and code that runs."""
 
 import json
 import re
-import statistics
 
 import pytest
 
@@ -20,43 +19,6 @@ def test_the_tables_are_those_of_the_result_files():
 def test_a_table_without_its_place_is_named():
     with pytest.raises(ValueError, match="no place for the table 'speed'"):
         tables.updated(README.replace("<!-- speed -->", ""))
-
-
-def test_the_loop_costs_what_was_measured():
-    found = json.loads((RESULTS / "loop.json").read_text())
-    assert f"{100 * found['loop_over_bare_step']:+.1f} %" in README
-    assert f"{100 * found['loop_over_bare_chunk']:+.1f} %" in README
-    assert found["loop_over_bare_step"] <= 0.05
-    start = statistics.median(found["one_step_command_seconds"])
-    assert f"{start:.1f} s" in README
-    assert start <= 15
-
-
-def test_the_metrics_cost_what_was_measured():
-    found = json.loads((RESULTS / "metrics_benchmark.json").read_text())
-    for way, seconds in found["seconds"].items():
-        assert f"{seconds:.1f} s and {found['peak_bytes'][way] / 2**30:.1f} GiB" in README
-    assert f"{found['ratio']:.2f} times as long" in README
-    assert found["ratio"] >= 1
-    assert found["peak_bytes"]["gan_jax"] < 4 * 2**30
-    assert (found["n"], found["d"]) == (10_000, 2048)
-
-
-def test_inversion_comes_as_near_as_was_measured():
-    found = json.loads((RESULTS / "inversion.json").read_text())
-    factor, share = found["held_out"]["factor"], found["generated"]["share_found"]
-    assert f"{factor:.1f} times below" in README
-    assert f"{100 * share:.1f} % are found again" in README
-    assert min(factor / 10, share / 0.9) >= 1
-
-
-def test_a_run_killed_again_and_again_was_the_unbroken_one():
-    found = json.loads((RESULTS / "kill_rounds.json").read_text())
-    hit = found["kills"]["while_a_checkpoint_was_written"]
-    assert f"{found['rounds']} times in a row, {hit} of them while a checkpoint" in README
-    assert found["same_rows"]
-    assert found["same_state"]
-    assert (found["kills"]["rows_lost"], found["kills"]["rows_doubled"]) == (0, 0)
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

@@ -4,7 +4,6 @@ Names in capitals are filled in, and what is long is cut: `cheap` says how. Reci
 to compile stop where training would begin: tests/recipes/ trains or traces their steps.
 """
 
-import dataclasses
 import importlib
 import re
 import shlex
@@ -17,10 +16,9 @@ from PIL import Image
 
 from gan_jax import command_line, train
 from gan_jax.cli import app
-from gan_jax.config import Data
-from gan_jax.networks import mlp
-from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
+
+pytestmark = pytest.mark.nightly
 
 README = (REPOSITORY / "README.md").read_text()
 FENCE = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -34,52 +32,18 @@ OF_EXPERIMENTS = sorted(line for line in COMMANDS if line.startswith("python -m 
 # Those wait for other processes; tests/integration/test_distributed.py starts some.
 OF_EXPERIMENTS = [line for line in OF_EXPERIMENTS if "--coordinator" not in line]
 
-LABELLED = small.config(
-    **small.QUICK,
-    gen=mlp.Generator((8, 8, 1), (8,), 10),
-    disc=mlp.Discriminator((8,), 10),
-    data=Data("digits", "test", labels=True),
-    steps=2,
-    log_every=1,
-)
-MANY = dataclasses.replace(LABELLED, seeds=(0, 1, 2, 3))
-SHORT = {"steps": 2, "sample_every": 2, "checkpoint_every": 2}
-QUICK = {**small.QUICK, "loss": "relativistic"}  # as repairs must be
-RUNS = {
-    "pictures": LABELLED,
-    "many": MANY,
-    "holes": dataclasses.replace(small.INPAINTING, steps=2, **QUICK),
-    "sounds": dataclasses.replace(small.SOUNDS, **SHORT, **small.QUICK),
-    "sentences": dataclasses.replace(small.TEXTS, **SHORT),
-}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run of each kind, trained when it is first asked for."""
-    root, found = tmp_path_factory.mktemp("runs"), {}
-
-    def one(kind):
-        if kind not in found:
-            found[kind] = root / kind
-            train.fit(RUNS[kind], root / kind, devices=jax.local_devices()[:1], quiet=True)
-        return found[kind]
-
-    return one
-
-
 TRAINED = ("ring_mlp", "grid_mlp")
 
 
 def kind_of(words):
     """Which run a command of `gan-jax` is for."""
     if "inpaint" in words:
-        return "holes"
+        return "inpainting"
     if "--temperature" in words:
-        return "sentences"
+        return "texts"
     if "--member" in words:
-        return "many"
-    return "sounds" if any(word.endswith(".wav") for word in words) else "pictures"
+        return "population"
+    return "sounds" if any(word.endswith(".wav") for word in words) else "labels"
 
 
 def cheap(words):
@@ -89,6 +53,7 @@ def cheap(words):
         ("--features inception --weights FILE", "--features pixels"),
         ("--per-class 1000", "--per-class 2"),
         ("--num-samples 100", "--num-samples 4"),
+        ("--member 3", "--member 2"),
         ("--steps 1000", "--steps 1"),
         ("--steps 9000", "--steps 3"),
         (" ...", ""),
@@ -111,9 +76,9 @@ def pictures(folder):
 
 
 @pytest.mark.parametrize("line", OF_RUNS)
-def test_a_command_on_a_run(line, trained, tmp_path, monkeypatch, command):
+def test_a_command_on_a_run(line, trained_run, tmp_path, monkeypatch, command):
     words = shlex.split(line)[1:]
-    place = trained(kind_of(words))
+    place = trained_run(kind_of(words))
     for name in ("PICTURES", "BROKEN", "MASKS", "REAL_FOLDER", "FAKE_FOLDER"):
         pictures(tmp_path / name)
     for name in ("RUN", "A", "B", "OTHER_RUN"):

@@ -3,6 +3,8 @@ statistics, relativistic means, R1 + R2, two critic updates, schedules and a mov
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -90,6 +92,26 @@ PLAIN = dataclasses.replace(
 )
 # What a run has instead where it only has to be there: quick to compile.
 QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
+LABELS = dataclasses.replace(
+    CONFIG,
+    **QUICK,
+    gen=mlp.Generator((8, 8, 1), (8,), 10),
+    disc=mlp.Discriminator((8,), 10),
+    data=Data("digits", "train", labels=True),
+    log_every=1,
+    sample_every=4,
+)
+# What the fixture `trained_run` trains, by name.
+RUNS = {
+    "images": CONFIG,
+    "labels": LABELS,
+    "population": dataclasses.replace(LABELS, steps=8, seeds=(0, 1, 2), batch_size=8),
+    "inpainting": INPAINTING,
+    "sounds": dataclasses.replace(
+        SOUNDS, steps=6, log_every=1, sample_every=3, checkpoint_every=3, n_critic=1
+    ),
+    "texts": dataclasses.replace(TEXTS, sample_every=3, log_every=1),
+}
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 
@@ -109,14 +131,39 @@ class WithClassHead(Discriminator):
         return nn.Dense(1)(y)[:, 0]
 
 
+def nightly(*values: Any, id: str | None = None) -> Any:  # noqa: A002
+    """The parameters of a test's case that is left to the nightly tier."""
+    return pytest.param(*values, marks=pytest.mark.nightly, id=id)
+
+
 def config(**changes: Any) -> Config:
     """CONFIG with other values."""
     return dataclasses.replace(CONFIG, **changes)
 
 
 @functools.cache
-def _program(config: Config, devices: int, at_once: int | None, _: Any) -> parallel.Program:
-    return parallel.make_program(config, jax.local_devices()[:devices], 16, at_once)
+def _shared(
+    config: Config, devices: tuple[jax.Device, ...], at_once: int | None, _: Any
+) -> parallel.Program:
+    return MAKE_PROGRAM(config, devices, train.LONGEST_CHUNK, at_once)
+
+
+MAKE_PROGRAM = parallel.make_program
+
+
+def shared_program(
+    config: Config,
+    devices: Sequence[jax.Device],
+    longest: int = train.LONGEST_CHUNK,
+    at_once: int | None = None,
+) -> parallel.Program:
+    """In place of make_program: runs of one config share a program, however many steps they do and
+    whatever their seed; tracing is most of such a run."""
+    assert longest == train.LONGEST_CHUNK
+    members = len(population.members(config))
+    at_once = at_once if at_once is not None and at_once < members else None
+    of_all = dataclasses.replace(config, steps=1, seed=0)
+    return _shared(of_all, tuple(devices), at_once, parallel.make_train_step)
 
 
 @functools.cache
@@ -127,7 +174,7 @@ def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
 
 def forget() -> None:
     """What is run after this is traced anew."""
-    _program.cache_clear()
+    _shared.cache_clear()
     _start.cache_clear()
 
 
@@ -137,11 +184,17 @@ def train_state(
     chunks: tuple[int, ...] | None = None,
     at_once: int | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """The state after the chunks of steps (by default config.steps in one), and all metrics. Runs
-    of one config share a program, however many steps they do; tracing is most of such a run."""
-    of_all = dataclasses.replace(config, steps=1)
-    program = _program(of_all, devices, at_once, parallel.make_train_step)
+    """The state after the chunks of steps (by default config.steps in one), and all metrics."""
+    program = shared_program(config, jax.local_devices()[:devices], at_once=at_once)
     return run_chunks(config, program, devices, chunks)
+
+
+def fit(config: Config, workdir: Path, devices: int = 1, **how: Any) -> TrainState:
+    """`train.fit` on the first devices, in silence."""
+    on = jax.local_devices()[:devices]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "make_program", shared_program)
+        return train.fit(config, workdir, devices=on, quiet=True, **how)
 
 
 def spy(config: Config, axis: str | None = None) -> Any:
@@ -184,7 +237,7 @@ def leaves(state: Any) -> dict[str, np.ndarray]:
     """Every leaf by its path, the key as its bits."""
 
     def plain(leaf: Any) -> np.ndarray:
-        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
     found = jax.tree_util.tree_leaves_with_path(state)
@@ -197,6 +250,18 @@ def assert_same_bits(a: Any, b: Any) -> None:
     assert ours.keys() == theirs.keys()
     differing = [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
     assert not differing
+
+
+def assert_trees_close(
+    actual: Any, desired: Any, rtol: float, atol: float, *, strict: bool = True
+) -> None:
+    """Two trees, as states or metrics, agree in every leaf; with strict=False in those of
+    `desired`. Callers say why the tolerance is enough."""
+    ours, theirs = leaves(actual), leaves(desired)
+    assert theirs.keys() <= ours.keys()
+    assert ours.keys() == theirs.keys() or not strict
+    for name, leaf in theirs.items():
+        np.testing.assert_allclose(ours[name], leaf, rtol, atol, err_msg=name)
 
 
 def refused(data: Data, *said: str) -> None:

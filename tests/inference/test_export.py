@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from gan_jax import config_json, keys, latent_space, sampling, train, trained
+from gan_jax import config_json, keys, latent_space, sampling, trained
 from gan_jax.cli import app
 from gan_jax.config import Config, Data
 from gan_jax.errors import UserError
@@ -23,6 +24,8 @@ from gan_jax.masks import Masks
 from gan_jax.networks import interface, mlp, stylegan2
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small, small_networks
+
+pytestmark = pytest.mark.integration
 
 LABELLED = {
     "gen": mlp.Generator((8, 8, 1), (8,), 10),
@@ -53,14 +56,14 @@ numpy.savez(sys.argv[2], z=z, made=made(z, made.labels(5, first=2)), slope=slope
 
 def finished(tmp_path_factory, name, config):
     workdir = tmp_path_factory.mktemp("runs") / name
-    train.fit(config, workdir, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(config, workdir)
     return workdir
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """A run of a class-conditional generator of digits that has done a step."""
-    return finished(tmp_path_factory, "small", small.config(**LABELLED, steps=1))
+def labelled(trained_run, tmp_path_factory):
+    """A run of a class-conditional generator of digits, with checkpoints of 5, 10 and 12."""
+    return shutil.copytree(trained_run("labels"), tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def test_the_command_writes_the_run_s_pictures(command, labelled, tmp_path):
     out = tmp_path / "deep" / "gen.jaxexport"
     line = f"export {labelled} --out {out}"
     status, said, _ = command(app.main, line)
-    assert (status, "the generator of small, step 1" in said) == (0, True)
+    assert (status, "the generator of small, step 12" in said) == (0, True)
     np.testing.assert_allclose(sample(out), sample(labelled), atol=1e-6)
     before = out.read_bytes()
     status, _, error = command(app.main, line)
@@ -129,7 +132,7 @@ def test_inversion_runs_from_the_artefact(labelled, artefact):
 def test_invert_takes_an_artefact(command, artefact, tmp_path):
     flags = "--split test --num-images 4 --iterations 3 --samples 20 --restarts 2"
     status, said, _ = command(app.main, f"invert {artefact} {flags} --out {tmp_path / 'out'}")
-    assert (status, "4 pictures, step 1: mean error 0." in said) == (0, True)
+    assert (status, "4 pictures, step 12: mean error 0." in said) == (0, True)
     line = f"interpolate {artefact} --num-pairs 2 --columns 3 --out {tmp_path / 'ways.png'}"
     assert command(app.main, line)[0] == 0
 
@@ -161,10 +164,10 @@ def test_what_the_manifest_says(labelled, artefact):
     with zipfile.ZipFile(artefact) as file:
         found = json.loads(file.read("manifest.json"))
         card = file.read("README.md").decode()
-    assert (found["step"], found["classes"], found["z"]) == (1, 10, {"dim": 8, "law": "normal"})
+    assert (found["step"], found["classes"], found["z"]) == (12, 10, {"dim": 8, "law": "normal"})
     assert found["output"] == {"shape": [8, 8, 1], "dtype": "float32", "range": "pixels in [0, 1]"}
     assert config_json.loads(json.dumps(found["config"])) == trained.load(labelled).config
-    (digest,) = (labelled / "digests.jsonl").read_text().splitlines()
+    digest = (labelled / "digests.jsonl").read_text().splitlines()[-1]
     assert found["digest"] == json.loads(digest)["sha256"]
     count = sum(leaf.size for leaf in jax.tree.leaves(trained.load(labelled).variables["params"]))
     assert found["parameters"] == count
@@ -180,11 +183,11 @@ def test_scores_are_on_the_card(labelled):
         {"values": [1.5], "seeds": [0], "mean": 1.5, "sd": None},
     )
     one = {"metric": "frechet", "features": "digits-classifier", "n_fake": 9, "n_real": 8}
-    cards = [{**one, **values, "real": "digits train", "step": step} for step in (1, 2)]
+    cards = [{**one, **values, "real": "digits train", "step": step} for step in (12, 13)]
     path.write_text(json.dumps({"versions": {}, "cards": cards}))
     found = described(labelled)
     path.unlink()
-    assert [one["step"] for one in found["scores"]] == [1]
+    assert [one["step"] for one in found["scores"]] == [12]
     from gan_jax.export import card
 
     assert "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |" in card.card(found, "x")

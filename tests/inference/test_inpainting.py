@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import config_json, keys, masks, population, repair, run, train
+from gan_jax import config_json, keys, masks, population, repair, run
 from gan_jax.augment import Augment
 from gan_jax.cli import app
 from gan_jax.config import Data, Optimizer, Pretrain
@@ -18,6 +18,8 @@ from gan_jax.state import generator_variables
 from gan_jax.validation import validate
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 FIELDS, CONFIG = small.UNET, small.INPAINTING
 KEY = jax.random.key(0)
 PICTURES = sources.load(CONFIG.data).batch.real[:20]
@@ -25,11 +27,9 @@ HOLES = repair.holes("box", KEY, PICTURES.shape)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(trained_run):
     """A run folder of three steps."""
-    folder = tmp_path_factory.mktemp("repairs") / "run"
-    train.fit(CONFIG, folder, devices=jax.local_devices()[:1], quiet=True)
-    return folder
+    return trained_run("inpainting")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
 def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
     """Of many repairs none draws its z from the key of a hole."""
     own = []
-    monkeypatch.setattr(repair.masks, "draw", lambda masks, found, *_: own.append(found) or 0)
-    monkeypatch.setattr(repair.jax, "jit", lambda function, **_: function)
+    monkeypatch.setattr(masks, "draw", lambda masks, found, *_: own.append(found) or 0)
+    monkeypatch.setattr(jax, "jit", lambda function, **_: function)
     repair.holes("box", KEY, PICTURES.shape)
     for number in range(16):  # as gan_jax/sampling.py derives them
         own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))
@@ -106,7 +106,7 @@ def test_configs_that_make_no_sense(changes, said):
         validate(dataclasses.replace(CONFIG, **changes))
 
 
-def test_a_run_with_masks(trained, command):
+def test_a_run_with_masks(trained, command, tmp_path):
     """Its config is exact in JSON, its grid shows repairs, and what needs no pictures says so."""
     assert run.load_config(trained) == CONFIG
     assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
@@ -114,6 +114,7 @@ def test_a_run_with_masks(trained, command):
         pixels = np.asarray(grid)
     assert len(np.unique(pixels)) > 10
     status, _, err = command(app.main, f"sample {trained} --out", str(trained / "x.png"))
+    status, _, err = command(app.main, f"sample {trained} --out", str(tmp_path / "x.png"))
     assert status == 2
     assert "repairs repairs pictures: it needs some" in err
 
@@ -129,11 +130,8 @@ def test_contracts_hold_with_masks():
     cut, _ = small.train_state(config, chunks=(1, 3))
     small.assert_same_bits(state, cut)
     two, _ = small.train_state(config, 2)
-    for name, leaf in small.leaves(state).items():
-        # As in tests/training/test_contracts.py.
-        np.testing.assert_allclose(
-            small.leaves(two)[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name
-        )
+    # As in tests/training/test_contracts.py.
+    small.assert_trees_close(two, state, rtol=1e-3, atol=1e-4)
 
 
 def one_grey(picture, hole, key):  # noqa: ARG001

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets
 
-from gan_jax import keys, labelled_set, plots, population, sampling, train
+from gan_jax import keys, labelled_set, plots, population, sampling
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.networks import mlp
@@ -19,13 +19,15 @@ from gan_jax.restore import restore
 from gan_jax.state import generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 CONFIG = small.config(
     name="conditional",
     gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=12),
     disc=mlp.Discriminator(widths=(8,), classes=12),
     data=Data("digits", "all", labels=True, symmetric=False),
     loss="non_saturating",
-    penalties=small.Penalties(),
+    penalties=Penalties(),
     n_critic=1,
     steps=2,
     checkpoint_every=1,
@@ -38,7 +40,7 @@ CLASSES = [2, 9, 11]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "conditional"
-    train.fit(CONFIG, workdir, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(CONFIG, workdir)
     return workdir
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import audio, restore, train
+from gan_jax import audio, restore
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sounds, sources
 from gan_jax.metrics import pitch
 from gan_jax.metrics.evaluation import audio as audio_metrics
@@ -54,23 +55,19 @@ def cache(tmp_path_factory):
         yield
 
 
-CONFIG = dataclasses.replace(
-    small.SOUNDS, steps=6, log_every=1, sample_every=3, checkpoint_every=3, n_critic=1
-)
+CONFIG = small.RUNS["sounds"]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The folder of a run that nothing stopped."""
-    folder = tmp_path_factory.mktemp("run") / "whole"
-    train.fit(CONFIG, folder, devices=ONE, quiet=True)
-    return folder
+def finished(trained_run, tmp_path_factory):
+    """The folder of a run that nothing stopped, and that is scored here."""
+    return shutil.copytree(trained_run("sounds"), tmp_path_factory.mktemp("run") / "whole")
 
 
 def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
     cut = tmp_path / "cut"
-    train.fit(dataclasses.replace(CONFIG, steps=3), cut, devices=ONE, quiet=True)
-    train.fit(CONFIG, cut, devices=ONE, quiet=True)
+    small.fit(dataclasses.replace(CONFIG, steps=3), cut)
+    small.fit(CONFIG, cut)
     names = sorted(path.name for path in (finished / "samples").iterdir())
     stems = ("real", "step_00000003", "step_00000006")
     assert names == [f"{stem}.{kind}" for stem in stems for kind in ("png", "wav")]
@@ -186,12 +183,12 @@ def spectral(tmp_path_factory):
         gen=specgan.Generator(width=1),
         disc=specgan.Discriminator(width=1, last_bias=False),
         data=Data("sounds", path=str(files), length=4096, spectrogram=True, symmetric=True),
-        penalties=small.Penalties(),
+        penalties=Penalties(),
         ema_half_life=0.0,
         steps=1,
         batch_size=2,
     )
-    train.fit(config, folder, devices=ONE, quiet=True)
+    small.fit(config, folder)
     dataset = sources.load(config.data)
     for path in files.iterdir():
         path.unlink()

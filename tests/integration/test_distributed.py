@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import communication, digest, distributed, logs, placement, train
+from gan_jax import communication, digest, distributed, keys, logs, parallel, placement, train
 from gan_jax.data import order, sources
 from gan_jax.errors import UserError
 from tests.helpers import small
@@ -66,17 +66,14 @@ def same_run(a, b):
     assert digest.read(a) == digest.read(b)
 
 
-def close(a, b):
+def close(actual, desired):
     """As in test_contracts: the order of sums, through Adam."""
-    ours, theirs = small.leaves(a), small.leaves(b)
-    for name in ours:
-        np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3, atol=2e-4, err_msg=name)
+    small.assert_trees_close(actual, desired, rtol=1e-3, atol=2e-4)
 
 
 def fit(folder, steps, devices=1):
     """In this process."""
-    on = jax.local_devices()[:devices]
-    return train.fit(small.config(steps=steps), folder, devices=on, quiet=True)
+    return small.fit(small.config(steps=steps), folder, devices)
 
 
 def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
@@ -98,14 +95,14 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
     more, _ = small.train_state(small.config(steps=6))
     close(fit(tmp_path / "pair", 6, devices=2), more)
 
-    monkeypatch.setattr(train.parallel, "make_train_step", small.spy)
+    monkeypatch.setattr(parallel, "make_train_step", small.spy)
     _, expected = small.train_state(small.config(steps=3))
     for i in range(2):
         for name in ("resident", "streamed"):
             with np.load(tmp_path / f"seen_{name}_{i}.npz") as found:
                 chex.assert_trees_all_equal(dict(found), expected)
     config, dataset = small.CONFIG, sources.load(small.CONFIG.data)
-    key = small.keys.root(config.seed)
+    key = keys.root(config.seed)
     halves = [set(), set()]
     for step in range(6):  # the block of three steps that was asked for, and the next
         chosen = order.indices(key, step, 2, config.batch_size, len(dataset))
@@ -117,7 +114,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
         assert asked[i] <= set(np.load(tmp_path / f"seen_rows_{i}.npy")) <= halves[i]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     """SIGTERM to one stops both at one step; kill -9 of one ends the other soon, with a line and
     the status 75; and started again, they come to the bits of a pair that nothing broke."""
@@ -147,7 +144,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     shutil.rmtree(cut)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_others_end_with_process_0(pair, tmp_path):
     started = pair(f"fit,{tmp_path}/run,4000,PLAIN")
     wait_for(tmp_path / "run" / "checkpoints" / "10", started)

@@ -13,6 +13,7 @@ from gan_jax import (
     digest,
     keys,
     logs,
+    parallel,
     plots,
     population,
     record_tables,
@@ -24,6 +25,7 @@ from gan_jax import (
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.cli import app
 from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics.evaluation import mixtures
 from gan_jax.networks import mlp
@@ -59,15 +61,11 @@ SWEEP = small.config(
 ONE = jax.local_devices()[:1]
 
 
-def fit(config, workdir, **how):
-    return train.fit(config, workdir, devices=ONE, quiet=True, **how)
-
-
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """(a run folder of DIGITS, its last state): checkpoints of 5, 10 and 12. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "digits"
-    return workdir, fit(DIGITS, workdir)
+    return workdir, small.fit(DIGITS, workdir)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,7 @@ def swept(tmp_path_factory):
 def solo(swept, tmp_path_factory):
     """A run folder of the sweep's member 9 alone. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "solo"
-    fit(population.members(run.load_config(swept))[9], workdir)
+    small.fit(population.members(run.load_config(swept))[9], workdir)
     return workdir
 
 
@@ -165,14 +163,14 @@ def test_config_and_checkpoints(digits):
 
 
 def test_rerun(digits, tmp_path):
-    again = fit(DIGITS, tmp_path / "again")
+    again = small.fit(DIGITS, tmp_path / "again")
     small.assert_same_bits(digits[1], again)
     assert files(digits[0]) == files(tmp_path / "again")
 
 
 def test_stop_and_resume(digits, tmp_path):
-    fit(dataclasses.replace(DIGITS, steps=7), tmp_path / "cut")
-    state = fit(DIGITS, tmp_path / "cut")
+    small.fit(dataclasses.replace(DIGITS, steps=7), tmp_path / "cut")
+    state = small.fit(DIGITS, tmp_path / "cut")
     small.assert_same_bits(digits[1], state)
     for number in range(4):  # an end is a reason for a grid; so the films differ
         (tmp_path / "cut" / f"samples/member_{number:02d}/step_00000007.png").unlink()
@@ -193,7 +191,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
     digits, tmp_path, monkeypatch, caplog
 ):
     """Member 2 (seed 1) has a loss of NaN from its sixth step on."""
-    make = train.parallel.make_train_step
+    make = parallel.make_train_step
 
     def poisoned(config, axis=None):
         step = make(config, axis)
@@ -206,10 +204,10 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 
         return broken
 
-    monkeypatch.setattr(train.parallel, "make_train_step", poisoned)
+    monkeypatch.setattr(parallel, "make_train_step", poisoned)
     config = dataclasses.replace(DIGITS, skip_limit=3, steps=10)
     with jax.debug_nans(False):
-        state = fit(config, tmp_path / "run")
+        state = small.fit(config, tmp_path / "run")
     said = "member 2 (seed 1): 3 steps in a row had non-finite updates"
     assert [said in one.getMessage() for one in caplog.records].count(True) == 1
     assert (state.skipped.tolist(), state.skipped_in_row.tolist()) == ([0, 0, 5, 0], [0, 0, 5, 0])
@@ -239,7 +237,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
     other = dataclasses.replace(DIGITS, **changes)
-    opened = run.opened(digits[0], other, train.sources.load(DIGITS.data), ONE)
+    opened = run.opened(digits[0], other, sources.load(DIGITS.data), ONE)
     with pytest.raises(UserError) as error, opened:
         pass
     assert says in str(error.value)
@@ -370,7 +368,7 @@ def test_a_diverged_cell_does_not_take_the_table_with_it(tmp_path):
         gen=mlp.Generator(shape=(2,), widths=(8, 8, 8), out="linear"),
     )
     with jax.debug_nans(False):
-        fit(config, tmp_path / "run")
+        small.fit(config, tmp_path / "run")
     good, bad = json.loads((tmp_path / "run" / "sweep.json").read_text())
     assert all(value is not None for values in good["scores"].values() for value in values)
     assert bad["scores"]["kl"] == [None]

@@ -13,6 +13,7 @@ import pytest
 
 from gan_jax import config_json, digest, lock, logs, losses, run, train
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.errors import UserError
 from gan_jax.restore import restore
 from tests.helpers import small
 
@@ -99,7 +100,7 @@ def test_stop_at_an_odd_step_and_resume_in_a_new_process(launch, unbroken, tmp_p
     assert [(entry["from_step"], entry["to_step"]) for entry in launches] == [(0, 7), (7, 23)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_kill_and_resume(launch, long_run, tmp_path, number, status):
     process = launch(tmp_path / "cut", LONG, **OFTEN)
@@ -116,27 +117,21 @@ def test_kill_and_resume(launch, long_run, tmp_path, number, status):
 
 def test_resume_on_other_devices(tmp_path):
     config = small.config(steps=5)
-    train.fit(config, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
-    state = train.fit(
-        small.config(steps=8), tmp_path / "run", devices=jax.local_devices()[:4], quiet=True
-    )
+    small.fit(config, tmp_path / "run")
+    state = small.fit(small.config(steps=8), tmp_path / "run", devices=4)
     one, _ = small.train_state(small.config(steps=8))
-    for name, leaf in small.leaves(one).items():
-        # As in test_contracts: the order of sums, through Adam.
-        np.testing.assert_allclose(
-            small.leaves(state)[name], leaf, rtol=1e-3, atol=2e-4, err_msg=name
-        )
+    # As in test_contracts: the order of sums, through Adam.
+    small.assert_trees_close(state, one, rtol=1e-3, atol=2e-4)
 
 
 # orbax's reading threads may hold a read that failed for longer than the checkpoint is read.
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog):
     folder = tmp_path / "run"
-    one = jax.local_devices()[:1]
-    train.fit(small.config(steps=10), folder, devices=one, quiet=True)
+    small.fit(small.config(steps=10), folder)
     for path in (folder / "checkpoints" / "10").rglob("d/*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    state = train.fit(small.config(steps=10), folder, devices=one, quiet=True)
+    state = small.fit(small.config(steps=10), folder)
     assert "checkpoint 10 is damaged and passed over" in caplog.text
     whole, _ = small.train_state(small.config(steps=10))
     small.assert_same_bits(state, whole)
@@ -147,8 +142,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # as above
 def test_a_flipped_bit_is_found(tmp_path, caplog):
     """Anywhere in any file of the arrays' bytes: orbax may not notice, the digest does."""
-    folder, one = tmp_path / "run", jax.local_devices()[:1]
-    whole = small.leaves(train.fit(small.config(steps=10), folder, devices=one, quiet=True))
+    folder = tmp_path / "run"
+    whole = small.leaves(small.fit(small.config(steps=10), folder))
     files = sorted((folder / "checkpoints" / "10").rglob("d/*"))
     assert files
     random = np.random.default_rng(0)
@@ -156,7 +151,7 @@ def test_a_flipped_bit_is_found(tmp_path, caplog):
         body = bytearray(path.read_bytes())
         body[random.integers(len(body))] ^= 1 << random.integers(8)
         path.write_bytes(body)
-    state = train.fit(small.config(steps=10), folder, devices=one, quiet=True)
+    state = small.fit(small.config(steps=10), folder)
     assert "checkpoint 10 is damaged and passed over" in caplog.text
     for name, leaf in small.leaves(state).items():
         assert leaf.tobytes() == whole[name].tobytes(), name
@@ -204,13 +199,13 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
         time.sleep(0.02)
     process_id = process.pid
     config = small.config(steps=10**6, checkpoint_every=10**6, sample_every=10**6)
-    with pytest.raises(train.UserError, match=rf"is in use by process {process_id} on .*, since"):
-        train.fit(config, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    with pytest.raises(UserError, match=rf"is in use by process {process_id} on .*, since"):
+        small.fit(config, tmp_path / "run")
     process.kill()
     process.wait()
     with lock.held(tmp_path / "run"):
         again = lock.held(tmp_path / "run")
-        with pytest.raises(train.UserError, match=f"process {os.getpid()} on"), again:
+        with pytest.raises(UserError, match=f"process {os.getpid()} on"), again:
             pass
     with lock.held(tmp_path / "run"):
         pass
@@ -219,23 +214,23 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
 def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
     with (
         lock.held(tmp_path),
-        pytest.raises(train.UserError, match=f"in use by process {os.getpid()} on"),
+        pytest.raises(UserError, match=f"in use by process {os.getpid()} on"),
     ):
-        train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
+        small.fit(small.config(steps=3), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
 
 
 def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
     (tmp_path / "run.lock").mkdir()
     with (
-        pytest.raises(train.UserError, match=r"run.lock cannot be written: Is a directory"),
+        pytest.raises(UserError, match=r"run.lock cannot be written: Is a directory"),
         lock.held(tmp_path),
     ):
         pass
 
 
 def test_reading_a_run_leaves_what_is_being_written(tmp_path):
-    train.fit(small.config(steps=3), tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    small.fit(small.config(steps=3), tmp_path / "run")
     being_written = tmp_path / "run" / "checkpoints" / "9.orbax-checkpoint-tmp"
     being_written.mkdir()
     with Checkpoints(tmp_path / "run" / "checkpoints", keep=None) as checkpoints:
@@ -247,15 +242,14 @@ def test_a_run_killed_before_it_was_ready_is_started_over(tmp_path):
     (tmp_path / "versions.json").write_text("{")
     (tmp_path / "config.json.part").write_text("{")
     (tmp_path / "run.lock").touch()
-    train.fit(small.config(steps=3), tmp_path, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(small.config(steps=3), tmp_path)
     assert run.load_config(tmp_path) == small.config(steps=3)
 
 
 def test_a_run_killed_after_its_last_checkpoint_is_completed(tmp_path):
-    one = jax.local_devices()[:1]
-    train.fit(small.config(steps=3), tmp_path, devices=one, quiet=True)
+    small.fit(small.config(steps=3), tmp_path)
     (tmp_path / "film.png").unlink()
-    train.fit(small.config(steps=3), tmp_path, devices=one, quiet=True)
+    small.fit(small.config(steps=3), tmp_path)
     assert (tmp_path / "film.png").exists()
     assert [entry["to_step"] for entry in json.loads((tmp_path / "timing.json").read_text())] == [3]
 
@@ -264,14 +258,14 @@ def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, 
     good = small.config(steps=5, skip_limit=20)
     folder = tmp_path / "run"
     one = jax.local_devices()[:1]
-    train.fit(good, folder, devices=one, quiet=True)
+    small.fit(good, folder)
     broken = losses.GanLoss(
         lambda real, fake: (real * jax.numpy.nan).mean(), losses.relativistic_gen
     )
     monkeypatch.setattr(losses, "gan_loss", lambda name, smoothing: broken)
     with (
         jax.debug_nans(False),
-        pytest.raises(train.UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
+        pytest.raises(UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
     ):
         train.fit(small.config(steps=400, skip_limit=20), folder, devices=one, quiet=True)
     with Checkpoints(folder / "checkpoints", 3) as checkpoints:

@@ -21,6 +21,7 @@ from gan_jax.networks import lstm
 from gan_jax.restore import restore
 from gan_jax.restore import steps as checkpoint_steps
 from gan_jax.state import generator_variables
+from tests.helpers import small
 from tests.helpers.small import TEXTS as CONFIG
 
 LINES = [f"{a} {b} {c} ." for a in ("a", "the") for b in ("cat", "dog") for c in ("sat", "ran")]
@@ -42,8 +43,7 @@ def config(tmp_path_factory):
 def run(config, tmp_path_factory):
     """Its run folder."""
     folder = tmp_path_factory.mktemp("run")
-    one = jax.local_devices()[:1]
-    train.fit(config, folder, devices=one, quiet=True)
+    small.fit(config, folder)
     return folder
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import __main__, restore, run, trained
+from gan_jax import restore, run, trained
+from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 
@@ -75,7 +76,7 @@ def test_read(name):
 def test_sample(command, tmp_path, name, suffix):
     expected, out = FIXTURES / f"{name}_samples{suffix}", tmp_path / f"samples{suffix}"
     num = {"population": "10 --member 1", "audio": "12"}.get(name, "4")
-    assert command(__main__.main, f"sample {FIXTURES / name} --num {num} --out {out}")[0] == 0
+    assert command(app.main, f"sample {FIXTURES / name} --num-samples {num} --out {out}")[0] == 0
     if suffix == ".png":
         assert_close_pixels(out, expected)
     elif same_machine():
@@ -87,7 +88,7 @@ def test_sample(command, tmp_path, name, suffix):
 @pytest.mark.parametrize("name", RUNS)
 def test_resume(command, tmp_path, name):
     shutil.copytree(FIXTURES / name, tmp_path / "run")
-    assert command(__main__.main, f"resume {tmp_path / 'run'} --steps 4 --devices 1")[0] == 0
+    assert command(app.main, f"resume {tmp_path / 'run'} --steps 4 --devices 1")[0] == 0
     step, leaves = leaf_digests(tmp_path / "run")
     expected = recorded_leaves(name, 4)
     if not same_machine():  # dtypes and shapes remain
@@ -102,7 +103,7 @@ def test_resume(command, tmp_path, name):
 @pytest.mark.parametrize("name", RUNS)
 def test_reproduce(command, tmp_path, name):
     out = tmp_path / "run"
-    status, text, _ = command(__main__.main, f"reproduce {FIXTURES / name} --out {out}")
+    status, text, _ = command(app.main, f"reproduce {FIXTURES / name} --out {out}")
     if same_machine():
         assert status == 0, text
         assert leaf_digests(out) == (2, recorded_leaves(name, 2))
@@ -119,20 +120,20 @@ def test_reproduce(command, tmp_path, name):
 
 def test_reproduce_a_record(command):
     path = FIXTURES / "record" / "digits_cgan.json"
-    status, text, _ = command(__main__.main, f"diff {path} {FIXTURES / 'population'}")
+    status, text, _ = command(app.main, f"compare {path} {FIXTURES / 'population'}")
     assert (status, "metrics: 2 rows, to six digits" in text) == (0, True)
 
 
 def test_artifact(command, tmp_path):
     path = FIXTURES / "images.jaxexport"
     assert trained.load(path).step == 2
-    assert command(__main__.main, f"sample {path} --num 4 --out {tmp_path / 'a.png'}")[0] == 0
+    assert command(app.main, f"sample {path} --num-samples 4 --out {tmp_path / 'a.png'}")[0] == 0
     assert_close_pixels(tmp_path / "a.png", FIXTURES / "images_samples.png")
 
 
 def test_prepared_set(command, tmp_path):
     folder, again = FIXTURES / "prepared", tmp_path / "again"
-    command(__main__.main, f"prepare {FIXTURES / 'pictures'} --size 4 --out {again}")
+    command(app.main, f"prepare {FIXTURES / 'pictures'} --size 4 --out {again}")
     assert (folder / "prepared.json").read_bytes() == (again / "prepared.json").read_bytes()
     ours, theirs = (
         sources.load(Data("prepared", path=str(p), labels=True)) for p in (again, folder)

@@ -11,6 +11,7 @@ from jax import lax
 
 from gan_jax import config, keys, penalties
 from gan_jax.networks import mlp
+from tests.helpers import small
 
 NAMES = tuple(penalties.PENALTIES)
 KEY = jax.random.key(3)
@@ -69,10 +70,6 @@ def places(name, real, fake):
     share = share.get(name, np.asarray(jax.vmap(jax.random.uniform)(own)))
     share = share.reshape(-1, *[1] * (real.ndim - 1))
     return share * real + (1 - share) * fake
-
-
-def assert_close(ours, theirs, **tolerance):
-    jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), ours, theirs)
 
 
 def test_config():
@@ -171,7 +168,7 @@ def test_image_shape():
     critic, params = network((4, 4, 3))
     image = penalise(NAMES, critic, params, real, fake)
     flat = penalise(NAMES, critic, params, real.reshape(6, -1), fake.reshape(6, -1))
-    assert_close(image, flat, rtol=1e-5, atol=1e-6)  # float32 sums in another order
+    small.assert_trees_close(image, flat, rtol=1e-5, atol=1e-6)  # float32 sums in another order
 
 
 def test_between():
@@ -213,7 +210,9 @@ def test_devices(mapped):
     halves = mapped(each, axis_name="devices")(real.reshape(2, 4, 3), fake.reshape(2, 4, 3))
     whole = penalise(NAMES, critic, params, real, fake)
     # Float32 sums in another order, and a std from a difference of squares.
-    assert_close(halves, jax.tree.map(lambda x: jnp.stack([x, x]), whole), rtol=1e-5, atol=3e-6)
+    small.assert_trees_close(
+        halves, jax.tree.map(lambda x: jnp.stack([x, x]), whole), rtol=1e-5, atol=3e-6
+    )
 
 
 @pytest.mark.parametrize("pixel", [0.1, 0.2, 0.3, 1.1])

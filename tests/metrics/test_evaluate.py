@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import keys, plots, population, record_tables, sampling, train
+from gan_jax import keys, plots, population, record_tables, sampling
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import card, frechet, manifold, modes
@@ -26,8 +26,10 @@ from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 PICTURES = small.config(
-    disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1, seeds=(3, 5)
+    disc=mlp.Discriminator(widths=(12,)), penalties=Penalties(), n_critic=1, seeds=(3, 5)
 )
 POINTS = dataclasses.replace(
     PICTURES,
@@ -52,7 +54,7 @@ def trained(tmp_path_factory):
     """Run folders of PICTURES, with checkpoints of 5, 10 and 12, and of POINTS."""
     root = tmp_path_factory.mktemp("runs")
     for config in (PICTURES, POINTS):
-        train.fit(config, root / config.name, devices=ONE, quiet=True)
+        small.fit(config, root / config.name)
     return root
 
 

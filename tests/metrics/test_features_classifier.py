@@ -197,7 +197,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
     assert len(list(cache.iterdir())) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 def test_digits_accuracy(tmp_path):
     made = classifier.classifier(Data("digits", size=28), tmp_path, quiet=True)

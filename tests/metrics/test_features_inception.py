@@ -229,7 +229,7 @@ def neighbours_accuracy(features, labels):
     return (votes.argmax(1) == labels).mean()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 def test_real_weights_tell_real_pictures_apart(partial, tfds_dir):
     """Measured: 60 % of 256 pictures; with permuted weights, which take as long again, 21 %."""

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import keys, plots, sampling, train
+from gan_jax import keys, plots, sampling
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.errors import UserError
@@ -22,6 +22,8 @@ from gan_jax.restore import restore
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 TINY = Recipe(widths=(4,), depths=(1,), features=8, epochs=20, batch_size=16)
 CONFIG = small.config(
     name="conditional",
@@ -29,7 +31,7 @@ CONFIG = small.config(
     disc=mlp.Discriminator(widths=(8,), classes=10),
     data=Data("digits", "all", labels=True),
     loss="non_saturating",
-    penalties=small.Penalties(),
+    penalties=Penalties(),
     n_critic=1,
     steps=1,
 )
@@ -99,7 +101,7 @@ def test_the_command(command, tmp_path, monkeypatch):
     students, trained_on = [], classifier.train_on
     monkeypatch.setattr(classifier, "train_on", train_on)
     run = tmp_path / "conditional"
-    train.fit(CONFIG, run, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(CONFIG, run)
     words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
     status, said, _ = command(app.main, words, "--path-length --num-paths 20")
     assert status == 0

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from skimage import metrics
 
 from gan_jax.errors import UserError
 from gan_jax.metrics import inpainting
@@ -15,12 +14,18 @@ HOLE[:, 4:9, 3:12] = True
 ALL = np.ones_like(HOLE)
 
 
+@pytest.mark.nightly
 def test_psnr_is_the_library_s_where_all_is_hole():
+    from skimage import metrics
+
     one = metrics.peak_signal_noise_ratio(TRUTH[:1], MADE[:1])
     assert inpainting.psnr(TRUTH[:1], MADE[:1], ALL[:1]) == pytest.approx(one, rel=1e-12)
 
 
+@pytest.mark.nightly
 def test_ssim_is_the_library_s_where_all_is_hole():
+    from skimage import metrics
+
     wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     windows = metrics.structural_similarity(
         TRUTH[0], MADE[0], channel_axis=-1, data_range=255, full=True, **wang

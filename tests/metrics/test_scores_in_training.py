@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import keys, logs, placement, plots, population, record, sampling, train
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import MIXTURES, Dataset
 from gan_jax.errors import UserError
@@ -21,10 +21,10 @@ from gan_jax.networks import mlp
 from gan_jax.state import Batch, generator_variables
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 ONE = jax.local_devices()[:1]
-PICTURES = small.config(
-    disc=mlp.Discriminator(widths=(12,)), penalties=small.Penalties(), n_critic=1
-)
+PICTURES = small.config(disc=mlp.Discriminator(widths=(12,)), penalties=Penalties(), n_critic=1)
 POINTS = dataclasses.replace(
     PICTURES,
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),
@@ -214,7 +214,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
 
     def fit(folder, steps):
         changed = dataclasses.replace(config, steps=steps)
-        return train.fit(changed, tmp_path / folder, devices=ONE, quiet=True)
+        return small.fit(changed, tmp_path / folder)
 
     state = fit("whole", 8)
     whole = (tmp_path / "whole" / in_training_log.ROWS).read_bytes()
@@ -245,7 +245,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     folders = [tmp_path / "scored", tmp_path / "plain"]
     for folder, every in zip(folders, (1, 0), strict=True):
         config = dataclasses.replace(POINTS, score_every=every, log_every=1)
-        train.fit(config, folder, devices=ONE, quiet=True)
+        small.fit(config, folder)
     ours, theirs = ((folder / "metrics.jsonl").read_bytes() for folder in folders)
     assert ours == theirs
     assert not list(folders[1].glob("scores*"))
@@ -268,5 +268,5 @@ def test_data_without_a_metric_is_refused_before_there_is_a_folder(tmp_path):
     np.savez(path, real=np.zeros((50, 2), np.float32))
     config = dataclasses.replace(POINTS, data=Data("npz", path=str(path)))
     with pytest.raises(UserError, match=r"score_every is 4: there is no metric for data 'npz'"):
-        train.fit(config, tmp_path / "run", devices=ONE, quiet=True)
+        small.fit(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

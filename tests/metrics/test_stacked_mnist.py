@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, train
+from gan_jax import keys
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -19,6 +19,8 @@ from gan_jax.metrics.features import extractor, select
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import interface, mlp
 from tests.helpers import small
+
+pytestmark = pytest.mark.integration
 
 STRIPES = 10  # a digit d is a picture whose row d is white
 HEAD = (np.eye(STRIPES, dtype=np.float32), np.zeros(STRIPES, np.float32))
@@ -92,7 +94,7 @@ def digits(monkeypatch):
 def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
     one = config(gen=mlp.Generator((28, 28, 3), (2,)), steps=4, seeds=(0, 1), checkpoint_every=4)
     one = dataclasses.replace(one, score_every=4, batch_size=16)
-    state = train.fit(one, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    state = small.fit(one, tmp_path / "run")
     dataset = sources.load(one.data)
     protocol, score = in_training.make_scorer(one, dataset, jax.local_devices()[0])
     found = score(state)

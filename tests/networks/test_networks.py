@@ -172,15 +172,10 @@ def test_two_devices_take_the_step_of_one(name, size):
         devices=jax.local_devices()[:2],
     )
     two, metrics_of_two = step(state, halves)
-    theirs = small.leaves(two)
-    for path, leaf in small.leaves(one).items():
-        # Sums over the batch in another order, which SGD passes on: some 1e-6 of the gradients.
-        np.testing.assert_allclose(theirs[path], leaf, rtol=1e-5, atol=1e-6, err_msg=path)
-    for metric, value in metrics.items():
-        # Some are means of logits of either sign, of up to 10.
-        np.testing.assert_allclose(
-            metrics_of_two[metric], value, rtol=1e-5, atol=1e-5, err_msg=metric
-        )
+    # Sums over the batch in another order, which SGD passes on: some 1e-6 of the gradients.
+    small.assert_trees_close(two, one, rtol=1e-5, atol=1e-6)
+    # Some are means of logits of either sign, of up to 10.
+    small.assert_trees_close(metrics_of_two, metrics, rtol=1e-5, atol=1e-5)
 
 
 # Every loss and every penalty on some network, and every network with one of either. A loss sees
@@ -190,7 +185,7 @@ PARTNERS = FIRST_SIZES, [*losses.LOSSES], [*penalties.PENALTIES]
 MATRIX = [(*(one[i % len(one)] for one in PARTNERS),) for i in range(max(map(len, PARTNERS)))]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("network", "loss", "penalty"), MATRIX)
 def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
     name, size = network
@@ -216,8 +211,5 @@ def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
         devices=jax.local_devices()[:2],
     )
     _, metrics_of_two = on_two(state, halves)
-    for metric, value in metrics.items():
-        # Sums in another order, of values up to some thousands.
-        np.testing.assert_allclose(
-            metrics_of_two[metric], value, rtol=1e-4, atol=1e-4, err_msg=metric
-        )
+    # Sums in another order, of values up to some thousands.
+    small.assert_trees_close(metrics_of_two, metrics, rtol=1e-4, atol=1e-4)

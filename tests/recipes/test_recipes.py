@@ -25,6 +25,11 @@ NAMES = sorted(
 def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
     recipe = find("mnist_dcgan")
     assert recipe.name == recipe.config.name == "mnist_dcgan"
+# One of each network, loss and kind of data; the others are left to the nightly tier.
+TRACED = ("cifar10_cgan_projection", "cifar10_r3gan", "cifar10_stylegan2_ada", "cifar10_wgan_gp")
+TRACED += ("coco_lstm", "coco_relgan", "digits_mlp", "mnist_dcgan", "mnist_inpaint")
+TRACED += ("spoken_digit_specgan", "stacked_mnist_pacgan", "tones_wavegan")
+TRAINED = ("digits_mlp", "ring_mlp")
     assert recipe.small.name == "mnist_dcgan_small"
     assert recipe.docstring.startswith("DCGAN on MNIST")
     assert recipe.path.resolve() == REPOSITORY / "experiments" / "mnist_dcgan.py"

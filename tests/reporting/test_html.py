@@ -2,7 +2,6 @@
 is one (Chromium and its driver)."""
 
 import base64
-import dataclasses
 import io
 import json
 import re
@@ -10,29 +9,19 @@ import shutil
 import struct
 from html.parser import HTMLParser
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import logs, train
+from gan_jax import logs
 from gan_jax.cli import app
-from gan_jax.config import Data
 from gan_jax.errors import UserError
-from gan_jax.networks import mlp
 from gan_jax.report import collect, media, page
-from tests.helpers import small
+
+pytestmark = pytest.mark.integration
 
 VOID = {"meta", "link", "img", "input", "br"}
-LABELLED = {
-    **small.QUICK,
-    "gen": mlp.Generator((8, 8, 1), (8,), 10),
-    "disc": mlp.Discriminator((8,), 10),
-    "data": Data("digits", "train", labels=True),
-    "log_every": 1,
-    "sample_every": 4,
-}
 
 
 class Page(HTMLParser):
@@ -58,23 +47,13 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag == name]
 
 
-def fit(folder, config):
-    train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(trained_run, tmp_path_factory):
     """Run folders: a run, a population with other numbers and with scores, sounds, and texts."""
     root = tmp_path_factory.mktemp("runs")
-    many = small.config(**LABELLED, steps=8, seeds=(0, 1, 2), batch_size=8)
-    fit(root / "one", small.config(**LABELLED, steps=12))
-    fit(root / "many", many)
-    fit(
-        root / "sounds",
-        dataclasses.replace(small.SOUNDS, **small.QUICK, steps=2, sample_every=1, log_every=1),
-    )
-    fit(root / "texts", dataclasses.replace(small.TEXTS, sample_every=3, log_every=1))
+    names = {"one": "labels", "many": "population", "sounds": "sounds", "texts": "texts"}
+    for ours, name in names.items():
+        shutil.copytree(trained_run(name), root / ours)
     card = {"metric": "frechet", "features": "pixels", "n_fake": 9, "n_real": 8, "step": 8}
     card |= {"real": "digits train", "weights": "ema", "seeds": [0, 1, 2], "values": [1, 2, 3]}
     cards = [{**card, "mean": 2.0, "sd": 1.0, "expected": 0.25}]
@@ -169,7 +148,7 @@ def test_sounds_can_be_heard(runs, written):
     (run,) = data_of((written / "sounds.html").read_text())["runs"]
     frame = run["samples"][0]["frames"][-1]
     rate, samples = wavfile.read(decoded(frame["sound"], "audio/wav"))
-    theirs = wavfile.read(runs / "sounds" / "samples" / "step_00000002.wav")
+    theirs = wavfile.read(runs / "sounds" / "samples" / "step_00000006.wav")
     assert (rate, frame["sounds"]) == (theirs[0], 16)
     np.testing.assert_array_equal(samples, theirs[1])
     assert len(run["walk"]["frames"]) == 25
@@ -245,8 +224,10 @@ def records(path):
         at += 16 + length
 
 
+@pytest.mark.nightly
 def test_event_files(command, runs, tmp_path):
-    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    from tensorboardX.proto import event_pb2
+
     shutil.copytree(runs / "many", tmp_path / "run")
     for _ in range(2):  # anew: nothing is there twice
         line = f"report {tmp_path / 'run'} --tensorboard --no-walk"
@@ -285,7 +266,8 @@ def browser():
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no Chromium with chromedriver here (apt-get install chromium chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
@@ -303,6 +285,7 @@ def opened(browser, path, width=1280, scheme="light"):
     browser.get(path.as_uri())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["one", "many", "both", "sounds", "texts"])
 def test_a_browser_finds_no_fault(browser, written, name):
     opened(browser, written / f"{name}.html")
@@ -315,6 +298,7 @@ def test_a_browser_finds_no_fault(browser, written, name):
     assert browser.execute_script(broken) == 0
 
 
+@pytest.mark.nightly
 def test_the_slider_moves_the_samples(browser, written):
     from selenium.webdriver.common.keys import Keys
 
@@ -335,6 +319,7 @@ def test_the_slider_moves_the_samples(browser, written):
     assert walk.get_attribute("src") != before
 
 
+@pytest.mark.nightly
 def test_a_member_can_be_chosen(browser, written):
     opened(browser, written / "many.html")
     image = browser.find_element("css selector", "#samples-0 img")
@@ -347,6 +332,7 @@ def test_a_member_can_be_chosen(browser, written):
     assert browser.execute_script(bands) > 1
 
 
+@pytest.mark.nightly
 def test_curves_zoom(browser, written):
     """By dragging, by keyboard, and back."""
     from selenium.webdriver import ActionChains
@@ -368,6 +354,7 @@ def test_curves_zoom(browser, written):
     assert said.text == "steps 4 to 9"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_wide_and_narrow_light_and_dark(browser, written, scheme, width):

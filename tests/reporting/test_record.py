@@ -6,13 +6,14 @@ import shutil
 import sys
 import types
 
-import jax
 import numpy as np
 import pytest
 
-from gan_jax import logs, record, record_tables, run, train
+from gan_jax import logs, record, record_tables, run
 from gan_jax.errors import UserError
 from tests.helpers import small
+
+pytestmark = pytest.mark.integration
 
 STEPS = 20
 CONFIG = small.config(steps=STEPS, log_every=1)
@@ -26,7 +27,7 @@ def trained(tmp_path_factory):
     for seed in (3, 4):
         folders.append(tmp_path_factory.mktemp("runs") / f"seed{seed}")
         config = dataclasses.replace(CONFIG, seed=seed)
-        train.fit(config, folders[-1], devices=jax.local_devices()[:1], quiet=True)
+        small.fit(config, folders[-1])
     return folders
 
 

@@ -19,6 +19,8 @@ from gan_jax.data import order, sources
 from gan_jax.errors import UserError
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 ONE = jax.local_devices()[:1]
 
 
@@ -44,14 +46,14 @@ def at(monkeypatch):
 def test_a_signal_ends_a_run_with_a_checkpoint_and_its_status(tmp_path, at, number, status, capfd):
     at(4, lambda: os.kill(os.getpid(), number))
     with pytest.raises(SystemExit) as left:
-        train.fit(small.config(), tmp_path / "run", devices=ONE, quiet=True)
+        small.fit(small.config(), tmp_path / "run")
     assert left.value.code == status
     said = capfd.readouterr().err
     with Checkpoints(tmp_path / "run" / "checkpoints", keep=None) as checkpoints:
         stopped = checkpoints.steps()[-1]
     assert 4 <= stopped < small.CONFIG.steps
     assert f"{signal.Signals(number).name}: stopped at step {stopped}; run it again" in said
-    state = train.fit(small.config(), tmp_path / "run", devices=ONE, quiet=True)
+    state = small.fit(small.config(), tmp_path / "run")
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
     assert logs.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
 
@@ -66,19 +68,19 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
         Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
     config = small.config(data=Data("folder", path=str(pictures), channels=1))
     lost = pictures / "07.png"
-    whole = train.fit(config, tmp_path / "whole", devices=ONE, quiet=True)
+    whole = small.fit(config, tmp_path / "whole")
     kept = lost.read_bytes()
     at(4, lambda: lost.unlink())
-    state = train.fit(config, tmp_path / "run", devices=ONE, quiet=True)
+    state = small.fit(config, tmp_path / "run")
     assert not lost.exists()
     small.assert_same_bits(state, whole)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     longer = dataclasses.replace(config, steps=14)
     with pytest.raises(UserError, match=r"holds a run on other data: fingerprint \w+ there, \w+"):
-        train.fit(longer, tmp_path / "run", devices=ONE, quiet=True)
+        small.fit(longer, tmp_path / "run")
     assert before == {path: path.read_bytes() for path in before}
     lost.write_bytes(kept)
-    state = train.fit(longer, tmp_path / "run", devices=ONE, quiet=True)
+    state = small.fit(longer, tmp_path / "run")
     assert int(state.step) == 14
 
 
@@ -93,7 +95,7 @@ def test_nan_in_some_gradients(tmp_path, monkeypatch):
     broken = dataclasses.replace(dataset, batch=dataset.batch.replace(real=few))
     monkeypatch.setattr(sources, "load", lambda _: broken)
     with jax.debug_nans(False):
-        state = train.fit(config, tmp_path / "run", devices=ONE, quiet=True)
+        state = small.fit(config, tmp_path / "run")
     root = keys.root(config.seed)
     seen = [
         bool((np.asarray(order.indices(root, step, 2, config.batch_size, 100)) == bad).any())

@@ -18,6 +18,8 @@ from gan_jax.data import sources
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
+pytestmark = pytest.mark.integration
+
 STEPS = 6
 
 
@@ -38,7 +40,7 @@ def config(pixels):
 @pytest.fixture(scope="module")
 def done(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
-    train.fit(config, folder, devices=jax.local_devices()[:1], quiet=True)
+    small.fit(config, folder)
     return folder
 
 
@@ -76,8 +78,8 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     shutil.copytree(done, copy)
     other = dataclasses.replace(config, ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(config_json.dumps(other))
-    train.fit(other, tmp_path / "other", devices=jax.local_devices()[:1], quiet=True)
-    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
+    small.fit(other, tmp_path / "other")
+    status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
     assert "metrics: step 2, " in said

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax import population
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.features.classifier_ensemble import fit_many
@@ -89,7 +89,7 @@ def tiny(monkeypatch):
         disc=mlp.Discriminator(widths=(8,), classes=10),
         data=Data("digits", labels=True),
         loss="non_saturating",
-        penalties=small.Penalties(),
+        penalties=Penalties(),
         n_critic=1,
     )
     monkeypatch.setattr(augment_study, "config", config)

@@ -3,18 +3,19 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import masks, train
+from gan_jax import masks
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.metrics import inpainting
 from gan_jax.networks import unet
 from studies import inpaint_study
 from tests.helpers import small
+
+pytestmark = pytest.mark.nightly
 
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 CONFIG = dataclasses.replace(
@@ -53,7 +54,7 @@ def judged(monkeypatch):
 
 @pytest.mark.usefixtures("judged")
 def test_a_study(tmp_path, command):
-    train.fit(CONFIG, tmp_path / "run", devices=jax.local_devices()[:1], quiet=True)
+    small.fit(CONFIG, tmp_path / "run")
     flags = f"--run {tmp_path / 'run'} --num 24 --out {tmp_path}"
     status, _, err = command(inpaint_study.main, flags)
     assert status == 0, err

@@ -20,6 +20,8 @@ from gan_jax.schedules import Schedule
 from gan_jax.sweeps import Sweep
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 # Every demand of small.CONFIG that treats examples one by one.
 BASE = small.config(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
@@ -34,15 +36,6 @@ CLOSE = {"rtol": 1e-3, "atol": 2e-5}
 
 def changed(**changes):
     return dataclasses.replace(BASE, **changes)
-
-
-def assert_close(ours, theirs):
-    """Two states and their metrics."""
-    for a, b in zip(ours, theirs, strict=True):
-        a, b = small.leaves(a), small.leaves(b)
-        assert a.keys() == b.keys()
-        for name, leaf in b.items():
-            np.testing.assert_allclose(a[name], leaf, **CLOSE, err_msg=name)
 
 
 CASES = {
@@ -75,18 +68,23 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+LONG = ("adaptive augmentation", "w's mean", "holes")
+
+
+@pytest.mark.parametrize("name", [small.nightly(x) if x in LONG else x for x in CASES])
 def test_microbatches_are_the_whole_batch(name):
     config = CASES[name]
     whole = small.train_state(config)
-    assert_close(small.train_state(dataclasses.replace(config, microbatch=4)), whole)
+    small.assert_trees_close(
+        small.train_state(dataclasses.replace(config, microbatch=4)), whole, **CLOSE
+    )
 
 
 def test_microbatches_of_two_devices_and_of_a_population():
     whole = small.train_state(BASE)
-    assert_close(small.train_state(changed(microbatch=4), devices=2), whole)
+    small.assert_trees_close(small.train_state(changed(microbatch=4), devices=2), whole, **CLOSE)
     many = small.train_state(changed(seeds=(0, 3)))
-    assert_close(small.train_state(changed(seeds=(0, 3), microbatch=2)), many)
+    small.assert_trees_close(small.train_state(changed(seeds=(0, 3), microbatch=2)), many, **CLOSE)
 
 
 def test_a_microbatch_as_large_as_the_batch_changes_no_bit():
@@ -187,13 +185,12 @@ def test_remat_changes_no_gradient(network):
         return (y**2).sum(), new
 
     found = [jax.jit(jax.grad(lambda p, on=on: loss(p, on), has_aux=True))(params) for on in (0, 1)]
-    assert_close(found[:1], found[1:])
+    small.assert_trees_close(*found, **CLOSE)
 
 
 def test_a_run_may_go_on_with_another_microbatch(tmp_path, caplog):
-    devices = jax.local_devices()[:1]
-    train.fit(changed(steps=2), tmp_path, devices=devices, quiet=True)
-    train.fit(changed(steps=4, microbatch=4, remat=True), tmp_path, devices=devices, quiet=True)
+    small.fit(changed(steps=2), tmp_path)
+    small.fit(changed(steps=4, microbatch=4, remat=True), tmp_path)
     assert "microbatch is 0 there, 4 here" in caplog.text
     assert run.load_config(tmp_path).microbatch == 4
 

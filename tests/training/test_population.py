@@ -24,6 +24,8 @@ from gan_jax.sweeps import Sweep
 from gan_jax.validation import validate
 from tests.helpers import small
 
+pytestmark = pytest.mark.integration
+
 SEEDS = (5, 0, 9, 3)
 MANY = small.config(seeds=SEEDS, steps=4, penalty_every=2)  # lazy penalties, beside small's demands
 TINY = Config(
@@ -45,20 +47,13 @@ def tiny(**changes):
     return dataclasses.replace(TINY, **changes)
 
 
-def assert_close(ours, theirs, rtol, atol):
-    """Every leaf of two states or sets of metrics; those that `theirs` has."""
-    ours, theirs = small.leaves(ours), small.leaves(theirs)
-    for name, leaf in theirs.items():
-        np.testing.assert_allclose(ours[name], leaf, rtol, atol, err_msg=name)
-
-
 def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol):
     """A population's member is that solo run, and its key bit by bit."""
     _, mine = population.member(config, state, number)
-    assert_close(mine, solo, rtol, atol)
+    small.assert_trees_close(mine, solo, rtol, atol, strict=False)  # solo may be without an average
     np.testing.assert_array_equal(*map(jax.random.key_data, (mine.key, solo.key)))
     rows = {name: row[:, number] for name, row in metrics.items()}
-    assert_close(rows, solo_metrics, rtol, atol)
+    small.assert_trees_close(rows, solo_metrics, rtol, atol)
 
 
 # Which members there are.
@@ -240,8 +235,8 @@ def test_groups_do_not_change_the_members(together, at_once):
     state, metrics = small.train_state(TINY, chunks=(1, 2), at_once=at_once)
     assert {row.shape for row in metrics.values()} == {(3, 4)}
     # Batched products of other sizes: their rounding errors, through three steps of Adam.
-    assert_close(state, together[0], rtol=1e-5, atol=5e-7)
-    assert_close(metrics, together[1], rtol=1e-5, atol=5e-7)
+    small.assert_trees_close(state, together[0], rtol=1e-5, atol=5e-7)
+    small.assert_trees_close(metrics, together[1], rtol=1e-5, atol=5e-7)
     chex.assert_trees_all_equal(
         jax.random.key_data(state.key), jax.random.key_data(together[0].key)
     )
@@ -262,8 +257,8 @@ def test_members_at_once_where_nobody_says(width, platform, expected):
 def test_devices_do_not_change_the_members(together, at_once):
     state, metrics = small.train_state(TINY, devices=2, at_once=at_once)
     # As in test_contracts: batch statistics and relativistic means summed in another order.
-    assert_close(state, together[0], rtol=1e-4, atol=2e-6)
-    assert_close(metrics, together[1], rtol=1e-4, atol=2e-6)
+    small.assert_trees_close(state, together[0], rtol=1e-4, atol=2e-6)
+    small.assert_trees_close(metrics, together[1], rtol=1e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize(("devices", "at_once"), [(1, None), (1, 3), (2, None)])
@@ -434,7 +429,10 @@ def number_of(bits):
     return int("".join(map(str, bits)), 2)
 
 
-@pytest.mark.parametrize("group", GROUPS)
+LONG = ("likelihood", "optimistic_adam and sgd", "augmentation and class heads", "repairs")
+
+
+@pytest.mark.parametrize("group", [small.nightly(x) if x in LONG else x for x in GROUPS])
 def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
     """One in which some fields have their low values and some their high ones."""
     config, state, metrics = sweep_of(group)
@@ -447,13 +445,17 @@ def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
     solo, solo_metrics = small.train_state(one)
     assert_member(config, state, metrics, number, solo, solo_metrics, **CLOSE)
     if solo.ema is None and mine.ema is not None:  # the cell of half-life 0
-        assert_close(generator_variables(mine), variables(solo.gen), **CLOSE)
+        small.assert_trees_close(generator_variables(mine), variables(solo.gen), **CLOSE)
     assert metrics["skipped"].sum() == 0
 
 
 @pytest.mark.parametrize(
     ("group", "field"),
-    [(group, field) for group, (_, fields) in GROUPS.items() for field in fields],
+    [
+        small.nightly(group, field) if group in LONG else (group, field)
+        for group, (_, fields) in GROUPS.items()
+        for field in fields
+    ],
 )
 def test_a_swept_field_matters(sweep_of, group, field):
     """By more than the tolerance above, which could otherwise not tell a value from another."""
@@ -462,8 +464,8 @@ def test_a_swept_field_matters(sweep_of, group, field):
     high, low = [1] * len(names), [int(name != field) for name in names]
     (_, a), (_, b) = (population.member(config, state, number_of(bits)) for bits in (high, low))
     with pytest.raises(AssertionError):
-        assert_close(a, b, **CLOSE)
-    assert_close(a.key, b.key, 0, 0)
+        small.assert_trees_close(a, b, **CLOSE)
+    small.assert_trees_close(a.key, b.key, 0, 0)
 
 
 def test_every_field_that_may_be_swept_is_tested():

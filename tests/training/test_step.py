@@ -99,9 +99,8 @@ def test_a_step_is_the_gradients_written_out(lazy):
         lambda params: losses.non_saturating_gen(None, judge(disc, generate(params, z))),
     )
     for ours, theirs in ((after.disc.params, disc), (after.gen.params, gen)):
-        for name, leaf in small.leaves(theirs).items():
-            # The same float32 formulas, compiled apart: some roundings in 1e-7 differ.
-            np.testing.assert_allclose(small.leaves(ours)[name], leaf, rtol=1e-5, atol=1e-7)
+        # The same float32 formulas, compiled apart: some roundings in 1e-7 differ.
+        small.assert_trees_close(ours, theirs, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(metrics["disc_loss"], adversarial(before.disc.params), rtol=1e-6)
 
 
@@ -163,9 +162,8 @@ def test_moving_average_has_its_half_life():
 def test_moving_average_ramp_starts_at_the_weights_themselves():
     config = dataclasses.replace(PLAIN, ema_half_life=1e9, ema_ramp=0.05)
     _, after, _, _ = one_step(config)
-    for name, leaf in small.leaves(after.ema["params"]).items():
-        # Half-life of 0.8 images after a batch of 16: 2^-20 of the old weights is left.
-        np.testing.assert_allclose(leaf, small.leaves(after.gen.params)[name], atol=1e-5)
+    # Half-life of 0.8 images after a batch of 16: 2^-20 of the old weights is left.
+    small.assert_trees_close(after.ema["params"], after.gen.params, rtol=1e-7, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adam", "optimistic_adam", "rmsprop", "sgd"])

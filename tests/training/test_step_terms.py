@@ -49,6 +49,8 @@ PLAIN = small.config(
     ema_half_life=0.0,
     batch_size=N,
 )
+# The same float32 formulas, compiled apart: some roundings of 1e-7 differ.
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
 
 def stepped(config, step=0, labels=None):
@@ -69,12 +71,6 @@ def noise(state, purpose):
 
 def descended(params, objective, rate=RATE):
     return jax.tree.map(lambda p, g: p - rate * g, params, jax.grad(objective)(params))
-
-
-def assert_close(ours, theirs):
-    for name, leaf in small.leaves(theirs).items():
-        # The same float32 formulas, compiled apart: some roundings of 1e-7 differ.
-        np.testing.assert_allclose(small.leaves(ours)[name], leaf, rtol=1e-5, atol=1e-6)
 
 
 def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
@@ -107,8 +103,8 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
         logits = judge(disc, seen(made, Purpose.AUGMENT_FAKE, config.n_critic))
         return losses.non_saturating_gen(None, logits)
 
-    assert_close(after.disc.params, disc)
-    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    small.assert_trees_close(after.disc.params, disc, **CLOSE)
+    small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)
     _, plain, _, _ = stepped(PLAIN)
     assert not np.allclose(small.leaves(plain.disc.params).popitem()[1], jax.tree.leaves(disc)[-1])
 
@@ -156,8 +152,8 @@ def test_a_class_head_learns_from_reals_and_teaches_the_generator():
         logits, classes = judge(disc, made)
         return losses.non_saturating_gen(None, logits) + 0.4 * wrong(classes)
 
-    assert_close(after.disc.params, disc)
-    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    small.assert_trees_close(after.disc.params, disc, **CLOSE)
+    small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)
     np.testing.assert_allclose(
         metrics["class_loss"], wrong(judge(before.disc.params, real)[1]), rtol=1e-5
     )
@@ -196,8 +192,8 @@ def test_a_repair_is_compared_by_the_critics_features():
         logits, gap = gaps(params)
         return losses.non_saturating_gen(None, logits) + 0.8 * gap
 
-    assert_close(after.disc.params, disc)
-    assert_close(after.gen.params, descended(before.gen.params, gen_objective))
+    small.assert_trees_close(after.disc.params, disc, **CLOSE)
+    small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)
     np.testing.assert_allclose(metrics["perceptual"], gaps(before.gen.params)[1], rtol=1e-5)
 
 
@@ -220,7 +216,7 @@ def test_path_length_is_an_update_of_its_own_at_every_kth_step():
         return path_length.path_length(pictures, jnp.zeros((N, 2, 6)), noise_keys, 0.0)
 
     expected = descended(first.gen.params, lambda params: 3 * 0.5 * penalty(params)[0], rate)
-    assert_close(after.gen.params, expected)
+    small.assert_trees_close(after.gen.params, expected, **CLOSE)
     value, mean = penalty(first.gen.params)
     np.testing.assert_allclose(metrics["path_length"], value, rtol=1e-5)
     np.testing.assert_allclose((after.mean_path, metrics["mean_path"]), mean, rtol=1e-5)
@@ -239,11 +235,9 @@ def test_devices_agree_with_all_of_it_at_once():
         steps=3,
     )
     (one, metrics), (two, metrics_two) = small.train_state(config), small.train_state(config, 2)
-    for name, leaf in small.leaves(one).items():
-        # SGD passes rounding errors of 1e-7 on as they are.
-        np.testing.assert_allclose(small.leaves(two)[name], leaf, rtol=1e-4, atol=1e-5)
-    for name, rows in metrics.items():
-        np.testing.assert_allclose(metrics_two[name], rows, rtol=1e-3, atol=1e-5, err_msg=name)
+    # SGD passes rounding errors of 1e-7 on as they are.
+    small.assert_trees_close(two, one, rtol=1e-4, atol=1e-5)
+    small.assert_trees_close(metrics_two, metrics, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -267,5 +261,4 @@ def test_packs_train_on_one_and_two_devices():
         PLAIN, disc=Packed(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
     )
     (one, _), (two, _) = small.train_state(config), small.train_state(config, 2)
-    for name, leaf in small.leaves(one).items():
-        np.testing.assert_allclose(small.leaves(two)[name], leaf, rtol=1e-4, atol=1e-5)
+    small.assert_trees_close(two, one, rtol=1e-4, atol=1e-5)
