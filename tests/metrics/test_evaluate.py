@@ -16,8 +16,14 @@ from gan_jax.config import Data, Penalties
 from gan_jax.data import sources
 from gan_jax.errors import UserError
 from gan_jax.metrics import card, frechet, manifold, modes
-from gan_jax.metrics.evaluation import evaluate, feature_statistics, members, reference_statistics
-from gan_jax.metrics.evaluation.evaluator import Settings
+from gan_jax.metrics.evaluation import (
+    evaluate,
+    evaluators,
+    feature_statistics,
+    members,
+    reference_statistics,
+)
+from gan_jax.metrics.evaluation.evaluator import Evaluation, Settings
 from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.metrics.features.select import select_features
@@ -375,3 +381,42 @@ def test_a_users_own_features(trained):
     (one, *_) = evaluate.evaluate(trained / "small", settings, steps=(12,))
     assert (one.features, one.metric) == (features.name, "frechet")
     assert np.isfinite(one.mean)
+
+
+DATA = {
+    "image": Data("digits", "test"),
+    "audio": Data("tones", "test", length=64),
+    "text": Data("oracle", tokens=4, vocabulary=9),
+    "mixture": Data("ring"),
+    "stacked_mnist": Data("stacked_mnist"),
+}
+
+
+def evaluation_of(kind, monkeypatch, **settings):
+    monkeypatch.setitem(
+        sources.READERS, "stacked_mnist", lambda data: (np.zeros((4, 28, 28, 3), np.uint8), None)
+    )
+    config = dataclasses.replace(PICTURES, data=DATA[kind])
+    return Evaluation(config, config.data, sources.load(config.data), Settings(**settings))
+
+
+def test_every_kind_of_data_has_its_evaluators(monkeypatch):
+    for kind in DATA:
+        evaluation = evaluation_of(kind, monkeypatch)
+        assert evaluators.kind_of(evaluation.config, evaluation.dataset) == kind
+    assert DATA.keys() == evaluators.KINDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "says"),
+    [
+        ("image", {}, "features must be given for data 'digits'"),
+        ("mixture", {"features": extractor.pixels()}, "features must not be given for data 'ring'"),
+        ("mixture", {"paths": 5}, "path length, classification accuracy: none of 'ring'"),
+        ("stacked_mnist", {"features": extractor.pixels()}, "counted by the classifier"),
+        ("text", {"temperatures": (1.0, 0.0)}, "must be above 0"),
+    ],
+)
+def test_settings_for_another_kind_of_data_are_refused(kind, settings, says, monkeypatch):
+    with pytest.raises(UserError, match=says):
+        evaluators.make_evaluators(evaluation_of(kind, monkeypatch, **settings))

@@ -174,13 +174,9 @@ class FeatureMetrics:
 
 
 def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
-    """Make the feature metrics of a run on images, or on audio by its spectrograms.
-
-    Raises UserError if the settings have no features.
-    """
+    """Make the feature metrics of a run on images, or on audio by its spectrograms."""
     data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
-    if settings.features is None:
-        raise UserError(f"features must be given for data {data.name!r}, got none")
+    assert settings.features is not None
     images = preprocess.preprocessed(dataset, data)
     real = real_statistics(settings.features, images, settings.devices, quiet=settings.quiet)
     n_real, n_fake = real.moments.count, settings.num or min(len(images), MAX_SAMPLES)

@@ -29,11 +29,9 @@ def _program_of_many(
     init, chunk = program(recipe, network_of(recipe, classes), shape, total)
 
     def chunks(states: State, roots: jax.Array, count: jax.Array, images: Any, labels: Any):
-        def one(own: tuple) -> tuple[State, jax.Array]:
-            return chunk(own[0], own[1], count, *own[2:])
-
         group = at_once if at_once > 1 else None
-        return lax.map(one, (states, roots, images, labels), batch_size=group)
+        train = lambda network: chunk(network[0], network[1], count, *network[2:])  # noqa: E731
+        return lax.map(train, (states, roots, images, labels), batch_size=group)
 
     return jax.jit(jax.vmap(init)), jax.jit(chunks)
 

@@ -6,6 +6,7 @@ four pixels of every 2x2 becoming channels of one, which quarters the work and l
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -132,18 +133,62 @@ def _steps(recipe: Recipe, total: int) -> int:
     return math.ceil(recipe.epochs * total / recipe.batch_size)
 
 
-def program(
-    recipe: Recipe, network: Network, shape: tuple[int, ...], total: int
-) -> tuple[Callable, Callable]:
-    """init(key) -> state, and chunk(state, key, count, images, labels) -> (state, loss), `count`
-    steps on images uint8 [total, *shape] with labels int32 [total]."""
-    steps, classes = _steps(recipe, total), network.classes
+def _optimizer(recipe: Recipe, total: int) -> optax.GradientTransformation:
+    steps = _steps(recipe, total)
     warmup = max(int(recipe.warmup * steps), 1)
-    optimizer = optax.adamw(
+    return optax.adamw(
         optax.warmup_cosine_decay_schedule(0.0, recipe.lr, warmup, max(steps, warmup + 1)),
         weight_decay=recipe.weight_decay,
         mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
     )
+
+
+def _train_step(
+    recipe: Recipe,
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    state: State,
+    key: jax.Array,
+    images: jax.Array,
+    labels: jax.Array,
+) -> tuple[State, jax.Array]:
+    batch = order.indices(key, state.step, 1, recipe.batch_size, len(images))[0]
+    noise = keys.step_key(key, Purpose.AUGMENT, state.step)
+    noise = keys.example_keys(noise, recipe.batch_size)
+    x = jax.vmap(_augment, (None, 0, 0))(recipe, images[batch], noise)
+    target = optax.smooth_labels(
+        jax.nn.one_hot(labels[batch], network.classes), recipe.label_smoothing
+    )
+
+    def loss(params: Any) -> tuple[jax.Array, Any]:
+        (_, logits), stats = network.apply(
+            {"params": params, **state.stats}, x, train=True, mutable=list(state.stats)
+        )
+        return optax.softmax_cross_entropy(logits, target).mean(), dict(stats)
+
+    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return State(state.step + 1, params, stats, opt_state), value
+
+
+def program(
+    recipe: Recipe, network: Network, shape: tuple[int, ...], total: int
+) -> tuple[Callable, Callable]:
+    """Make the functions that initialize and train a classifier, to be compiled.
+
+    Args:
+      recipe: how it is trained.
+      network: the classifier.
+      shape: the shape of an image.
+      total: the number of images.
+
+    Returns:
+      init(key) -> state, and chunk(state, key, count, images, labels) -> (state, loss): `count`
+      steps on images uint8 [total, *shape] with labels int32 [total].
+    """
+    optimizer = _optimizer(recipe, total)
+    step = functools.partial(_train_step, recipe, network, optimizer)
 
     def init(key: jax.Array) -> State:
         first = jnp.zeros((1, *shape))
@@ -151,34 +196,10 @@ def program(
         params = stats.pop("params")
         return State(jnp.int32(0), params, stats, optimizer.init(params))
 
-    def step(
-        state: State, key: jax.Array, images: jax.Array, labels: jax.Array
-    ) -> tuple[State, jax.Array]:
-        chosen = order.indices(key, state.step, 1, recipe.batch_size, total)[0]
-        noise = keys.step_key(key, Purpose.AUGMENT, state.step)
-        noise = keys.example_keys(noise, recipe.batch_size)
-        x = jax.vmap(_augment, (None, 0, 0))(recipe, images[chosen], noise)
-        target = optax.smooth_labels(
-            jax.nn.one_hot(labels[chosen], classes), recipe.label_smoothing
-        )
-
-        def loss(params: Any) -> tuple[jax.Array, Any]:
-            (_, logits), stats = network.apply(
-                {"params": params, **state.stats}, x, train=True, mutable=list(state.stats)
-            )
-            return optax.softmax_cross_entropy(logits, target).mean(), dict(stats)
-
-        (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, stats, opt_state), value
-
     def chunk(
         state: State, key: jax.Array, count: jax.Array, images: jax.Array, labels: jax.Array
     ) -> tuple[State, jax.Array]:
-        def body(_: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
-            return step(carry[0], key, images, labels)
-
+        body = lambda _, carry: step(carry[0], key, images, labels)  # noqa: E731
         return lax.fori_loop(0, count, body, (state, jnp.float32(0)))
 
     return init, chunk
