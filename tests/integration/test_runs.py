@@ -124,8 +124,14 @@ def test_resume_on_other_devices(tmp_path):
     small.assert_trees_close(state, one, rtol=1e-3, atol=2e-4)
 
 
-# orbax's reading threads may hold a read that failed for longer than the checkpoint is read.
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+# After a read fails, orbax closes the event loop of the other reads, or never awaits them.
+FAILED_READS = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning",
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+@FAILED_READS
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, caplog):
     folder = tmp_path / "run"
     small.fit(small.config(steps=10), folder)
@@ -139,7 +145,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     assert logs.read_metrics(folder)["step"].tolist() == [3, 6, 9]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # as above
+@FAILED_READS
 def test_a_flipped_bit_is_found(tmp_path, caplog):
     """Anywhere in any file of the arrays' bytes: orbax may not notice, the digest does."""
     folder = tmp_path / "run"
