@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import inversion_study
+from studies import inversion_study
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources

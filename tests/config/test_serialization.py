@@ -255,7 +255,7 @@ def test_what_cannot_be_imported(user, name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("user")
 def test_a_recipe_file_is_trained_and_sampled(command):
     root = Path(__file__).parent.parent

@@ -6,9 +6,10 @@ import sys
 import zipfile
 
 import pytest
-from conftest import REPOSITORY
 
-pytestmark = pytest.mark.slow
+from tests.helpers.paths import REPOSITORY
+
+pytestmark = pytest.mark.nightly
 FIND = """
 import sys
 from gan_jax.recipe_files import find, recipe_names
