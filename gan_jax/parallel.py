@@ -203,8 +203,8 @@ def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
 def broadcast_tree(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """Copy a pytree of process 0 to every process, bit for bit, and place it on the devices.
 
-    Also opens the first connection between the devices, so all processes must have passed a barrier
-    shortly before.
+    Also opens the connection between the devices, for which a process waits half a minute at most:
+    all must have passed a barrier shortly before.
 
     Args:
         tree: Arrays of the same shapes and dtypes in every process; keys too.
@@ -215,8 +215,11 @@ def broadcast_tree(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """
     if jax.process_count() == 1:
         return tree
-    # As bytes: the sum by which they are sent keeps neither -0.0 nor the payload of a NaN.
+    # As bytes: the sum by which they are sent does not keep -0.0, or the payload of a NaN.
     sent = multihost_utils.broadcast_one_to_all(jax.tree.map(_to_bytes, tree))
+    # The connection of the train steps, whose programs are compiled at different speeds first.
+    connect = jax.pmap(lambda x: lax.psum(x, AXIS), AXIS, devices=devices, out_axes=None)
+    jax.block_until_ready(connect(np.zeros(len(local_places(devices)), np.float32)))
     return place(jax.tree.map(_from_bytes, sent, tree), devices)
 
 
