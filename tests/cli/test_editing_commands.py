@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies import inversion_study
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
 from gan_jax.errors import UserError
+from studies import inversion_study
 
 
 @pytest.fixture(scope="module")

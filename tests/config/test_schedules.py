@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_jax import schedules
+from gan_jax.config import Optimizer
 from gan_jax.errors import UserError
 from gan_jax.schedules import Schedule
 
@@ -113,3 +115,19 @@ def test_at_is_traceable():
     found = jax.jit(jax.vmap(lambda step: schedules.at(schedule, step)))(steps)
     # Eighths are exact in float32.
     np.testing.assert_array_equal(found, np.clip(1 - np.arange(10) / 8, 0, 1))
+
+
+def test_resolve_replaces_every_schedule_and_nothing_else():
+    config = small.config(disc_opt=Optimizer(b2=Schedule(0.9, 0.5, 4)))
+    resolved = schedules.resolve(config, jnp.int32(2))
+    assert resolved.disc_opt.b2 == np.float32(0.7)
+    assert resolved.penalties.r2 == schedules.at(config.penalties.r2, 2)
+    assert resolved.gen_opt.lr == schedules.at(config.gen_opt.lr, 2)
+    assert resolved.penalties.r1 is config.penalties.r1
+    assert resolved.gen is config.gen
+    assert schedules.resolve(config.data, 2) is config.data
+
+
+def test_a_resolved_schedule_is_never_off():
+    assert schedules.is_off(schedules.resolve(0.0, 3))
+    assert not schedules.is_off(schedules.resolve(Schedule(0.0, 0.0, 1), 3))

@@ -71,7 +71,7 @@ def refused(text, *said):
         ("gen_opt.lr", math.nan, "gen_opt.lr is nan"),
         ("penalties.r1", math.inf, "penalties.r1 is inf"),
         ("data.labels", 1, "data.labels is 1: it must be true or false"),
-        ("gen", "mlp", "gen is 'mlp': it must be a network"),
+        ("gen", "mlp", "gen is 'mlp': it must be a generator"),
     ],
 )
 def test_dumps_refuses_what_it_could_not_give_back(path, value, said):

@@ -235,6 +235,23 @@ def test_mistakes_are_named(where, said):
         pass
 
 
+def test_what_is_sent_keeps_every_bit():
+    """Of -0.0 and of a NaN with a payload too; keys keep their kind."""
+    floats = np.array([0x80000000, 0x7FC12345, 0xFF800001, 1], np.uint32).view(np.float32)
+    tree = {
+        "floats": floats.reshape(2, 2),
+        "scalar": np.int32(-3),
+        "flags": np.array([True, False]),
+        "keys": jax.random.split(jax.random.key(1, impl="rbg"), 3),
+        "device": jax.numpy.arange(3, dtype="bfloat16"),
+    }
+    sent = jax.tree.map(distributed._to_bytes, tree)
+    assert {leaf.dtype for leaf in jax.tree.leaves(sent)} == {np.dtype(np.uint8)}
+    received = jax.tree.map(distributed._from_bytes, sent, tree)
+    assert received["keys"].dtype == tree["keys"].dtype
+    small.assert_same_bits(received, tree)
+
+
 def test_alone_nothing_is_asked():
     with distributed.distributed_session(None, 1, None, HEARTBEAT_TIMEOUT):
         assert distributed.is_leader()

@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +17,11 @@ import pytest
 
 from gan_jax import config_json, keys, losses, networks, penalties
 from gan_jax.config import Optimizer, Penalties
+from gan_jax.errors import UserError
+from gan_jax.networks import interface
 from gan_jax.state import Batch, init_state
 from gan_jax.step import make_train_step
+from gan_jax.validation import validate
 from tests.helpers import small
 from tests.helpers.small_networks import SMALL, SOUNDS, N, Z, config, pair
 
@@ -27,8 +31,8 @@ KEY = jax.random.key(11)
 
 
 def found():
-    """Modules of gan_jax.networks with a Generator and a Discriminator."""
-    names = [module.name for module in pkgutil.iter_modules(networks.__path__)]
+    """Modules of gan_jax.networks with a Generator and a Discriminator, but their base classes."""
+    names = {module.name for module in pkgutil.iter_modules(networks.__path__)} - {"interface"}
     modules = {name: importlib.import_module(f"gan_jax.networks.{name}") for name in names}
     return {
         name
@@ -104,6 +108,43 @@ def test_shapes_and_dtypes(name, size, dtype):
             assert {leaf.dtype.name for leaf in jax.tree.leaves(kept)} == {"float32"}
             inner = jax.tree.leaves(changed["intermediates"])
             assert dtype in {leaf.dtype.name for leaf in inner}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_inherit_the_interface_and_no_fields(name):
+    """Positional arguments and config files follow the order in which a class declares fields."""
+    module = importlib.import_module(f"gan_jax.networks.{name}")
+    for cls, base in (
+        (module.Generator, interface.Generator),
+        (module.Discriminator, interface.Discriminator),
+    ):
+        assert issubclass(cls, base)
+        fields = [name for name in cls.__dataclass_fields__ if name not in ("parent", "name")]
+        assert fields == [name for name in cls.__annotations__ if name not in ("parent", "name")]
+
+
+def test_what_a_network_can_do_by_default():
+    class Gen(interface.Generator):
+        classes: int = 3
+
+    class Disc(interface.Discriminator):
+        pack: int = 2
+        auxiliary: bool = True
+
+    gen, disc = Gen(), Disc(pack=4)
+    assert (gen.classes, gen.latent, gen.w_shape, gen.has_likelihood) == (3, None, None, False)
+    assert (disc.classes, disc.pack, disc.auxiliary) == (0, 4, True)
+    assert (disc.needs_rng, disc.returns_features) == (False, False)
+
+
+@pytest.mark.parametrize("field", ["gen", "disc"])
+def test_a_network_without_the_interface_is_refused(field):
+    network = dataclasses.replace(small.CONFIG, **{field: nn.Dense(3)})
+    base = {"gen": "Generator", "disc": "Discriminator"}[field]
+    expected = f"{field} must be a subclass of gan_jax.networks.interface.{base}, got Dense"
+    with pytest.raises(UserError) as error:
+        validate(network)
+    assert str(error.value) == expected
 
 
 @pytest.mark.parametrize(("name", "size", "classes"), KINDS)
