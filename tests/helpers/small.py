@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import keys, parallel, placement, population, train
+from gan_jax import curves, keys, parallel, placement, population, train
 from gan_jax.config import Config, Data, Optimizer, Penalties, Pretrain
 from gan_jax.data import sources
 from gan_jax.errors import UserError
@@ -189,11 +189,14 @@ def train_state(
     return run_chunks(config, program, devices, chunks)
 
 
-def fit(config: Config, workdir: Path, devices: int = 1, **how: Any) -> TrainState:
-    """`train.fit` on the first devices, in silence."""
+def fit(config: Config, workdir: Path, devices: int = 1, *, draw: bool = False, **how: Any):
+    """`train.fit` on the first devices, in silence. Draws curves.png, which takes longer than a
+    short run, only where asked to."""
     on = jax.local_devices()[:devices]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "make_program", shared_program)
+        if not draw:
+            patch.setattr(curves, "draw", lambda *_: None)
         return train.fit(config, workdir, devices=on, quiet=True, **how)
 
 

@@ -43,7 +43,7 @@ def config(tmp_path_factory):
 def run(config, tmp_path_factory):
     """Its run folder."""
     folder = tmp_path_factory.mktemp("run")
-    small.fit(config, folder)
+    small.fit(config, folder, draw=True)
     return folder
 
 
