@@ -385,7 +385,7 @@ def test_a_users_own_features(trained):
 
 DATA = {
     "image": Data("digits", "test"),
-    "audio": Data("tones", "test", length=64),
+    "audio": Data("tones", "test", length=64, symmetric=True),
     "text": Data("oracle", tokens=4, vocabulary=9),
     "mixture": Data("ring"),
     "stacked_mnist": Data("stacked_mnist"),
