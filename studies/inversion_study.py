@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gan_jax.invert_command import load_split
 
 from gan_jax import command_line, inversion, keys, latent_space, placement, run
+from gan_jax.cli.edit import load_split
 from gan_jax.inversion import Search
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest

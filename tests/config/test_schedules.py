@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from gan_jax import schedules
 from gan_jax.config import Optimizer
 from gan_jax.errors import UserError
 from gan_jax.schedules import Schedule
+from tests.helpers import small
 
 # Of the sizes that rates and weights have: float32 loses the relation between ends beyond these.
 ENDS = st.floats(-1e6, 1e6, width=32)
