@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from gan_jax import command_line, inversion, keys, latent_space, placement, run
-from gan_jax.cli.edit import load_split
 from gan_jax.inversion import Search
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest
@@ -69,7 +68,7 @@ def main() -> None:
     study = command_line.parse(Study())
     step, _, config, state = restore_member(study.run, number=study.member)
     space = latent_space.space(config, generator_variables(state))
-    dataset = load_split(config.data, study.split)
+    dataset = sources.load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
     real = dataset.batch.real[picked].astype(np.float32) / 255
     labels = dataset.batch.cond[picked] if space.classes else None
