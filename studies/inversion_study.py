@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax import command_line, inversion, keys, latent_space, placement, run
+from gan_jax.data import sources
 from gan_jax.inversion import Search
 from gan_jax.latent_space import Space
 from gan_jax.nearest import nearest
