@@ -21,9 +21,10 @@ import jax
 from benchmarks import measure, report
 from benchmarks.cases import CASES, Case, case
 from benchmarks.measure import Way
-from gan_jax import command_line, logs, run
+from gan_jax.core import command_line, files
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
+from gan_jax.runs import folder, timing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +99,9 @@ def main() -> None:
     print(f"float32 matrix products reach {peak / 1e9:.0f} GFLOP/s")
     dataset = sources.load(next(iter(chosen.values())).config.data)
     found: dict[str, Any] = {
-        "command": logs.command(),
+        "command": timing.command(),
         "matmul_flops_per_second": peak,
-        "versions": run.versions(dataset, device),
+        "versions": folder.versions(dataset, device),
         "networks": {},
     }
     if flags.against:
@@ -109,7 +110,7 @@ def main() -> None:
         found["networks"][name] = measured(one, flags, peak)
         report.show(name, found["networks"][name])
         if flags.out:  # after every network, as all take long
-            logs.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
+            files.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import dataclasses
 
 from experiments import digits_mlp, ring_mlp
 from gan_jax.config import Config, Data, Optimizer, Penalties
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.networks import dcgan, r3gan, sngan, wgan_gp
 
 PICTURES = Data("digits", split="all", size=32, channels=3, symmetric=True)

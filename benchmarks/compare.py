@@ -22,15 +22,15 @@ from torch import nn  # pyright: ignore[reportMissingImports]
 
 from benchmarks.measure import Way, critic_batch, seconds
 from benchmarks.torch_twins import step, weights
-from gan_jax import keys
 from gan_jax.config import Config
+from gan_jax.core import keys
+from gan_jax.core.keys import Purpose
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
-from gan_jax.keys import Purpose
 from gan_jax.networks import mlp
-from gan_jax.start import start
-from gan_jax.state import TrainState
-from gan_jax.step import make_train_step
+from gan_jax.training.initialize import start
+from gan_jax.training.state import TrainState
+from gan_jax.training.step import make_train_step
 
 PLAYERS = ("gen_opt", "disc_opt")
 SEEDS = range(8)
@@ -50,7 +50,7 @@ def twins(config: Config, state: TrainState, shape: tuple[int, ...]) -> tuple[nn
 
 
 def noise_of(config: Config, key: jax.Array) -> step.Noise:
-    """What gan_jax draws at step 0 of the run with this root key (gan_jax/step.py)."""
+    """What gan_jax draws at step 0 of the run with this root key (gan_jax/training/step.py)."""
 
     def of_examples(purpose: Purpose, iteration: int = 0) -> jax.Array:
         return keys.example_keys(keys.step_key(key, purpose, 0, iteration), config.batch_size)

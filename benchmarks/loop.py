@@ -22,11 +22,16 @@ import jax
 import tyro
 
 from experiments import digits_mlp
-from gan_jax import logs, parallel, placement, run, train
+from gan_jax import train
 from gan_jax.config import Config
+from gan_jax.core import devices as core_devices
+from gan_jax.core import files
 from gan_jax.data import feeds, sources
-from gan_jax.state import Batch
-from gan_jax.step import make_train_step
+from gan_jax.data.batch import Batch
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs import timing as runs_timing
+from gan_jax.training import parallel
+from gan_jax.training.step import make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,7 @@ def bare_step(config: Config) -> float:
     batch = Batch(dataset.batch.real[: config.batch_size][None])
     batch = batch.replace(real=feeds.scale(batch.real, symmetric=config.data.symmetric))
     step = jax.jit(make_train_step(config), donate_argnums=0)
-    batch = placement.place(batch, devices)
+    batch = core_devices.place(batch, devices)
     state, _ = jax.block_until_ready(step(state, batch))
     began = time.perf_counter()
     for _ in range(config.steps - 1):
@@ -57,7 +62,10 @@ def bare_step(config: Config) -> float:
 def bare_chunk(config: Config) -> float:
     """Examples a second of all steps as one program."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state, examples = train.start(config, dataset, devices), placement.place(dataset.batch, devices)
+    state, examples = (
+        train.start(config, dataset, devices),
+        core_devices.place(dataset.batch, devices),
+    )
     program = parallel.make_program(config, devices, config.steps)
     state, _ = jax.block_until_ready(program(state, 1, examples))
     began = time.perf_counter()
@@ -99,20 +107,20 @@ def main() -> None:
     medians = {name: statistics.median(rate) for name, rate in rates.items()}
     starts = [one_step_command(config) for _ in range(flags.repeats + 1)][1:]  # the first warms up
     found = {
-        "command": logs.command(),
+        "command": runs_timing.command(),
         "experiment": config.name,
         "steps": flags.steps,
         "images_per_second": rates,
         "loop_over_bare_step": medians["bare_step"] / medians["whole_loop"] - 1,
         "loop_over_bare_chunk": medians["bare_chunk"] / medians["whole_loop"] - 1,
         "one_step_command_seconds": starts,
-        "versions": run.versions(sources.load(config.data), jax.local_devices()[:1]),
+        "versions": run_folder.versions(sources.load(config.data), jax.local_devices()[:1]),
     }
     for name in ("loop_over_bare_step", "loop_over_bare_chunk"):
         print(f"{name}: {100 * found[name]:+.1f} %")
     print(f"a process that does one step: {statistics.median(starts):.1f} s")
     if flags.out:
-        logs.write_atomically(Path(flags.out), json.dumps(found, indent=1) + "\n")
+        files.write_atomically(Path(flags.out), json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Examples are the real ones that a critic update sees: batch size x n_critic a st
 of a population. A step is all critic updates and the generator's.
 
 jit         the jitted step, called from Python step after step, on a batch that rests on the device
-scan        steps in one program (gan_jax/parallel.py), which also picks the examples: what runs do
+scan        steps in one program (training/parallel.py), which also picks the examples: what runs do
 population  the same for many members, in groups
 pmap        the same as scan, the batch cut over all devices
 """
@@ -21,13 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
-from gan_jax import parallel, placement, population
-from gan_jax.config import Config
+from gan_jax.config import Config, population
+from gan_jax.core import devices as core_devices
 from gan_jax.data import feeds
+from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
-from gan_jax.start import start
-from gan_jax.state import Batch
-from gan_jax.step import make_train_step
+from gan_jax.training import parallel
+from gan_jax.training.initialize import start
+from gan_jax.training.step import make_train_step
 
 LONGEST = 1000  # steps of a measurement
 LONG = 60.0  # seconds of a step that is not measured more than twice
@@ -65,7 +66,7 @@ def step_way(config: Config, dataset: Dataset) -> Way:
     """jit."""
     devices = jax.local_devices()[:1]
     state = start(config, dataset, devices)
-    batch = placement.place(critic_batch(config, dataset), devices)
+    batch = core_devices.place(critic_batch(config, dataset), devices)
     step = jax.jit(make_train_step(config), donate_argnums=0)
     began = time.perf_counter()
     compiled = step.lower(state, batch).compile()
@@ -91,7 +92,7 @@ def chunk_way(
 ) -> Way:
     """scan, population or pmap: whichever `config` and the devices make of it."""
     state = start(config, dataset, devices)
-    data = placement.place(dataset.batch, devices)
+    data = core_devices.place(dataset.batch, devices)
     program = parallel.make_program(config, devices, LONGEST, at_once)
 
     def run(steps: int) -> None:

@@ -25,8 +25,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from gan_jax import command_line, keys, logs, run
+from gan_jax.core import command_line, files, keys
 from gan_jax.metrics import frechet, kernel, manifold
+from gan_jax.runs import folder, timing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +121,13 @@ def main() -> None:
         for way in ways:
             with concurrent.futures.ProcessPoolExecutor(1, spawn) as process:
                 measured[way].append(process.submit(measure, way, flags.n, flags.d).result())
-    versions = run.packages(jax.local_devices()[:1])
+    versions = folder.packages(jax.local_devices()[:1])
     for package in ("scipy", *([flags.against, "torch"] if flags.against else [])):
         versions["packages"][package] = importlib.metadata.version(package)
     law = "max(x, 0) and max(0.9 x + 0.1, 0) of numpy's standard normal x, seed 0"
     versions["data"] = {"examples": flags.n, "features": flags.d, "law": law}
     found = {
-        "command": logs.command(),
+        "command": timing.command(),
         "n": flags.n,
         "d": flags.d,
         "measured": measured,
@@ -148,7 +149,7 @@ def main() -> None:
         found["ratio"] = found["seconds"][flags.against] / found["seconds"]["gan_jax"]
         print(f"{flags.against} takes {found['ratio']:.2f} times as long")
     if flags.out:
-        logs.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
+        files.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import dataclasses
 
 from gan_jax.config import Config, Optimizer, Penalties
-from gan_jax.schedules import Schedule
+from gan_jax.config.schedules import Schedule
 
 
 def with_schedules(

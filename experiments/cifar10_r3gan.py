@@ -20,10 +20,9 @@ are five times the paper's, at which it was still at gratings of bright spots.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.augment import Augment
-from gan_jax.config import Config, Data
+from gan_jax.config import Augment, Config, Data
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import r3gan
-from gan_jax.schedules import Schedule
 
 from ._r3gan import SMALL_32, with_schedules
 

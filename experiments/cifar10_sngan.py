@@ -18,8 +18,8 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import sngan
-from gan_jax.schedules import Schedule
 
 adam = Optimizer(lr=Schedule(2e-4, 0.0, 50_000), b1=0.0, b2=0.9)
 config = Config(

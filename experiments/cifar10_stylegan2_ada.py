@@ -18,8 +18,7 @@ times as fast.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.augment import Augment
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Augment, Config, Data, Optimizer, Penalties
 from gan_jax.networks import stylegan2
 
 gen = stylegan2.Generator(size=32, mapping_layers=2)

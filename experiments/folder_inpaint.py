@@ -13,8 +13,7 @@ every step are new, and so is what the critic sees. `--preset small` is for 32 p
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data
-from gan_jax.masks import Masks
+from gan_jax.config import Config, Data, Masks
 from gan_jax.networks import unet
 
 from ._r3gan import with_schedules

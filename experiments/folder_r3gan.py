@@ -14,8 +14,7 @@ pixels, at five times the rates, for it has few steps to learn in.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.augment import Augment
-from gan_jax.config import Config, Data
+from gan_jax.config import Augment, Config, Data
 from gan_jax.networks import r3gan
 
 from ._r3gan import SMALL_32, with_schedules

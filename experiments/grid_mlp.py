@@ -20,8 +20,8 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import mlp
-from gan_jax.schedules import Schedule
 
 from . import ring_mlp
 

@@ -17,8 +17,8 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import dcgan
-from gan_jax.schedules import Schedule
 
 
 def scheduled(config: Config) -> Config:

@@ -20,10 +20,9 @@ weight 5, had won back 28 % on halves and 10 % on boxes.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Pretrain
-from gan_jax.masks import Masks
+from gan_jax.config import Config, Data, Masks, Optimizer, Pretrain
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import unet
-from gan_jax.schedules import Schedule
 
 from ._r3gan import with_schedules
 

@@ -13,8 +13,8 @@ sharp, but their shares drift.
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import mlp
-from gan_jax.schedules import Schedule
 
 gamma = Schedule(0.06, 0.002, 7000, "cosine")
 adam = Optimizer(lr=Schedule(2e-3, 1e-4, 10_000, "cosine"), b1=0.0, b2=0.99)

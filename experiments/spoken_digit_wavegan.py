@@ -22,8 +22,8 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import wavegan
-from gan_jax.schedules import Schedule
 
 adam = Optimizer(lr=1e-4, b1=0.5, b2=0.9)
 config = Config(

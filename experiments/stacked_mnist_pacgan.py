@@ -11,7 +11,7 @@ import dataclasses
 
 from gan_jax import train
 from gan_jax.config import Config
-from gan_jax.networks.packed import Packed
+from gan_jax.networks.pacgan import Packed
 
 from . import stacked_mnist_dcgan
 

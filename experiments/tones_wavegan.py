@@ -12,8 +12,8 @@ the run (Huang et al. 2025, 2501.05441); sampled from is a moving average of the
 
 from gan_jax import train
 from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import wavegan
-from gan_jax.schedules import Schedule
 
 STEPS = 4000
 gamma = Schedule(1.0, 0.1, STEPS, "cosine")

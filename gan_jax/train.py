@@ -13,118 +13,29 @@ import jax
 import numpy as np
 import tyro
 
-from gan_jax import (
-    command_line,
-    config_json,
-    curves,
-    distributed,
-    follow,
-    logs,
-    parallel,
-    placement,
-    population,
-    run,
-    sentences,
-    signals,
-    sweep_table,
-)
-from gan_jax.checkpoint import Checkpoints
-from gan_jax.config import Config
-from gan_jax.data import feeds, sources
-from gan_jax.data.sources import Dataset
-from gan_jax.drawing import Drawing
-from gan_jax.dry_run import dry_run
-from gan_jax.errors import UserError
-from gan_jax.launch import Imports, Launch, import_modules
+from gan_jax.config import Config, population, schema, serialization
+from gan_jax.config.launch import Imports, Launch, import_modules
+from gan_jax.config.validation import validate
+from gan_jax.core import command_line, signals
+from gan_jax.core import devices as core_devices
+from gan_jax.core import processes as core_processes
+from gan_jax.core.errors import UserError
+from gan_jax.core.progress import Progress
+from gan_jax.data import sources
 from gan_jax.metrics.evaluation.in_training_log import InTrainingScores
-from gan_jax.progress import Progress
-from gan_jax.skips import Skips
-from gan_jax.start import start
-from gan_jax.state import TrainState
-from gan_jax.validation import validate
+from gan_jax.reporting import curves, sweeps
+from gan_jax.reporting.samples import Drawing
+from gan_jax.runs import folder, follower, metrics_log
+from gan_jax.runs import timing as runs_timing
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.training.dry_run import dry_run
+from gan_jax.training.initialize import start
+from gan_jax.training.loop import iterate
+from gan_jax.training.nonfinite import Skips
+from gan_jax.training.state import TrainState
 
-LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
-CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can be seen and stopped
 Preset = Literal["full", "small"]
 RENAMED = {"--small": "--preset small"}  # flags of earlier versions
-
-
-def iterate(
-    config: Config,
-    dataset: Dataset | Sequence[Dataset] | None = None,
-    state: TrainState | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    members_at_once: int | None = None,
-    stream: bool = False,
-    workers: int = 0,
-    tell: Callable[[dict[str, int] | None], None] | None = None,
-) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-    """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
-
-    Yields after each chunk: the steps done, the state (whole until the next item is asked for), and
-    the metrics of the chunk's steps, float32 [steps of the chunk] each; of a population [steps,
-    members]. Chunks end where samples, scores and checkpoints are due; their lengths change no
-    number. Instead of one data set that all share, the members of a population may be given one
-    each, all of one size; these are streamed. So many `workers` processes read a prepared set that
-    is streamed. `tell` is called once, with what the program takes of each device
-    (gan_jax/memory.py). Raises UserError at once if config, data and devices do not fit together.
-    """
-    dataset = sources.load(config.data) if dataset is None else dataset
-    devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
-    if members_at_once is not None and members_at_once < 1:
-        raise UserError(f"members_at_once is {members_at_once}: at least 1 is allowed")
-    if workers and not stream:
-        raise UserError(f"workers is {workers}: only a set that is streamed has them (--stream)")
-    if isinstance(dataset, Dataset):
-        example = dataset
-    else:
-        sizes, count = {len(one) for one in dataset}, len(population.members(config))
-        if len(dataset) != count or len(sizes) > 1:
-            raise UserError(
-                f"{len(dataset)} data sets of {sorted(sizes)} examples: {count} of one size allowed"
-            )
-        example, stream = dataset[0], True
-    state = start(config, example, devices) if state is None else state
-    return _chunks(config, dataset, state, devices, members_at_once, stream, workers, tell)
-
-
-def _chunks(
-    config: Config,
-    dataset: Dataset | Sequence[Dataset],
-    state: TrainState,
-    devices: Sequence[jax.Device],
-    members_at_once: int | None,
-    stream: bool,
-    workers: int,
-    tell: Callable[[dict[str, int] | None], None] | None,
-) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-    done, length, compiled = int(state.step), 1, False
-    if done >= config.steps:
-        return
-    if isinstance(dataset, Dataset) and not stream:
-        feed = feeds.resident(dataset, devices)
-    else:
-        feed = feeds.streamed(config, dataset, devices, done, workers)
-    data, end = next(feed)
-    at_once = members_at_once or parallel.members_at_once(config, state, devices)
-    program = parallel.make_program(config, devices, LONGEST_CHUNK, at_once)
-    while done < config.steps:
-        every = (config.sample_every, config.checkpoint_every, config.score_every or config.steps)
-        if done == end:
-            data, end = next(feed)
-        ends = [one - done for one in (end, config.pretrain.steps, config.steps) if one > done]
-        steps = min(length, *ends, *(e - done % e for e in every))
-        steps = distributed.broadcast_int(steps)  # its clock decides for all
-        began = time.monotonic()
-        state, metrics = program(state, steps, data)
-        metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
-        if tell and not compiled:
-            tell(program.memory())
-        if compiled:  # the first step's time says nothing of the others'
-            fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
-            length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
-        done, compiled = done + steps, True
-        yield done, state, metrics
 
 
 def _mean(values: np.ndarray) -> float:
@@ -154,11 +65,11 @@ def fit(
     began = time.monotonic()
     workdir = Path(workdir)
     validate(config)
-    devices = placement.pick_devices(None, config.batch_size) if devices is None else devices
+    devices = core_devices.pick_devices(None, config.batch_size) if devices is None else devices
     dataset = sources.load(config.data)
     state = start(config, dataset, devices)
-    texts = {"the config": config_json.dumps(config), "the data": dataset.fingerprint}
-    distributed.check_same(**texts)
+    texts = {"the config": serialization.dumps(config), "the data": dataset.fingerprint}
+    core_processes.check_same(**texts)
 
     def steps(
         state: TrainState, tell: Callable[[dict[str, int] | None], None] | None = None
@@ -166,11 +77,11 @@ def fit(
         how = (devices, members_at_once, stream, workers, tell)
         return iterate(config, dataset, state, *how)
 
-    if not distributed.is_leader():
-        return follow.follow(config, workdir, state, devices, steps)
+    if not core_processes.is_leader():
+        return follower.follow(config, workdir, state, devices, steps)
     scores = InTrainingScores(config, dataset, devices[0], quiet=quiet)
     with (
-        run.opened(workdir, config, dataset, devices) as found,
+        folder.opened(workdir, config, dataset, devices) as found,
         signals.caught() as came,
         Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
     ):
@@ -179,12 +90,12 @@ def fit(
             raise UserError(
                 f"steps is {config.steps}: the run in {workdir} is at step {done} already"
             )
-        state = follow.begin(state, devices)
-        run.write_config(workdir, config)
+        state = follower.begin(state, devices)
+        folder.write_config(workdir, config)
         members = population.members(config)
         seeds = [member.seed for member in members]
-        timing = logs.Timing(workdir / "timing.json", seeds, done, found, devices)
-        log = logs.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
+        timing = runs_timing.Timing(workdir / "timing.json", seeds, done, found, devices)
+        log = metrics_log.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
         scores.open(workdir, done)
         drawing = Drawing(workdir, config, dataset)
         skips, by = Skips(config, state, saved=done), 0
@@ -194,7 +105,7 @@ def fit(
                 drawing.real()
             timing.ready(time.monotonic() - began)
             for reached, state, metrics in steps(state, timing.program):  # noqa: B020
-                by = distributed.stop_signal(came)
+                by = core_processes.stop_signal(came)
                 log.write(done + 1, metrics)
                 alone = reached <= config.pretrain.steps
                 names = ("nll", "l1") if alone else ("disc_loss", "gen_loss")
@@ -206,7 +117,7 @@ def fit(
                     drawing.samples(done, state)
                 scores.reached(done, state)
                 timing.reached(done)
-                if follow.is_kept(config, done, by, skips):
+                if follower.is_kept(config, done, by, skips):
                     timing.write()  # first, so that every checkpoint's launch is on record
                     checkpoints.save(done, state)
                     skips.saved = done
@@ -216,8 +127,8 @@ def fit(
     drawing.film()
     curves.draw(workdir, workdir / "curves.png")
     if config.sweep and not by:
-        sweep_table.write(workdir, config, state)
-    distributed.barrier()
+        sweeps.write(workdir, config, state)
+    core_processes.barrier()
     if by:
         name = signal.Signals(by).name
         print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
@@ -274,12 +185,12 @@ def execute(flags: Flags) -> None:
     """Train with the given flags, and print where the results are."""
     config = flags.config
     import_modules(flags.imports.modules)
-    config_json.register_types_of(config)
+    serialization.register_types_of(config)
     if flags.dry_run:
         hardware = flags.launch.hardware
         dry_run(
             config,
-            devices=placement.pick_devices(hardware.devices, config.batch_size),
+            devices=core_devices.pick_devices(hardware.devices, config.batch_size),
             members_at_once=hardware.members_at_once,
             stream=hardware.stream,
             workers=hardware.workers,
@@ -289,7 +200,7 @@ def execute(flags: Flags) -> None:
     if not fit_on(flags.launch, config, workdir):
         return
     picture = "members.png, " if population.is_population(config) else "film.png, "
-    picture = "" if sentences.of_tokens(config) else picture
+    picture = "" if schema.of_tokens(config) else picture
     print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")
 
 
@@ -300,18 +211,18 @@ def fit_on(launch: Launch, config: Config, workdir: Path) -> bool:
         command_line.use_compilation_cache()
     validate(config)
     with (
-        distributed.distributed_session(*dataclasses.astuple(processes)),
+        core_processes.distributed_session(*dataclasses.astuple(processes)),
         command_line.user_errors(),
     ):
         fit(
             config,
             workdir,
-            devices=placement.pick_devices(hardware.devices, config.batch_size),
+            devices=core_devices.pick_devices(hardware.devices, config.batch_size),
             members_at_once=hardware.members_at_once,
             stream=hardware.stream,
             workers=hardware.workers,
         )
-        return distributed.is_leader()
+        return core_processes.is_leader()
 
 
 def main(config: Config, small: Config | None = None) -> None:

@@ -32,18 +32,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import mnist_cdcgan
-from gan_jax import command_line, config_json, labelled_set, logs, plots, population, run, train
-from gan_jax.augment import Augment
-from gan_jax.config import Config, Optimizer, Penalties
+from gan_jax.config import Augment, Config, Optimizer, Penalties, population, serialization
+from gan_jax.config.validation import validate
+from gan_jax.core import command_line
+from gan_jax.core.errors import UserError
+from gan_jax.core.progress import Progress
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
+from gan_jax.inference import synthetic_dataset
 from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Network, Recipe
 from gan_jax.metrics.significance import interval
-from gan_jax.progress import Progress
-from gan_jax.state import generator_variables
-from gan_jax.validation import validate
+from gan_jax.reporting import plots
+from gan_jax.runs import folder, timing
+from gan_jax.training import loop, population_state
+from gan_jax.training.state import generator_variables
 from studies import common
 
 adam = Optimizer(lr=1e-3, b1=0.0, b2=0.99)
@@ -95,7 +98,7 @@ def train_gans(config: Config, sets: Sequence[Dataset]) -> list[tuple[Config, An
     members, state = population.members(config), None
     progress = Progress(0, config.steps, config.batch_size * len(members))
     done = 0
-    for reached, state, metrics in train.iterate(  # noqa: B007
+    for reached, state, metrics in loop.iterate(  # noqa: B007
         config, sets, devices=jax.local_devices()[:1]
     ):
         losses = {name: float(np.mean(metrics[name])) for name in ("disc_loss", "gen_loss")}
@@ -103,7 +106,7 @@ def train_gans(config: Config, sets: Sequence[Dataset]) -> list[tuple[Config, An
         done = reached
     progress.close()
     assert state is not None
-    each = [population.member(config, state, i) for i in range(len(members))]
+    each = [population_state.member(config, state, i) for i in range(len(members))]
     return [(one, generator_variables(own)) for one, own in each]
 
 
@@ -183,7 +186,7 @@ def one_k(
     draws = [dataclasses.replace(config.data, per_class=k, draw=seed) for seed in seeds]
     real = [sources.draw(whole, data) for data in draws]
     made = [
-        labelled_set.labelled_samples(one, variables, one.seed, SAMPLES)
+        synthetic_dataset.labelled_samples(one, variables, one.seed, SAMPLES)
         for one, variables in train_gans(config, real)
     ]
     gan_seconds, n, accuracy = time.monotonic() - began, 20 * SAMPLES, {}
@@ -227,7 +230,7 @@ def main() -> None:
         whole, test = (sources.load(sources.whole(data, split)) for split in ("train", "test"))
         settings = {
             "seeds": list(flags.seeds),
-            "gan": json.loads(config_json.dumps(dataclasses.replace(gan, data=config.data))),
+            "gan": json.loads(serialization.dumps(dataclasses.replace(gan, data=config.data))),
             "samples_per_class": SAMPLES,
             "classifier": {"steps": CLASSIFIER_STEPS, "plain": dataclasses.asdict(PLAIN)},
             "classic": dataclasses.asdict(CLASSIC),
@@ -235,12 +238,12 @@ def main() -> None:
         }
         settings = json.loads(json.dumps(settings))
         results = opened(flags.out, settings)
-        versions = run.versions(whole, jax.local_devices()[:1])
+        versions = folder.versions(whole, jax.local_devices()[:1])
         for k in flags.ks:
             if str(k) in results:
                 continue
             entry, samples = one_k(k, gan, whole, test)
-            results[str(k)] = {**entry, "command": logs.command(), "versions": versions}
+            results[str(k)] = {**entry, "command": timing.command(), "versions": versions}
             record = {"versions": versions, "settings": settings, "results": results}
             common.write_record(flags.out, record)
             plots.grid(samples, 10).save(flags.out.with_name(f"{flags.out.stem}_{k}.png"))

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import logs
+from gan_jax.core import files
+from gan_jax.runs import timing
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a study's figures as JSON, after the command that made them."""
-    text = json.dumps({"command": logs.command(), **record}, indent=1)
+    text = json.dumps({"command": timing.command(), **record}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    logs.write_atomically(path, text + "\n")
+    files.write_atomically(path, text + "\n")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

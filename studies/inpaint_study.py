@@ -19,13 +19,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import command_line, keys, plots, population, repair, restore, run
+from gan_jax.config import population
+from gan_jax.core import command_line, keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.metrics import inpainting
+from gan_jax.inference import inpainting
+from gan_jax.metrics import inpainting as metrics_inpainting
 from gan_jax.metrics.features import classifier
-from gan_jax.state import generator_variables
-from gan_jax.sweep_table import mean_sd
+from gan_jax.reporting import plots
+from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.runs import folder, restore
+from gan_jax.training import population_state
+from gan_jax.training.state import generator_variables
 from studies import common
 
 REPAIRS = 3
@@ -65,8 +70,8 @@ def other(name: str, picture: np.ndarray, hole: np.ndarray, radius: int) -> np.n
 def scores(truth: Any, labels: Any, made: Any, hole: Any, judge: Any) -> dict[str, float]:
     """PSNR, SSIM and accuracy of one repair of each picture."""
     return {
-        "psnr": inpainting.psnr(truth, made, hole),
-        "ssim": inpainting.ssim(truth, made, hole),
+        "psnr": metrics_inpainting.psnr(truth, made, hole),
+        "ssim": metrics_inpainting.ssim(truth, made, hole),
         "accuracy": float((classifier.predict(judge, made) == labels).mean()),
     }
 
@@ -79,7 +84,7 @@ def won_back(accuracy: float, best_other: float, untouched: float) -> float:
 def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
     """All scores, a row a kind of hole and a way of repair, and the pictures of a grid."""
     step, config, state = restore.restore(flags.run)
-    repair.check(config)
+    inpainting.check(config)
     if config.data.name in classifier.UNSPLIT:
         raise UserError(f"run {flags.run} is on {config.data.name!r}, which has no split test")
     if missing := [name for name in ("cv2", "skimage") if find_spec(name) is None]:
@@ -90,13 +95,15 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
     truth, labels = test.batch.real[: flags.num], test.batch.cond[: flags.num]
     mean = np.rint(sources.load(data).batch.real.mean(0, dtype=np.float64)).astype(np.uint8)
     untouched = float((classifier.predict(judge, truth) == labels).mean())
-    members = [population.member(config, state, i) for i in range(len(population.members(config)))]
+    members = [
+        population_state.member(config, state, i) for i in range(len(population.members(config)))
+    ]
     if not population.is_population(config):
         members = [(config, state)]
     rows, shown, root = [], [], keys.root(0)
     for number, kind in enumerate(config.masks.kinds):
         key = keys.step_key(root, keys.Purpose.MASK, number)
-        hole = repair.holes(kind, key, truth.shape)
+        hole = inpainting.holes(kind, key, truth.shape)
         known = np.where(hole, 0, truth).astype(np.uint8)
         ways = {}
         for name in OTHERS[:-1]:
@@ -108,13 +115,15 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         for own, member in members:
             key = keys.step_key(keys.root(own.seed), keys.Purpose.SAMPLE, 0)
             given = known, hole, REPAIRS, labels if config.data.labels else None
-            made = repair.repair(own, generator_variables(member), key, *given)
-            diverse = {"diversity": inpainting.diversity(made, hole)}
+            made = inpainting.repair(own, generator_variables(member), key, *given)
+            diverse = {"diversity": metrics_inpainting.diversity(made, hole)}
             found["repair"].append(scores(truth, labels, made[0], hole, judge) | diverse)
             if not found["repair"][1:]:
                 columns = [*made, ways["biharmonic"], ways["telea"]]
                 first = np.s_[:, 6 * number : 6 * number + 6]
-                shown.append(repair.show(truth[first[1]], hole[first[1]], np.stack(columns)[first]))
+                shown.append(
+                    inpainting.show(truth[first[1]], hole[first[1]], np.stack(columns)[first])
+                )
         best = max(one[0]["accuracy"] for name, one in found.items() if name != "repair")
         for name, values in found.items():
             for metric in values[0]:
@@ -163,7 +172,7 @@ def main() -> None:
             raise UserError(f"num is {flags.num}: it must be at least 24, for the grid")
         report, shown = study(flags)
         extra = ("scikit-image", "opencv-python-headless")
-        versions = run.packages(jax.local_devices()[:1], extra)
+        versions = folder.packages(jax.local_devices()[:1], extra)
         out = flags.out / f"{report['run']}_study.json"
         common.write_record(out, {"versions": versions, **report})
         plots.grid(shown, 2 * (REPAIRS + 4)).save(out.with_suffix(".png"))

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import command_line, inversion, keys, latent_space, placement, run
+from gan_jax.core import command_line, devices, keys
 from gan_jax.data import sources
-from gan_jax.inversion import Search
-from gan_jax.latent_space import Space
-from gan_jax.nearest import nearest
-from gan_jax.restore import restore_member
-from gan_jax.state import generator_variables
+from gan_jax.inference import inversion, latent_space
+from gan_jax.inference.inversion import Search
+from gan_jax.inference.latent_space import Space
+from gan_jax.inference.nearest import nearest
+from gan_jax.runs import folder
+from gan_jax.runs.restore import restore_member
+from gan_jax.training.state import generator_variables
 from studies import common
 
 FOUND = 1e-3  # the error, a 30 dB PSNR, below which a generated picture counts as found again
@@ -86,7 +88,7 @@ def main() -> None:
         "search": vars(study.search),
         "held_out": measured(study, space, real, labels, key),
         "generated": measured(study, space, made, labels, key),
-        "versions": run.versions(dataset, placement.pick_devices(1)),
+        "versions": folder.versions(dataset, devices.pick_devices(1)),
     }
     print(json.dumps({name: figures[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments import digits_mlp
-from gan_jax import command_line, digest, lock, placement, run
+from gan_jax.core import command_line, devices, locking
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
+from gan_jax.runs import digest
+from gan_jax.runs import folder as run_folder
 from studies import common
 
 EVERY = 50  # steps between checkpoints
@@ -56,7 +58,7 @@ def start(workdir: Path, steps: int) -> subprocess.Popen:
 
 def holder(workdir: Path) -> str:
     """Who has the folder, or had it when it was killed."""
-    path = workdir / lock.NAME
+    path = workdir / locking.NAME
     return path.read_text() if path.exists() else ""
 
 
@@ -128,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = study(flags, Path(folder))
     dataset = sources.load(digits_mlp.config.data)
-    figures["versions"] = run.versions(dataset, placement.pick_devices(1))
+    figures["versions"] = run_folder.versions(dataset, devices.pick_devices(1))
     print(json.dumps({k: v for k, v in figures.items() if k != "versions"}, indent=1))
     if flags.out:
         common.write_record(flags.out, figures)

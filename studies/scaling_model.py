@@ -5,7 +5,7 @@ Command  python -m studies.scaling_model --out experiments/results/scaling_model
 Result   README.md, from experiments/results/scaling_model.json
 
 The bytes are those of the collectives in the step that XLA compiles for eight devices
-(gan_jax/communication.py). The model:
+(gan_jax/training/collectives.py). The model:
 
 - Every device keeps the recipe's whole batch, so the batch grows with the devices, and the time of
   its arithmetic does not: XLA's count of the step's operations, lazy terms as if always due, at
@@ -26,11 +26,14 @@ from typing import Any
 
 import jax
 
-from gan_jax import command_line, communication, population, recipe_files, run, step
-from gan_jax.communication import Collective
-from gan_jax.config import Config
+from gan_jax.cli import recipes
+from gan_jax.config import Config, population
+from gan_jax.core import command_line
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
+from gan_jax.runs import folder
+from gan_jax.training import collectives, population_state, step
+from gan_jax.training.collectives import Collective
 from studies import common
 
 SHARE = 0.3  # of the peak; an assumption
@@ -94,7 +97,7 @@ def operations(config: Config, dataset: Dataset) -> float:
     compute them by loops, whose bodies XLA counts once."""
     example = sources.example(dataset, config.batch_size)
     roots = population.roots(config)
-    state = jax.eval_shape(lambda key: population.init(config, key, example), roots)
+    state = jax.eval_shape(lambda key: population_state.init(config, key, example), roots)
     chosen = jax.numpy.zeros((config.n_critic, config.batch_size), jax.numpy.int32)
     batch = jax.eval_shape(lambda examples: feeds.take(config, examples, chosen), example)
     traced = jax.jit(step.make_train_step(config)).trace(state, batch)
@@ -109,8 +112,8 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     if config.n_critic != 1:
         raise ValueError(f"{name}: n_critic is {config.n_critic}, it must be 1")
     whole = dataclasses.replace(config, batch_size=config.batch_size * COMPILED)
-    compiled = communication.compiled_step(whole, dataset, jax.local_devices()[:COMPILED])
-    found = communication.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
+    compiled = collectives.compiled_step(whole, dataset, jax.local_devices()[:COMPILED])
+    found = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
     flops = operations(config, dataset)
     kinds = sorted({(one.kind, one.what) for one in found})
     shares = {}
@@ -125,8 +128,8 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     return {
         "batch_a_device": config.batch_size,
         "operations_a_device": flops,
-        "gradient_all_reduces": sum(one.what == communication.GRADIENTS for one in found),
-        "gradient_bytes": sum(one.bytes for one in found if one.what == communication.GRADIENTS),
+        "gradient_all_reduces": sum(one.what == collectives.GRADIENTS for one in found),
+        "gradient_bytes": sum(one.bytes for one in found if one.what == collectives.GRADIENTS),
         "collectives": [
             {
                 "kind": kind,
@@ -174,7 +177,7 @@ def main() -> None:
     jax.config.update("jax_platforms", "cpu")
     results, data = {}, {}
     for name in study.experiments:
-        config = recipe_files.find(name).config
+        config = recipes.find(name).config
         is_cifar10 = config.data.name == "cifar10"
         of = study.cifar10 if is_cifar10 else config.data.name
         dataset = sources.load(dataclasses.replace(config.data, name=of))
@@ -185,7 +188,7 @@ def main() -> None:
         "latency_seconds": LATENCY,
         "machines": [dataclasses.asdict(machine) for machine in MACHINES],
         "experiments": results,
-        "versions": run.packages(jax.local_devices()[:COMPILED]) | {"data": data},
+        "versions": folder.packages(jax.local_devices()[:COMPILED]) | {"data": data},
     }
     print(table(record))
     if study.out:

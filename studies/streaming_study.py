@@ -26,10 +26,15 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax import command_line, memory, parallel, placement, run, train
+from gan_jax import train
 from gan_jax.config import Config, Data
-from gan_jax.data import feeds, prepare, sources
+from gan_jax.core import command_line, memory
+from gan_jax.core import devices as core_devices
+from gan_jax.data import feeds, sources
+from gan_jax.data.images import prepare
 from gan_jax.networks import dcgan, mlp
+from gan_jax.runs import folder as run_folder
+from gan_jax.training import loop, parallel
 from studies import common
 
 SIDE = 32
@@ -98,7 +103,7 @@ def small(some: Config) -> Config:
 
 def speed(study: Study, some: Config) -> dict[str, Any]:
     """Examples a second of both feeds, in turn, and their ratio."""
-    devices, dataset = placement.pick_devices(1), sources.load(some.data)
+    devices, dataset = core_devices.pick_devices(1), sources.load(some.data)
     program = parallel.make_program(some, devices, 1000)
     first = next(feeds.streamed(some, dataset, devices, 0))[1]
     steps, piece = study.blocks * first, max(1, first // 16)
@@ -137,7 +142,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
 
 def bits(study: Study, some: Config) -> dict[str, Any]:
     """How many batches of the stream are those of the resident set, of how many; and its hash."""
-    devices, dataset = placement.pick_devices(1), sources.load(some.data)
+    devices, dataset = core_devices.pick_devices(1), sources.load(some.data)
     root = parallel.population.roots(some)
     held, _ = next(feeds.resident(dataset, devices))
     step, same, streamed = 0, 0, feeds.streamed(some, dataset, devices, 0, study.workers)
@@ -176,7 +181,7 @@ def do_part(study: Study, folder: Path) -> dict[str, Any]:
         some = small(run_config(study, folder, 1))
         some = dataclasses.replace(some, steps=max(1, study.pictures // some.batch_size))
         stream = {"stream": True, "workers": study.workers}
-        *_, (done, _, _) = train.iterate(some, devices=placement.pick_devices(1), **stream)
+        *_, (done, _, _) = loop.iterate(some, devices=core_devices.pick_devices(1), **stream)
         facts = {"steps": done, "examples": done * some.batch_size}
     workers = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     facts |= {"peak_bytes": memory.host_peak(), "largest_worker_bytes": workers}
@@ -209,7 +214,7 @@ def measured(study: Study, folder: Path) -> dict[str, Any]:
     return {
         "study": settings,
         **found,
-        "versions": run.packages(placement.pick_devices(1), ("grain", "array-record")),
+        "versions": run_folder.packages(core_devices.pick_devices(1), ("grain", "array-record")),
     }
 
 

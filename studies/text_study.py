@@ -19,13 +19,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import command_line, run, sentences
-from gan_jax.config import Config
-from gan_jax.errors import UserError
-from gan_jax.metrics.card import Card
+from gan_jax.config import Config, schema
+from gan_jax.core import command_line
+from gan_jax.core.errors import UserError
 from gan_jax.metrics.evaluation import evaluate
 from gan_jax.metrics.evaluation.evaluator import Settings
-from gan_jax.sweep_table import mean_sd
+from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs.score_card import Card
 from studies import common
 
 QUALITY, SAMENESS = "bleu_4", "self_bleu_4"
@@ -118,12 +119,12 @@ def main() -> None:
         flags = command_line.parse(Study())
         models: dict[str, list[dict[str, Any]]] = {}
         shared = {}
-        names = [run.load_config(folder).name for folder in flags.runs]
+        names = [run_folder.load_config(folder).name for folder in flags.runs]
         if len(set(names)) < len(names):
             raise UserError(f"runs are of {', '.join(names)}: one of each experiment is allowed")
         for folder in flags.runs:
-            config = run.load_config(folder)
-            if not sentences.of_tokens(config):
+            config = run_folder.load_config(folder)
+            if not schema.of_tokens(config):
                 raise UserError(f"{folder} is a run on {config.data.name!r}, not on texts")
             dataset = evaluate.load_data(folder, config, flags.path)
             for name, step in stages(config).items():
@@ -132,7 +133,7 @@ def main() -> None:
                     Settings(num=flags.num, temperatures=flags.temperatures),
                     steps=[step],
                     dataset=dataset,
-                    data=evaluate.moved(config.data, flags.path),
+                    data=schema.moved(config.data, flags.path),
                 )
                 if not all(np.isfinite(card.values).all() for card in cards):
                     raise UserError(f"{folder} has a member that has diverged")
@@ -149,8 +150,8 @@ def main() -> None:
         }
         for pair, gain in gains.items():
             print(f"{QUALITY} at equal {SAMENESS}, {pair}: {gain}")
-        out = flags.out / f"{run.load_config(flags.runs[0]).name}_study.json"
-        versions = run.packages(jax.local_devices()[:1])
+        out = flags.out / f"{run_folder.load_config(flags.runs[0]).name}_study.json"
+        versions = run_folder.packages(jax.local_devices()[:1])
         report = {"versions": versions, "about": shared, "models": models, "ahead": gains}
         common.write_record(out, report)
         figure(models).savefig(out.with_suffix(".png"), dpi=90)

@@ -100,7 +100,7 @@ def command(monkeypatch, capfd):
         monkeypatch.setattr(
             sys, "argv", ["command", *(word for text in words for word in text.split())]
         )
-        monkeypatch.setattr("gan_jax.command_line.use_compilation_cache", lambda: None)
+        monkeypatch.setattr("gan_jax.core.command_line.use_compilation_cache", lambda: None)
         try:
             main()
             status = 0

@@ -6,7 +6,7 @@ from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 
 def conv(c_in: int, c_out: int, size: int, *, bias: bool = True, stride: int = 1, groups: int = 1):
-    """(k-1)//2 zeros on every side, as gan_jax/networks/convolution.py."""
+    """(k-1)//2 zeros on every side, as gan_jax/networks/conv/layers.py."""
     return nn.Conv2d(c_in, c_out, size, stride, (size - 1) // 2, groups=groups, bias=bias)
 
 

@@ -1,4 +1,4 @@
-"""gan_jax/step.py in PyTorch, as its users write it: the same losses, penalties and order.
+"""gan_jax/training/step.py in PyTorch, as its users write it: the same losses, penalties and order.
 
 What its users do to be quick is done: no graph of the generator in the critic's updates, no
 gradients of the critic's weights in the generator's, one pass for a critic's logits and their slope
@@ -12,8 +12,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
-from gan_jax import schedules
-from gan_jax.config import Config, Optimizer
+from gan_jax.config import Config, Optimizer, schedules
 
 softplus, relu = functional.softplus, functional.relu
 

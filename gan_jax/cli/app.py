@@ -9,11 +9,11 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from gan_jax import command_line
 from gan_jax.cli import data, edit, evaluate, generate, runs
 from gan_jax.cli.shared import Flat
-from gan_jax.errors import UserError, nearest
-from gan_jax.launch import Imports, import_modules
+from gan_jax.config.launch import Imports, import_modules
+from gan_jax.core import command_line
+from gan_jax.core.errors import UserError, nearest
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": runs.train,

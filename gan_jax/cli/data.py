@@ -35,7 +35,7 @@ def prepare(
         shard: Number of images in a file.
     """
     from gan_jax.config import Data
-    from gan_jax.data import prepare
+    from gan_jax.data.images import prepare
 
     options: dict[str, Any] = {"split": split, "path": path, "dir": dir}
     if Path(source).expanduser().is_dir():

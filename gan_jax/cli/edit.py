@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gan_jax.config import Config
-    from gan_jax.inversion import Inversion, Search
-    from gan_jax.trained import Trained
+    from gan_jax.inference.generator import Trained
+    from gan_jax.inference.inversion import Inversion, Search
 
 COLUMNS = 16  # of images and their inversions
 FILES = ("grid.png", "latents.npz", "errors.json")  # what `invert` writes
@@ -95,8 +95,8 @@ def invert(
     """
     import numpy as np
 
-    from gan_jax import inversion, repair
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
+    from gan_jax.inference import inpainting, inversion
 
     refuse_existing(output.force, *(output.out / name for name in FILES))
     at_least(1, num_images=num_images)
@@ -106,7 +106,7 @@ def invert(
     loaded, latent_space, key = open_generator(generator, space, seed)
     pixels, labels, source = _images(generator.images, split, data, num_images, loaded)
     term = _perceptual_term(feature, perceptual, data, loaded.config)
-    mask = None if mask_kind is None else repair.holes(mask_kind, key, pixels.shape)
+    mask = None if mask_kind is None else inpainting.holes(mask_kind, key, pixels.shape)
     result = inversion.invert(
         latent_space,
         pixels.astype(np.float32) / 255,
@@ -143,9 +143,13 @@ def _write_inversion(
     """Write the files of an inversion into the folder `out`."""
     import numpy as np
 
-    from gan_jax import logs, placement, plots, run
+    from gan_jax.core import devices, files
+    from gan_jax.data.images import pixels as images_pixels
+    from gan_jax.reporting import plots
+    from gan_jax.runs import folder as run_folder
+    from gan_jax.runs import timing
 
-    images = plots.to_pixels(result.pictures, symmetric=False)
+    images = images_pixels.to_pixels(result.pictures, symmetric=False)
     arrays: dict[str, Any] = {
         "latents": result.latents,
         "pictures": images,
@@ -154,18 +158,18 @@ def _write_inversion(
     if result.labels is not None:
         arrays["labels"] = result.labels
     report = {
-        "command": logs.command(),
+        "command": timing.command(),
         **record,
         "search": vars(search),
         "mean_error": float(result.errors.mean()),
         "errors": [float(error) for error in result.errors],
-        "versions": run.packages(placement.pick_devices(1)),
+        "versions": run_folder.packages(devices.pick_devices(1)),
     }
     out.mkdir(parents=True, exist_ok=True)
     grid, latents, errors = (out / name for name in FILES)
     plots.grid(_paired(shown, images), min(COLUMNS, len(images))).save(grid)
     np.savez(latents, **arrays)
-    logs.write_atomically(errors, json.dumps(report, indent=1) + "\n")
+    files.write_atomically(errors, json.dumps(report, indent=1) + "\n")
 
 
 def _images(
@@ -179,10 +183,9 @@ def _images(
     in words."""
     import numpy as np
 
-    from gan_jax import sampling
-    from gan_jax.config import Data
+    from gan_jax.config import Data, schema
     from gan_jax.data import sources
-    from gan_jax.metrics.evaluation import evaluate
+    from gan_jax.inference import sampling
 
     config = generator.config
     if split is None:
@@ -191,7 +194,7 @@ def _images(
         dataset = sources.load(Data("folder", path=str(folder), size=size, channels=channels))
         source = str(folder)
     else:
-        dataset = sources.load_split(evaluate.moved(config.data, data), split)
+        dataset = sources.load_split(schema.moved(config.data, data), split)
         source = f"{config.data.name} {split}"
     count = min(count or len(dataset), len(dataset))
     picked = np.arange(count) * len(dataset) // count
@@ -207,13 +210,13 @@ def _perceptual_term(
     """Return the perceptual term, or None where no features are given."""
     if feature.features is None:
         return None
-    from gan_jax import inversion
-    from gan_jax.metrics.evaluation import evaluate
+    from gan_jax.config import schema
     from gan_jax.metrics.evaluation.generator import require_extractor
+    from gan_jax.metrics.features import perceptual as features_perceptual
     from gan_jax.metrics.features.select import select_features
 
-    chosen = select_features(feature.features, evaluate.moved(config.data, data), feature.weights)
-    return inversion.perceptual(require_extractor(chosen), weight)
+    chosen = select_features(feature.features, schema.moved(config.data, data), feature.weights)
+    return features_perceptual.perceptual(require_extractor(chosen), weight)
 
 
 def _paired(above: "np.ndarray", below: "np.ndarray") -> "np.ndarray":
@@ -248,7 +251,7 @@ def inpaint(
         fit: What to do with other sizes: resize the whole image, or work tile by tile.
         seed: Seed of the latents.
     """
-    from gan_jax.repair_files import repair_folder
+    from gan_jax.inference.inpainting_files import repair_folder
 
     at_least(1, num_samples=num_samples)
     done, tried = repair_folder(

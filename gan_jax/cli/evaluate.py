@@ -54,34 +54,35 @@ def evaluate(
             labels.
         devices: Number of devices; all by default.
     """
-    from gan_jax import keys, placement, restore, sentences
-    from gan_jax import run as run_folder
-    from gan_jax.metrics import card
+    from gan_jax.config import schema
+    from gan_jax.core import devices as core_devices
+    from gan_jax.core import keys
     from gan_jax.metrics.evaluation import evaluate as scoring
     from gan_jax.metrics.evaluation.evaluator import Settings
+    from gan_jax.runs import folder, restore, score_card
 
     at_least(6, num_samples=score.num_samples)
     at_least(1, num_paths=score.num_paths)
     keys.sample_key(score.seed or 0)  # refuses an invalid seed
-    config, steps = run_folder.load_config(run), restore.steps(run)
+    config, steps = folder.load_config(run), restore.steps(run)
     steps = steps if score.checkpoints == "all" else steps[-1:]
-    used = placement.pick_devices(devices)
+    used = core_devices.pick_devices(devices)
     dataset = scoring.load_data(run, config, score.data)
-    data = scoring.moved(config.data, score.data)
+    data = schema.moved(config.data, score.data)
     settings = {"num": score.num_samples, "seed": score.seed, "devices": used}
-    if sentences.of_tokens(config):
+    if schema.of_tokens(config):
         settings |= _text_settings(run, score, feature)
     else:
         settings |= _settings(config, data, dataset, score, feature)
     cards = scoring.evaluate(run, Settings(**settings), steps=steps, dataset=dataset, data=data)
     out = run / "scores.json"
-    card.write(out, cards, run_folder.packages(used))
-    print(card.table(cards))
+    score_card.write(out, cards, folder.packages(used))
+    print(score_card.table(cards))
     print(f"{out}: {len(cards)} cards")
 
 
 def _text_settings(run: Path, score: ScoreArgs, feature: FeatureArgs) -> dict[str, Any]:
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
 
     image_flags = {
         "cas": score.cas,
@@ -136,20 +137,20 @@ def evaluate_folders(
         feature: Features that images are compared by.
         devices: Number of devices; all by default.
     """
-    from gan_jax import placement, run
     from gan_jax.config import Data
+    from gan_jax.core import devices as core_devices
     from gan_jax.data import sources
-    from gan_jax.metrics import card
     from gan_jax.metrics.evaluation import evaluate as scoring
     from gan_jax.metrics.features.select import select_features
+    from gan_jax.runs import folder, score_card
 
     if output.out:
         refuse_existing(output.force, output.out)
-    used = placement.pick_devices(devices)
+    used = core_devices.pick_devices(devices)
     data = Data("folder", path=str(real))
     dataset = sources.load(data)
     features = select_features(feature.features, data, feature.weights, dataset=dataset)
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
-    print(card.table(cards))
+    print(score_card.table(cards))
     if output.out:
-        card.write(output.out, cards, run.packages(used))
+        score_card.write(output.out, cards, folder.packages(used))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
-    from gan_jax.latent_space import Space
-    from gan_jax.trained import Trained
+    from gan_jax.inference.generator import Trained
+    from gan_jax.inference.latent_space import Space
 
 EXPORT_SUFFIXES = (".jaxexport", ".safetensors")
 
@@ -52,25 +52,28 @@ def sample(
         seed: Seed of the latents.
         temperature: Temperature of texts.
     """
-    from gan_jax import keys, sampling, sentences, trained
+    from gan_jax.config import schema
+    from gan_jax.core import keys
+    from gan_jax.inference import load, sampling
+    from gan_jax.inference import text as inference_text
 
     at_least(1, num_samples=num_samples)
     key = keys.sample_key(seed)
-    loaded = trained.load(generator.run, generator.step, generator.member)
+    loaded = load.load(generator.run, generator.step, generator.member)
     config, variables = loaded.config, loaded.variables
-    is_text = sentences.of_tokens(config)
+    is_text = schema.of_tokens(config)
     out = output.out or Path("samples.txt" if is_text else "samples.png")
     refuse_existing(output.force, out)
     if is_text:
-        tokens = sentences.sample(config, variables, key, num_samples, temperature)
-        _write_text(out, sentences.written(config, tokens, loaded.vocabulary))
+        tokens = inference_text.sample(config, variables, key, num_samples, temperature)
+        _write_text(out, inference_text.written(config, tokens, loaded.vocabulary))
     else:
         _write_samples(out, sampling.sample(config, variables, key, num_samples), loaded)
     print(f"{out}: {num_samples} samples of {loaded.title}, seed {seed}")
 
 
 def _write_text(out: Path, text: str) -> None:
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +84,11 @@ def _write_text(out: Path, text: str) -> None:
 
 def _write_samples(out: Path, samples: "np.ndarray", generator: "Trained") -> None:
     """Write sounds, points of the plane, or images."""
-    from gan_jax import plots, sampling
-    from gan_jax.audio import write_sounds
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
+    from gan_jax.data.images import pixels as images_pixels
+    from gan_jax.inference import sampling
+    from gan_jax.reporting import plots
+    from gan_jax.reporting.audio import write_sounds
 
     columns = min(len(samples), sampling.classes(generator.config) or 8)
     if sound := generator.sound:
@@ -94,7 +99,7 @@ def _write_samples(out: Path, samples: "np.ndarray", generator: "Trained") -> No
     elif samples.ndim == 2:
         save_image(plots.density(samples, samples), out)
     else:
-        pixels = plots.to_pixels(samples, symmetric=generator.config.data.symmetric)
+        pixels = images_pixels.to_pixels(samples, symmetric=generator.config.data.symmetric)
         save_image(plots.grid(pixels, columns), out)
 
 
@@ -121,16 +126,17 @@ def interpolate(
         space: Space of the latents; w by default where the generator has one.
         truncation: Truncation psi of w, or threshold of normal z.
     """
-    from gan_jax import editing, plots
+    from gan_jax.inference import interpolation
+    from gan_jax.reporting import plots
 
     refuse_existing(output.force, output.out)
     at_least(1, num_pairs=num_pairs)
     at_least(2, columns=columns)
     loaded, latent_space, key = open_generator(generator, space, seed)
     if truncation is not None:
-        latent_space = editing.truncated(latent_space, truncation)
+        latent_space = interpolation.truncated(latent_space, truncation)
     ends, labels = _draw(latent_space, key, 2 * num_pairs)
-    walks = editing.interpolate(ends[:num_pairs], ends[num_pairs:], columns, latent_space.law)
+    walks = interpolation.interpolate(ends[:num_pairs], ends[num_pairs:], columns, latent_space.law)
     save_image(plots.grid(_generate(latent_space, walks, labels), columns), output.out)
     print(f"{output.out}: {num_pairs} rows of {columns} images, {loaded.title}, seed {seed}")
 
@@ -163,8 +169,9 @@ def directions(
     import jax.numpy as jnp
     import numpy as np
 
-    from gan_jax import editing, plots
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
+    from gan_jax.inference import directions as inference_directions
+    from gan_jax.reporting import plots
 
     refuse_existing(output.force, output.out)
     at_least(1, num_directions=num_directions)
@@ -172,7 +179,7 @@ def directions(
     if not 0 < extent < float("inf"):
         raise UserError(f"extent must be above 0 and finite, got {extent}")
     loaded, latent_space, key = open_generator(generator, space, seed)
-    moves = editing.directions(
+    moves = inference_directions.directions(
         loaded.config, loaded.variables, latent_space, method, num_directions, key
     )
     start, labels = _draw(latent_space, key, 1)
@@ -189,7 +196,7 @@ def _draw(space: "Space", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
     so that both ends of a walk have one label."""
     import numpy as np
 
-    from gan_jax import keys
+    from gan_jax.core import keys
 
     label = np.arange(n, dtype=np.int32) % max(n // 2, 1) % max(space.classes, 1)
     labels = label if space.classes else None
@@ -202,7 +209,7 @@ def _generate(space: "Space", latents: "jax.Array", labels: Any) -> "np.ndarray"
     import jax
     import numpy as np
 
-    from gan_jax import plots
+    from gan_jax.data.images import pixels as images_pixels
 
     rows, columns, _ = latents.shape
     generate = jax.jit(lambda generate, *inputs: generate(*inputs))
@@ -210,7 +217,7 @@ def _generate(space: "Space", latents: "jax.Array", labels: Any) -> "np.ndarray"
     for i in range(rows):
         label = None if labels is None else np.full(columns, labels[i % len(labels)], np.int32)
         images.append(np.asarray(generate(space.generate, latents[i], label)))
-    return plots.to_pixels(np.concatenate(images), symmetric=False)
+    return images_pixels.to_pixels(np.concatenate(images), symmetric=False)
 
 
 def synthesize(
@@ -234,11 +241,11 @@ def synthesize(
         format: Format of the data set.
         seed: Seed of the latents.
     """
-    from gan_jax import labelled_set, trained
+    from gan_jax.inference import load, synthetic_dataset
 
-    labelled_set.check_out(output.out, format, force=output.force)
-    loaded = trained.load(generator.run, generator.step, generator.member)
-    count = labelled_set.augment(
+    synthetic_dataset.check_out(output.out, format, force=output.force)
+    loaded = load.load(generator.run, generator.step, generator.member)
+    count = synthetic_dataset.augment(
         loaded.config,
         loaded.variables,
         output.out,
@@ -264,23 +271,25 @@ def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
         generator: A trained generator.
         output: FILE.jaxexport or FILE.safetensors.
     """
-    from gan_jax import population, run, trained
-    from gan_jax.errors import UserError
-    from gan_jax.export import manifest, weights, write
+    from gan_jax.config import population
+    from gan_jax.core.errors import UserError
+    from gan_jax.inference import load
+    from gan_jax.inference.export import manifest, safetensors, write
+    from gan_jax.runs import folder
 
     out = output.out
     if out.suffix not in EXPORT_SUFFIXES:
         raise UserError(f"out must end in {' or '.join(EXPORT_SUFFIXES)}, got {str(out)!r}")
     is_safetensors = out.suffix == ".safetensors"
     refuse_existing(output.force, out, *([out.with_suffix(".md")] if is_safetensors else []))
-    config = run.load_config(generator.run)
+    config = folder.load_config(generator.run)
     if population.is_population(config) and generator.member is None:
         last = len(population.members(config)) - 1
         raise UserError(f"{generator.run} is a population: give one --member, 0 to {last}")
-    loaded = trained.load(generator.run, generator.step, generator.member)
+    loaded = load.load(generator.run, generator.step, generator.member)
     description = manifest.describe(generator.run, loaded)
     if is_safetensors:
-        files = f"{out}, {weights.save(out, loaded, description)}"
+        files = f"{out}, {safetensors.save(out, loaded, description)}"
     else:
         write.write(out, loaded, description)
         files = str(out)

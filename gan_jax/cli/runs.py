@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from gan_jax.cli.shared import Flat, RunFolder, at_least, refuse_existing
-from gan_jax.launch import Launch
+from gan_jax.config.launch import Launch
 
 Record = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
@@ -30,9 +30,11 @@ def train(
 
 def train_recipe(recipe: str, args: Sequence[str]) -> None:
     """Train the recipe of this name or path with the given flags."""
-    from gan_jax import config_json, recipe_files, train
+    from gan_jax import train
+    from gan_jax.cli import recipes as cli_recipes
+    from gan_jax.config import serialization
 
-    source = recipe_files.find(recipe, register=lambda module: config_json.register(module))
+    source = cli_recipes.find(recipe, register=lambda module: serialization.register(module))
     flags = train.parse(
         source.config,
         source.small,
@@ -55,8 +57,8 @@ def resume(
         steps: Number of train steps at which the run ends; by default that of its config.
         launch: Where and on what the run trains.
     """
-    from gan_jax import run as run_folder
     from gan_jax import train
+    from gan_jax.runs import folder as run_folder
 
     config = run_folder.load_config(run)
     if steps is not None:
@@ -75,10 +77,10 @@ def compare(
         run: Run folder, or a file of experiments/results/.
         other: The other one.
     """
-    from gan_jax import reproduce
+    from gan_jax.runs import compare as run_compare
 
-    verdict = reproduce.compare(*map(reproduce.recorded, (run, other)))
-    print(reproduce.report(verdict))
+    verdict = run_compare.compare(*map(run_compare.recorded, (run, other)))
+    print(run_compare.report(verdict))
     if verdict.parted:
         raise SystemExit(1)
 
@@ -99,15 +101,16 @@ def reproduce(
     """
     import tempfile
 
-    from gan_jax import reproduce
-    from gan_jax.errors import UserError
+    from gan_jax.cli import reproduce
+    from gan_jax.core.errors import UserError
+    from gan_jax.runs import compare as run_compare
 
     at_least(1, steps=steps)
     if out is not None and out.exists():
         raise UserError(f"{out} exists: give another --out")
     with tempfile.TemporaryDirectory() as folder:
         verdict = reproduce.reproduce(run, out or Path(folder) / "run", steps, data)
-    print(reproduce.report(verdict))
+    print(run_compare.report(verdict))
     if verdict.parted:
         raise SystemExit(1)
 
@@ -126,14 +129,15 @@ def record(
         out: Folder to write NAME.json and its images to.
         force: Overwrite a record of the same name.
     """
-    from gan_jax import record, run
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
     from gan_jax.metrics.evaluation.mixtures import scores
-    from gan_jax.restore import restore
+    from gan_jax.reporting import record
+    from gan_jax.runs import folder as run_folder
+    from gan_jax.runs.restore import restore
 
     if not runs:
         raise UserError("runs must be one run folder or more, got none")
-    refuse_existing(force, out / f"{run.load_config(runs[0]).name}.json")
+    refuse_existing(force, out / f"{run_folder.load_config(runs[0]).name}.json")
     results = []
     for folder in runs:
         _, config, state = restore(folder)
@@ -162,9 +166,9 @@ def report(
         walk: Show a walk through the latents.
         tensorboard: Write event files too, into RUN/tensorboard (extra `tensorboard`).
     """
-    from gan_jax import logs
-    from gan_jax.errors import UserError
-    from gan_jax.report import collect, page
+    from gan_jax.core import files
+    from gan_jax.core.errors import UserError
+    from gan_jax.reporting.html import collect, page
 
     if out:
         refuse_existing(force, out)
@@ -174,19 +178,19 @@ def report(
     text = page.page([collect.run_folder(folder, room, walk=walk) for folder in folders])
     if (size := len(text.encode())) > page.LIMIT:
         raise UserError(f"the page must have at most {page.LIMIT} bytes, got {size}")
-    with logs.writing(out):
+    with files.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    logs.write_atomically(out, text)
+    files.write_atomically(out, text)
     written = [f"{out}: {size / 1e6:.1f} MB"]
     if tensorboard:
-        from gan_jax.report import tensorboard as events
+        from gan_jax.reporting.html import tensorboard as html_tensorboard
 
-        written += [events.write(folder) for folder in folders]
+        written += [html_tensorboard.write(folder) for folder in folders]
     print("; ".join(written))
 
 
 def recipes() -> None:
     """List all recipes with their data, commands and results."""
-    from gan_jax import recipe_files
+    from gan_jax.cli import recipes as cli_recipes
 
-    recipe_files.print_recipes()
+    cli_recipes.print_recipes()

@@ -9,8 +9,8 @@ import tyro
 if TYPE_CHECKING:
     import jax
 
-    from gan_jax.latent_space import Space
-    from gan_jax.trained import Trained
+    from gan_jax.inference.generator import Trained
+    from gan_jax.inference.latent_space import Space
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -54,7 +54,7 @@ class FeatureArgs:
 
 def refuse_existing(force: bool, *paths: Path) -> None:
     """Raise UserError if one of the paths exists, unless `force`."""
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
 
     for path in paths:
         if path.exists() and not force:
@@ -63,7 +63,7 @@ def refuse_existing(force: bool, *paths: Path) -> None:
 
 def at_least(least: float, **values: float | None) -> None:
     """Raise UserError if a flag that is given is below its least value."""
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
 
     for name, value in values.items():
         if value is not None and value < least:
@@ -80,16 +80,17 @@ def open_generator(
         space: "z", "w", or None for w where the generator has one.
         seed: Seed of the key.
     """
-    from gan_jax import keys, latent_space, trained
+    from gan_jax.core import keys
+    from gan_jax.inference import latent_space, load
 
     key = keys.sample_key(seed)
-    loaded = trained.load(generator.run, generator.step, generator.member)
+    loaded = load.load(generator.run, generator.step, generator.member)
     return loaded, latent_space.space(loaded.config, loaded.variables, space), key
 
 
 def save_image(image: Any, out: Path) -> None:
     """Write a Pillow image, making its folder."""
-    from gan_jax.errors import UserError
+    from gan_jax.core.errors import UserError
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

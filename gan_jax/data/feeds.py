@@ -17,13 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import memory, population
-from gan_jax.config import Config
-from gan_jax.data import order, stream, text
+from gan_jax.config import Config, population
+from gan_jax.core import memory
+from gan_jax.core.devices import local_places, place, split
+from gan_jax.core.errors import UserError
+from gan_jax.data import order, stream
+from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
-from gan_jax.placement import local_places, place, split
-from gan_jax.state import Batch
+from gan_jax.data.text import corpus
 
 BLOCK_BYTES = 2**25  # of a streamed block: 32 MiB
 LONGEST_BLOCK = 1000  # steps
@@ -53,7 +54,7 @@ def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
     scaled = functools.partial(scale, symmetric=config.data.symmetric)
-    real = scaled(text.one_hot(batch.real, config.data.vocabulary))
+    real = scaled(corpus.one_hot(batch.real, config.data.vocabulary))
     return batch.replace(real=real, cond=jax.tree.map(scaled, batch.cond))
 
 

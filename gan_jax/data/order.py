@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax.keys import Purpose
+from gan_jax.core.keys import Purpose
 
 ROUNDS = 12
 

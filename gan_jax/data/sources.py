@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import keys
-from gan_jax.config import TOKENS, Data
-from gan_jax.data import files, oracle, order, pictures, shards, sounds, text, tfds
-from gan_jax.data.shards import Stored
-from gan_jax.data.sounds import Sound
-from gan_jax.errors import UserError
-from gan_jax.state import Batch
+from gan_jax.config import TOKENS, Data, schema
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data import order
+from gan_jax.data.audio import sounds
+from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.batch import Batch
+from gan_jax.data.images import files, pixels, shards, tfds
+from gan_jax.data.images.shards import Stored
+from gan_jax.data.text import corpus, oracle
 
 SYNTHETIC_EXAMPLES = 100_000  # as many as PacGAN trains on (1712.04086, sec. 4.1)
 STACKED_EXAMPLES = 128_000  # the same paper's, sec. 4.2
@@ -125,12 +128,11 @@ MIXTURES = {"ring": (ring_centres, 0.01), "grid": (grid_centres, 0.05)}
 
 READERS = {"digits": digits, "folder": files.folder, "npz": files.npz, "idx": files.idx}
 READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
-BY_PATH = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # which lie at data.path
 
 
 def is_tfds(data: Data) -> bool:
     """Whether the set that `data` names is read by tensorflow-datasets as it is."""
-    return not (sounds.is_sound(data) or data.name in (*TOKENS, *MIXTURES, *READERS))
+    return not (schema.is_sound(data) or data.name in (*TOKENS, *MIXTURES, *READERS))
 
 
 def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
@@ -187,11 +189,11 @@ def title(data: Data) -> str:
 def load(data: Data) -> Dataset:
     """The data set that `data` names. Raises UserError if it is absent or cannot be read."""
     sound = vocabulary = None
-    if sounds.is_sound(data):
+    if schema.is_sound(data):
         real, labels, sound = sounds.load(data)
     elif data.name in TOKENS:
         labels = None
-        real, vocabulary = (oracle if data.name == "oracle" else text).read(data)
+        real, vocabulary = (oracle if data.name == "oracle" else corpus).read(data)
     elif data.name in MIXTURES:
         centres, sigma = MIXTURES[data.name]
         real, labels = _mixture(centres(), sigma)
@@ -199,8 +201,8 @@ def load(data: Data) -> Dataset:
         real, labels = READERS.get(data.name, tfds.read)(data)
     if not len(real):
         raise UserError(f"data set {data.name!r} holds no examples")
-    real = real if sound else pictures.conform(real, data)
-    if real.ndim == 4 and real.shape[-1] not in pictures.MODES:
+    real = real if sound else pixels.conform(real, data)
+    if real.ndim == 4 and real.shape[-1] not in pixels.MODES:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")

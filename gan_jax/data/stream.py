@@ -12,12 +12,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from gan_jax import population
-from gan_jax.config import Config
+from gan_jax.config import Config, population
+from gan_jax.core.errors import UserError, reason
 from gan_jax.data import order
-from gan_jax.data.shards import Stored
+from gan_jax.data.images.shards import Stored
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError, reason
 
 PIECE = 512  # examples, at least, that are read from the disk at once
 THREADS = 2  # that read in one process; Pillow works outside the interpreter's lock

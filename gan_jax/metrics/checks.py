@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 
 
 def matrix(what: str, values: Any, least: int = 1) -> np.ndarray:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.metrics import checks
 
 

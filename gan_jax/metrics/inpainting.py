@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 
 
 def squared_errors(truth: np.ndarray, made: np.ndarray, hole: np.ndarray) -> np.ndarray:

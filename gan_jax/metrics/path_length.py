@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from jax.tree_util import Partial
 
-from gan_jax import placement
-from gan_jax.errors import UserError
+from gan_jax.core import devices as core_devices
+from gan_jax.core.errors import UserError
+from gan_jax.core.progress import tqdm
 from gan_jax.metrics import checks
-from gan_jax.progress import tqdm
 
 EPSILON = 1e-4  # 1812.04948's
 
@@ -72,12 +72,12 @@ def path_lengths(
 
     devices = devices or jax.local_devices()[:1]
     devices = devices[: math.gcd(len(devices), batch)]
-    functions, key = placement.place((functions, key), devices)
+    functions, key = core_devices.place((functions, key), devices)
     made = []
     with tqdm(total=n, unit="path", disable=quiet, desc="path length") as bar:
         for start in range(0, n, batch):  # the last one is filled up, so that one program serves
             index = np.minimum(np.arange(start, start + batch, dtype=np.int32), n - 1)
-            found = lengths(functions, key, placement.split(index, devices))
+            found = lengths(functions, key, core_devices.split(index, devices))
             made.append(np.asarray(found, np.float64))
             if made[-1].shape != (batch,):
                 raise UserError(f"distance: shape {made[-1].shape} given, [{batch}] allowed")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data.sounds import OCTAVES, PITCHES
+from gan_jax.data.audio.sounds import OCTAVES, PITCHES
 
 CENTS = np.arange(-50, 50, 5)  # around every pitch
 HARMONICS = 3

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.convolution import Conv, ConvTranspose
+from gan_jax.networks.conv.layers import Conv, ConvTranspose
 from gan_jax.networks.layers import Axis, Dtype, Output
 
 STAGES = {28: 2, 32: 3, 64: 4}  # of stride 2, from 7x7 or 4x4

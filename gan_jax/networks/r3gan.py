@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Dtype, Output
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # of leaky ReLU, He et al. 2015 (1502.01852), eq. 15

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import layers
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Dtype
 
 he = nn.initializers.variance_scaling(2, "fan_avg", "uniform")

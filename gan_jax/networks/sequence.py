@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import keys
+from gan_jax.core import keys
 from gan_jax.networks import interface, layers
 
 

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
 from gan_jax.networks.attention import SelfAttention
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Axis, Dtype, Output
 from gan_jax.networks.resnet import DownBlock, UpBlock, glorot
 

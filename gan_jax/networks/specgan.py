@@ -1,5 +1,5 @@
 """SpecGAN: DCGAN of spectrograms (Donahue, McAuley & Puckette 2019, 1802.04208, sec. 3.2, tables 5
-and 6). What a spectrogram is, and how it is heard, is in gan_jax/data/spectrogram.py.
+and 6). What a spectrogram is, and how it is heard, is in gan_jax/data/audio/spectrogram.py.
 
 Pictures of 128x128 in [-1, 1], time down and frequency across, by five stages of 5x5 convolutions
 with stride 2 from and to 4x4 places of 16 * width channels. No batch norm; meant for WGAN-GP as
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.folded import Conv, ConvTranspose, glorot
+from gan_jax.networks.conv.strided import Conv, ConvTranspose, glorot
 from gan_jax.networks.layers import Dtype, Output
 
 SMALLEST = 4

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.networks.conv_lowering import Geometry
-from gan_jax.networks.convolution import conv
+from gan_jax.networks.conv.cpu import Geometry
+from gan_jax.networks.conv.layers import conv
+from gan_jax.networks.conv.primitive import trilinear
 from gan_jax.networks.layers import Dtype
 from gan_jax.networks.r3gan import downsample
-from gan_jax.networks.trilinear import trilinear
 
 normal = nn.initializers.normal(1)
 

@@ -10,7 +10,7 @@ the whole picture, R3GAN's, and the mean of those of its patches (Isola et al. 2
 sec. 3.2): one number an example, so every loss and penalty is as for other critics.
 
 `cond` is any pytree: class labels [n] int, attributes [n, d], pictures [n, size, size, c]; or the
-Incomplete of gan_jax/masks.py, whose known pixels the generator returns as they are; or None.
+Incomplete of gan_jax/data/masks.py, whose known pixels the generator returns as they are; or None.
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.masks import Incomplete
 from gan_jax.networks import interface, layers
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conditions import Incomplete
+from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Dtype, Output, fold, unfold
 from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest
 

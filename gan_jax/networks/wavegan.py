@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.folded import Conv, ConvTranspose, glorot
+from gan_jax.networks.conv.strided import Conv, ConvTranspose, glorot
 from gan_jax.networks.layers import Dtype, Output
 
 STRIDE = 4

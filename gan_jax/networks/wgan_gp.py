@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Axis, Dtype, Output
 from gan_jax.networks.resnet import DownBlock, UpBlock, glorot
 

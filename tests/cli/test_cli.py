@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import config_json, logs, run, train
+from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import Data, serialization
 from gan_jax.networks import mlp
+from gan_jax.runs import folder, metrics_log
 from tests.helpers import small
 
 
@@ -77,12 +78,12 @@ def test_run_and_run_again(command, tmp_path):
     status, out, _ = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
     assert status == 0
     assert "film.png" in out
-    assert run.load_config(tmp_path / "run") == small.config(steps=4)
+    assert folder.load_config(tmp_path / "run") == small.config(steps=4)
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 3")
     assert (status, error.count("\n")) == (2, 1)
     assert "steps is 3: the run in" in error
     assert "is at step 4 already" in error
-    assert run.load_config(tmp_path / "run").steps == 4
+    assert folder.load_config(tmp_path / "run").steps == 4
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
     assert status == 0  # nothing is left to do, and nothing is done
     assert len(json.loads((tmp_path / "run" / "timing.json").read_text())) == 1
@@ -175,8 +176,8 @@ def test_resume_goes_on(command, tmp_path):
     workdir = tmp_path / "run"
     small.fit(small.config(steps=5), workdir)
     assert command(app.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
-    assert run.load_config(workdir) == small.CONFIG
-    assert logs.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
+    assert folder.load_config(workdir) == small.CONFIG
+    assert metrics_log.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
@@ -239,7 +240,7 @@ def test_a_recipe_of_the_users_own(command, monkeypatch, tmp_path):
     )
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **_: runs.append((config, workdir)))
-    monkeypatch.setattr(config_json, "register", lambda module: None, raising=False)
+    monkeypatch.setattr(serialization, "register", lambda module: None, raising=False)
     words = f"train {tmp_path / 'my_recipe.py'} --steps 7 --workdir {tmp_path / 'run'}"
     assert command(app.main, words)[0] == 0
     ((config, workdir),) = runs
@@ -268,6 +269,6 @@ def test_conditional_samples_follow_their_labels(tmp_path):
         steps=2,
     )
     small.fit(config, tmp_path / "run")
-    assert config_json.loads((tmp_path / "run" / "config.json").read_text()) == config
+    assert serialization.loads((tmp_path / "run" / "config.json").read_text()) == config
     with Image.open(tmp_path / "run" / "samples" / "step_00000002.png") as image:
         assert image.width == 6 * (10 * 9 + 1)  # a column for each of the ten digits

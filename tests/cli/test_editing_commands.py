@@ -8,8 +8,8 @@ from PIL import Image
 
 from gan_jax.cli import app
 from gan_jax.config import Data
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
 from studies import inversion_study
 
 

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_jax import config as configs
-from gan_jax import config_json, losses, penalties
-from gan_jax.config import Config, Data, Optimizer, Penalties
-from gan_jax.errors import UserError
+from gan_jax.config import Config, Data, Optimizer, Penalties, schema, serialization
+from gan_jax.config.schedules import Schedule
+from gan_jax.config.validation import validate
+from gan_jax.core.errors import UserError
+from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import layers, mlp
-from gan_jax.schedules import Schedule
-from gan_jax.validation import validate
 from tests.helpers.odd_config import CONFIG
 
 
@@ -42,7 +41,7 @@ CONFIGS = st.builds(
     disc=st.builds(mlp.Discriminator, widths=WIDTHS, norm=st.sampled_from(["none", "spectral"])),
     steps=STEPS,
     data=st.builds(Data, st.text(), st.text(), path=st.none() | st.text(), size=st.none() | STEPS),
-    loss=st.sampled_from(sorted(losses.LOSSES)),
+    loss=st.sampled_from(sorted(adversarial.LOSSES)),
     penalties=st.builds(Penalties, VALUE, VALUE, VALUE, VALUE, VALUE),
     gen_opt=OPTIMIZER,
     disc_opt=OPTIMIZER,
@@ -55,14 +54,14 @@ CONFIGS = st.builds(
 
 @given(CONFIGS)
 def test_json_gives_back_what_it_was_given(config):
-    text = config_json.dumps(config)
-    again = config_json.loads(text)
+    text = serialization.dumps(config)
+    again = serialization.loads(text)
     assert again == config
-    assert config_json.dumps(again) == text  # also where == is blind: 1 and 1.0, 0.0 and -0.0
+    assert serialization.dumps(again) == text  # also where == is blind: 1 and 1.0, 0.0 and -0.0
 
 
 def test_json_of_everything_that_is_not_a_default():
-    again = config_json.loads(config_json.dumps(CONFIG))
+    again = serialization.loads(serialization.dumps(CONFIG))
     assert again == CONFIG
     assert type(again.gen) is mlp.Generator
     assert again.gen.widths == (7, 5)
@@ -70,15 +69,15 @@ def test_json_of_everything_that_is_not_a_default():
 
 
 def test_a_left_out_field_has_its_default():
-    tree = json.loads(config_json.dumps(CONFIG))
+    tree = json.loads(serialization.dumps(CONFIG))
     del tree["ema_half_life"]
-    assert config_json.loads(json.dumps(tree)) == dataclasses.replace(CONFIG, ema_half_life=0.0)
+    assert serialization.loads(json.dumps(tree)) == dataclasses.replace(CONFIG, ema_half_life=0.0)
 
 
 def test_the_device_axis_is_not_written():
     sharded = dataclasses.replace(CONFIG, gen=layers.on_axis(CONFIG.gen, "devices"))
     assert sharded.gen.axis == "devices"
-    assert config_json.dumps(sharded) == config_json.dumps(CONFIG)
+    assert serialization.dumps(sharded) == serialization.dumps(CONFIG)
 
 
 NAN = math.nan
@@ -172,9 +171,9 @@ def test_differences_name_the_field(path, value):
     here = CONFIG
     for name in path.split("."):
         here = getattr(here, name)
-    assert configs.differences(CONFIG, other) == {path: (here, value)}
+    assert schema.differences(CONFIG, other) == {path: (here, value)}
 
 
 def test_differences_of_the_same_config_are_none():
     other = dataclasses.replace(CONFIG, steps=1, gen=CONFIG.gen.clone(parent=None))
-    assert configs.differences(CONFIG, other) == {}
+    assert schema.differences(CONFIG, other) == {}

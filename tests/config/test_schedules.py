@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_jax import schedules
-from gan_jax.config import Optimizer
-from gan_jax.errors import UserError
-from gan_jax.schedules import Schedule
+from gan_jax.config import Optimizer, schedules
+from gan_jax.config.schedules import Schedule
+from gan_jax.core.errors import UserError
 from tests.helpers import small
 
 # Of the sizes that rates and weights have: float32 loses the relation between ends beyond these.

@@ -16,17 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_jax import config_json, sweeps
 from gan_jax.cli import app
-from gan_jax.config import Config
-from gan_jax.errors import UserError
-from gan_jax.networks import interface, lstm, mlp, packed
-from gan_jax.schedules import Schedule
+from gan_jax.config import Config, serialization, sweeps
+from gan_jax.config.schedules import Schedule
+from gan_jax.core.errors import UserError
+from gan_jax.networks import interface, lstm, mlp, pacgan
 from tests.helpers.odd_config import CONFIG
 from tests.helpers.paths import REPOSITORY
 
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "v0_1"
-TREE = json.loads(config_json.dumps(CONFIG))
+TREE = json.loads(serialization.dumps(CONFIG))
 
 
 class Foreign(interface.Generator):
@@ -53,7 +52,7 @@ def written(path, value):
 
 def refused(text, *said):
     with pytest.raises(UserError) as error:
-        config_json.loads(text)
+        serialization.loads(text)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
     for part in said:
@@ -76,7 +75,7 @@ def refused(text, *said):
 )
 def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
     with pytest.raises(UserError) as error:
-        config_json.dumps(changed(CONFIG, path, value))
+        serialization.dumps(changed(CONFIG, path, value))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -101,7 +100,13 @@ def test_text_that_is_no_config_is_refused(text):
     [
         *("os:system", "builtins:eval", "this:s", "this.s", "this", "flax.linen.Dense"),
         *("gan_jax.config:Config", "gan_jax.networks.mlp:Generator", "gan_jaxen.config:Config"),
-        *("gan_jax.config.Config", "networks.mlp:Generator", "networks.mlp", "networks", "Batch"),
+        *(
+            "gan_jax.config.schema.Config",
+            "networks.mlp:Generator",
+            "networks.mlp",
+            "networks",
+            "Batch",
+        ),
         *("networks.mlp.nn", "networks.mlp.no", "config", "Config.__init__", "Config\n", "", "."),
         *(None, 3, [], ["os:system"]),
     ],
@@ -118,19 +123,19 @@ def test_other_formats_are_refused(number):
 
 
 def test_every_type_of_a_config_has_one_name():
-    names = [name for name, _ in config_json._of_package().items()]
-    types = [*config_json._of_package().values()]
+    names = [name for name, _ in serialization._of_package().items()]
+    types = [*serialization._of_package().values()]
     assert len(set(types)) == len(names)
-    assert set(config_json._dataclasses_of(Config)) <= set(types)
+    assert set(serialization._dataclasses_of(Config)) <= set(types)
     assert not [name for name in names if name.startswith("gan_jax")]
 
 
 def test_types_of_version_0_1():
     """Of a record as 0.1 wrote it: only names of types differ from what is written now."""
     tree = json.loads((FIXTURES / "record" / "digits_cgan.json").read_text())["config"]
-    config = config_json.loads(json.dumps(tree))
+    config = serialization.loads(json.dumps(tree))
     assert config.gen == mlp.Generator(shape=(8, 8, 1), widths=(4,), classes=10)
-    again = json.loads(config_json.dumps(config))
+    again = json.loads(serialization.dumps(config))
     assert again.pop("format") == 2
     names = {
         "gan_jax.config:Config": "Config",
@@ -153,15 +158,15 @@ def test_types_of_version_0_1():
 @pytest.mark.parametrize(
     ("path", "type_name", "cls"),
     [
-        ("gan_jax.networks.packed:Packed", "networks.pacgan.Packed", packed.Packed),
+        ("gan_jax.networks.packed:Packed", "networks.pacgan.Packed", pacgan.Packed),
         ("gan_jax.schedules:Schedule", "Schedule", Schedule),
         ("gan_jax.sweeps:Sweep", "Sweep", sweeps.Sweep),
         ("gan_jax.networks.lstm:Cell", "networks.lstm.Cell", lstm.Cell),
     ],
 )
 def test_aliases_of_version_0_1(path, type_name, cls):
-    assert config_json._upgrade([{"_type": path}]) == [{"_type": type_name}]
-    assert config_json._table()[type_name] is cls
+    assert serialization._upgrade([{"_type": path}]) == [{"_type": type_name}]
+    assert serialization._table()[type_name] is cls
 
 
 NETWORKS = """
@@ -208,7 +213,7 @@ def user(tmp_path, monkeypatch):
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
-    config_json._of_user.clear()
+    serialization._of_user.clear()
 
 
 @pytest.mark.parametrize(
@@ -216,15 +221,15 @@ def user(tmp_path, monkeypatch):
 )
 @pytest.mark.usefixtures("user")
 def test_imported_types_have_names(name, module):
-    config_json.import_types(name)
+    serialization.import_types(name)
     config = sys.modules[module].config
-    tree = json.loads(config_json.dumps(config))
+    tree = json.loads(serialization.dumps(config))
     assert tree["gen"]["_type"] == f"{module}.Generator"
     assert tree["gen"]["size"] == {"_type": f"{module}.Size", "width": 3}
-    assert config_json.loads(json.dumps(tree)) == config
-    config_json.import_types(name)  # once more changes nothing
-    assert config_json.loads(json.dumps(tree)) == config
-    config_json._of_user.clear()
+    assert serialization.loads(json.dumps(tree)) == config
+    serialization.import_types(name)  # once more changes nothing
+    assert serialization.loads(json.dumps(tree)) == config
+    serialization._of_user.clear()
     refused(json.dumps(tree), f"{module}.Generator", "--import MODULE")
 
 
@@ -233,25 +238,25 @@ def test_types_of_a_config_can_be_registered():
     sys.path.append(os.getcwd())
     config = importlib.import_module("my_package.inner.nets").config
     with pytest.raises(UserError, match=r"config_json\.register"):
-        config_json.dumps(config)
-    config_json.register_types_of(config)
-    assert config_json.loads(config_json.dumps(config)) == config
+        serialization.dumps(config)
+    serialization.register_types_of(config)
+    assert serialization.loads(serialization.dumps(config)) == config
 
 
 def test_a_module_cannot_take_the_name_of_a_network(user):
     (user / "networks").mkdir()
     (user / "networks" / "mlp.py").write_text(NETWORKS)
     with pytest.raises(UserError, match=r"gan_jax has a networks\.mlp\.Discriminator"):
-        config_json.import_types("networks")
+        serialization.import_types("networks")
     del sys.modules["networks"], sys.modules["networks.mlp"]
-    assert config_json.loads(json.dumps(TREE)) == CONFIG
+    assert serialization.loads(json.dumps(TREE)) == CONFIG
 
 
 @pytest.mark.parametrize("name", ["my_nothing", "my_nothing.py", "json.py", "my package", ""])
 def test_what_cannot_be_imported(user, name):
     (user / "json.py").write_text("")
     with pytest.raises(UserError, match="--import must be a module or a file, got") as error:
-        config_json.import_types(name)
+        serialization.import_types(name)
     assert "\n" not in str(error.value)
 
 
@@ -319,7 +324,7 @@ def test_a_wrong_value_is_named(path, value, said):
 
 
 def test_an_integer_serves_where_a_number_is_meant():
-    assert config_json.loads(written("weight_clip", 1)).weight_clip == 1
+    assert serialization.loads(written("weight_clip", 1)).weight_clip == 1
 
 
 def holds(tree, other):
@@ -332,12 +337,12 @@ def holds(tree, other):
 def survives(text):
     """Either a UserError of one line, or a Config that says what the text says."""
     try:
-        config = config_json.loads(text)
+        config = serialization.loads(text)
     except UserError:
         refused(text)
         return
-    again = config_json.dumps(config)
-    assert config_json.loads(again) == config
+    again = serialization.dumps(config)
+    assert serialization.loads(again) == config
     assert holds(json.loads(text), json.loads(again))
 
 

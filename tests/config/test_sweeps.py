@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from gan_jax import config_json, sweeps, train
-from gan_jax.config import Penalties
-from gan_jax.errors import UserError
-from gan_jax.sweeps import Sweep
-from gan_jax.validation import validate
+from gan_jax import train
+from gan_jax.config import Penalties, serialization, sweeps
+from gan_jax.config.sweeps import Sweep
+from gan_jax.config.validation import validate
+from gan_jax.core.errors import UserError
 from tests.helpers import small
 
 
@@ -61,9 +61,9 @@ def test_flags_go_on_from_what_the_experiment_has(parsed):
 )
 def test_round_trip_through_json(sweep):
     config = small.config(seeds=(0, 2**32 - 1), sweep=sweep)
-    text = config_json.dumps(config)
-    assert config_json.loads(text) == config
-    assert config_json.dumps(config_json.loads(text)) == text
+    text = serialization.dumps(config)
+    assert serialization.loads(text) == config
+    assert serialization.dumps(serialization.loads(text)) == text
     assert str(Sweep("gen_opt.lr", (1e-3, 2.0))) == "gen_opt.lr 0.001 2.0"
     assert [sweeps.parse(str(one).split()) for one in sweep] == list(sweep)
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
-from gan_jax.errors import UserError
-from gan_jax.keys import Purpose
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.core.keys import Purpose
 
 ROOT = jax.random.key(11)
 LAWS = ["normal", "uniform"]

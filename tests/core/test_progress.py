@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from gan_jax import progress
+from gan_jax.core import progress
 
 
 class Stream(io.StringIO):

@@ -10,10 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import keys, memory, population, train
-from gan_jax.config import Data
-from gan_jax.data import feeds, order, prepare, sources
-from gan_jax.errors import UserError
+from gan_jax.config import Data, population
+from gan_jax.core import keys, memory
+from gan_jax.core.errors import UserError
+from gan_jax.data import feeds, order, sources
+from gan_jax.data.images import prepare
+from gan_jax.training import loop
 from tests.helpers.small import assert_same_bits, config, fit
 
 LABELLED = dataclasses.replace(config().data, labels=True)
@@ -27,7 +29,7 @@ def short_blocks(monkeypatch):
 
 def ran(some, devices, state=None, **how):
     """The last state and all metrics of `iterate`."""
-    found = list(train.iterate(some, None, state, jax.local_devices()[:devices], **how))
+    found = list(loop.iterate(some, None, state, jax.local_devices()[:devices], **how))
     rows = [metrics for _, _, metrics in found]
     return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
@@ -47,7 +49,7 @@ def test_a_streamed_run_goes_on_in_the_middle_of_a_block():
     whole, _ = ran(config(steps=12), 1, stream=True)
     part, _ = ran(config(steps=7), 1, stream=True)
     assert_same_bits(whole, ran(config(steps=12), 1, state=part, stream=True)[0])
-    assert list(train.iterate(config(steps=12), None, whole, stream=True)) == []  # at its end
+    assert list(loop.iterate(config(steps=12), None, whole, stream=True)) == []  # at its end
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_a_streamed_run_goes_on_in_the_middle_of_a_block():
 )
 def test_ways_of_running_that_would_be_ignored_are_refused(how, says):
     with pytest.raises(UserError, match=says):
-        train.iterate(config(steps=12), None, **how)
+        loop.iterate(config(steps=12), None, **how)
 
 
 @pytest.mark.parametrize("shards", [1, 4])
@@ -103,7 +105,7 @@ def test_members_may_have_a_set_each(shards):
 def test_a_set_for_each_member_of_one_size(sizes, says):
     sets = [sources.load(dataclasses.replace(LABELLED, per_class=k)) for k in sizes]
     with pytest.raises(UserError, match=says):
-        train.iterate(config(data=LABELLED, seeds=(0, 1)), sets)
+        loop.iterate(config(data=LABELLED, seeds=(0, 1)), sets)
 
 
 def test_blocks_are_cut_by_their_bytes(monkeypatch):

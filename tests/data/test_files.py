@@ -9,14 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import sampling
 from gan_jax.config import Data
-from gan_jax.data import files, sources
-from gan_jax.errors import UserError
+from gan_jax.config.validation import validate
+from gan_jax.core.errors import UserError
+from gan_jax.data import sources
+from gan_jax.data.images import files
+from gan_jax.inference import sampling
 from gan_jax.networks import unet
-from gan_jax.restore import restore
-from gan_jax.state import generator_variables
-from gan_jax.validation import validate
+from gan_jax.runs.restore import restore
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)

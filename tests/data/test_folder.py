@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_jax.config import Data
-from gan_jax.data import files
+from gan_jax.data.images import files
 from tests.helpers import small
 
 

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, masks
-from gan_jax.masks import Masks
+from gan_jax.config import Masks
+from gan_jax.core import keys
+from gan_jax.data import masks
 
 N, SIDES = 400, (12, 20)
 KEYS = keys.example_keys(jax.random.key(0), N)

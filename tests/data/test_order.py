@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jax import lax
 from scipy import stats
 
+from gan_jax.core.keys import Purpose
 from gan_jax.data import order
-from gan_jax.keys import Purpose
 
 ROOT = jax.random.key(7)
 # The keys are fixed, so a test passes always or never: with two dozen chi-squares, a p-value below

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from gan_jax.config import Data
-from gan_jax.data import pictures
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data.images import pixels
 
 GREY = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)  # [h, w]
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], -1)
@@ -58,7 +58,7 @@ EXACT = {
 
 @pytest.mark.parametrize(("picture", "expected"), EXACT.values(), ids=EXACT)
 def test_decode_exactly(picture, expected):
-    found = pictures.decode(picture, 3)
+    found = pixels.decode(picture, 3)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected)
 
@@ -84,20 +84,20 @@ NEAR = {
 
 @pytest.mark.parametrize(("picture", "expected", "tolerance"), NEAR.values(), ids=NEAR)
 def test_decode_nearly(picture, expected, tolerance):
-    found = pictures.decode(picture, 3).astype(float)
+    found = pixels.decode(picture, 3).astype(float)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 def test_a_transparent_palette_entry_is_white():
     index = int(np.asarray(PALETTE)[1, 2])
-    found = pictures.decode(file(PALETTE, "GIF", transparency=index), 3)
+    found = pixels.decode(file(PALETTE, "GIF", transparency=index), 3)
     assert (found[1, 2] == 255).all()
     np.testing.assert_array_equal(found[0, 0], COLOUR[0, 0])
 
 
 def test_16_bit_grey_is_rounded():
     values = np.array([[0, 128, 129, 257, 385, 386, 65406, 65407, 65535]], np.uint16)
-    found = pictures.decode(file(Image.fromarray(values)), 1)
+    found = pixels.decode(file(Image.fromarray(values)), 1)
     np.testing.assert_array_equal(found[..., 0], np.rint(values / 257))
 
 
@@ -114,11 +114,11 @@ def test_16_bit_grey_is_rounded():
 def test_the_exif_orientation_is_obeyed(orientation, upright):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(pictures.decode(file(FIRST, exif=exif), 1)[..., 0], upright)
+    np.testing.assert_array_equal(pixels.decode(file(FIRST, exif=exif), 1)[..., 0], upright)
 
 
 def test_grey_is_the_luma_of_itu_601():
-    found = pictures.decode(file(Image.fromarray(COLOUR)), 1)
+    found = pixels.decode(file(Image.fromarray(COLOUR)), 1)
     assert found.shape == (3, 4, 1)
     # Pillow's weights are of 16 bits, its result is rounded.
     np.testing.assert_allclose(found[..., 0], COLOUR @ [0.299, 0.587, 0.114], rtol=0, atol=0.51)
@@ -149,7 +149,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), d
 )
 def test_broken_or_unclear_pictures_raise(picture):
     with pytest.raises((OSError, ValueError)):
-        pictures.decode(picture, 3)
+        pixels.decode(picture, 3)
 
 
 @pytest.mark.parametrize("limit", [20 * 20, 20 * 20 * 2 // 3, 20 * 20 // 3])
@@ -158,10 +158,10 @@ def test_bombs_raise(monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     picture = file(Image.new("L", (20, 20)))
     if limit == 400:
-        assert pictures.decode(picture, 1).shape == (20, 20, 1)
+        assert pixels.decode(picture, 1).shape == (20, 20, 1)
     else:
         with pytest.raises((Image.DecompressionBombWarning, Image.DecompressionBombError)):
-            pictures.decode(picture, 1)
+            pixels.decode(picture, 1)
 
 
 def test_damaged_metadata_spoils_no_picture():
@@ -172,7 +172,7 @@ def test_damaged_metadata_spoils_no_picture():
         warnings.simplefilter("always")
         Image.open(io.BytesIO(jpeg.getvalue())).getexif()
     assert caught  # else this tests nothing
-    assert pictures.decode(jpeg, 1).shape == pictures.decode(picture, 1).shape
+    assert pixels.decode(jpeg, 1).shape == pixels.decode(picture, 1).shape
 
 
 # --- resize, channels, stack ---
@@ -188,60 +188,60 @@ def test_resize_is_pillows_bicubic_of_the_central_square(shape):
     image = Image.fromarray(picture if shape[2] == 3 else picture[..., 0])
     square = image.crop((left, top, left + cut, top + cut))
     expected = np.asarray(square.resize((12, 12), Image.Resampling.BICUBIC))
-    found = pictures.resize(picture, 12)
+    found = pixels.resize(picture, 12)
     assert (found.shape, found.dtype) == ((12, 12, shape[2]), np.uint8)
     np.testing.assert_array_equal(found.squeeze(), expected)
 
 
 def test_resize_leaves_the_right_size_alone():
-    np.testing.assert_array_equal(pictures.resize(COLOUR[:, :3], 3), COLOUR[:, :3])
+    np.testing.assert_array_equal(pixels.resize(COLOUR[:, :3], 3), COLOUR[:, :3])
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_resize_takes_each_channel_for_itself(channels):
     picture = np.random.default_rng(2).integers(0, 256, (9, 9, channels), dtype=np.uint8)
-    found = pictures.resize(picture, 4)
+    found = pixels.resize(picture, 4)
     for c in range(channels):
         np.testing.assert_array_equal(
-            found[..., c : c + 1], pictures.resize(picture[..., c : c + 1], 4)
+            found[..., c : c + 1], pixels.resize(picture[..., c : c + 1], 4)
         )
 
 
 def test_resize_averages_where_it_shrinks():
     board = np.indices((64, 64)).sum(0)[..., None].astype(np.uint8) % 2 * 255
     # Inside; at the rim the filter is cut off. Picking every eighth pixel would give 0 or 255.
-    np.testing.assert_allclose(pictures.resize(board, 8)[1:-1, 1:-1], 127.5, atol=1)
+    np.testing.assert_allclose(pixels.resize(board, 8)[1:-1, 1:-1], 127.5, atol=1)
 
 
 def test_recolour():
     real = np.stack([COLOUR, COLOUR[::-1]])
-    assert pictures.recolour(real, 3) is real
-    grey = pictures.recolour(real, 1)
+    assert pixels.recolour(real, 3) is real
+    grey = pixels.recolour(real, 1)
     assert (grey.shape, grey.dtype) == ((2, 3, 4, 1), np.uint8)
     np.testing.assert_allclose(grey[..., 0], real @ [0.299, 0.587, 0.114], rtol=0, atol=0.51)
-    np.testing.assert_array_equal(pictures.recolour(grey, 3), np.repeat(grey, 3, -1))
+    np.testing.assert_array_equal(pixels.recolour(grey, 3), np.repeat(grey, 3, -1))
 
 
 @pytest.mark.parametrize(("have", "want"), [(2, 1), (4, 3), (4, 1), (5, 3)])
 def test_recolour_refuses_other_channels(have, want):
     with pytest.raises(UserError, match=f"data.channels is {want}: pictures of {have} channels"):
-        pictures.recolour(np.zeros((2, 3, 3, have), np.uint8), want)
+        pixels.recolour(np.zeros((2, 3, 3, have), np.uint8), want)
 
 
 def test_stack():
     found = [COLOUR, np.swapaxes(COLOUR, 0, 1)]
-    assert pictures.stack(found, Data("folder")).shape == (2, 3, 3, 3)
-    assert pictures.stack(found[:1], Data("folder")).shape == (1, 3, 4, 3)
-    stacked = pictures.stack(found, Data("folder", size=3))
+    assert pixels.stack(found, Data("folder")).shape == (2, 3, 3, 3)
+    assert pixels.stack(found[:1], Data("folder")).shape == (1, 3, 4, 3)
+    stacked = pixels.stack(found, Data("folder", size=3))
     np.testing.assert_array_equal(stacked[0], COLOUR[:, :3])
     np.testing.assert_array_equal(stacked[1], np.swapaxes(COLOUR[:, :3], 0, 1))
 
 
 def test_conform():
     real = np.stack([COLOUR, COLOUR])
-    found = pictures.conform(real, Data("npz", size=2, channels=1))
+    found = pixels.conform(real, Data("npz", size=2, channels=1))
     assert found.shape == (2, 2, 2, 1)
     points = np.zeros((4, 2), np.float32)
-    assert pictures.conform(points, Data("npz")) is points
+    assert pixels.conform(points, Data("npz")) is points
     with pytest.raises(UserError, match=r"data\.channels is 3: the data set 'npz' holds points"):
-        pictures.conform(points, Data("npz", channels=3))
+        pixels.conform(points, Data("npz", channels=3))

@@ -11,9 +11,10 @@ from PIL import Image
 
 from gan_jax.cli import app
 from gan_jax.config import Data
-from gan_jax.data import prepare, sources
-from gan_jax.data.shards import Stored
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data import sources
+from gan_jax.data.images import prepare
+from gan_jax.data.images.shards import Stored
 from tests.helpers import small
 
 RANDOM = np.random.default_rng(0)

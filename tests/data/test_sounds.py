@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from scipy.io import wavfile
 
-from gan_jax.config import Data
-from gan_jax.data import feeds, sounds, sources, waves
+from gan_jax.config import Data, schema
+from gan_jax.data import feeds, sources
+from gan_jax.data.audio import waves
 from tests.helpers import small
 
 RATE = 8000
@@ -132,7 +133,7 @@ def test_what_sounds_have_not_is_refused(fields, said):
 
 def test_only_spoken_digits_have_versions():
     names = ("spoken_digit:1.0.9", "sounds:1.0.0", "tones:1.0.0")
-    assert [sounds.is_sound(Data(name)) for name in names] == [True, False, False]
+    assert [schema.is_sound(Data(name)) for name in names] == [True, False, False]
 
 
 @pytest.mark.parametrize("field", ["length", "rate", "normalize", "spectrogram"])

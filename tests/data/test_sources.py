@@ -6,7 +6,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from gan_jax.config import Data
-from gan_jax.data import pictures, sources
+from gan_jax.data import sources
+from gan_jax.data.images import pixels
 from tests.helpers import small
 
 # --- digits ---
@@ -39,7 +40,7 @@ def test_digits_resized_and_coloured():
     small = sources.load(Data("digits", "test")).batch.real
     large = sources.load(Data("digits", "test", size=28, channels=3)).batch.real
     assert (large.shape, large.dtype) == ((360, 28, 28, 3), np.uint8)
-    np.testing.assert_array_equal(large[7, ..., 2], pictures.resize(small[7], 28)[..., 0])
+    np.testing.assert_array_equal(large[7, ..., 2], pixels.resize(small[7], 28)[..., 0])
 
 
 def test_digits_have_no_other_split():

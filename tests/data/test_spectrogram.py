@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import ShortTimeFFT
 
-from gan_jax.data import mel, spectrogram
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data.audio import mel, spectrogram
 
 RATE = 8000
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from gan_jax.config import Data
-from gan_jax.data import feeds, oracle, sources, text
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data import feeds, sources
+from gan_jax.data.text import corpus, oracle
 from gan_jax.networks import lstm
 from tests.helpers import small
 
@@ -26,7 +27,7 @@ def lines(tmp_path):
 
 
 def words(dataset, level="words"):
-    return text.readable(dataset.batch.real, dataset.vocabulary, level)
+    return corpus.readable(dataset.batch.real, dataset.vocabulary, level)
 
 
 def test_sentences(lines, caplog):
@@ -40,7 +41,7 @@ def test_sentences(lines, caplog):
     assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog", ".", "bed", "cat", "cat's", "")
     test = sources.load(dataclasses.replace(lines, split="test"))
     assert test.vocabulary == dataset.vocabulary
-    assert test.batch.real.tolist() == [[2, text.UNKNOWN, text.UNKNOWN, text.END]]
+    assert test.batch.real.tolist() == [[2, corpus.UNKNOWN, corpus.UNKNOWN, corpus.END]]
     assert len(sources.load(lines)) == 9
 
 
@@ -76,7 +77,7 @@ def test_the_text_that_python_carries():
     data = Data("running_text", level="characters", tokens=50, vocabulary=128)
     dataset = sources.load(data)
     assert len(dataset) > 5000
-    assert (dataset.batch.real != text.UNKNOWN).all()
+    assert (dataset.batch.real != corpus.UNKNOWN).all()
     joined = "".join("".join(dataset.vocabulary[i] for i in row) for row in dataset.batch.real[:99])
     assert re.search(r'The "assert" statement', joined)
 
@@ -145,4 +146,4 @@ def test_other_refusals(lines):
     small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "fewer than")
     small.refused(Data("oracle", split="all"), "train, test")
     with pytest.raises(UserError, match="cannot be read"):
-        text.load_vocabulary(Path("/nowhere"))
+        corpus.load_vocabulary(Path("/nowhere"))

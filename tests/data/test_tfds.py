@@ -11,7 +11,8 @@ import tensorflow_datasets
 from PIL import Image
 
 from gan_jax.config import Data
-from gan_jax.data import sources, tfds
+from gan_jax.data import sources
+from gan_jax.data.images import tfds
 from tests.helpers import small
 
 SETS = [

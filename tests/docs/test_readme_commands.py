@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import command_line, train
+from gan_jax import train
 from gan_jax.cli import app
+from gan_jax.core import command_line
 from tests.helpers.paths import REPOSITORY
 
 pytestmark = pytest.mark.nightly
@@ -88,7 +89,7 @@ def test_a_command_on_a_run(line, trained_run, tmp_path, monkeypatch, command):
         command(app.main, "export RUN --out gen.jaxexport")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     # As the run was trained.
-    monkeypatch.setattr("gan_jax.placement.jax.local_devices", lambda: jax.devices()[:1])
+    monkeypatch.setattr("gan_jax.core.devices.jax.local_devices", lambda: jax.devices()[:1])
     words = ["RUN" if word.startswith("runs/") else word for word in cheap(words)]
     status, said, error = command(app.main, " ".join(words))
     assert (status, "Traceback" in error) == (0, False), said + error

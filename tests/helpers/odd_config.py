@@ -1,8 +1,8 @@
 """A config whose values are hard to write and to read again."""
 
 from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
 from gan_jax.networks import mlp
-from gan_jax.schedules import Schedule
 
 CONFIG = Config(
     name="a_name-1.0",

@@ -16,9 +16,12 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import command_line, distributed, parallel, placement, train
+from gan_jax import train
+from gan_jax.core import command_line, processes
+from gan_jax.core import devices as core_devices
+from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, sources
-from gan_jax.errors import UserError
+from gan_jax.training import parallel
 from tests.helpers import small
 
 HEARTBEAT_TIMEOUT = 30  # seconds: on a machine with much else to do
@@ -41,12 +44,12 @@ class Recorded(np.ndarray):
 def messages() -> None:
     """Sends what a run sends, with something else in each process."""
     process = jax.process_index()
-    distributed.barrier()
-    assert distributed.broadcast_int(7 + process) == 7
-    assert distributed.broadcast_text("café" if process == 0 else "") == "café"
+    processes.barrier()
+    assert processes.broadcast_int(7 + process) == 7
+    assert processes.broadcast_text("café" if process == 0 else "") == "café"
     for first, second in ((0, 15), (2, 0), (2, 15), (15, 2), (0, 0)):
         received = [(first, second)[process]]
-        assert distributed.stop_signal(received if received[0] else []) == max(first, second)
+        assert processes.stop_signal(received if received[0] else []) == max(first, second)
 
     bits = np.array([0x7FC00001, 0x80000000, 1, 0xFF800000], np.uint32)  # NaN, -0, subnormal, -inf
     tree = {
@@ -61,13 +64,13 @@ def messages() -> None:
         "step": np.int32(0),
         "key": jax.random.key(0, impl="threefry2x32"),
     }
-    received = distributed.broadcast_tree(other if process else tree)
+    received = processes.broadcast_tree(other if process else tree)
     assert received["floats"].tobytes() == bits.tobytes()
     chex.assert_trees_all_equal(received, tree)
 
-    distributed.check_same(config="a", data="b")
+    processes.check_same(config="a", data="b")
     with pytest.raises(UserError, match=r"data must be .* got another in processes \[1\]"):
-        distributed.check_same(config="a", data=f"b{process}")
+        processes.check_same(config="a", data=f"b{process}")
 
 
 def inputs(out: str) -> None:
@@ -79,11 +82,11 @@ def inputs(out: str) -> None:
     seen = dataset.batch.real.view(Recorded)
     watched = dataclasses.replace(dataset, batch=dataset.batch.replace(real=seen))
     feeds.LONGEST_BLOCK = 3  # and no block beyond
-    devices = placement.pick_devices(None, config.batch_size)
+    devices = core_devices.pick_devices(None, config.batch_size)
     blocks = feeds.streamed(config, watched, devices, 0)
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
         program = parallel.make_program(config, devices, 3)
-        distributed.barrier()
+        processes.barrier()
         metrics = program(train.start(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
     np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
@@ -93,14 +96,14 @@ def inputs(out: str) -> None:
 def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
     """Trains tests/helpers/small.py's config so far."""
     config = dataclasses.replace(getattr(small, kind), steps=int(steps))
-    devices = placement.pick_devices(None, config.batch_size)
+    devices = core_devices.pick_devices(None, config.batch_size)
     train.fit(config, Path(workdir), devices=devices, quiet=True)
 
 
 if __name__ == "__main__":
     port, process, *calls = sys.argv[1:]
     where = (f"localhost:{port}", 2, int(process), HEARTBEAT_TIMEOUT)
-    with distributed.distributed_session(*where), command_line.user_errors():
+    with processes.distributed_session(*where), command_line.user_errors():
         for call in calls:
             name, *words = call.split(",")
             globals()[name](*words)

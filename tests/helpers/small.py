@@ -14,15 +14,19 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import curves, keys, parallel, placement, population, train
-from gan_jax.config import Config, Data, Optimizer, Penalties, Pretrain
+from gan_jax import train
+from gan_jax.config import Config, Data, Masks, Optimizer, Penalties, Pretrain, population
+from gan_jax.config.schedules import Schedule
+from gan_jax.core import devices as core_devices
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.masks import Masks
+from gan_jax.data.batch import Batch
 from gan_jax.networks import lstm, mlp, relgan, sequence, unet, wavegan
 from gan_jax.networks.interface import Discriminator
-from gan_jax.schedules import Schedule
-from gan_jax.state import Batch, TrainState
+from gan_jax.reporting import curves
+from gan_jax.training import loop, parallel
+from gan_jax.training.state import TrainState
 
 CONFIG = Config(
     name="small",
@@ -145,7 +149,7 @@ def config(**changes: Any) -> Config:
 def _shared(
     config: Config, devices: tuple[jax.Device, ...], at_once: int | None, _: Any
 ) -> parallel.Program:
-    return MAKE_PROGRAM(config, devices, train.LONGEST_CHUNK, at_once)
+    return MAKE_PROGRAM(config, devices, loop.LONGEST_CHUNK, at_once)
 
 
 MAKE_PROGRAM = parallel.make_program
@@ -154,12 +158,12 @@ MAKE_PROGRAM = parallel.make_program
 def shared_program(
     config: Config,
     devices: Sequence[jax.Device],
-    longest: int = train.LONGEST_CHUNK,
+    longest: int = loop.LONGEST_CHUNK,
     at_once: int | None = None,
 ) -> parallel.Program:
     """In place of make_program: runs of one config share a program, however many steps they do and
     whatever their seed; tracing is most of such a run."""
-    assert longest == train.LONGEST_CHUNK
+    assert longest == loop.LONGEST_CHUNK
     members = len(population.members(config))
     at_once = at_once if at_once is not None and at_once < members else None
     of_all = dataclasses.replace(config, steps=1, seed=0)
@@ -169,7 +173,7 @@ def shared_program(
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return train.start(config, dataset, on), placement.place(dataset.batch, on)
+    return train.start(config, dataset, on), core_devices.place(dataset.batch, on)
 
 
 def forget() -> None:

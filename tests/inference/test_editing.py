@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from gan_jax import editing, keys, latent_space
-from gan_jax.errors import UserError
-from gan_jax.masks import Masks
+from gan_jax.config import Masks
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.inference import directions, interpolation, latent_space
 from gan_jax.networks import dcgan, mlp, r3gan, sngan, stylegan2, wgan_gp
 from tests.helpers import small
 
 KEY = keys.root(3)
-interpolate = jax.jit(editing.interpolate, static_argnums=(2, 3))
-slerp = jax.jit(editing.slerp)
+interpolate = jax.jit(interpolation.interpolate, static_argnums=(2, 3))
+slerp = jax.jit(interpolation.slerp)
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 0.5, 1.0])
@@ -45,7 +46,7 @@ def test_ways_between_latents():
     lengths = np.linalg.norm(interpolate(a, b, 9, "normal")[0], axis=1)
     np.testing.assert_allclose(lengths, 3, rtol=1e-6)  # on the shell all the way
     with pytest.raises(UserError, match="steps is 1: it must be at least 2"):
-        editing.interpolate(a, b, 1, "w")
+        interpolation.interpolate(a, b, 1, "w")
 
 
 def started(gen, dim):
@@ -62,7 +63,7 @@ def started(gen, dim):
 
 def test_truncated_normal_latents():
     space = latent_space.space(*started(mlp.Generator((2, 2, 1), (3,)), 5))
-    z = draw(editing.truncated(space, 0.5), 2000)
+    z = draw(interpolation.truncated(space, 0.5), 2000)
     assert z.shape == (2000, 5)
     assert np.abs(z).max() <= 0.5
     # Of the normal law within its bounds: the share below 0.25. Four standard errors of 10,000.
@@ -71,9 +72,9 @@ def test_truncated_normal_latents():
     assert abs((np.abs(z) < 0.25).mean() - share) < 4 * 0.5 / 100
     for amount in (0.0, -1.0, np.nan):
         with pytest.raises(UserError, match="the threshold must be above 0"):
-            editing.truncated(space, amount)
+            interpolation.truncated(space, amount)
     with pytest.raises(UserError, match="uniform z have no tail"):
-        editing.truncated(space._replace(law="uniform"), 0.5)
+        interpolation.truncated(space._replace(law="uniform"), 0.5)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -94,16 +95,16 @@ def test_truncated_w():
     space = latent_space.space(config, variables)
     w = draw(space, 3)
     for psi in (0.0, 0.7, 1.0):
-        found = draw(editing.truncated(space, psi), 3)
+        found = draw(interpolation.truncated(space, psi), 3)
         expected = np.arange(6) + psi * (w - np.arange(6))
         np.testing.assert_allclose(found, expected, atol=1e-6)  # float32
     with pytest.raises(UserError, match="psi must be from 0 to 1"):
-        editing.truncated(space, 1.5)
+        interpolation.truncated(space, 1.5)
 
 
 def test_sefa_is_the_svd_of_the_weight():
     kernel = np.random.default_rng(0).standard_normal((5, 9)).astype(np.float32)
-    vectors, strengths = editing.sefa(kernel, 3)
+    vectors, strengths = directions.sefa(kernel, 3)
     left, values, _ = np.linalg.svd(kernel.astype(np.float64))
     np.testing.assert_allclose(strengths, values[:3] ** 2)
     np.testing.assert_allclose(np.abs((vectors * left.T[:3]).sum(1)), 1)
@@ -118,11 +119,11 @@ def test_pca_finds_the_directions_that_change_most():
     axes = np.linalg.qr(random.standard_normal((6, 6)))[0].T
     out = np.linalg.qr(random.standard_normal((20, 6)))[0].T
     y = (z @ axes.T) * [9, 5, 2, 0.1, 0.1, 0.1] @ out + 7
-    vectors, strengths = editing.pca(y, z, 3)
+    vectors, strengths = directions.pca(y, z, 3)
     # Sampling turns a component by about 1 / sqrt(2000) of the ratio of neighbouring spreads.
     assert (np.abs((vectors * axes[:3]).sum(1)) > 0.99).all()
     np.testing.assert_allclose(strengths, [81, 25, 4], rtol=0.15)  # 4 x sqrt(2 / 2000)
-    with_itself, _ = editing.pca(z * [9, 5, 2, 1, 1, 1], z * [9, 5, 2, 1, 1, 1], 2)
+    with_itself, _ = directions.pca(z * [9, 5, 2, 1, 1, 1], z * [9, 5, 2, 1, 1, 1], 2)
     assert (np.abs(with_itself[[0, 1], [0, 1]]) > 0.99).all()
 
 
@@ -136,7 +137,7 @@ def test_directions_of_a_network_with_a_dominant_direction():
     variables["params"]["Dense_0"]["kernel"] = jnp.asarray(kernel)
     space = latent_space.space(config, variables)
     for method in ("pca", "sefa"):
-        found = editing.directions(config, variables, space, method, 2, KEY)
+        found = directions.directions(config, variables, space, method, 2, KEY)
         assert found.vectors.shape == (2, 5)
         assert found.vectors[0] @ u > 0.99
         np.testing.assert_allclose(found.scales, 1, rtol=0.08)  # 4 / sqrt(2 x 2048), and the law's
@@ -166,7 +167,7 @@ def test_directions_of_each_network(gen, dim):
     config, variables = started(gen, getattr(gen, "z_dim", dim))
     space = latent_space.space(config, variables)
     for method in ("pca", "sefa"):
-        found = editing.directions(config, variables, space, method, 3, KEY)
+        found = directions.directions(config, variables, space, method, 3, KEY)
         np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-6)
         assert found.vectors.shape == (3, dim)
         assert (np.diff(found.strengths) <= 0).all()
@@ -175,13 +176,15 @@ def test_directions_of_each_network(gen, dim):
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(3), atol=1e-6)
     for count in (0, dim + 1):
         with pytest.raises(UserError, match=f"count is {count}: it must be from 1 to {dim}"):
-            editing.directions(config, variables, space, "sefa", count, KEY)
+            directions.directions(config, variables, space, "sefa", count, KEY)
 
 
 def test_directions_of_networks_without():
     config, variables = started(STYLE, STYLE.z_dim)
     space = latent_space.space(config, variables, "z")
     with pytest.raises(UserError, match="not known for stylegan2 in Z, only for mlp"):
-        editing.directions(config, variables, space, "pca", 2, KEY)
+        directions.directions(config, variables, space, "pca", 2, KEY)
     with pytest.raises(UserError, match="method is 'ica': it must be pca or sefa"):
-        editing.directions(config, variables, latent_space.space(config, variables), "ica", 2, KEY)
+        directions.directions(
+            config, variables, latent_space.space(config, variables), "ica", 2, KEY
+        )

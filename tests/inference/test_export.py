@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from gan_jax import config_json, keys, latent_space, sampling, trained
 from gan_jax.cli import app
-from gan_jax.config import Config, Data
-from gan_jax.errors import UserError
-from gan_jax.export import generator, write
-from gan_jax.inversion import Search, invert
-from gan_jax.masks import Masks
+from gan_jax.config import Config, Data, Masks, serialization
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data.batch import Batch
+from gan_jax.inference import generator, latent_space, load, sampling
+from gan_jax.inference.export import standalone, write
+from gan_jax.inference.inversion import Search, invert
 from gan_jax.networks import interface, mlp, stylegan2
-from gan_jax.state import Batch, generator_variables
+from gan_jax.training.state import generator_variables
 from tests.helpers import small, small_networks
 
 pytestmark = pytest.mark.integration
@@ -70,20 +71,20 @@ def labelled(trained_run, tmp_path_factory):
 def artefact(labelled, tmp_path_factory):
     """Its generator."""
     path = tmp_path_factory.mktemp("out") / "gen.jaxexport"
-    found = trained.load(labelled)
+    found = load.load(labelled)
     write.write(path, found, described(labelled))
     return path
 
 
 def described(workdir):
-    from gan_jax.export import manifest
+    from gan_jax.inference.export import manifest
 
-    return manifest.describe(workdir, trained.load(workdir))
+    return manifest.describe(workdir, load.load(workdir))
 
 
 def sample(path, n=20, seed=0):
     """Samples of a run folder or an artefact."""
-    found = trained.load(path)
+    found = load.load(path)
     key = keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0)
     return sampling.sample(found.config, found.variables, key, n)
 
@@ -118,7 +119,7 @@ def test_inversion_runs_from_the_artefact(labelled, artefact):
     """The search takes the same way through the exported gradients as through the run's own."""
     found = []
     for path in (labelled, artefact):
-        opened = trained.load(path)
+        opened = load.load(path)
         space = latent_space.space(opened.config, opened.variables)
         target = (sample(labelled, 6, seed=5) + 0.1).clip(0, 1)
         search = Search(steps=20, samples=30, restarts=2)
@@ -140,7 +141,7 @@ def test_invert_takes_an_artefact(command, artefact, tmp_path):
 def test_a_process_with_jax_alone(labelled, artefact, tmp_path):
     words = [sys.executable, "-I", "-c", BARE, artefact, tmp_path / "made.npz"]
     subprocess.run(words, check=True)
-    opened = trained.load(labelled)
+    opened = load.load(labelled)
     labels = jnp.arange(2, 7)
 
     def ours(z):
@@ -166,10 +167,10 @@ def test_what_the_manifest_says(labelled, artefact):
         card = file.read("README.md").decode()
     assert (found["step"], found["classes"], found["z"]) == (12, 10, {"dim": 8, "law": "normal"})
     assert found["output"] == {"shape": [8, 8, 1], "dtype": "float32", "range": "pixels in [0, 1]"}
-    assert config_json.loads(json.dumps(found["config"])) == trained.load(labelled).config
+    assert serialization.loads(json.dumps(found["config"])) == load.load(labelled).config
     digest = (labelled / "digests.jsonl").read_text().splitlines()[-1]
     assert found["digest"] == json.loads(digest)["sha256"]
-    count = sum(leaf.size for leaf in jax.tree.leaves(trained.load(labelled).variables["params"]))
+    count = sum(leaf.size for leaf in jax.tree.leaves(load.load(labelled).variables["params"]))
     assert found["parameters"] == count
     assert f"{count:,} parameters" in card
     assert "labels int32 [n] from 0 to 9" in card
@@ -188,9 +189,11 @@ def test_scores_are_on_the_card(labelled):
     found = described(labelled)
     path.unlink()
     assert [one["step"] for one in found["scores"]] == [12]
-    from gan_jax.export import card
+    from gan_jax.inference.export import model_card
 
-    assert "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |" in card.card(found, "x")
+    assert "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |" in model_card.card(
+        found, "x"
+    )
 
 
 def test_weights_as_safetensors(command, labelled, tmp_path):
@@ -199,7 +202,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
     assert command(app.main, f"export {labelled} --out {out}")[0] == 0
     with safetensors.safe_open(out, "numpy") as file:
         variables = unflatten_dict({name: file.get_tensor(name) for name in file.keys()}, sep="/")  # noqa: SIM118
-        config = config_json.loads(file.metadata()["config"])
+        config = serialization.loads(file.metadata()["config"])
     assert (config.data.path, config.data.dir) == (None, None)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
     found = sampling.sample(config, variables, key, 20)
@@ -231,11 +234,11 @@ def test_of_a_population_one_member(command, tmp_path_factory, tmp_path):
     status, _, error = command(app.main, f"export {workdir} --out {out}")
     assert (status, "give one --member, 0 to 1" in error) == (2, True)
     assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
-    found = trained.load(workdir, member=1)
+    found = load.load(workdir, member=1)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(found.config, found.variables, key, 20)
     np.testing.assert_allclose(sample(out), made, atol=1e-6)
-    assert trained.load(out).member == 1
+    assert load.load(out).member == 1
 
 
 @pytest.mark.parametrize("part", ["variables.npz", "generate.bin", "manifest.json"])
@@ -245,7 +248,7 @@ def test_a_damaged_artefact_is_named(artefact, tmp_path, part):
         for name in good.namelist():
             bad.writestr(name, good.read(name) if name != part else b"{}")
     with pytest.raises(UserError, match=r"bad.jaxexport is no artefact that can be read: .*"):
-        trained.load(path)
+        load.load(path)
 
 
 @pytest.mark.parametrize("where", np.random.default_rng(0).uniform(0, 1, 12))
@@ -255,10 +258,10 @@ def test_a_flipped_bit_of_an_artefact_is_named_or_does_not_matter(artefact, tmp_
     path = tmp_path / "bad.jaxexport"
     path.write_bytes(found)
     try:
-        variables = trained.load(path).variables
+        variables = load.load(path).variables
     except UserError:
         return  # named, and by no other error
-    expected = trained.load(artefact).variables
+    expected = load.load(artefact).variables
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
 
 
@@ -273,9 +276,9 @@ def test_a_flipped_bit_of_an_artefact_is_named_or_does_not_matter(artefact, tmp_
 def test_mistakes_at_the_artefact_itself(artefact, monkeypatch, capsys, words, says):
     monkeypatch.chdir(artefact.parent)
     monkeypatch.setattr(sys, "argv", ["gen.jaxexport", *words])
-    monkeypatch.setattr(generator, "__file__", str(artefact / "generator.py"))
+    monkeypatch.setattr(standalone, "__file__", str(artefact / "generator.py"))
     with pytest.raises(SystemExit) as ended:
-        generator.main()
+        standalone.main()
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
 
@@ -283,18 +286,18 @@ def test_mistakes_at_the_artefact_itself(artefact, monkeypatch, capsys, words, s
 def test_an_artefact_is_one_generator(artefact):
     for asked in ({"step": 1}, {"member": 0}):
         with pytest.raises(UserError, match="is one generator"):
-            trained.load(artefact, **asked)
+            load.load(artefact, **asked)
 
 
 def of(config, real=(8, 8, 1), cond=None):
     """What `write.functions` takes, of the config's generator as it starts."""
     example = Batch(np.zeros((1, *real), np.float32), cond)
     state = jax.jit(lambda: small_state(config, example))()
-    return trained.Trained(config, generator_variables(state), 0, None, example, None, ())
+    return generator.Trained(config, generator_variables(state), 0, None, example, None, ())
 
 
 def small_state(config, example):
-    from gan_jax.state import init_state
+    from gan_jax.training.state import init_state
 
     return init_state(config, keys.root(0), example)
 
@@ -303,7 +306,7 @@ def deserialized(found):
     """Its functions, as the artefact's reader has them."""
     blobs = write.functions(found)
     exported = {name: jax.export.deserialize(bytearray(blob)) for name, blob in blobs.items()}
-    return {name: (generator._function(one), one) for name, one in exported.items()}
+    return {name: (standalone._function(one), one) for name, one in exported.items()}
 
 
 @pytest.mark.parametrize("name", sorted(set(small_networks.SMALL) - {"unet"}))
@@ -342,7 +345,7 @@ def test_convolutions_of_any_batch(width):
 
 
 def test_vmap_is_more_examples(artefact):
-    made, z = generator.load(artefact), jax.random.normal(jax.random.key(1), (2, 3, 8))
+    made, z = standalone.load(artefact), jax.random.normal(jax.random.key(1), (2, 3, 8))
     labels = jnp.arange(3)
     whole = jax.vmap(lambda z: made(z, labels))(z)
     np.testing.assert_allclose(whole, [made(one, labels) for one in z], atol=1e-6)
@@ -382,7 +385,7 @@ def test_a_text_run(command, tmp_path_factory, tmp_path):
         line = f"sample {path} --num-samples 9 --temperature 0.7 --out {tmp_path / name}"
         assert command(app.main, line)[0] == 0
     assert (tmp_path / "run.txt").read_text() == (tmp_path / "artefact.txt").read_text()
-    made = generator.load(out)
+    made = standalone.load(out)
     assert made(made.noise(4)).dtype == jnp.uint16
 
 

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import config_json, keys, masks, population, repair, run
-from gan_jax.augment import Augment
 from gan_jax.cli import app
-from gan_jax.config import Data, Optimizer, Pretrain
-from gan_jax.data import pictures, sources
-from gan_jax.errors import UserError
-from gan_jax.repair_files import hole_of, repair_folder, tiles, whole
-from gan_jax.state import generator_variables
-from gan_jax.validation import validate
+from gan_jax.config import Augment, Data, Optimizer, Pretrain, population, schema, serialization
+from gan_jax.config.validation import validate
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data import masks, sources
+from gan_jax.data.images import pixels as images_pixels
+from gan_jax.inference import inpainting
+from gan_jax.inference.inpainting_files import hole_of, repair_folder, tiles, whole
+from gan_jax.runs import folder as run_folder
+from gan_jax.training import population_state
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.integration
 FIELDS, CONFIG = small.UNET, small.INPAINTING
 KEY = jax.random.key(0)
 PICTURES = sources.load(CONFIG.data).batch.real[:20]
-HOLES = repair.holes("box", KEY, PICTURES.shape)
+HOLES = inpainting.holes("box", KEY, PICTURES.shape)
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +38,17 @@ def trained(trained_run):
 @pytest.fixture(scope="module")
 def variables():
     example = sources.example(sources.load(CONFIG.data), 4)
-    return generator_variables(population.init(CONFIG, population.roots(CONFIG), example))
+    return generator_variables(population_state.init(CONFIG, population.roots(CONFIG), example))
 
 
 def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
-    made = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    made = inpainting.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
     assert made.shape == (2, 20, 8, 8, 1)
     assert made.dtype == np.uint8
     for one in made:
         np.testing.assert_array_equal(one[~HOLES], PICTURES[~HOLES])
     inside = np.where(HOLES, 200, PICTURES).astype(np.uint8)
-    np.testing.assert_array_equal(repair.repair(CONFIG, variables, KEY, inside, HOLES, 2), made)
+    np.testing.assert_array_equal(inpainting.repair(CONFIG, variables, KEY, inside, HOLES, 2), made)
     assert (made[0] != made[1]).any()
 
 
@@ -54,18 +57,20 @@ def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
     own = []
     monkeypatch.setattr(masks, "draw", lambda masks, found, *_: own.append(found) or 0)
     monkeypatch.setattr(jax, "jit", lambda function, **_: function)
-    repair.holes("box", KEY, PICTURES.shape)
-    for number in range(16):  # as gan_jax/sampling.py derives them
+    inpainting.holes("box", KEY, PICTURES.shape)
+    for number in range(16):  # as gan_jax/inference/sampling.py derives them
         own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))
     rows = np.concatenate([jax.random.key_data(one) for one in own])
     assert len(np.unique(rows, axis=0)) == len(rows) == 17 * len(PICTURES)
 
 
 def test_a_repair_is_of_its_key_number_and_place_alone(variables):
-    made = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
-    fewer = repair.repair(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
+    made = inpainting.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    fewer = inpainting.repair(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
     np.testing.assert_array_equal(fewer[0], made[0, :7])
-    two = repair.repair(CONFIG, variables, KEY, PICTURES, HOLES, devices=jax.local_devices()[:2])
+    two = inpainting.repair(
+        CONFIG, variables, KEY, PICTURES, HOLES, devices=jax.local_devices()[:2]
+    )
     # A pixel within rounding of the middle between two levels may take the other one.
     assert np.abs(two[0].astype(int) - made[0]).max() <= 1
 
@@ -73,7 +78,7 @@ def test_a_repair_is_of_its_key_number_and_place_alone(variables):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"config": dataclasses.replace(CONFIG, masks=masks.Masks())}, "without masks"),
+        ({"config": dataclasses.replace(CONFIG, masks=schema.Masks())}, "without masks"),
         ({"pictures": PICTURES / 255}, "pictures are float64"),
         ({"hole": HOLES[:3]}, r"holes are bool \[3, 8, 8, 1\]: .* bool \[20, 8, 8, 1\]"),
         ({"labels": np.arange(20)}, "labels: data.labels is False"),
@@ -82,20 +87,20 @@ def test_a_repair_is_of_its_key_number_and_place_alone(variables):
 def test_what_does_not_go_together_is_refused(variables, changes, said):
     given = {"config": CONFIG, "variables": variables, "key": KEY}
     with pytest.raises(UserError, match=said):
-        repair.repair(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
+        inpainting.repair(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"masks": masks.Masks(("box", "box"))}, "masks.kinds"),
+        ({"masks": schema.Masks(("box", "box"))}, "masks.kinds"),
         ({"data": Data("tones", symmetric=True)}, "none with data 'tones'"),
         ({"score_every": 10}, "score_every"),
         ({"reconstruction": -1.0}, "reconstruction"),
         ({"perceptual": -1.0}, "perceptual"),
         ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "critic that hands out no features"),
         (
-            {"perceptual": 1.0, "masks": masks.Masks(), "augment": Augment(blit=1.0, p=0.5)},
+            {"perceptual": 1.0, "masks": schema.Masks(), "augment": Augment(blit=1.0, p=0.5)},
             "alters the two pictures differently",
         ),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),
@@ -108,8 +113,8 @@ def test_configs_that_make_no_sense(changes, said):
 
 def test_a_run_with_masks(trained, command, tmp_path):
     """Its config is exact in JSON, its grid shows repairs, and what needs no pictures says so."""
-    assert run.load_config(trained) == CONFIG
-    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+    assert run_folder.load_config(trained) == CONFIG
+    assert serialization.loads(serialization.dumps(CONFIG)) == CONFIG
     with Image.open(trained / "samples" / "step_00000003.png") as grid:
         pixels = np.asarray(grid)
     assert len(np.unique(pixels)) > 10
@@ -252,7 +257,7 @@ def test_transparent_holes_lie_as_the_picture_does(tmp_path, orientation):
     exif[0x112] = orientation
     Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
     hole = hole_of(tmp_path / "a.png", tmp_path, "alpha")
-    seen = pictures.decode(tmp_path / "a.png", 3)  # transparency over white
+    seen = images_pixels.decode(tmp_path / "a.png", 3)  # transparency over white
     np.testing.assert_array_equal(hole, (seen == 255).all(-1, keepdims=True))
     assert hole.sum() == 2
 

@@ -9,12 +9,13 @@ import pytest
 import scipy.stats
 from jax.tree_util import Partial
 
-from gan_jax import inversion, keys, latent_space
-from gan_jax.errors import UserError
-from gan_jax.inversion import Search, invert
-from gan_jax.latent_space import Space
-from gan_jax.metrics.features import extractor
-from gan_jax.nearest import nearest
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.inference import inversion, latent_space
+from gan_jax.inference.inversion import Search, invert
+from gan_jax.inference.latent_space import Space
+from gan_jax.inference.nearest import nearest
+from gan_jax.metrics.features import extractor, perceptual
 from gan_jax.networks import mlp, stylegan2
 from tests.helpers import small
 
@@ -116,7 +117,7 @@ def test_under_a_mask_known_pixels_stay_and_the_hole_is_ignored():
     np.testing.assert_allclose(found.latents, z, atol=2e-3)  # worse posed than the whole
     np.testing.assert_allclose(found.pictures, target, atol=5e-4)
     other = np.where(wide, np.float32(0.9), target)
-    term = inversion.perceptual(extractor.pixels(), 0.1)
+    term = perceptual.perceptual(extractor.pixels(), 0.1)
     for extra in (None, term):
         ours, theirs = (
             invert(SPACES["normal"], x, KEY, SEARCH, mask=mask, term=extra) for x in (target, other)
@@ -127,7 +128,7 @@ def test_under_a_mask_known_pixels_stay_and_the_hole_is_ignored():
 
 def test_perceptual_term():
     target = pictures(3, off=0.02)[1]
-    term = inversion.perceptual(extractor.pixels(), 0.5)
+    term = perceptual.perceptual(extractor.pixels(), 0.5)
     found = invert(SPACES["normal"], target, KEY, SEARCH, term=term)
     change = np.square(found.pictures - target).reshape(3, -1).sum(1)
     size = np.square(target).reshape(3, -1).sum(1)

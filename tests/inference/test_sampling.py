@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, sampling
+from gan_jax.core import keys
+from gan_jax.inference import sampling
 from gan_jax.networks import interface, mlp
 from tests.helpers import small
 

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import tensorflow_datasets
 
-from gan_jax import keys, labelled_set, plots, population, sampling
 from gan_jax.cli import app
 from gan_jax.config import Data, Penalties
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
+from gan_jax.data.images import pixels
+from gan_jax.inference import sampling, synthetic_dataset
 from gan_jax.networks import mlp
-from gan_jax.restore import restore
-from gan_jax.state import generator_variables
+from gan_jax.runs.restore import restore
+from gan_jax.training import population_state
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -50,12 +53,12 @@ def expected(run, classes, per_class, number, seed=5, step=None):
     labels = np.tile(np.asarray(classes, np.int32), per_class)
     made = sampling.sample(
         CONFIG,
-        generator_variables(population.member(config, state, number)[1]),
+        generator_variables(population_state.member(config, state, number)[1]),
         keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0),
         len(labels),
         labels,
     )
-    return plots.to_pixels(made, symmetric=False), labels
+    return pixels.to_pixels(made, symmetric=False), labels
 
 
 def by_content(images, labels):
@@ -66,7 +69,7 @@ def by_content(images, labels):
 
 @pytest.mark.parametrize("form", ["npz", "png", "array_record"])
 def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, form):
-    monkeypatch.setattr(labelled_set, "BATCH", 7)  # neither in the number nor of the classes
+    monkeypatch.setattr(synthetic_dataset, "BATCH", 7)  # neither in the number nor of the classes
     out = tmp_path / "made_set"
     words = f"synthesize {run} --per-class 4 --classes 2 9 11 --seed 5 --member 1 --format {form}"
     status, said, _ = command(app.main, words, f"--out {out}")
@@ -134,14 +137,14 @@ def test_runs_that_make_no_labelled_pictures():
     inputs = jax.random.key(0), np.zeros((1, 8)), np.zeros(1, np.int32)
     variables = points.gen.init(*inputs, train=False)
     with pytest.raises(UserError, match=r"makes points \[2\], not pictures"):
-        labelled_set.labelled_samples(points, variables, 0, 1)
+        synthetic_dataset.labelled_samples(points, variables, 0, 1)
     with pytest.raises(UserError, match="not conditioned on classes"):
-        labelled_set.labelled_samples(small.CONFIG, {}, 0, 1)
+        synthetic_dataset.labelled_samples(small.CONFIG, {}, 0, 1)
     pictures = dataclasses.replace(CONFIG, gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=2))
     shapes = jax.eval_shape(lambda: pictures.gen.init(*inputs, train=False))
     lost = jax.tree.map(lambda leaf: np.full(leaf.shape, np.inf, np.float32), shapes)
     with jax.debug_nans(False), pytest.raises(UserError, match="a sample is not finite"):
-        labelled_set.labelled_samples(pictures, lost, 0, 1)
+        synthetic_dataset.labelled_samples(pictures, lost, 0, 1)
 
 
 IMAGES, LABELS = np.zeros((2, 8, 8, 1), np.uint8), np.arange(2, dtype=np.int32)
@@ -149,21 +152,21 @@ IMAGES, LABELS = np.zeros((2, 8, 8, 1), np.uint8), np.arange(2, dtype=np.int32)
 
 def test_what_is_there_is_kept_unless_it_is_such_a_set(tmp_path):
     out, record = tmp_path / "set", {"n": 1}
-    labelled_set.write(out, "npz", IMAGES, LABELS, 2, record)
+    synthetic_dataset.write(out, "npz", IMAGES, LABELS, 2, record)
     with pytest.raises(UserError, match="exists: give --force"):
-        labelled_set.write(out, "png", IMAGES, LABELS, 2, {"n": 2})
+        synthetic_dataset.write(out, "png", IMAGES, LABELS, 2, {"n": 2})
     assert json.loads((out / "samples.json").read_text()) == record
-    labelled_set.write(out, "png", IMAGES, LABELS, 2, {"n": 2}, force=True)
+    synthetic_dataset.write(out, "png", IMAGES, LABELS, 2, {"n": 2}, force=True)
     assert sorted(path.name for path in out.iterdir()) == ["0", "1", "samples.json"]
     thesis = tmp_path / "work" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("do not overwrite")
     for place in (thesis, thesis.parent):
         with pytest.raises(UserError, match="is no set of samples"):
-            labelled_set.write(place, "npz", IMAGES, LABELS, 2, record, force=True)
+            synthetic_dataset.write(place, "npz", IMAGES, LABELS, 2, record, force=True)
     assert thesis.read_text() == "do not overwrite"
     with pytest.raises(UserError, match=r"set': (File exists|Not a directory)"):
-        labelled_set.write(thesis / "set", "npz", IMAGES, LABELS, 2, record)
+        synthetic_dataset.write(thesis / "set", "npz", IMAGES, LABELS, 2, record)
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["new", "forced"])
@@ -174,10 +177,10 @@ def test_an_interrupted_command_leaves_what_was_there(tmp_path, monkeypatch, bef
 
     out = tmp_path / "set"
     if before:
-        labelled_set.write(out, "npz", IMAGES, LABELS, 2, {"n": 1})
-    monkeypatch.setattr(labelled_set, "write_atomically", interrupted)
+        synthetic_dataset.write(out, "npz", IMAGES, LABELS, 2, {"n": 1})
+    monkeypatch.setattr(synthetic_dataset, "write_atomically", interrupted)
     with pytest.raises(error):
-        labelled_set.write(out, "npz", IMAGES, LABELS, 2, {"n": 2}, force=True)
+        synthetic_dataset.write(out, "npz", IMAGES, LABELS, 2, {"n": 2}, force=True)
     assert [path.name for path in tmp_path.iterdir()] == (["set"] if before else [])
     if before:
         assert json.loads((out / "samples.json").read_text()) == {"n": 1}

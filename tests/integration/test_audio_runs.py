@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import audio, restore
 from gan_jax.cli import app
 from gan_jax.config import Data, Penalties
-from gan_jax.data import sounds, sources
+from gan_jax.data import sources
+from gan_jax.data.audio import sounds
 from gan_jax.metrics import pitch
 from gan_jax.metrics.evaluation import audio as audio_metrics
 from gan_jax.metrics.evaluation import evaluate, in_training
@@ -21,6 +21,8 @@ from gan_jax.metrics.evaluation.evaluator import EvaluationProtocol, Settings
 from gan_jax.metrics.evaluation.members import members
 from gan_jax.metrics.features import extractor, preprocess
 from gan_jax.networks import specgan
+from gan_jax.reporting import audio
+from gan_jax.runs import restore
 from tests.helpers import small
 
 RATE = 8000

@@ -14,9 +14,14 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import communication, digest, distributed, keys, logs, parallel, placement, train
+from gan_jax import train
+from gan_jax.core import devices as core_devices
+from gan_jax.core import keys
+from gan_jax.core import processes as core_processes
+from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
-from gan_jax.errors import UserError
+from gan_jax.runs import digest, metrics_log
+from gan_jax.training import collectives, parallel
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -91,7 +96,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
     one, _ = small.train_state(small.config(steps=4))
     for name in ("pair", "grows"):
         close(fit(tmp_path / name, 4), one)  # nothing to do: what the two have left
-    assert logs.read_metrics(tmp_path / "pair")["step"].tolist() == [3]
+    assert metrics_log.read_metrics(tmp_path / "pair")["step"].tolist() == [3]
     more, _ = small.train_state(small.config(steps=6))
     close(fit(tmp_path / "pair", 6, devices=2), more)
 
@@ -131,7 +136,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     wait_for(cut / "checkpoints" / str(stopped + 10 - stopped % 10), started)
     started[1].kill()
     killed = time.monotonic()
-    assert statuses(started) == [distributed.EXIT_PEER_LOST, -9]
+    assert statuses(started) == [core_processes.EXIT_PEER_LOST, -9]
     assert time.monotonic() - killed < WITHIN
     last = (tmp_path / "said_0").read_text().splitlines()[-1]
     assert last.startswith("error: another process of this run has died")
@@ -149,7 +154,7 @@ def test_the_others_end_with_process_0(pair, tmp_path):
     started = pair(f"fit,{tmp_path}/run,4000,PLAIN")
     wait_for(tmp_path / "run" / "checkpoints" / "10", started)
     started[0].kill()
-    assert statuses(started, WITHIN) == [-9, distributed.EXIT_PEER_LOST]
+    assert statuses(started, WITHIN) == [-9, core_processes.EXIT_PEER_LOST]
     last = (tmp_path / "said_1").read_text().splitlines()[-1]
     assert last.startswith("error: another process of this run has died")
 
@@ -165,17 +170,17 @@ def test_an_update_holds_one_all_reduce(changes, updates):
     beside it nothing but the logits' gathering."""
     config, devices = dataclasses.replace(small.PLAIN, **changes), jax.local_devices()[:4]
     dataset = sources.load(config.data)
-    text = communication.compiled_step(config, dataset, devices).as_text()
-    found = communication.collectives(text, 4, config.n_critic)
+    text = collectives.compiled_step(config, dataset, devices).as_text()
+    found = collectives.collectives(text, 4, config.n_critic)
     sums = [one for one in found if one.kind == "all-reduce"]
-    assert [one.what for one in sums] == [communication.GRADIENTS] * updates
+    assert [one.what for one in sums] == [collectives.GRADIENTS] * updates
     state = train.start(config, dataset, devices)
     disc, gen = (sum(x.size for x in jax.tree.leaves(p.params)) for p in (state.disc, state.gen))
     sizes, times = [disc] * (updates - 1) + [gen], [config.n_critic] * (updates - 1) + [1]
     assert [one.times for one in sums] == times
     for one, size in zip(sums, sizes, strict=True):
         assert 0 <= one.bytes / 4 - size < 10  # and some metrics
-    others = {(one.kind, one.what) for one in found} - {("all-reduce", communication.GRADIENTS)}
+    others = {(one.kind, one.what) for one in found} - {("all-reduce", collectives.GRADIENTS)}
     assert others <= {("all-gather", "logits"), ("reduce-scatter", "logits")}
     gathered = [one.bytes for one in found if one.kind == "all-gather"]
     assert gathered == [4 * config.batch_size] * len(gathered)
@@ -185,12 +190,12 @@ def test_what_layers_say_is_named():
     """Batch and minibatch statistics are sums of their own, which the pass through the network
     waits for."""
     config, devices = small.CONFIG, jax.local_devices()[:2]
-    text = communication.compiled_step(config, sources.load(config.data), devices).as_text()
-    found = communication.collectives(text, 2, config.n_critic)
+    text = collectives.compiled_step(config, sources.load(config.data), devices).as_text()
+    found = collectives.collectives(text, 2, config.n_critic)
     assert {one.what for one in found} == {
-        *(communication.GRADIENTS, communication.LOGITS, "BatchNorm", "MinibatchStd")
+        *(collectives.GRADIENTS, collectives.LOGITS, "BatchNorm", "MinibatchStd")
     }
-    assert sum(one.what == communication.GRADIENTS for one in found) == 2
+    assert sum(one.what == collectives.GRADIENTS for one in found) == 2
 
 
 @pytest.mark.parametrize(
@@ -215,7 +220,7 @@ def test_clusters_are_found(environment, several, monkeypatch):
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert distributed.in_cluster() == several
+    assert core_processes.in_cluster() == several
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ def test_clusters_are_found(environment, several, monkeypatch):
 def test_mistakes_are_named(where, said):
     with (
         pytest.raises(UserError, match=said),
-        distributed.distributed_session(*where, HEARTBEAT_TIMEOUT),
+        core_processes.distributed_session(*where, HEARTBEAT_TIMEOUT),
     ):
         pass
 
@@ -245,17 +250,17 @@ def test_what_is_sent_keeps_every_bit():
         "keys": jax.random.split(jax.random.key(1, impl="rbg"), 3),
         "device": jax.numpy.arange(3, dtype="bfloat16"),
     }
-    sent = jax.tree.map(distributed._to_bytes, tree)
+    sent = jax.tree.map(core_processes._to_bytes, tree)
     assert {leaf.dtype for leaf in jax.tree.leaves(sent)} == {np.dtype(np.uint8)}
-    received = jax.tree.map(distributed._from_bytes, sent, tree)
+    received = jax.tree.map(core_processes._from_bytes, sent, tree)
     assert received["keys"].dtype == tree["keys"].dtype
     small.assert_same_bits(received, tree)
 
 
 def test_alone_nothing_is_asked():
-    with distributed.distributed_session(None, 1, None, HEARTBEAT_TIMEOUT):
-        assert distributed.is_leader()
-        assert distributed.broadcast_text("x") == "x"
-        assert distributed.broadcast_int(3) == 3
-        assert [distributed.stop_signal(came) for came in ([], [15])] == [0, 15]
-    assert placement.local_places(jax.local_devices()[:3]) == [0, 1, 2]
+    with core_processes.distributed_session(None, 1, None, HEARTBEAT_TIMEOUT):
+        assert core_processes.is_leader()
+        assert core_processes.broadcast_text("x") == "x"
+        assert core_processes.broadcast_int(3) == 3
+        assert [core_processes.stop_signal(came) for came in ([], [15])] == [0, 15]
+    assert core_devices.local_places(jax.local_devices()[:3]) == [0, 1, 2]

@@ -19,13 +19,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import config_json, curves, digest, logs, record, repair_files, reproduce, run
-from gan_jax.config import Data
-from gan_jax.data import pictures, prepare, sources, text
-from gan_jax.errors import UserError
-from gan_jax.metrics import card
+from gan_jax.config import Data, serialization
+from gan_jax.core.errors import UserError
+from gan_jax.data import sources
+from gan_jax.data.images import pixels, prepare
+from gan_jax.data.text import corpus
+from gan_jax.inference import inpainting_files
 from gan_jax.metrics.evaluation import in_training_log
 from gan_jax.metrics.features import torch_checkpoint
+from gan_jax.reporting import curves, record
+from gan_jax.runs import compare, digest, metrics_log, score_card, timing
+from gan_jax.runs import folder as run_folder
 from tests.helpers import small
 
 RANDOM = np.random.default_rng(0)
@@ -106,7 +110,7 @@ def grafted(tree, *names: str) -> st.SearchStrategy:
 
 # --- the config ---
 
-CONFIG = json.loads(config_json.dumps(small.CONFIG))
+CONFIG = json.loads(serialization.dumps(small.CONFIG))
 TYPES = ("os:system", "gan_jax.config:Config", "gan_jax.networks.mlp:Generator", "builtins:eval")
 TYPES += ("gan_jax.__main__:main", "gan_jax.run:json", "gan_jax.networks.mlp:nn", "_type")
 TYPES += ("gan_jax.schedules:Schedule", "gan_jax.data.sources:Dataset", "gan_jax.nothing:X")
@@ -116,22 +120,22 @@ TYPES += ("Schedule", "Config", "networks.mlp.Generator", "networks.mlp", "forma
 @fuzzed
 @given(grafted(CONFIG, *TYPES, "widths", "steps", "seeds", "sweep", "data", "relu"))
 def test_a_config_is_read_back_or_refused(tree):
-    found = survives(config_json.loads, json.dumps(tree))
+    found = survives(serialization.loads, json.dumps(tree))
     if found is not None:
-        assert config_json.loads(config_json.dumps(found)) == found
+        assert serialization.loads(serialization.dumps(found)) == found
 
 
 @fuzzed
-@given(damaged(config_json.dumps(small.CONFIG).encode()))
+@given(damaged(serialization.dumps(small.CONFIG).encode()))
 def test_a_config_of_any_bytes(tmp_path, raw):
     (tmp_path / "config.json").write_bytes(raw)
-    survives(run.load_config, tmp_path)
+    survives(run_folder.load_config, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["os:system", "subprocess:Popen", "this", "this.s"])
 def test_types_of_other_packages_are_not_even_imported(name):
     with pytest.raises(UserError, match="must be of a registered type"):
-        config_json.loads(json.dumps({**CONFIG, "gen": {"_type": name}}))
+        serialization.loads(json.dumps({**CONFIG, "gen": {"_type": name}}))
 
 
 # --- run folders ---
@@ -161,23 +165,23 @@ def summarise(folder):
 
 
 def goes_on(folder):
-    logs.MetricsLog(folder / "metrics.jsonl", 10, 15)
-    return logs.read_metrics(folder)
+    metrics_log.MetricsLog(folder / "metrics.jsonl", 10, 15)
+    return metrics_log.read_metrics(folder)
 
 
 def timed(folder):
-    return logs.Timing(folder / "timing.json", [0], 5, {})
+    return timing.Timing(folder / "timing.json", [0], 5, {})
 
 
 def of_result(folder):
-    there = reproduce.recorded(folder / "result.json")
-    return reproduce.report(reproduce.compare(there, there))
+    there = compare.recorded(folder / "result.json")
+    return compare.report(compare.compare(there, there))
 
 
 def of_run(folder):
-    there = reproduce.recorded(folder)
+    there = compare.recorded(folder)
     other = dataclasses.replace(there, rows={10: ROWS[0]}, versions=VERSIONS)
-    return reproduce.report(reproduce.compare(there, other))
+    return compare.report(compare.compare(there, other))
 
 
 def drawn(folder):
@@ -185,19 +189,19 @@ def drawn(folder):
 
 
 FOLDER_FILES = {
-    "metrics.jsonl": (LINES, [logs.read_metrics, goes_on, of_run, summarise]),
+    "metrics.jsonl": (LINES, [metrics_log.read_metrics, goes_on, of_run, summarise]),
     "versions.json": (
         json.dumps(VERSIONS),
-        [lambda f: run.load_example(f, 2), run.load_sound, of_run],
+        [lambda f: run_folder.load_example(f, 2), run_folder.load_sound, of_run],
     ),
-    "timing.json": (json.dumps(TIMING), [logs.read_timing, timed, summarise]),
+    "timing.json": (json.dumps(TIMING), [timing.read_timing, timed, summarise]),
     "scores.json": (
         json.dumps(SCORES),
-        [lambda f: card.read(f / "scores.json"), lambda f: record.on_record(f, small.CONFIG)],
+        [lambda f: score_card.read(f / "scores.json"), lambda f: record.on_record(f, small.CONFIG)],
     ),
     "scores_card.json": (json.dumps({"metric": "fid"}), [in_training_log.read_card]),
     "digests.jsonl": (json.dumps({"step": 10, "sha256": "ab"}) + "\n", [digest.read, of_run]),
-    "vocabulary.json": (json.dumps(["a", "b"]), [text.load_vocabulary]),
+    "vocabulary.json": (json.dumps(["a", "b"]), [corpus.load_vocabulary]),
     "result.json": (json.dumps(RESULT), [of_result]),
 }
 NAMES = ("step", "data", "real", "cond", "float32", "cards", "values", "rate", "bins", "to_step")
@@ -208,7 +212,7 @@ def folder(tmp_path_factory):
     """A run folder as far as it is JSON."""
     made = tmp_path_factory.mktemp("runs") / "run"
     (made / "samples").mkdir(parents=True)
-    (made / "config.json").write_text(config_json.dumps(small.CONFIG))
+    (made / "config.json").write_text(serialization.dumps(small.CONFIG))
     for name, (whole, _) in FOLDER_FILES.items():
         (made / name).write_text(whole)
     return made
@@ -218,7 +222,7 @@ def test_the_whole_folder_is_read(folder):
     for name in ("metrics.jsonl", "scores.json", "digests.jsonl", "vocabulary.json"):
         for read in FOLDER_FILES[name][1][:1]:
             assert read(folder)
-    assert run.load_example(folder, 2).real.shape == (2, 8, 8, 1)
+    assert run_folder.load_example(folder, 2).real.shape == (2, 8, 8, 1)
     assert "the runs agree" in of_result(folder)
 
 
@@ -262,10 +266,10 @@ def test_files_nested_too_deep_and_numbers_too_long(folder, name):
 
 @pytest.mark.parametrize("loss", [None, [], [None], 1e308, [0.5, 0.5]])
 def test_runs_part_at_any_values(folder, loss):
-    there = reproduce.recorded(folder)
+    there = compare.recorded(folder)
     other = dataclasses.replace(there, rows={10: ROWS[0] | {"disc_loss": loss}})
     for a, b in ((there, other), (other, there)):
-        assert "metrics: step 10, disc_loss" in reproduce.report(reproduce.compare(a, b))
+        assert "metrics: step 10, disc_loss" in compare.report(compare.compare(a, b))
 
 
 @pytest.mark.parametrize("shape", [[2**20, 2**20], [10**12], [-1], [2.5], "ab", [[1]], [1] * 40])
@@ -276,7 +280,7 @@ def test_examples_of_impossible_shapes_are_refused_before_they_are_made(folder, 
     )
     try:
         with pytest.raises(UserError, match=r"versions\.json cannot be read"):
-            run.load_example(folder, 64)
+            run_folder.load_example(folder, 64)
     finally:
         (folder / "versions.json").write_text(whole)
 
@@ -341,8 +345,8 @@ def test_masks_of_any_bytes(tmp_path, raw, mask, kind):
     (tmp_path / "masks" / "one.png").write_bytes(mask)
     where = "alpha" if kind == "alpha" else str(tmp_path / "masks")
     try:
-        picture = pictures.decode(tmp_path / "one.png", 3)
-        hole = repair_files.hole_of(tmp_path / "one.png", tmp_path, where)
+        picture = pixels.decode(tmp_path / "one.png", 3)
+        hole = inpainting_files.hole_of(tmp_path / "one.png", tmp_path, where)
     except Exception:
         return
     assert (picture.dtype, hole.dtype) == (np.uint8, bool)
@@ -363,7 +367,7 @@ def test_arrays_that_promise_more_than_there_is_are_refused_unread(tmp_path, mon
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it is read"))
     path.write_bytes(bomb((2**30, 64, 64), 10))
     small.refused(Data("npz", path=str(path)), "promises uint8 [1073741824, 64, 64]")
-    monkeypatch.setattr("gan_jax.memory.host_most", lambda: 10_000)
+    monkeypatch.setattr("gan_jax.core.memory.host_most", lambda: 10_000)
     path.write_bytes(bomb((1, 200, 200), 40_000))
     small.refused(Data("npz", path=str(path)), "it would take 0.0 GiB")
 

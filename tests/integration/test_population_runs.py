@@ -9,30 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import (
-    digest,
-    keys,
-    logs,
-    parallel,
-    plots,
-    population,
-    record_tables,
-    run,
-    sampling,
-    sweep_table,
-    train,
-)
-from gan_jax.checkpoint import Checkpoints
+from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.config import Data, Optimizer, Penalties, population
+from gan_jax.config.schedules import Schedule
+from gan_jax.config.sweeps import Sweep
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
+from gan_jax.data.images import pixels
+from gan_jax.inference import sampling
 from gan_jax.metrics.evaluation import mixtures
 from gan_jax.networks import mlp
-from gan_jax.restore import restore
-from gan_jax.schedules import Schedule
-from gan_jax.state import generator_variables
-from gan_jax.sweeps import Sweep
+from gan_jax.reporting import plots, sweeps, tables
+from gan_jax.runs import digest, metrics_log
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.restore import restore
+from gan_jax.training import parallel, population_state
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 DIGITS = small.config(
@@ -78,7 +73,7 @@ def swept(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["swept", *words.split()])
-        patch.setattr("gan_jax.command_line.use_compilation_cache", lambda: None)
+        patch.setattr("gan_jax.core.command_line.use_compilation_cache", lambda: None)
         train.main(SWEEP)
     return workdir
 
@@ -87,7 +82,7 @@ def swept(tmp_path_factory):
 def solo(swept, tmp_path_factory):
     """A run folder of the sweep's member 9 alone. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "solo"
-    small.fit(population.members(run.load_config(swept))[9], workdir)
+    small.fit(population.members(run_folder.load_config(swept))[9], workdir)
     return workdir
 
 
@@ -111,7 +106,7 @@ def test_rows_hold_a_value_a_member(digits):
         for name in line.keys() - {"step"}:
             assert isinstance(line[name], list)
             assert len(line[name]) == 4
-    found = logs.read_metrics(workdir)
+    found = metrics_log.read_metrics(workdir)
     assert found.keys() == lines[0].keys() > {"disc_loss", "gen_loss", "r1", "skipped"}
     assert found["step"].shape == (12,)
     assert found["gen_loss"].shape == (12, 4)
@@ -127,10 +122,10 @@ def test_each_member_has_pictures_of_its_own(digits):
         folder = workdir / "samples" / f"member_{number:02d}"
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["film.png", "step_00000010.png", "step_00000012.png"]
-        one, mine = population.member(DIGITS, state, number)
+        one, mine = population_state.member(DIGITS, state, number)
         key = keys.step_key(keys.root(one.seed), keys.Purpose.GRID, 0)
         made = sampling.sample(one, generator_variables(mine), key, 64)
-        expected = plots.grid(plots.to_pixels(made, symmetric=False), 8)
+        expected = plots.grid(pixels.to_pixels(made, symmetric=False), 8)
         with Image.open(folder / names[-1]) as image:
             np.testing.assert_array_equal(image, expected)
             size = image.size
@@ -149,7 +144,7 @@ def test_each_member_has_pictures_of_its_own(digits):
 
 def test_config_and_checkpoints(digits):
     workdir, state = digits
-    assert run.load_config(workdir) == DIGITS
+    assert run_folder.load_config(workdir) == DIGITS
     with Checkpoints(workdir / "checkpoints", keep=None) as checkpoints:
         assert checkpoints.steps() == [5, 10, 12]
         step, found = checkpoints.restore(state) or (0, None)
@@ -211,7 +206,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
     said = "member 2 (seed 1): 3 steps in a row had non-finite updates"
     assert [said in one.getMessage() for one in caplog.records].count(True) == 1
     assert (state.skipped.tolist(), state.skipped_in_row.tolist()) == ([0, 0, 5, 0], [0, 0, 5, 0])
-    rows, whole = logs.read_metrics(tmp_path / "run"), logs.read_metrics(digits[0])
+    rows, whole = metrics_log.read_metrics(tmp_path / "run"), metrics_log.read_metrics(digits[0])
     assert np.isnan(rows["disc_loss"][:, 2]).tolist() == [False] * 5 + [True] * 5
     others = [0, 1, 3]
     # The same sums, in a program that holds a little more.
@@ -237,7 +232,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
     other = dataclasses.replace(DIGITS, **changes)
-    opened = run.opened(digits[0], other, sources.load(DIGITS.data), ONE)
+    opened = run_folder.opened(digits[0], other, sources.load(DIGITS.data), ONE)
     with pytest.raises(UserError) as error, opened:
         pass
     assert says in str(error.value)
@@ -255,11 +250,11 @@ def test_sample_picks_the_member(command, digits, tmp_path, words, number):
     )
     assert status == 0
     assert f"16 samples of step 12, member {number}, seed 5" in said
-    one, mine = population.member(DIGITS, state, number)
+    one, mine = population_state.member(DIGITS, state, number)
     key = keys.step_key(keys.root(5), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(one, generator_variables(mine), key, 16)
     with Image.open(tmp_path / "grid.png") as image:
-        np.testing.assert_array_equal(image, plots.grid(plots.to_pixels(made, symmetric=False), 8))
+        np.testing.assert_array_equal(image, plots.grid(pixels.to_pixels(made, symmetric=False), 8))
 
 
 @pytest.mark.parametrize("number", [99, 4, -1])
@@ -283,7 +278,7 @@ def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
     status, said, _ = command(app.main, f"record {workdir} --out {tmp_path / 'out'}")
     assert (status, said.strip()) == (0, str(tmp_path / "out" / "small.json"))
     entry = json.loads((tmp_path / "out" / "small.json").read_text())
-    rows = logs.read_metrics(workdir)
+    rows = metrics_log.read_metrics(workdir)
     (launch,) = json.loads((workdir / "timing.json").read_text())
     speed = 11 * 16 * 4 / (launch["train_seconds"] - launch["first_step_seconds"])
     assert [one["seed"] for one in entry["runs"]] == [3, 0, 1, 2]
@@ -296,14 +291,14 @@ def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
     np.testing.assert_allclose(entry["curve"]["gen_loss"], rows["gen_loss"][:, 0], rtol=5e-6)
     drawn = workdir / "samples" / "member_00" / "step_00000012.png"
     assert (tmp_path / "out" / "small.png").read_bytes() == drawn.read_bytes()
-    cells = record_tables.results(tmp_path / "out").splitlines()[2].split(" | ")
+    cells = tables.results(tmp_path / "out").splitlines()[2].split(" | ")
     assert cells[1] == "3, 0, 1, 2, at once"
     losses = [one["last_tenth"]["disc_loss"] for one in entry["runs"]]
     assert cells[4] == f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"
     for one, seed in zip(entry["runs"], range(4), strict=True):
         one["seed"] = seed
     (tmp_path / "out" / "small.json").write_text(json.dumps(entry))
-    row = record_tables.results(tmp_path / "out").splitlines()[2]
+    row = tables.results(tmp_path / "out").splitlines()[2]
     assert row.split(" | ")[1] == "0 to 3, at once"
 
 
@@ -318,10 +313,10 @@ def test_a_sweep_is_not_recorded(command, swept, tmp_path):
 
 
 def test_a_sweep_leaves_its_table(swept):
-    config = run.load_config(swept)
+    config = run_folder.load_config(swept)
     lr, smoothing = (1e-3, 1e-2), (0.0, 0.1, 0.2)
     assert config.sweep == (Sweep("gen_opt.lr", lr), Sweep("label_smoothing", smoothing))
-    rows, metrics = json.loads((swept / "sweep.json").read_text()), logs.read_metrics(swept)
+    rows, metrics = json.loads((swept / "sweep.json").read_text()), metrics_log.read_metrics(swept)
     assert metrics["gen_loss"].shape == (20, 12)
     _, _, state = restore(swept)
     each = mixtures.scores(config, state)
@@ -336,7 +331,7 @@ def test_a_sweep_leaves_its_table(swept):
             assert row["scores"][name] == [each[number][name] for number in mine]
         assert row["scores"]["skipped"] == [0.0, 0.0]
     assert len({row["scores"]["gen_loss"][0] for row in rows}) == 6
-    assert (swept / "sweep.md").read_text() == sweep_table.table(rows) + "\n"
+    assert (swept / "sweep.md").read_text() == sweeps.table(rows) + "\n"
     with Image.open(swept / "sweep.png") as image:
         assert image.width > image.height > 200
     with (
@@ -348,9 +343,9 @@ def test_a_sweep_leaves_its_table(swept):
 
 
 def test_a_cell_is_the_solo_run(swept, solo):
-    one = run.load_config(solo)
+    one = run_folder.load_config(solo)
     assert (one.gen_opt.lr, one.label_smoothing, one.seed) == (1e-2, 0.1, 3)
-    alone, rows = logs.read_metrics(solo), logs.read_metrics(swept)
+    alone, rows = metrics_log.read_metrics(solo), metrics_log.read_metrics(swept)
     for name, values in alone.items():
         mine = rows[name] if name == "step" else rows[name][:, 9]
         # Batched products are summed in another order; 20 steps of Adam make the most of it.

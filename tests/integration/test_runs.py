@@ -11,10 +11,15 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import config_json, digest, lock, logs, losses, run, train
-from gan_jax.checkpoint import Checkpoints
-from gan_jax.errors import UserError
-from gan_jax.restore import restore
+from gan_jax import train
+from gan_jax.config import serialization
+from gan_jax.core import locking
+from gan_jax.core.errors import UserError
+from gan_jax.losses import adversarial
+from gan_jax.runs import digest, metrics_log
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.restore import restore
 from tests.helpers import small
 
 TRAIN = """
@@ -38,7 +43,7 @@ def launch(tmp_path_factory):
 
     def start(workdir, steps, limit=None, stderr=subprocess.DEVNULL, **changes):
         config = tmp_path_factory.mktemp("start") / "config.json"
-        config.write_text(config_json.dumps(small.config(**changes)))
+        config.write_text(serialization.dumps(small.config(**changes)))
         code = TRAIN.format(cache=jax.config.jax_compilation_cache_dir)
         words = [config, workdir, steps] + ([] if limit is None else [limit])
         return subprocess.Popen(
@@ -86,7 +91,7 @@ def long_run(launch, tmp_path_factory):
 def test_rerun_in_a_new_process(launch, unbroken, tmp_path):
     assert launch(tmp_path / "again", 23).wait() == 0
     assert_same_run(unbroken, tmp_path / "again", 23)
-    rows = logs.read_metrics(unbroken)
+    rows = metrics_log.read_metrics(unbroken)
     assert rows["step"].tolist() == list(range(3, 24, 3))
     assert np.isfinite(rows["disc_loss"]).all()
 
@@ -109,7 +114,7 @@ def test_kill_and_resume(launch, long_run, tmp_path, number, status):
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait() == status
-    rows = logs.read_metrics(tmp_path / "cut")["step"]
+    rows = metrics_log.read_metrics(tmp_path / "cut")["step"]
     assert rows[-1] < LONG  # it was stopped in the middle
     assert launch(tmp_path / "cut", LONG, **OFTEN).wait() == 0
     assert_same_run(tmp_path / "cut", long_run, LONG)
@@ -142,7 +147,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     whole, _ = small.train_state(small.config(steps=10))
     small.assert_same_bits(state, whole)
     small.assert_same_bits(final_state(folder, 10), whole)  # written again
-    assert logs.read_metrics(folder)["step"].tolist() == [3, 6, 9]
+    assert metrics_log.read_metrics(folder)["step"].tolist() == [3, 6, 9]
 
 
 @FAILED_READS
@@ -209,17 +214,17 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
         small.fit(config, tmp_path / "run")
     process.kill()
     process.wait()
-    with lock.held(tmp_path / "run"):
-        again = lock.held(tmp_path / "run")
+    with locking.held(tmp_path / "run"):
+        again = locking.held(tmp_path / "run")
         with pytest.raises(UserError, match=f"process {os.getpid()} on"), again:
             pass
-    with lock.held(tmp_path / "run"):
+    with locking.held(tmp_path / "run"):
         pass
 
 
 def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
     with (
-        lock.held(tmp_path),
+        locking.held(tmp_path),
         pytest.raises(UserError, match=f"in use by process {os.getpid()} on"),
     ):
         small.fit(small.config(steps=3), tmp_path)
@@ -230,7 +235,7 @@ def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
     (tmp_path / "run.lock").mkdir()
     with (
         pytest.raises(UserError, match=r"run.lock cannot be written: Is a directory"),
-        lock.held(tmp_path),
+        locking.held(tmp_path),
     ):
         pass
 
@@ -249,7 +254,7 @@ def test_a_run_killed_before_it_was_ready_is_started_over(tmp_path):
     (tmp_path / "config.json.part").write_text("{")
     (tmp_path / "run.lock").touch()
     small.fit(small.config(steps=3), tmp_path)
-    assert run.load_config(tmp_path) == small.config(steps=3)
+    assert run_folder.load_config(tmp_path) == small.config(steps=3)
 
 
 def test_a_run_killed_after_its_last_checkpoint_is_completed(tmp_path):
@@ -265,10 +270,10 @@ def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, 
     folder = tmp_path / "run"
     one = jax.local_devices()[:1]
     small.fit(good, folder)
-    broken = losses.GanLoss(
-        lambda real, fake: (real * jax.numpy.nan).mean(), losses.relativistic_gen
+    broken = adversarial.GanLoss(
+        lambda real, fake: (real * jax.numpy.nan).mean(), adversarial.relativistic_gen
     )
-    monkeypatch.setattr(losses, "gan_loss", lambda name, smoothing: broken)
+    monkeypatch.setattr(adversarial, "gan_loss", lambda name, smoothing: broken)
     with (
         jax.debug_nans(False),
         pytest.raises(UserError, match=r"20 steps in a row .* checkpoint is of step 5"),

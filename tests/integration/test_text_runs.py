@@ -8,19 +8,23 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import keys, reproduce, sampling, sentences, train
+from gan_jax import train
 from gan_jax.cli import app
 from gan_jax.config import Data
-from gan_jax.data import feeds, oracle, sources, text
-from gan_jax.errors import UserError
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data import feeds, sources
+from gan_jax.data.text import corpus, oracle
+from gan_jax.inference import sampling, text
 from gan_jax.metrics.evaluation import in_training
 from gan_jax.metrics.evaluation import text as text_metrics
 from gan_jax.metrics.evaluation.evaluator import EvaluationProtocol
 from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
-from gan_jax.restore import restore
-from gan_jax.restore import steps as checkpoint_steps
-from gan_jax.state import generator_variables
+from gan_jax.runs import compare
+from gan_jax.runs.restore import restore
+from gan_jax.runs.restore import steps as checkpoint_steps
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 from tests.helpers.small import TEXTS as CONFIG
 
@@ -52,8 +56,8 @@ def test_the_folder(run):
     assert names == ["real.txt", *(f"step_{step:08d}.txt" for step in (2, 4, 6))]
     assert checkpoint_steps(run) == [CONFIG.pretrain.steps, 4, 6]  # likelihood's end too
     assert (run / "samples" / "real.txt").read_text().splitlines()[0] == LINES[0]
-    vocabulary = text.load_vocabulary(run)
-    assert set(vocabulary) == {*text.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}
+    vocabulary = corpus.load_vocabulary(run)
+    assert set(vocabulary) == {*corpus.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}
     made = (run / "samples" / "step_00000006.txt").read_text().splitlines()
     assert len(made) == 64
     for line in made:
@@ -65,21 +69,21 @@ def test_the_folder(run):
 
 def test_another_sentence_is_named(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    ours, theirs = (reproduce.recorded(path) for path in (run, copy))
-    assert reproduce.compare(ours, theirs).compared[-1] == "samples: 3 in both"
+    ours, theirs = (compare.recorded(path) for path in (run, copy))
+    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
-    (where,) = reproduce.compare(ours, reproduce.recorded(copy)).parted
+    (where,) = compare.compare(ours, compare.recorded(copy)).parted
     assert where == "samples: step_00000004.txt is another (1 of 3 are)"
 
 
 def test_samples_are_those_of_the_generator(config, run):
     _, _, state = restore(run)
     variables, key = generator_variables(state), keys.root(3)
-    rows = sentences.sample(config, variables, key, 5)
+    rows = text.sample(config, variables, key, 5)
     one_hot = sampling.sample(config, variables, key, 5)
     np.testing.assert_array_equal(one_hot, np.eye(9)[rows])
     with pytest.raises(UserError, match="temperature is 0: it must be above 0"):
-        sentences.sample(config, variables, key, 5, 0)
+        text.sample(config, variables, key, 5, 0)
 
 
 def test_the_sample_command(run, command, tmp_path):
@@ -134,7 +138,7 @@ def test_the_law_of_the_oracle_is_known():
 
 def test_unknown_words_of_the_test_match_nothing(config):
     dataset = sources.load(config.data)
-    batch = dataclasses.replace(dataset.batch, real=np.full((8, 5), text.UNKNOWN, np.uint16))
+    batch = dataclasses.replace(dataset.batch, real=np.full((8, 5), corpus.UNKNOWN, np.uint16))
     test = dataclasses.replace(dataset, batch=batch)
     gen = config.gen
     variables = jax.jit(lambda: gen.init(keys.root(0), keys.no_latents(1, 2, "key"), train=False))()

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import restore, run, trained
 from gan_jax.cli import app
 from gan_jax.config import Data
 from gan_jax.data import sources
+from gan_jax.inference import load
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs import restore
 
 REPOSITORY = Path(__file__).parent.parent
 FIXTURES = Path("tests/fixtures/v0_1")
@@ -33,8 +35,8 @@ def in_repository(monkeypatch):
 
 def same_machine():
     """Whether this machine computes the bits of the one that made the fixtures."""
-    there = run.load_versions(FIXTURES / "images")
-    here = run.packages(jax.local_devices()[:1])
+    there = run_folder.load_versions(FIXTURES / "images")
+    here = run_folder.packages(jax.local_devices()[:1])
     device = ("platform", "kind", "machine", "processor")
     if not jax.config.values["jax_disable_most_optimizations"]:
         return False
@@ -126,7 +128,7 @@ def test_reproduce_a_record(command):
 
 def test_artifact(command, tmp_path):
     path = FIXTURES / "images.jaxexport"
-    assert trained.load(path).step == 2
+    assert load.load(path).step == 2
     assert command(app.main, f"sample {path} --num-samples 4 --out {tmp_path / 'a.png'}")[0] == 0
     assert_close_pixels(tmp_path / "a.png", FIXTURES / "images_samples.png")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from gan_jax import losses
+from gan_jax.losses import adversarial
 
 LOG2 = np.log(2.0)
-HALVES = [(name, half) for name in losses.LOSSES for half in ("disc", "gen")]
+HALVES = [(name, half) for name in adversarial.LOSSES for half in ("disc", "gen")]
 
 # Functions of one logit with their derivatives, in numpy float64, written apart from the source.
 SP = (lambda t: np.logaddexp(0, t), lambda t: 0.5 + 0.5 * np.tanh(t / 2))
@@ -69,7 +69,7 @@ BATCHES = [logits(0, 4, 8), logits(1, 4, 8, scale=20.0), [EXTREMES[0], -EXTREMES
 
 @pytest.mark.parametrize(("name", "half"), HALVES)
 def test_closed_form(name, half):
-    function = getattr(losses.gan_loss(name), half)
+    function = getattr(adversarial.gan_loss(name), half)
     each = jax.jit(jax.vmap(jax.value_and_grad(function, (0, 1))))
     reals, fakes = (np.concatenate(side).astype(np.float32) for side in zip(*BATCHES, strict=True))
     found = jax.tree.leaves(each(reals, fakes))
@@ -86,7 +86,7 @@ def test_closed_form(name, half):
 def test_numerical_gradients(name, half):
     with jax.enable_x64(True):  # so that a finite difference has digits to compare
         sides = [jnp.asarray(side, jnp.float64) for side in logits(3, 7)]
-        function = jax.jit(getattr(losses.LOSSES[name], half))
+        function = jax.jit(getattr(adversarial.LOSSES[name], half))
         # Central differences at 1e-4 err by 1e-8, third derivatives being of order one.
         check_grads(function, sides, order=1, eps=1e-4, atol=1e-7, rtol=1e-7)
 
@@ -132,10 +132,10 @@ CHANCE = {
 }
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", adversarial.LOSSES)
 def test_optimal_critic(name):
     def disc(f, real, fake):
-        return losses.LOSSES[name].disc(f[real], f[fake])
+        return adversarial.LOSSES[name].disc(f[real], f[fake])
 
     tables = TABLES[:1] if name == "wasserstein" or "average" in name else TABLES
     here, elsewhere = jax.jit(jax.value_and_grad(disc)), jax.jit(jax.vmap(disc, (0, None, None)))
@@ -167,7 +167,7 @@ def test_conditional_optimum():
         real.append(np.repeat(np.repeat(critic + shift, counts_p), 10))
         fake.append(np.tile(np.repeat(critic + shift, counts_q), 10))
         minima.append(least)
-    value = losses.relativistic_disc(*map(jnp.asarray, map(np.concatenate, (real, fake))))
+    value = adversarial.relativistic_disc(*map(jnp.asarray, map(np.concatenate, (real, fake))))
     np.testing.assert_allclose(value, np.mean(minima), rtol=1e-6)  # a float32 mean of order one
 
 
@@ -179,7 +179,7 @@ def test_generator_descends(name):
     f = jnp.log(p / jax.nn.softmax(scores))
 
     def expected_loss(scores):
-        each = jax.vmap(lambda f: losses.LOSSES[name].gen(f[None], f[None]))(f)
+        each = jax.vmap(lambda f: adversarial.LOSSES[name].gen(f[None], f[None]))(f)
         return (jax.nn.softmax(scores) * each).sum()
 
     def divergence(scores):
@@ -192,9 +192,9 @@ def test_generator_descends(name):
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.3])
-@pytest.mark.parametrize("name", losses.SMOOTHABLE)
+@pytest.mark.parametrize("name", adversarial.SMOOTHABLE)
 def test_label_smoothing(name, smoothing):
-    disc = losses.gan_loss(name, smoothing).disc
+    disc = adversarial.gan_loss(name, smoothing).disc
     fake = jnp.asarray([-1.0, 0.0, 2.0])
     real = jnp.full(3, np.log((1 - smoothing) / smoothing), jnp.float32)
     value, (of_real, of_fake) = jax.value_and_grad(disc, (0, 1))(real, fake)
@@ -209,12 +209,12 @@ def test_label_smoothing(name, smoothing):
 
 def test_unknown_name():
     with pytest.raises(KeyError, match="none"):
-        losses.gan_loss("none")
+        adversarial.gan_loss("none")
 
 
 @pytest.mark.parametrize("name", [name for name in CLOSED if CLOSED[name][0] != "apart"])
 def test_relativistic(name):
-    loss, (real, fake) = losses.LOSSES[name], logits(6, 7)
+    loss, (real, fake) = adversarial.LOSSES[name], logits(6, 7)
     for half in loss:
         plain = jax.value_and_grad(half, (0, 1))(real, fake)
         shifted = jax.value_and_grad(half, (0, 1))(real + 16, fake + 16)
@@ -227,23 +227,23 @@ def test_pairings():
     # The mean over the n ways to turn the fakes round, in each of which all are used, is that over
     # all pairs: any pairing is an unbiased estimate of it.
     real, fake = logits(7, 7)
-    turned = [losses.relativistic_disc(real, jnp.roll(fake, k)) for k in range(len(fake))]
+    turned = [adversarial.relativistic_disc(real, jnp.roll(fake, k)) for k in range(len(fake))]
     pairs = SP[0](-np.subtract.outer(np.asarray(real), np.asarray(fake)))
     np.testing.assert_allclose(np.mean(turned), pairs.mean(), rtol=1e-6)  # float32 means
 
 
 @pytest.mark.parametrize("shapes", [((4, 1), (4,)), ((4,), (4, 1)), ((4, 2), (4, 1)), ((4,), (3,))])
 def test_paired_shapes(shapes):
-    for half in losses.LOSSES["relativistic"]:
+    for half in adversarial.LOSSES["relativistic"]:
         with pytest.raises(AssertionError):
             half(*map(jnp.zeros, shapes))
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", adversarial.LOSSES)
 def test_several_logits_an_example_count_alike(name):
     """Losses are means over examples and their logits, pairs being of the same one of them."""
     real, fake = logits(5, 4, 3)
-    for half in losses.LOSSES[name]:
+    for half in adversarial.LOSSES[name]:
         expected = half(real.reshape(-1), fake.reshape(-1))
         np.testing.assert_allclose(half(real, fake), expected, rtol=1e-6)  # float32 means
 
@@ -251,7 +251,10 @@ def test_several_logits_an_example_count_alike(name):
 def test_wasserstein_distance():
     # Gaussians of equal variance: W1 is the distance of the means, which the identity critic has,
     # and no other 1-Lipschitz one exceeds.
-    noise, loss = jax.random.normal(jax.random.key(0), (1000,)), losses.LOSSES["wasserstein"].disc
+    noise, loss = (
+        jax.random.normal(jax.random.key(0), (1000,)),
+        adversarial.LOSSES["wasserstein"].disc,
+    )
     critics = (jnp.sin, jnp.tanh, jnp.abs, jnp.negative, lambda x: jax.nn.relu(x - 1))
     for distance in (0.0, 0.5, 3.0):
         real = noise + distance
@@ -265,7 +268,7 @@ def test_cross_entropy(dtype):
     random = np.random.default_rng(4)
     logits = jnp.asarray(3 * random.normal(size=(5, 4)), dtype)
     labels = jnp.array([3, 0, 1, 1, 2])
-    value, slope = jax.value_and_grad(losses.cross_entropy)(logits, labels)
+    value, slope = jax.value_and_grad(adversarial.cross_entropy)(logits, labels)
     exact = np.float64(logits)
     p = np.exp(exact) / np.exp(exact).sum(1, keepdims=True)
     rows = np.eye(4)[np.asarray(labels)]
@@ -279,7 +282,7 @@ def test_cross_entropy(dtype):
 
 def test_cross_entropy_of_extreme_logits():
     logits, labels = jnp.array([[1e4, -1e4, 0.0]]), jnp.array([1])
-    value, slope = jax.value_and_grad(losses.cross_entropy)(logits, labels)
+    value, slope = jax.value_and_grad(adversarial.cross_entropy)(logits, labels)
     np.testing.assert_array_equal(value, 2e4)
     np.testing.assert_array_equal(slope, [[1, -1, 0]])
 
@@ -287,4 +290,4 @@ def test_cross_entropy_of_extreme_logits():
 @pytest.mark.parametrize("labels", [jnp.zeros((4, 1), int), jnp.zeros(3, int)])
 def test_cross_entropy_shapes(labels):
     with pytest.raises(AssertionError):
-        losses.cross_entropy(jnp.zeros((4, 3)), labels)
+        adversarial.cross_entropy(jnp.zeros((4, 3)), labels)

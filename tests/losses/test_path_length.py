@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.path_length import DECAY, path_length
+from gan_jax.losses.path_length import DECAY, path_length
 
 
 def linear(shape):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import config, keys, penalties
+from gan_jax.config import schema
+from gan_jax.core import keys
+from gan_jax.losses import penalties
 from gan_jax.networks import mlp
 from tests.helpers import small
 
@@ -73,7 +75,7 @@ def places(name, real, fake):
 
 
 def test_config():
-    assert [field.name for field in dataclasses.fields(config.Penalties)] == list(NAMES)
+    assert [field.name for field in dataclasses.fields(schema.Penalties)] == list(NAMES)
     assert tuple(OF_SLOPE) == NAMES
 
 

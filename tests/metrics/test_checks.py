@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
-from gan_jax.errors import UserError
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.metrics import accuracy, checks, frechet, inception_score, kernel, manifold, modes
 
 GOOD = np.random.default_rng(0).standard_normal((12, 3))

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import keys, plots, population, record_tables, sampling
 from gan_jax.cli import app
-from gan_jax.config import Data, Penalties
+from gan_jax.config import Data, Penalties, schema
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.metrics import card, frechet, manifold, modes
+from gan_jax.data.batch import Batch
+from gan_jax.data.images import pixels
+from gan_jax.inference import sampling
+from gan_jax.metrics import frechet, manifold, modes
 from gan_jax.metrics.evaluation import (
     evaluate,
     evaluators,
@@ -28,8 +31,11 @@ from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.metrics.features.select import select_features
 from gan_jax.networks import mlp
-from gan_jax.restore import restore
-from gan_jax.state import Batch, generator_variables
+from gan_jax.reporting import tables
+from gan_jax.runs import score_card
+from gan_jax.runs.restore import restore
+from gan_jax.training import population_state
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -75,10 +81,10 @@ def scored(trained, **how):
 def samples_of(trained, number, n, seed=None):
     """A member's samples as stored pictures, uint8 [n, h, w, c], made all at once."""
     _, config, state = restore(trained / "small", 12)
-    one, state = population.member(config, state, number)
+    one, state = population_state.member(config, state, number)
     key = keys.step_key(keys.root(one.seed if seed is None else seed), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(one, generator_variables(state), key, n)
-    return plots.to_pixels(made, symmetric=False)
+    return pixels.to_pixels(made, symmetric=False)
 
 
 def test_cards_hold_the_metrics_of_every_members_samples(trained):
@@ -135,7 +141,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
     assert cards["versions"]["packages"]["jax"] == jax.__version__
     last = {one["metric"]: one for one in cards["cards"] if one["step"] == 12}
     assert len(said.splitlines()) == 1 + 18 + 1
-    assert card.number(last["frechet"]["mean"]) in said
+    assert score_card.number(last["frechet"]["mean"]) in said
     assert last["frechet"]["sd"] == pytest.approx(np.std(last["frechet"]["values"], ddof=1))
     status, said, _ = command(app.main, f"record {trained / 'small'} --out {tmp_path / 'out'}")
     assert status == 0
@@ -144,7 +150,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
         assert one["scores"] == {name: made["values"][i] for name, made in last.items()}
     assert [one["metric"] for one in entry["protocol"]] == list(last)
     assert entry["protocol"][0]["n_fake"] == 64
-    table = record_tables.scores(tmp_path / "out")
+    table = tables.scores(tmp_path / "out")
     mean, sd = last["frechet"]["mean"], last["frechet"]["sd"]
     assert (
         f"| `small`, 2 seeds | pixels | 64 | 1797 of digits all | {mean:.2f} ± {sd:.2f} |" in table
@@ -154,7 +160,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
 def test_points_are_counted_by_mode(command, trained):
     status, said, _ = command(app.main, f"evaluate {trained / 'points'}")
     assert status == 0
-    cards = {one["metric"]: one for one in card.read(trained / "points" / "scores.json")}
+    cards = {one["metric"]: one for one in score_card.read(trained / "points" / "scores.json")}
     _, config, state = restore(trained / "points")
     key = keys.step_key(keys.root(4), keys.Purpose.SAMPLE, 0)
     points = sampling.sample(config, generator_variables(state), key, 2500)
@@ -205,7 +211,7 @@ def test_folders(command, tmp_path):
         f"evaluate-folders {tmp_path / 'real'} {tmp_path / 'fake'} --features pixels --devices 1"
     )
     assert command(app.main, words, f"--out {out}")[0] == 0
-    found = {one["metric"]: one for one in card.read(out)}
+    found = {one["metric"]: one for one in score_card.read(out)}
     real, fake = (
         np.repeat(part, 3, -1).reshape(len(part), -1) / 255 for part in (images[:40], images[40:70])
     )
@@ -327,8 +333,8 @@ def test_mistakes_are_one_line(command, trained, words, says):
     ],
 )
 def test_data_lie_elsewhere_now(data, field):
-    assert evaluate.moved(data, "here") == dataclasses.replace(data, **{field: "here"})
-    assert evaluate.moved(data, None) == data
+    assert schema.moved(data, "here") == dataclasses.replace(data, **{field: "here"})
+    assert schema.moved(data, None) == data
 
 
 def test_other_data_are_refused(trained):
@@ -365,7 +371,9 @@ def test_no_part_of_the_data_is_loaded_twice(command, trained, tmp_path, monkeyp
     monkeypatch.setattr(classifier, "RECIPES", {"digits": tiny})
     folder = shutil.copytree(trained / "small", tmp_path / "small")
     assert command(app.main, f"evaluate {folder} --num-samples 40 --devices 1")[0] == 0
-    assert {one["features"] for one in card.read(folder / "scores.json")} == {"digits-classifier"}
+    assert {one["features"] for one in score_card.read(folder / "scores.json")} == {
+        "digits-classifier"
+    }
     assert loaded == ["all", "train", "test"]  # the run's data; and to train and test on
 
 

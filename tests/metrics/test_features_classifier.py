@@ -11,8 +11,8 @@ from scipy import ndimage
 from scipy.io import wavfile
 
 from gan_jax.config import Data
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
 from gan_jax.metrics.features import classifier
 from gan_jax.metrics.features.classifier_training import Recipe, warp
 from gan_jax.metrics.features.extractor import Extractor

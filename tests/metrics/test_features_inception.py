@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gan_jax.config import Data
-from gan_jax.data import tfds
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data.images import tfds
 from gan_jax.metrics.features import inception, inception_weights, resize
 from gan_jax.metrics.features.inception_network import TAPS, Network
 from tests.helpers import golden_inception

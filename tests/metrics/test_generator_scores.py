@@ -6,20 +6,23 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import keys, plots, sampling
 from gan_jax.cli import app
 from gan_jax.config import Data, Penalties
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
+from gan_jax.data.batch import Batch
+from gan_jax.data.images import pixels
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
-from gan_jax.metrics import card
+from gan_jax.inference import sampling
 from gan_jax.metrics.evaluation import generator
 from gan_jax.metrics.evaluation.members import Member
 from gan_jax.metrics.features import classifier, extractor
 from gan_jax.metrics.features.classifier_training import Recipe
 from gan_jax.networks import mlp
-from gan_jax.restore import restore
-from gan_jax.state import Batch, generator_variables
+from gan_jax.runs import score_card
+from gan_jax.runs.restore import restore
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -105,13 +108,13 @@ def test_the_command(command, tmp_path, monkeypatch):
     words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
     status, said, _ = command(app.main, words, "--path-length --num-paths 20")
     assert status == 0
-    found = {one["metric"]: one for one in card.read(run / "scores.json")}
+    found = {one["metric"]: one for one in score_card.read(run / "scores.json")}
     _, config, state = restore(run)
     key = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(config, generator_variables(state), key, 40)
     ((name, images, labels, student),) = students
     assert name == "digits"
-    np.testing.assert_array_equal(images, plots.to_pixels(made, symmetric=False))
+    np.testing.assert_array_equal(images, pixels.to_pixels(made, symmetric=False))
     np.testing.assert_array_equal(labels, np.arange(40) % 10)
     test = sources.load(Data("digits", "test", labels=True))
     accuracy = classifier.test_accuracy(student, test.batch.real, test.batch.cond)
@@ -127,7 +130,7 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert paths["features_note"] == "slerp in Z, epsilon 0.0001, percentiles 1 to 99"
     assert paths["values"][0] > 0
     assert found["frechet"]["real"] == "digits all"
-    assert card.number(accuracy) in said
+    assert score_card.number(accuracy) in said
     assert "digits-classifier of samples, 40 against 360 of digits test" in said
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.metrics import inpainting
 
 RANDOM = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_jax import keys
+from gan_jax.core import keys
 from gan_jax.metrics import kernel, manifold
 from tests.helpers import golden_features
 

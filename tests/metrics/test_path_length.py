@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
-from gan_jax.editing import lerp, slerp
-from gan_jax.errors import UserError
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.inference.interpolation import lerp, slerp
 from gan_jax.metrics.path_length import path_lengths, trimmed
 
 KEY = keys.root(3)

@@ -8,17 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, logs, placement, plots, population, record, sampling, train
-from gan_jax.config import Data, Penalties
+from gan_jax import train
+from gan_jax.config import Data, Penalties, population
+from gan_jax.core import devices as core_devices
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
+from gan_jax.data.batch import Batch
+from gan_jax.data.images import pixels
 from gan_jax.data.sources import MIXTURES, Dataset
-from gan_jax.errors import UserError
+from gan_jax.inference import sampling
 from gan_jax.metrics import frechet, modes
 from gan_jax.metrics.evaluation import image, in_training, in_training_log, streaming
 from gan_jax.metrics.features import select
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.networks import mlp
-from gan_jax.state import Batch, generator_variables
+from gan_jax.reporting import record
+from gan_jax.runs import metrics_log
+from gan_jax.training import population_state
+from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -44,7 +52,7 @@ def cache(tmp_path, monkeypatch):
 def of_members(config, state):
     """Each member's generator variables."""
     number = range(len(population.members(config)))
-    return [generator_variables(population.member(config, state, i)[1]) for i in number]
+    return [generator_variables(population_state.member(config, state, i)[1]) for i in number]
 
 
 def with_members(config, state, change):
@@ -136,7 +144,7 @@ def test_scoring_compiles_once_and_takes_a_state_on_any_devices(points, monkeypa
 
     monkeypatch.setattr(streaming, "generate", traced)
     for devices in (ONE, jax.local_devices()[:4]):
-        again = score(placement.place(state, devices))
+        again = score(core_devices.place(state, devices))
         assert {name: values.tobytes() for name, values in again.items()} == {
             name: values.tobytes() for name, values in once.items()
         }
@@ -147,7 +155,7 @@ def test_scoring_compiles_once_and_takes_a_state_on_any_devices(points, monkeypa
 def test_to_pixels_is_that_of_plots(symmetric):
     x = np.random.default_rng(0).normal(size=(50, 8, 8, 1)).astype(np.float32)
     found = streaming.to_pixels(jnp.asarray(x), symmetric=symmetric)
-    np.testing.assert_array_equal(found, plots.to_pixels(x, symmetric=symmetric), strict=True)
+    np.testing.assert_array_equal(found, pixels.to_pixels(x, symmetric=symmetric), strict=True)
 
 
 def features_with_head():
@@ -177,7 +185,7 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     members = zip(population.members(config), of_members(config, state), strict=True)
     for i, (member, variables) in enumerate(members):
         made = sampling.sample(config, variables, keys.sample_key(member.seed), 300)
-        seen = features(plots.to_pixels(made, symmetric=False))
+        seen = features(pixels.to_pixels(made, symmetric=False))
         distance = frechet.frechet_distance(ours, frechet.moments(seen))
         score_of_logits = image.score_logits(features.logits(seen))["classifier_score"].value
         # Sums of 300 in float32; and rounding may move a pixel by one of 256 levels.
@@ -218,7 +226,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
 
     state = fit("whole", 8)
     whole = (tmp_path / "whole" / in_training_log.ROWS).read_bytes()
-    found = logs.read_metrics(tmp_path / "whole", in_training_log.ROWS)
+    found = metrics_log.read_metrics(tmp_path / "whole", in_training_log.ROWS)
     assert list(found) == ["step", *modes.Modes._fields]
     assert found["step"].tolist() == [4, 8]
     _, score = in_training.make_scorer(config, sources.load(config.data), ONE[0])
@@ -256,7 +264,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     assert "score_curve" not in entries[1]
     kept = entries[0]["score_curve"]
     assert kept["step"] == list(range(1, 13))
-    rows = logs.read_metrics(folders[0], in_training_log.ROWS)
+    rows = metrics_log.read_metrics(folders[0], in_training_log.ROWS)
     assert rows["kl"].shape == (12,)
     np.testing.assert_allclose(kept["kl"], rows["kl"], rtol=5e-6)  # six digits
     assert (kept["protocol"]["features"], kept["protocol"]["n_fake"]) == ("points", 2500)

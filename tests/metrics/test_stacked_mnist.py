@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
 from gan_jax.config import Data
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
 from gan_jax.metrics import modes
 from gan_jax.metrics.evaluation import evaluate, in_training, members, stacked_mnist
 from gan_jax.metrics.evaluation.evaluator import Evaluation, Settings

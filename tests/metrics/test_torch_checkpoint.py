@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.metrics.features import torch_checkpoint
 from tests.helpers.golden_inception import FOLDER
 

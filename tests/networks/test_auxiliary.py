@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import losses
+from gan_jax.losses import adversarial
 from gan_jax.networks import dcgan, wgan_gp
 
 KEY = jax.random.key(0)
@@ -81,7 +81,7 @@ def test_the_classifier_learns_from_the_cross_entropy():
     @jax.grad
     def slope(params):
         _, found = network.apply({"params": params}, X, LABELS, train=True, mutable="auxiliary")
-        return losses.cross_entropy(found["auxiliary"]["class_logits"], LABELS)
+        return adversarial.cross_entropy(found["auxiliary"]["class_logits"], LABELS)
 
     slopes = slope(variables["params"])
     assert not jax.tree.reduce(lambda any_of, leaf: any_of or leaf.any(), slopes.pop("Dense_0"), 0)

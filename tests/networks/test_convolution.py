@@ -9,8 +9,8 @@ import pytest
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.networks import conv_winograd, conv_winograd_strided
-from gan_jax.networks.convolution import Conv, ConvTranspose, conv, conv_transpose
+from gan_jax.networks.conv import winograd, winograd_strided
+from gan_jax.networks.conv.layers import Conv, ConvTranspose, conv, conv_transpose
 
 # Sums of up to some thousand float32 products in another order; values are around 1.
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-4)
@@ -157,7 +157,7 @@ def test_transposed(size, stride, c, d):
     jax.tree.map(scaled, found, wanted)
 
 
-WINOGRADS = {"3x3": conv_winograd, "4x4, stride 2": conv_winograd_strided}
+WINOGRADS = {"3x3": winograd, "4x4, stride 2": winograd_strided}
 
 
 @pytest.mark.parametrize("way", WINOGRADS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax.networks import folded
+from gan_jax.networks.conv import strided
 
 
 def plain(x, kernel, stride):
@@ -20,10 +20,10 @@ def plain(x, kernel, stride):
 
 def ways(spatial, stride):
     if spatial == 2:
-        return folded.conv_2d, folded.conv_transpose_2d
+        return strided.conv_2d, strided.conv_transpose_2d
     return (
-        lambda x, kernel: folded.conv_1d(x, kernel, stride),
-        lambda x, kernel: folded.conv_transpose_1d(x, kernel, stride),
+        lambda x, kernel: strided.conv_1d(x, kernel, stride),
+        lambda x, kernel: strided.conv_transpose_1d(x, kernel, stride),
     )
 
 
@@ -46,4 +46,4 @@ def test_they_are_laxs(spatial, size, stride):
 
 def test_a_stride_must_divide_the_places():
     with pytest.raises(ValueError, match="a stride of 4 does not divide 10 places"):
-        folded.conv_1d(jnp.zeros((1, 10, 1)), jnp.zeros((25, 1, 1)), 4)
+        strided.conv_1d(jnp.zeros((1, 10, 1)), jnp.zeros((25, 1, 1)), 4)

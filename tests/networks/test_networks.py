@@ -15,13 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config_json, keys, losses, networks, penalties
-from gan_jax.config import Optimizer, Penalties
-from gan_jax.errors import UserError
+from gan_jax import networks
+from gan_jax.config import Optimizer, Penalties, serialization
+from gan_jax.config.validation import validate
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data.batch import Batch
+from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import interface
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
-from gan_jax.validation import validate
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 from tests.helpers import small
 from tests.helpers.small_networks import SMALL, SOUNDS, N, Z, config, pair
 
@@ -150,7 +153,7 @@ def test_a_network_without_the_interface_is_refused(field):
 @pytest.mark.parametrize(("name", "size", "classes"), KINDS)
 def test_json_round_trip(name, size, classes):
     ours = config(name, size, classes)
-    assert config_json.loads(config_json.dumps(ours)) == ours
+    assert serialization.loads(serialization.dumps(ours)) == ours
 
 
 @pytest.mark.parametrize(("name", "size"), FIRST_SIZES)
@@ -222,7 +225,7 @@ def test_two_devices_take_the_step_of_one(name, size):
 # Every loss and every penalty on some network, and every network with one of either. A loss sees
 # logits alone, and a penalty a critic: so a fault of theirs shows with one partner as with another.
 # All penalties in one step are in tests/training/test_contracts.py.
-PARTNERS = FIRST_SIZES, [*losses.LOSSES], [*penalties.PENALTIES]
+PARTNERS = FIRST_SIZES, [*adversarial.LOSSES], [*penalties.PENALTIES]
 MATRIX = [(*(one[i % len(one)] for one in PARTNERS),) for i in range(max(map(len, PARTNERS)))]
 
 

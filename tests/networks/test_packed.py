@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import command_line, config_json, keys
-from gan_jax.config import Penalties, differences
-from gan_jax.errors import UserError
+from gan_jax.config import Penalties, differences, serialization
+from gan_jax.core import command_line, keys
+from gan_jax.core.errors import UserError
+from gan_jax.data.batch import Batch
 from gan_jax.networks import dcgan, interface, layers, mlp, wavegan
-from gan_jax.networks.packed import Packed
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
+from gan_jax.networks.pacgan import Packed
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 from tests.helpers import small
 
 KEY = jax.random.key(0)
@@ -98,12 +99,12 @@ CONFIG = small.config(disc=Packed(INSIDE, 2), penalties=Penalties())
 
 
 def test_config_and_flags(monkeypatch):
-    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+    assert serialization.loads(serialization.dumps(CONFIG)) == CONFIG
     flags = ["--disc.pack", "4", "--disc.disc.widths", "9", "7"]
     monkeypatch.setattr(sys, "argv", ["command", *flags])
     changed = command_line.parse(CONFIG)
     assert changed == dataclasses.replace(CONFIG, disc=Packed(INSIDE.clone(widths=(9, 7)), 4))
-    assert config_json.loads(config_json.dumps(changed)) == changed
+    assert serialization.loads(serialization.dumps(changed)) == changed
     assert differences(CONFIG, changed) == {
         "disc.pack": (2, 4),
         "disc.disc.widths": ((8,), (9, 7)),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
+from gan_jax.core import keys
 from gan_jax.networks import lstm, relgan, sequence
 
 MEMORY = relgan.RelationalMemory(slots=3, heads=2, head_size=2)

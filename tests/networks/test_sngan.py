@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.networks import layers, resnet, sngan, wgan_gp
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.conv.layers import Conv
 
 KEY = jax.random.key(0)
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.losses.path_length import path_length
 from gan_jax.networks import stylegan2, stylegan2_layers
 from gan_jax.networks.r3gan import upsample
-from gan_jax.path_length import path_length
 
 KEY = jax.random.key(0)
 N = 4

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys
+from gan_jax.core import keys
 from gan_jax.networks import wavegan
 
 

@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import dry_run, recipe_files
+from gan_jax.cli import recipes
+from gan_jax.cli.recipes import find
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.recipe_files import find
-from gan_jax.start import start
+from gan_jax.training import dry_run
+from gan_jax.training.initialize import start
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -96,7 +97,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 
 def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
-    rows = {row.name: row for row in recipe_files.list_recipes()}
+    rows = {row.name: row for row in recipes.list_recipes()}
     assert sorted(rows) == NAMES
     record = json.loads((RESULTS / "mnist_dcgan_small.json").read_text())
     distances = [run["scores"]["frechet"] for run in record["runs"]]
@@ -109,14 +110,14 @@ def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
     recorded = [name for name in NAMES if list(RESULTS.glob(f"{name}.json"))]
     recorded += [name for name in NAMES if list(RESULTS.glob(f"{name}_small.json"))]
     assert sorted(name for name in NAMES if rows[name].recorded) == sorted(recorded)
-    recipe_files.print_recipes()
+    recipes.print_recipes()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["recipe", *NAMES]
 
 
 @pytest.mark.parametrize("seconds", [0, 45, 119, 120, 7200, 172_800])
 def test_a_duration_has_its_largest_unit(seconds):
-    number, unit = recipe_files.duration(seconds).split()
+    number, unit = recipes.duration(seconds).split()
     length = {"s": 1, "min": 60, "h": 3600, "days": 86400}[unit]
     assert float(number) * length == seconds
     assert seconds < 120 or float(number) >= 2

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 
 import experiments
-from gan_jax import config_json, keys, sampling, train
+from gan_jax import train
+from gan_jax.config import serialization
+from gan_jax.config.validation import validate
+from gan_jax.core import keys
 from gan_jax.data import sources
+from gan_jax.data.batch import Batch
+from gan_jax.inference import sampling
 from gan_jax.metrics.modes import modes
-from gan_jax.parallel import train_step_of
-from gan_jax.state import Batch, generator_variables, init_state
-from gan_jax.validation import validate
+from gan_jax.training.parallel import train_step_of
+from gan_jax.training.state import generator_variables, init_state
 from tests.helpers import small
 
 FOLDER = Path(experiments.__path__[0])
@@ -60,7 +64,7 @@ def test_its_configs_are_sound(name):
     assert small_one.name in (name, f"{name}_small")
     for config in (module.config, small_one):
         validate(config)
-        assert config_json.loads(config_json.dumps(config)) == config
+        assert serialization.loads(serialization.dumps(config)) == config
 
 
 def example(config, n):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gan_jax import curves
-from gan_jax.report import collect
+from gan_jax.reporting import curves
+from gan_jax.reporting.html import collect
 
 
 def rows(steps, **metrics):

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax import logs
 from gan_jax.cli import app
-from gan_jax.errors import UserError
-from gan_jax.report import collect, media, page
+from gan_jax.core.errors import UserError
+from gan_jax.reporting.html import collect, media, page
+from gan_jax.runs import metrics_log
 
 pytestmark = pytest.mark.integration
 
@@ -119,7 +119,7 @@ def test_the_curves_are_those_of_the_log(runs, written):
     many = data_of((written / "many.html").read_text())["panels"]
     losses = next(panel for panel in many if panel["title"] == "losses")
     line = next(line for line in losses["lines"] if line["name"] == "gen_loss")
-    rows = logs.read_metrics(runs / "many")
+    rows = metrics_log.read_metrics(runs / "many")
     assert line["x"] == list(range(1, 9))
     np.testing.assert_allclose(line["mean"], rows["gen_loss"].mean(1), rtol=1e-4)
     np.testing.assert_allclose(line["low"], rows["gen_loss"].min(1), rtol=1e-4)
@@ -232,7 +232,7 @@ def test_event_files(command, runs, tmp_path):
     for _ in range(2):  # anew: nothing is there twice
         line = f"report {tmp_path / 'run'} --tensorboard --no-walk"
         assert command(app.main, line)[0] == 0
-    rows = logs.read_metrics(tmp_path / "run")
+    rows = metrics_log.read_metrics(tmp_path / "run")
     for member in range(3):
         folder = tmp_path / "run" / "tensorboard" / f"member_{member:02d}"
         (file,) = folder.iterdir()
@@ -253,7 +253,7 @@ def test_event_files(command, runs, tmp_path):
 
 def test_without_its_package_event_files_are_refused(runs, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
-    from gan_jax.report import tensorboard
+    from gan_jax.reporting.html import tensorboard
 
     with pytest.raises(UserError, match=r"pip install 'gan-jax\[tensorboard\]'"):
         tensorboard.write(runs / "one")

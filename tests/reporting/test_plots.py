@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import plots
+from gan_jax.data.images import pixels as images_pixels
+from gan_jax.reporting import plots
 
 WHITE = (255, 255, 255)
 
@@ -37,7 +38,7 @@ def dot(column, row):
     ],
 )
 def test_to_pixels(x, symmetric, pixel):
-    made = plots.to_pixels(np.full((2, 3, 4, 1), x, np.float32), symmetric=symmetric)
+    made = images_pixels.to_pixels(np.full((2, 3, 4, 1), x, np.float32), symmetric=symmetric)
     np.testing.assert_array_equal(made, np.full((2, 3, 4, 1), pixel, np.uint8), strict=True)
 
 
@@ -45,7 +46,7 @@ def test_to_pixels(x, symmetric, pixel):
 def test_to_pixels_gives_every_pixel_back(symmetric):
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     x = np.float32(pixels) / 255
-    made = plots.to_pixels(2 * x - 1 if symmetric else x, symmetric=symmetric)
+    made = images_pixels.to_pixels(2 * x - 1 if symmetric else x, symmetric=symmetric)
     np.testing.assert_array_equal(made, pixels, strict=True)
 
 

@@ -9,8 +9,11 @@ import types
 import numpy as np
 import pytest
 
-from gan_jax import logs, record, record_tables, run
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.reporting import record, tables
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs import metrics_log
+from gan_jax.runs import timing as runs_timing
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -83,7 +86,7 @@ def test_the_record_is_what_the_files_say(runs, tmp_path):
     curve = found["curve"]
     assert curve["step"] == list(range(1, STEPS + 1))
     assert curve["disc_loss"][4] is None
-    rows = logs.read_metrics(runs[0])
+    rows = metrics_log.read_metrics(runs[0])
     assert curve.keys() == rows.keys()
     np.testing.assert_allclose(curve["gen_loss"], rows["gen_loss"], rtol=5e-6)  # six digits
 
@@ -124,11 +127,11 @@ def test_no_path_of_the_run_is_recorded_but_in_its_command(runs, tmp_path):
 
 
 def with_config(**changes):
-    return lambda folder: run.write_config(folder, dataclasses.replace(CONFIG, **changes))
+    return lambda folder: run_folder.write_config(folder, dataclasses.replace(CONFIG, **changes))
 
 
 def without_late_rows(folder):
-    logs.MetricsLog(folder / "metrics.jsonl", 1, 18)
+    metrics_log.MetricsLog(folder / "metrics.jsonl", 1, 18)
 
 
 def with_timing(*parts):
@@ -185,7 +188,7 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
         (tmp_path / f"{name}.json").write_text(json.dumps({"experiment": name, "runs": runs}))
     (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
-    assert record_tables.results(tmp_path).splitlines()[2:] == [
+    assert tables.results(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
         "| [picture](experiments/results/digits.png) |",
         "| `python -m experiments.it --seed 10` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
@@ -201,15 +204,15 @@ def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
     runs = [entry(10.0 + i, 0.5, one) for i, one in enumerate(scores)]
     (tmp_path / "it.json").write_text(json.dumps({"experiment": "it", "runs": runs, **heard}))
     (tmp_path / "it.wav").touch()
-    assert record_tables.sounds(tmp_path).splitlines() == [
+    assert tables.sounds(tmp_path).splitlines() == [
         "|  | `it`, 2 seeds |",
         "|---|---|",
         "| samples | 64 |",
         "| kernel | 0.5000 ± 0.3536 |",  # 1 / (2 sqrt(2))
         "| tonal | 0.500 ± 0.000 |",
     ]
-    assert len(record_tables.scores(tmp_path).splitlines()) == 2
-    assert record_tables.results(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
+    assert len(tables.scores(tmp_path).splitlines()) == 2
+    assert tables.results(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
 
 
 @pytest.mark.parametrize(
@@ -224,4 +227,4 @@ def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
     spec = module and types.SimpleNamespace(name=module)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
-    assert logs.command() == command
+    assert runs_timing.command() == command

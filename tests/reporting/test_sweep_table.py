@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import sweep_table
-from gan_jax.sweeps import Sweep
+from gan_jax.config.sweeps import Sweep
+from gan_jax.reporting import sweeps as reporting_sweeps
 from tests.helpers import small
 
 LR = Sweep("gen_opt.lr", (1e-3, 2e-3))
@@ -29,20 +29,20 @@ def rows(*sweeps, seeds=(0, 1), scores=("covered", "kl")):
                 for k, name in enumerate(scores)
             },
         }
-        for cell, values in enumerate(sweep_table.population.cells(config))
+        for cell, values in enumerate(reporting_sweeps.population.cells(config))
     ]
 
 
 def test_mean_sd():
-    assert sweep_table.mean_sd([1.5], 1) == "1.5"
-    assert sweep_table.mean_sd([1, 2, 3], 2) == "2.00 ± 1.00"  # n - 1
-    assert sweep_table.mean_sd([0, 2], 0) == "1 ± 1"
-    assert sweep_table.mean_sd([1, float("nan")], 1) == "nan ± nan"
+    assert reporting_sweeps.mean_sd([1.5], 1) == "1.5"
+    assert reporting_sweeps.mean_sd([1, 2, 3], 2) == "2.00 ± 1.00"  # n - 1
+    assert reporting_sweeps.mean_sd([0, 2], 0) == "1 ± 1"
+    assert reporting_sweeps.mean_sd([1, float("nan")], 1) == "nan ± nan"
 
 
 def test_the_table_has_a_row_a_cell():
     # Two values a gap of 1 apart deviate by 1 / sqrt(2) from their mean.
-    assert sweep_table.table(rows(LR, SMOOTH)).splitlines() == [
+    assert reporting_sweeps.table(rows(LR, SMOOTH)).splitlines() == [
         "| gen_opt.lr | label_smoothing | covered | kl |",
         "|---|---|---|---|",
         "| 0.001 | 0 | 1.500 ± 0.707 | 11.500 ± 0.707 |",
@@ -50,11 +50,11 @@ def test_the_table_has_a_row_a_cell():
         "| 0.002 | 0 | 3.500 ± 0.707 | 13.500 ± 0.707 |",
         "| 0.002 | 0.1 | 4.500 ± 0.707 | 14.500 ± 0.707 |",
     ]
-    assert sweep_table.table(rows(LR, seeds=(0,), scores=("kl",))).splitlines()[2:] == [
+    assert reporting_sweeps.table(rows(LR, seeds=(0,), scores=("kl",))).splitlines()[2:] == [
         "| 0.001 | 1.000 |",
         "| 0.002 | 2.000 |",
     ]
-    assert len(sweep_table.table(rows(LR, B1, SMOOTH)).splitlines()) == 2 + 12
+    assert len(reporting_sweeps.table(rows(LR, B1, SMOOTH)).splitlines()) == 2 + 12
 
 
 def test_losses_are_means_of_the_finite_rows_of_the_last_tenth():
@@ -62,7 +62,9 @@ def test_losses_are_means_of_the_finite_rows_of_the_last_tenth():
     step = np.arange(4.0, 44, 4)  # the last tenth begins after step 36
     late = np.float64([[1, np.nan, np.nan], [3, 5, np.nan]])
     loss = np.concatenate([np.full((8, 3), 100.0), late])
-    found = sweep_table.last_tenth({"step": step, "disc_loss": loss, "gen_loss": -loss}, config)
+    found = reporting_sweeps.last_tenth(
+        {"step": step, "disc_loss": loss, "gen_loss": -loss}, config
+    )
     np.testing.assert_equal(  # of step 40 alone
         found,
         [
@@ -72,19 +74,19 @@ def test_losses_are_means_of_the_finite_rows_of_the_last_tenth():
         ],
     )
     metrics = {"step": step * 9 / 10 + 4, "disc_loss": loss, "gen_loss": loss}
-    found = sweep_table.last_tenth(metrics, config)
+    found = reporting_sweeps.last_tenth(metrics, config)
     np.testing.assert_equal([one["disc_loss"] for one in found], [2.0, 5.0, np.nan])
 
 
 def test_losses_of_one_run_and_of_none():
     metrics = {"step": np.float64([9, 10]), "disc_loss": np.float64([5, 7])}
     metrics["gen_loss"] = np.float64([1, 2])
-    assert sweep_table.last_tenth(metrics, small.config(steps=10)) == [
+    assert reporting_sweeps.last_tenth(metrics, small.config(steps=10)) == [
         {"disc_loss": 7.0, "gen_loss": 2.0}
     ]
     empty = {"step": np.empty(0)}
     np.testing.assert_equal(
-        sweep_table.last_tenth(empty, small.config(seeds=(3, 4))),
+        reporting_sweeps.last_tenth(empty, small.config(seeds=(3, 4))),
         [{"disc_loss": np.nan, "gen_loss": np.nan}] * 2,
     )
 
@@ -93,12 +95,14 @@ def test_cells_hold_the_scores_of_their_own_members(monkeypatch, tmp_path):
     config = small.config(sweep=(LR, B1), seeds=(5, 6), steps=10)
     members = np.arange(12.0)
     log = {"step": np.float64([10]), "disc_loss": members[None], "gen_loss": -members[None]}
-    monkeypatch.setattr(sweep_table.logs, "read_metrics", lambda workdir: log)
+    monkeypatch.setattr(reporting_sweeps.logs, "read_metrics", lambda workdir: log)
     monkeypatch.setattr(
-        sweep_table, "scores", lambda config, state: [{"kl": 100 + member} for member in members]
+        reporting_sweeps,
+        "scores",
+        lambda config, state: [{"kl": 100 + member} for member in members],
     )
     state = types.SimpleNamespace(skipped=np.arange(12, dtype=np.int32) * 2)
-    found = sweep_table.cells(tmp_path, config, state)
+    found = reporting_sweeps.cells(tmp_path, config, state)
     assert [(one["values"]["gen_opt.lr"], one["values"]["gen_opt.b1"]) for one in found] == [
         (lr, b1) for lr in LR.values for b1 in B1.values
     ]
@@ -143,7 +147,7 @@ def labels(axis):
 )
 def test_the_heat_map_has_a_panel_a_score(sweeps, down, across, panels, tmp_path):
     found = rows(*sweeps)
-    sweep_table.heat_map(found, tmp_path / "sweep.png")
+    reporting_sweeps.heat_map(found, tmp_path / "sweep.png")
     with Image.open(tmp_path / "sweep.png") as image:
         assert image.width > 400
         assert image.height > 200
@@ -163,7 +167,7 @@ def test_a_lost_member_leaves_a_hole_that_says_so(everything, panels, tmp_path):
     found = rows(LR, B1, scores=("kl",))
     for row in found if everything else found[:1]:
         row["scores"]["kl"][1] = float("nan")
-    sweep_table.heat_map(found, tmp_path / "sweep.png")
+    reporting_sweeps.heat_map(found, tmp_path / "sweep.png")
     (axes,) = panels
     holes = np.ma.getmaskarray(axes.images[0].get_array()).ravel()
     assert holes.tolist() == [row is found[0] or everything for row in found]
@@ -176,15 +180,15 @@ def test_a_lost_member_leaves_a_hole_that_says_so(everything, panels, tmp_path):
 def test_what_is_written_is_strict_json_and_the_table(monkeypatch, tmp_path, capsys):
     found = rows(LR, B1)
     found[2]["scores"]["kl"] = [1.0, float("nan")]
-    monkeypatch.setattr(sweep_table, "cells", lambda *given: found)
-    sweep_table.write(tmp_path, small.CONFIG, None)
+    monkeypatch.setattr(reporting_sweeps, "cells", lambda *given: found)
+    reporting_sweeps.write(tmp_path, small.CONFIG, None)
     text = (tmp_path / "sweep.json").read_text()
     assert "NaN" not in text
     read = json.loads(text)
     assert read[2]["scores"]["kl"] == [1.0, None]
     read[2]["scores"]["kl"][1] = np.nan
     np.testing.assert_equal(read, found)
-    assert (tmp_path / "sweep.md").read_text() == sweep_table.table(found) + "\n"
+    assert (tmp_path / "sweep.md").read_text() == reporting_sweeps.table(found) + "\n"
     assert "| 0.001 | 0.9 | 3.500 ± 0.707 | nan ± nan |" in capsys.readouterr().out.splitlines()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "sweep.json",

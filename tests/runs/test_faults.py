@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import keys, logs, run, train
-from gan_jax.checkpoint import Checkpoints
+from gan_jax import train
 from gan_jax.config import Data
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
-from gan_jax.errors import UserError
+from gan_jax.runs import folder, metrics_log
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.training import loop
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -29,7 +32,7 @@ def at(monkeypatch):
     """at(step, act): calls act(), once, when a run has done so many steps."""
 
     def plan(step, act):
-        real, left = train.iterate, [act]
+        real, left = loop.iterate, [act]
 
         def watched(*args):
             for item in real(*args):
@@ -37,7 +40,7 @@ def at(monkeypatch):
                     left.pop()()
                 yield item
 
-        monkeypatch.setattr(train, "iterate", watched)
+        monkeypatch.setattr(loop, "iterate", watched)
 
     return plan
 
@@ -55,7 +58,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_its_status(tmp_path, at, numb
     assert f"{signal.Signals(number).name}: stopped at step {stopped}; run it again" in said
     state = small.fit(small.config(), tmp_path / "run")
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
-    assert logs.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
+    assert metrics_log.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
 
 
 def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
@@ -102,11 +105,11 @@ def test_nan_in_some_gradients(tmp_path, monkeypatch):
         for step in range(20)
     ]
     assert 3 < sum(seen) < 17
-    assert logs.read_metrics(tmp_path / "run")["skipped"].tolist() == seen
+    assert metrics_log.read_metrics(tmp_path / "run")["skipped"].tolist() == seen
     assert int(state.skipped) == sum(seen)
     for name, leaf in small.leaves(state).items():
         assert np.isfinite(leaf).all(), name
-    assert run.load_config(tmp_path / "run") == config
+    assert folder.load_config(tmp_path / "run") == config
 
 
 @pytest.mark.parametrize("jump", [-1e9, 0.0, 1e9], ids=["back", "stands", "ahead"])
@@ -122,6 +125,6 @@ def test_a_clock_that_jumps(tmp_path, monkeypatch, jump):
         monkeypatch.setattr(f"gan_jax.{name}.time", jumping)
     state = train.fit(small.config(), tmp_path / "run", devices=ONE)
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
-    assert logs.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
+    assert metrics_log.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
     again = train.fit(small.config(), tmp_path / "run", devices=ONE)
     small.assert_same_bits(state, again)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_jax import logs
-from gan_jax.errors import UserError
+from gan_jax.core import files
+from gan_jax.core.errors import UserError
+from gan_jax.runs import metrics_log
+from gan_jax.runs import timing as runs_timing
 
 
 def row(step):
@@ -41,9 +43,9 @@ def test_write_atomically_leaves_the_old_text_if_it_fails(tmp_path, monkeypatch,
         if owner is not None:
             patch.setattr(owner, name, refuse)
         with pytest.raises((UserError, UnicodeEncodeError)):
-            logs.write_atomically(path, "new" * 10_000 + ("" if owner else "\ud800"))
+            files.write_atomically(path, "new" * 10_000 + ("" if owner else "\ud800"))
     assert (path.read_text() if path.exists() else None) == old
-    logs.write_atomically(path, "new")  # what the fault left is no hindrance
+    files.write_atomically(path, "new")  # what the fault left is no hindrance
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -69,7 +71,7 @@ def test_the_log_goes_on_after_the_step(tmp_path, text, step, kept):
     path = tmp_path / "metrics.jsonl"
     if text is not None:
         path.write_text(text)
-    log = logs.MetricsLog(path, 3, step)
+    log = metrics_log.MetricsLog(path, 3, step)
     assert path.read_text() == kept
     log.write(100, losses(100, 3))
     assert path.read_text() == kept + row(102)
@@ -80,11 +82,11 @@ def test_a_run_cut_anywhere_and_resumed_has_the_rows_of_an_unbroken_one(tmp_path
     """Steps up to 10 were logged when it died; the checkpoint is of step `cut`."""
     path, whole = tmp_path / "metrics.jsonl", tmp_path / "whole.jsonl"
     for first, count in ((1, 4), (5, 2), (7, 10)):
-        logs.MetricsLog(whole, 2, first - 1).write(first, losses(first, count))
-    logs.MetricsLog(path, 2, 0).write(1, losses(1, 10))
+        metrics_log.MetricsLog(whole, 2, first - 1).write(first, losses(first, count))
+    metrics_log.MetricsLog(path, 2, 0).write(1, losses(1, 10))
     with path.open("a") as file:
         file.write(row(12)[:9])
-    logs.MetricsLog(path, 2, cut).write(cut + 1, losses(cut + 1, 16 - cut))
+    metrics_log.MetricsLog(path, 2, cut).write(cut + 1, losses(cut + 1, 16 - cut))
     assert path.read_bytes() == whole.read_bytes()
     steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
     assert steps == list(range(2, 17, 2))
@@ -96,7 +98,7 @@ def test_a_run_cut_anywhere_and_resumed_has_the_rows_of_an_unbroken_one(tmp_path
 )
 def test_rows_are_of_the_steps_that_are_due(tmp_path, every, first, count, due):
     path = tmp_path / "metrics.jsonl"
-    logs.MetricsLog(path, every, first - 1).write(first, losses(first, count))
+    metrics_log.MetricsLog(path, every, first - 1).write(first, losses(first, count))
     assert path.read_text() == rows(*due)
 
 
@@ -106,8 +108,8 @@ def test_every_float32_comes_back_bit_by_bit(tmp_path):
     extremes = np.float32([0.0, -0.0, least, -least, info.tiny, info.max, info.min, 0.1, 1 / 3])
     values = np.concatenate([bits.view(np.float32), extremes])
     values = values[np.isfinite(values)]
-    logs.MetricsLog(tmp_path / "metrics.jsonl", 1, 0).write(1, {"loss": values})
-    found = logs.read_metrics(tmp_path)["loss"]
+    metrics_log.MetricsLog(tmp_path / "metrics.jsonl", 1, 0).write(1, {"loss": values})
+    found = metrics_log.read_metrics(tmp_path)["loss"]
     assert found.dtype == np.float64
     assert found.astype(np.float32).tobytes() == values.tobytes()
     # The shortest decimal, not all digits of the double.
@@ -116,30 +118,30 @@ def test_every_float32_comes_back_bit_by_bit(tmp_path):
 
 def test_nonfinite_values_are_null_and_read_as_nan(tmp_path):
     values = np.float32([np.nan, np.inf, -np.inf, 1.5])
-    logs.MetricsLog(tmp_path / "metrics.jsonl", 1, 0).write(1, {"loss": values})
+    metrics_log.MetricsLog(tmp_path / "metrics.jsonl", 1, 0).write(1, {"loss": values})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert lines[:3] == [f'{{"step": {step}, "loss": null}}' for step in (1, 2, 3)]
-    found = logs.read_metrics(tmp_path)
+    found = metrics_log.read_metrics(tmp_path)
     assert list(found) == ["step", "loss"]
     assert found["step"].tolist() == [1, 2, 3, 4]
     np.testing.assert_array_equal(found["loss"], [np.nan, np.nan, np.nan, 1.5])
 
 
 def test_a_log_without_rows_is_read_as_no_steps(tmp_path):
-    logs.MetricsLog(tmp_path / "metrics.jsonl", 1, 0)
-    found = logs.read_metrics(tmp_path)
+    metrics_log.MetricsLog(tmp_path / "metrics.jsonl", 1, 0)
+    found = metrics_log.read_metrics(tmp_path)
     assert {name: values.tolist() for name, values in found.items()} == {"step": []}
 
 
 @pytest.fixture
 def launch(tmp_path, monkeypatch):
     """launch(step) -> (a Timing, its clock): the clock is set by hand."""
-    monkeypatch.setattr(logs, "command", lambda: "python -m it")
+    monkeypatch.setattr(runs_timing, "command", lambda: "python -m it")
 
     def start(step):
         clock = types.SimpleNamespace(now=100.0)
-        monkeypatch.setattr(logs, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
-        return logs.Timing(tmp_path / "timing.json", [7], step, {"jax": f"of {step}"}), clock
+        monkeypatch.setattr(metrics_log, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+        return runs_timing.Timing(tmp_path / "timing.json", [7], step, {"jax": f"of {step}"}), clock
 
     return start
 

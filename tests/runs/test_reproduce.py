@@ -11,10 +11,13 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import config_json, record, reproduce, run, train
-from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax import train
+from gan_jax.cli import app, reproduce
+from gan_jax.config import Data, serialization
 from gan_jax.data import sources
+from gan_jax.reporting import record
+from gan_jax.runs import compare
+from gan_jax.runs import folder as run_folder
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -66,7 +69,7 @@ def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypat
         raise AskedError(len(devices))
 
     shutil.copytree(done, tmp_path / "run")
-    versions = run.load_versions(done) | {"device": device}
+    versions = run_folder.load_versions(done) | {"device": device}
     (tmp_path / "run" / "versions.json").write_text(json.dumps(versions))
     monkeypatch.setattr(train, "fit", fit)
     with pytest.raises(AskedError, match=f"^{count}$"):
@@ -77,7 +80,7 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     copy = tmp_path / "run"
     shutil.copytree(done, copy)
     other = dataclasses.replace(config, ema_half_life=200.0, gen_opt=config.disc_opt)
-    (copy / "config.json").write_text(config_json.dumps(other))
+    (copy / "config.json").write_text(serialization.dumps(other))
     small.fit(other, tmp_path / "other")
     status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")
     assert status == 1
@@ -118,15 +121,15 @@ def test_another_version_is_named_though_the_numbers_agree(done, tmp_path, comma
 
 def test_a_result_is_compared_to_six_digits(done, tmp_path):
     path = record.record([done], [[{"score": 1.0}]], tmp_path)
-    there, here = reproduce.recorded(path), reproduce.recorded(done)
+    there, here = compare.recorded(path), compare.recorded(done)
     assert there.rounded
     assert not here.rounded
-    verdict = reproduce.compare(there, here)
+    verdict = compare.compare(there, here)
     assert (verdict.parted, verdict.causes) == ([], [])
     text = json.loads(path.read_text())
     text["curve"]["gen_loss"][1] *= 1 + 2e-5
     path.write_text(json.dumps(text))
-    (where,) = reproduce.compare(reproduce.recorded(path), here).parted
+    (where,) = compare.compare(compare.recorded(path), here).parted
     assert where.startswith("metrics: step 4, gen_loss: ")
     assert "relatively 2.0e-05 apart" in where
 
@@ -134,8 +137,8 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
 def test_a_result_on_record_is_reproduced(tmp_path):
     """In a process as a user has it: one device, and none of the flags of these tests."""
     path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
-    versions = reproduce.recorded(path).versions
-    here = run.packages(jax.devices())
+    versions = compare.recorded(path).versions
+    here = run_folder.packages(jax.devices())
     ours, theirs = (
         (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])
         for one in (here, versions)

@@ -6,15 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import population
-from gan_jax.config import Data, Penalties
+from gan_jax.config import Data, Penalties, population
 from gan_jax.data import sources
+from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Recipe, fit
 from gan_jax.metrics.significance import interval
 from gan_jax.networks import mlp
-from gan_jax.state import Batch
 from studies import augment_study
 from tests.helpers import small
 

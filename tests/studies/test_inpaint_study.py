@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import masks
-from gan_jax.config import Data
+from gan_jax.config import Data, schema
 from gan_jax.data import sources
 from gan_jax.metrics import inpainting
 from gan_jax.networks import unet
@@ -25,7 +24,7 @@ CONFIG = dataclasses.replace(
     gen=unet.Generator(**FIELDS),
     disc=unet.Discriminator(**FIELDS),
     data=Data("digits", size=12, symmetric=True),
-    masks=masks.Masks(("box", "half")),
+    masks=schema.Masks(("box", "half")),
     steps=1,
     seeds=(0, 1),
 )

@@ -12,18 +12,19 @@ import pytest
 import tyro
 from scipy.spatial.transform import Rotation
 
-from gan_jax import augment, keys
-from gan_jax.augment import Augment
-from gan_jax.augmentations import blit, colour, cutout, geometry
-from gan_jax.errors import UserError
-from gan_jax.schedules import Schedule, resolve
+from gan_jax.config import Augment, schema
+from gan_jax.config.schedules import Schedule, resolve
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.training.augment import adaptive as augment_adaptive
+from gan_jax.training.augment import blit, color, cutout, geometry
 
 ALL = Augment(blit=1, geometry=1, colour=1, cutout=1, p=1.0)
 DIFFAUGMENT = Augment(diffaugment=("colour", "translation", "cutout"))
 N = 2000  # draws
 KEYS = keys.example_keys(jax.random.key(0), N)
 
-apply = jax.jit(augment.augment, static_argnums=(0, 4))
+apply = jax.jit(augment_adaptive.augment, static_argnums=(0, 4))
 resample = jax.jit(geometry.resample)
 
 
@@ -85,9 +86,11 @@ def test_identity_at_zero(symmetric):
     ids=["default", "no-group", "no-p", "adaptive-no-group"],
 )
 def test_off(config):
-    assert augment.is_off(config)
+    assert schema.is_off(config)
     own = KEYS[:4]
-    program = jax.make_jaxpr(lambda x: augment.augment(config, x, own, 1.0, True))(pictures())
+    program = jax.make_jaxpr(lambda x: augment_adaptive.augment(config, x, own, 1.0, True))(
+        pictures()
+    )
     assert not program.eqns
 
 
@@ -102,7 +105,7 @@ def test_off(config):
     ids=["fixed", "schedule", "adaptive", "diffaugment"],
 )
 def test_on(config):
-    assert not augment.is_off(config)
+    assert not schema.is_off(config)
 
 
 def test_turn():
@@ -212,7 +215,7 @@ def test_rotation_law():
 
 def change(**fields):
     none = {"brightness": 0.0, "contrast": 1.0, "luma": 1.0, "hue": 0.0, "saturation": 1.0}
-    return colour.Colour(**jax.tree.map(jnp.float32, none | fields))
+    return color.Colour(**jax.tree.map(jnp.float32, none | fields))
 
 
 AXIS = np.full((3, 1), 1 / math.sqrt(3))
@@ -233,26 +236,26 @@ LUMA, FLIP = AXIS @ AXIS.T, np.eye(3) - 2 * AXIS @ AXIS.T
 )
 def test_colour(fields, matrix, offset):
     x = np.asarray(pictures(1)[0])
-    found = jax.jit(colour.adjust)(x, change(**fields))
+    found = jax.jit(color.adjust)(x, change(**fields))
     np.testing.assert_allclose(found, x @ matrix.T + offset, atol=1e-6)  # float32, of order one
 
 
 def test_colour_of_grey():
     # As of the RGB picture with three such channels; hue and saturation change neither.
-    x, adjust = pictures(1, channels=1)[0], jax.jit(colour.adjust)
+    x, adjust = pictures(1, channels=1)[0], jax.jit(color.adjust)
     moved = change(brightness=0.2, contrast=1.5, luma=-1.0, hue=2.0, saturation=3.0)
     rgb = adjust(jnp.repeat(x, 3, 2), moved)
     np.testing.assert_allclose(rgb, jnp.repeat(adjust(x, moved), 3, 2), atol=1e-6)  # float32
 
 
 def test_colour_law():
-    found = draws(colour.draw, 1.0)
+    found = draws(color.draw, 1.0)
     assert_law(found.brightness, normal(0.2))
     assert_law(np.log2(found.contrast), normal(0.5))
     assert_share(found.luma == -1, 0.5)
     assert_law(found.hue, uniform(math.pi))
     assert_law(np.log2(found.saturation), normal(1.0))
-    found = draws(colour.draw, 0.3)
+    found = draws(color.draw, 0.3)
     for name, neutral in (("brightness", 0), ("contrast", 1), ("hue", 0), ("saturation", 1)):
         assert_share(getattr(found, name) != neutral, 0.3)
     assert_share(found.luma == -1, 0.15)
@@ -312,7 +315,7 @@ def test_penalty(config, channels):
     @functools.partial(jax.grad, has_aux=True)
     def by_critic(w):
         def critic(x):
-            return (w * augment.augment(config, x, KEYS[:4], 1.0, True)).sum()
+            return (w * augment_adaptive.augment(config, x, KEYS[:4], 1.0, True)).sum()
 
         slope = jax.grad(critic)(x)
         return jnp.square(slope).sum(), slope
@@ -367,10 +370,10 @@ def rule(config, signs, images):
     """p after each critic update with these signs."""
 
     def one(state, sign):
-        state = augment.adapt(config, state, sign, images)
+        state = augment_adaptive.adapt(config, state, sign, images)
         return state, state.p
 
-    return jax.jit(lambda signs: jax.lax.scan(one, augment.init(config), signs))(
+    return jax.jit(lambda signs: jax.lax.scan(one, augment_adaptive.init(config), signs))(
         jnp.asarray(signs, jnp.float32)
     )
 
@@ -410,10 +413,10 @@ def test_adaptive_skips():
 
 def test_probability():
     schedule = Augment(blit=1, p=Schedule(0.0, 0.5, 10))
-    assert augment.init(schedule) is None
-    assert float(augment.probability(resolve(schedule, 4), None)) == pytest.approx(0.2)
+    assert augment_adaptive.init(schedule) is None
+    assert float(augment_adaptive.probability(resolve(schedule, 4), None)) == pytest.approx(0.2)
     adaptive = Augment(blit=1, adaptive=True, p=0.25)
-    assert float(augment.probability(adaptive, augment.init(adaptive))) == 0.25
+    assert float(augment_adaptive.probability(adaptive, augment_adaptive.init(adaptive))) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -422,7 +425,7 @@ def test_probability():
 )
 def test_errors(shape, said):
     with pytest.raises(UserError, match=said):
-        augment.augment(ALL, jnp.zeros(shape), KEYS[:4], 1.0, True)
+        augment_adaptive.augment(ALL, jnp.zeros(shape), KEYS[:4], 1.0, True)
 
 
 def test_flags():

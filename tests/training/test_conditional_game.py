@@ -11,19 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import keys, losses, masks, penalties
-from gan_jax.config import Config, Optimizer, Penalties
+from gan_jax.config import Config, Optimizer, Penalties, schema
+from gan_jax.core import keys
+from gan_jax.data import masks
+from gan_jax.data.batch import Batch
+from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import interface, unet
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 
 N, SHAPE = 4, (8, 8, 1)
 FIELDS = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 KEYS = jax.random.split(jax.random.key(2), N)
 REAL = jax.random.uniform(jax.random.key(0), (N, *SHAPE), minval=-1.0)
 FAKE = jax.random.uniform(jax.random.key(1), (N, *SHAPE), minval=-1.0)
-COND = masks.condition(masks.Masks(("box",)), REAL, None, KEYS)
-LOSS = losses.gan_loss("relativistic", 0.0)
+COND = masks.condition(schema.Masks(("box",)), REAL, None, KEYS)
+LOSS = adversarial.gan_loss("relativistic", 0.0)
 GAMMA = 0.3
 
 
@@ -138,7 +141,7 @@ def test_the_step_gives_both_players_the_same_incomplete_pictures():
         *("linear", Constant(), Linear(), 1),
         loss="relativistic",
         penalties=Penalties(r1=GAMMA, r2=GAMMA),
-        masks=masks.Masks(("box", "free")),
+        masks=schema.Masks(("box", "free")),
         reconstruction=2.0,
         gen_opt=sgd,
         disc_opt=dataclasses.replace(sgd),

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import parallel, penalties, population, train
+from gan_jax import train
 from gan_jax.config import Optimizer, Penalties
 from gan_jax.data import sources
+from gan_jax.losses import penalties
 from gan_jax.networks import mlp
+from gan_jax.training import loop, parallel, population_state
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -90,7 +92,7 @@ def test_a_member_is_its_solo_run(config, devices):
     population_of_two = dataclasses.replace(config, seeds=(5, 0))
     many, metrics = small.train_state(population_of_two, devices)
     solo, metrics_solo = small.train_state(config)
-    _, member = population.member(population_of_two, many, 1)
+    _, member = population_state.member(population_of_two, many, 1)
     # Rounding errors of 1e-7, which Adam's eps of 1e-4 makes 1e-3 of a step at most.
     small.assert_trees_close(member, solo, rtol=1e-3, atol=1e-4)
     rows = {name: row[:, 1] for name, row in metrics.items()}
@@ -131,7 +133,7 @@ def test_a_run_compiles_one_program():
         lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None
     )
     try:
-        steps = [reached for reached, _, _ in train.iterate(config, dataset, state, devices)]
+        steps = [reached for reached, _, _ in loop.iterate(config, dataset, state, devices)]
     finally:
         jax.monitoring.clear_event_listeners()
     assert steps[-1] == 12

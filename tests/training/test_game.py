@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import config, losses, penalties, state, step
+from gan_jax.config import schema
+from gan_jax.data import batch
+from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import interface
+from gan_jax.training import state, step
 
 REAL = jnp.zeros((2, 1))
 
@@ -34,16 +37,16 @@ class Line(interface.Discriminator):
 
 def dirac(loss, key, gen_lr, disc_lr, **weights):
     """The train step and the first state. Rates and weights may be traced: a sweep is a vmap."""
-    plain = config.Config("dirac", Point(), Line(), steps=1, loss=loss, z_dim=1, batch_size=2)
+    plain = schema.Config("dirac", Point(), Line(), steps=1, loss=loss, z_dim=1, batch_size=2)
     setting = dataclasses.replace(
         plain,
-        penalties=config.Penalties(**weights),
-        gen_opt=config.Optimizer("sgd", lr=gen_lr, b1=0.0),
-        disc_opt=config.Optimizer("sgd", lr=disc_lr, b1=0.0),
+        penalties=schema.Penalties(**weights),
+        gen_opt=schema.Optimizer("sgd", lr=gen_lr, b1=0.0),
+        disc_opt=schema.Optimizer("sgd", lr=disc_lr, b1=0.0),
     )
     train_step = step.make_train_step(setting)
-    start = state.init_state(setting, key, state.Batch(REAL))
-    return lambda now: train_step(now, state.Batch(REAL[None]))[0], start
+    start = state.init_state(setting, key, batch.Batch(REAL))
+    return lambda now: train_step(now, batch.Batch(REAL[None]))[0], start
 
 
 def place(now):
@@ -76,7 +79,7 @@ SLOPES = {
 }
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", adversarial.LOSSES)
 def test_alternating_map(loss):
     # The weights of R1, or of R2: one program serves both.
     gammas = [(gamma, 0.0) for gamma in (0.0, 0.3, 1.0, 4.0)]
@@ -189,8 +192,8 @@ def pair_game(critic, x, x_fake, y, fake):
     """L_D, L_G, R1, R2 of D(x, y) = f(x, y) - f(x, G(x)); the penalties are by y, never by x."""
     logits, none = (critic(x, y), critic(x_fake, fake)), jnp.zeros(len(x))
     return {
-        "disc": losses.LOSSES["relativistic"].disc(*logits),
-        "gen": losses.LOSSES["relativistic"].gen(*logits),
+        "disc": adversarial.LOSSES["relativistic"].disc(*logits),
+        "gen": adversarial.LOSSES["relativistic"].gen(*logits),
         "r1": penalties.r1(lambda y: critic(x, y), y, fake, none),
         "r2": penalties.r2(lambda y: critic(x_fake, y), y, fake, none),
     }
@@ -256,5 +259,5 @@ def test_perfect_pairs():
     curved = pair_game(lambda x, y: jnp.sin(x.sum(1) * y.sum(1)), X, X, Y, Y)
     np.testing.assert_allclose([curved["disc"], curved["gen"]], np.log(2), rtol=1e-6)  # float32
     for d in (-30.0, -1.0, -0.1, 0.1, 1.0, 30.0):
-        both = [half(jnp.full(1, d), jnp.zeros(1)) for half in losses.LOSSES["relativistic"]]
+        both = [half(jnp.full(1, d), jnp.zeros(1)) for half in adversarial.LOSSES["relativistic"]]
         assert float(sum(both)) > 2 * np.log(2) + 0.002

@@ -8,16 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import parallel, remat, run, train
-from gan_jax.augment import Augment
-from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax import train
+from gan_jax.config import Augment, Data, Masks, Optimizer, Penalties
+from gan_jax.config.schedules import Schedule
+from gan_jax.config.sweeps import Sweep
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.losses import LOSSES, PER_EXAMPLE
-from gan_jax.masks import Masks
-from gan_jax.networks import interface, mlp, packed, r3gan, stylegan2, unet
-from gan_jax.schedules import Schedule
-from gan_jax.sweeps import Sweep
+from gan_jax.losses.adversarial import LOSSES, PER_EXAMPLE
+from gan_jax.networks import interface, mlp, pacgan, r3gan, stylegan2, unet
+from gan_jax.runs import folder
+from gan_jax.training import parallel, remat
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ def changed(**changes):
 
 CASES = {
     "relativistic, lazy": changed(penalty_every=2),
-    "packs": changed(disc=packed.Packed(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
+    "packs": changed(disc=pacgan.Packed(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
     "labels and a class head": changed(
         gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), classes=10),
         disc=small.WithClassHead(),
@@ -114,7 +114,7 @@ def test_every_loss_is_exact_or_refused():
         ({"gen": small.CONFIG.gen}, "with BatchNorm of gen"),
         ({"disc": small.CONFIG.disc}, "with MinibatchStd of disc"),
         (
-            {"microbatch": 2, "disc": packed.Packed(mlp.Discriminator(widths=(24,)), 4)},
+            {"microbatch": 2, "disc": pacgan.Packed(mlp.Discriminator(widths=(24,)), 4)},
             "made of whole packs of 4",
         ),
         ({"microbatch": -1}, "microbatch is -1: it must be at least 0"),
@@ -192,7 +192,7 @@ def test_a_run_may_go_on_with_another_microbatch(tmp_path, caplog):
     small.fit(changed(steps=2), tmp_path)
     small.fit(changed(steps=4, microbatch=4, remat=True), tmp_path)
     assert "microbatch is 0 there, 4 here" in caplog.text
-    assert run.load_config(tmp_path).microbatch == 4
+    assert folder.load_config(tmp_path).microbatch == 4
 
 
 def test_a_run_says_what_memory_it_took(tmp_path):
@@ -214,6 +214,6 @@ class Own(interface.Discriminator):
 
 
 def test_batch_norm_is_found_however_deep():
-    config = changed(disc=packed.Packed(Own(), 2), microbatch=4)
+    config = changed(disc=pacgan.Packed(Own(), 2), microbatch=4)
     with pytest.raises(UserError, match="with BatchNorm of disc"):
         train.start(config, sources.load(config.data), jax.local_devices()[:1])

@@ -7,9 +7,9 @@ import types
 import numpy as np
 import pytest
 
-from gan_jax.errors import UserError
-from gan_jax.skips import Skips
-from gan_jax.sweeps import Sweep
+from gan_jax.config.sweeps import Sweep
+from gan_jax.core.errors import UserError
+from gan_jax.training.nonfinite import Skips
 from tests.helpers import small
 
 

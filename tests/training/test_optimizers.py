@@ -5,9 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import optimizers
 from gan_jax.config import Optimizer
-from gan_jax.schedules import Schedule, resolve
+from gan_jax.config.schedules import Schedule, resolve
+from gan_jax.training import optimizers
 
 # The train step is not the count of updates: schedules follow the one, bias correction the other.
 # Lazy penalties make two updates of one step.

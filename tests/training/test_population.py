@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import keys, parallel, population, train
-from gan_jax.augment import Augment
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax import train
+from gan_jax.config import Augment, Config, Data, Masks, Optimizer, Penalties, population
+from gan_jax.config.schedules import Schedule
+from gan_jax.config.sweeps import Sweep
+from gan_jax.config.validation import validate
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
-from gan_jax.masks import Masks
 from gan_jax.networks import mlp, unet
-from gan_jax.schedules import Schedule
-from gan_jax.state import generator_variables, variables
-from gan_jax.sweeps import Sweep
-from gan_jax.validation import validate
+from gan_jax.training import parallel, population_state
+from gan_jax.training.state import generator_variables, variables
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -49,7 +49,7 @@ def tiny(**changes):
 
 def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol):
     """A population's member is that solo run, and its key bit by bit."""
-    _, mine = population.member(config, state, number)
+    _, mine = population_state.member(config, state, number)
     small.assert_trees_close(mine, solo, rtol, atol, strict=False)  # solo may be without an average
     np.testing.assert_array_equal(*map(jax.random.key_data, (mine.key, solo.key)))
     rows = {name: row[:, number] for name, row in metrics.items()}
@@ -109,7 +109,7 @@ def test_a_population_has_seeds_or_swept_values(seeds, sweep, seed_of_each):
     if not many:
         assert found == [config]
         tree = {"x": np.arange(3)}
-        assert population.select(config, tree, 0) is tree
+        assert population_state.select(config, tree, 0) is tree
 
 
 def test_bind_goes_to_any_depth_and_changes_nothing_else():
@@ -159,7 +159,7 @@ def solos():
 @pytest.mark.parametrize("number", range(4))
 def test_a_member_is_its_solo_run(many, solos, number):
     state, metrics = many.whole
-    assert population.member(MANY, state, number)[0] == population.members(MANY)[number]
+    assert population_state.member(MANY, state, number)[0] == population.members(MANY)[number]
     assert {row.shape for row in metrics.values()} == {(4, 4)}
     assert solos[number][1].keys() == metrics.keys()
     assert int(state.step) == 4
@@ -210,7 +210,7 @@ def test_lazy_penalties_stay_lazy(devices, at_once, programs):
     def names(config, at_once):
         program = parallel.make_program(config, on, 16, at_once)
         state = jax.eval_shape(
-            lambda roots: population.init(config, roots, jax.tree.map(lambda x: x[:8], data)),
+            lambda roots: population_state.init(config, roots, jax.tree.map(lambda x: x[:8], data)),
             population.roots(config),
         )
         function = program.function(data)
@@ -439,7 +439,7 @@ def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
     base, fields = GROUPS[group]
     bits = [i // 2 % 2 for i in range(1, len(fields) + 1)]
     number = number_of(bits)
-    one, mine = population.member(config, state, number)
+    one, mine = population_state.member(config, state, number)
     values = {name: pair[bit] for (name, pair), bit in zip(fields.items(), bits, strict=True)}
     assert one == population.bind(base, values)
     solo, solo_metrics = small.train_state(one)
@@ -462,7 +462,9 @@ def test_a_swept_field_matters(sweep_of, group, field):
     config, state, _ = sweep_of(group)
     names = [sweep.field for sweep in config.sweep]
     high, low = [1] * len(names), [int(name != field) for name in names]
-    (_, a), (_, b) = (population.member(config, state, number_of(bits)) for bits in (high, low))
+    (_, a), (_, b) = (
+        population_state.member(config, state, number_of(bits)) for bits in (high, low)
+    )
     with pytest.raises(AssertionError):
         small.assert_trees_close(a, b, **CLOSE)
     small.assert_trees_close(a.key, b.key, 0, 0)

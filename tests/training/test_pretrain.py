@@ -10,13 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config_json, keys, masks, optimizers, pretrain
-from gan_jax.config import Data, Optimizer, Pretrain
-from gan_jax.errors import UserError
+from gan_jax.config import Data, Optimizer, Pretrain, schema, serialization
+from gan_jax.config.validation import validate
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.data import masks
+from gan_jax.data.batch import Batch
 from gan_jax.networks import interface, lstm, mlp, sequence, unet
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
-from gan_jax.validation import validate
+from gan_jax.training import optimizers, pretrain
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 from tests.helpers import small
 
 CONFIG = small.TEXTS
@@ -133,7 +136,7 @@ def test_reconstruction_by_hand(microbatch):
         gen=Tilted(),
         disc=unet.Discriminator(size=8, patch=2, widths=(4,), blocks=(1,), cardinality=(1,)),
         data=Data("digits", symmetric=True),
-        masks=masks.Masks(("box", "free")),
+        masks=schema.Masks(("box", "free")),
         reconstruction=2.0,
         pretrain=Pretrain(1, sgd, 0.0),
         gen_opt=sgd,
@@ -184,7 +187,7 @@ def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
 def test_a_run_without_the_phase_is_the_game_itself():
     ours = config(pretrain=Pretrain())
     assert pretrain.with_pretraining(idle_step, ours) is idle_step
-    assert config_json.loads(config_json.dumps(CONFIG)) == CONFIG
+    assert serialization.loads(serialization.dumps(CONFIG)) == CONFIG
 
 
 @pytest.mark.parametrize(

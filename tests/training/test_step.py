@@ -8,12 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import losses
 from gan_jax.config import Optimizer, Penalties
-from gan_jax.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.core.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.data.batch import Batch
+from gan_jax.losses import adversarial as losses_adversarial
 from gan_jax.networks import mlp
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 from tests.helpers import small
 
 PLAIN = small.config(
@@ -80,7 +81,7 @@ def test_a_step_is_the_gradients_written_out(lazy):
     fake = generate(before.gen.params, noise(Purpose.CRITIC_Z))
 
     def adversarial(params):
-        return losses.logistic_disc(judge(params, real), judge(params, fake))
+        return losses_adversarial.logistic_disc(judge(params, real), judge(params, fake))
 
     def penalty(params):  # example by example, as the closed forms have it
         slope = jax.vmap(jax.grad(lambda x: judge(params, x[None])[0]))
@@ -96,7 +97,9 @@ def test_a_step_is_the_gradients_written_out(lazy):
     z = noise(Purpose.GEN_Z)
     gen = descend(
         before.gen.params,
-        lambda params: losses.non_saturating_gen(None, judge(disc, generate(params, z))),
+        lambda params: losses_adversarial.non_saturating_gen(
+            None, judge(disc, generate(params, z))
+        ),
     )
     for ours, theirs in ((after.disc.params, disc), (after.gen.params, gen)):
         # The same float32 formulas, compiled apart: some roundings in 1e-7 differ.

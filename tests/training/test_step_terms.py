@@ -9,16 +9,17 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import augment, losses, path_length
-from gan_jax.augment import Augment
-from gan_jax.config import Data, Optimizer, Penalties
-from gan_jax.errors import UserError
-from gan_jax.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.config import Augment, Data, Optimizer, Penalties
+from gan_jax.config.validation import validate
+from gan_jax.core.errors import UserError
+from gan_jax.core.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.data.batch import Batch
+from gan_jax.losses import adversarial, path_length
 from gan_jax.networks import interface, mlp, unet
-from gan_jax.networks.packed import Packed
-from gan_jax.state import Batch, init_state
-from gan_jax.step import make_train_step
-from gan_jax.validation import validate
+from gan_jax.networks.pacgan import Packed
+from gan_jax.training.augment import adaptive
+from gan_jax.training.state import init_state
+from gan_jax.training.step import make_train_step
 from tests.helpers import small
 
 N, RATE = 8, 0.1
@@ -81,7 +82,7 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
     )
 
     def seen(x, purpose, iteration):
-        return augment.augment(config.augment, x, draw(before, purpose, iteration), 0.7, False)
+        return adaptive.augment(config.augment, x, draw(before, purpose, iteration), 0.7, False)
 
     def judge(params, x):
         return config.disc.apply({"params": params}, x, train=True)
@@ -93,7 +94,7 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
             pull = jax.grad(lambda x: judge(params, seen(x, Purpose.AUGMENT, 0)).sum())
             return 0.5 * jnp.square(pull(x)).sum((1, 2, 3)).mean()
 
-        loss = losses.logistic_disc(judge(params, reals), judge(params, fakes))
+        loss = adversarial.logistic_disc(judge(params, reals), judge(params, fakes))
         return loss + 0.7 * slope(real) + 0.3 * slope(fake)
 
     disc = descended(before.disc.params, disc_objective)
@@ -101,7 +102,7 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
     def gen_objective(params):
         made = config.gen.apply({"params": params}, noise(before, Purpose.GEN_Z), train=True)
         logits = judge(disc, seen(made, Purpose.AUGMENT_FAKE, config.n_critic))
-        return losses.non_saturating_gen(None, logits)
+        return adversarial.non_saturating_gen(None, logits)
 
     small.assert_trees_close(after.disc.params, disc, **CLOSE)
     small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)
@@ -143,14 +144,14 @@ def test_a_class_head_learns_from_reals_and_teaches_the_generator():
 
     def disc_objective(params):
         (real_logits, classes), (fake_logits, _) = judge(params, real), judge(params, fake)
-        return losses.logistic_disc(real_logits, fake_logits) + 0.9 * wrong(classes)
+        return adversarial.logistic_disc(real_logits, fake_logits) + 0.9 * wrong(classes)
 
     disc = descended(before.disc.params, disc_objective)
 
     def gen_objective(params):
         made = config.gen.apply({"params": params}, noise(before, Purpose.GEN_Z), train=True)
         logits, classes = judge(disc, made)
-        return losses.non_saturating_gen(None, logits) + 0.4 * wrong(classes)
+        return adversarial.non_saturating_gen(None, logits) + 0.4 * wrong(classes)
 
     small.assert_trees_close(after.disc.params, disc, **CLOSE)
     small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)
@@ -176,7 +177,7 @@ def test_a_repair_is_compared_by_the_critics_features():
     fake = generated(before.gen.params, Purpose.CRITIC_Z)
 
     def disc_objective(params):
-        return losses.logistic_disc(judge(params, real)[0], judge(params, fake)[0])
+        return adversarial.logistic_disc(judge(params, real)[0], judge(params, fake)[0])
 
     disc = descended(before.disc.params, disc_objective)
 
@@ -190,7 +191,7 @@ def test_a_repair_is_compared_by_the_critics_features():
 
     def gen_objective(params):
         logits, gap = gaps(params)
-        return losses.non_saturating_gen(None, logits) + 0.8 * gap
+        return adversarial.non_saturating_gen(None, logits) + 0.8 * gap
 
     small.assert_trees_close(after.disc.params, disc, **CLOSE)
     small.assert_trees_close(after.gen.params, descended(before.gen.params, gen_objective), **CLOSE)

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from gan_jax import sampling
-from gan_jax.data.sounds import Sound
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
+from gan_jax.data.audio.sounds import Sound
+from gan_jax.inference import sampling
 from gan_jax.metrics import modes, pitch
 from gan_jax.metrics.evaluation import generator
 from gan_jax.metrics.evaluation.evaluator import (

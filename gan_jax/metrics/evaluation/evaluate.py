@@ -4,19 +4,16 @@ Samples are those of the moving average where there is one, rounded to the 256 l
 image. All of them count, and all real examples.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from gan_jax import run
-from gan_jax.config import Config, Data
+from gan_jax.config import Config, Data, moved
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
-from gan_jax.metrics.card import Card
 from gan_jax.metrics.evaluation import image
 from gan_jax.metrics.evaluation.evaluator import (
     Evaluation,
@@ -30,15 +27,9 @@ from gan_jax.metrics.evaluation.evaluators import make_evaluators
 from gan_jax.metrics.evaluation.members import Member, members
 from gan_jax.metrics.evaluation.reference_statistics import real_statistics
 from gan_jax.metrics.features.extractor import Features
-from gan_jax.restore import restore
-
-
-def moved(data: Data, folder: str | None) -> Data:
-    """`data`, of a set that now lies in `folder`."""
-    if folder is None:
-        return data
-    by_path = data.path or data.name in sources.BY_PATH
-    return dataclasses.replace(data, **{"path" if by_path else "dir": folder})
+from gan_jax.runs import folder as run_folder
+from gan_jax.runs.restore import restore
+from gan_jax.runs.score_card import Card
 
 
 def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
@@ -47,7 +38,7 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
     Raises UserError if it is not the same to the bit.
     """
     dataset = sources.load(moved(config.data, folder))
-    there = run.load_versions(workdir)["data"]["fingerprint"]
+    there = run_folder.load_versions(workdir)["data"]["fingerprint"]
     if there != dataset.fingerprint:
         raise UserError(
             f"{workdir} was trained on other data: fingerprint {there[:12]} there, "
@@ -79,7 +70,7 @@ def evaluate(
     Raises:
       UserError: data, settings and run do not fit together, or the run has diverged.
     """
-    config = run.load_config(workdir)
+    config = run_folder.load_config(workdir)
     evaluation = Evaluation(
         config,
         config.data if data is None else data,

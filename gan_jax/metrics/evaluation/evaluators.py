@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from gan_jax import sentences
-from gan_jax.config import Config
+from gan_jax.config import Config, schema
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
 from gan_jax.metrics.evaluation import audio, image, mixtures, stacked_mnist, text
 from gan_jax.metrics.evaluation.evaluator import Evaluation, Evaluator, TrainingEvaluator
 from gan_jax.metrics.features.select import STACKED_MNIST
@@ -46,7 +45,7 @@ def kind_of(config: Config, dataset: Dataset) -> str | None:
         return "mixture"
     if config.data.name == STACKED_MNIST:
         return "stacked_mnist"
-    if sentences.of_tokens(config):
+    if schema.of_tokens(config):
         return "text"
     if dataset.sound is not None:
         return "audio"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.metrics import frechet
 
 MAX_SUBSAMPLE = 10_000  # examples of each set in the metrics of pairs

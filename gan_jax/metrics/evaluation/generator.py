@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gan_jax import editing, keys, sampling
 from gan_jax.config import Config, Data
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
+from gan_jax.inference import interpolation as inference_interpolation
+from gan_jax.inference import sampling
 from gan_jax.metrics import path_length
 from gan_jax.metrics.accuracy import accuracy
 from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
@@ -121,7 +123,9 @@ class PerceptualPathLength:
             Partial(_generator(config), member.variables),
             Partial(_distance(self._features), self._features.variables),
             lambda path_keys: keys.latents(path_keys, config.z_dim, config.latent),
-            editing.slerp if config.latent == "normal" else editing.lerp,
+            inference_interpolation.slerp
+            if config.latent == "normal"
+            else inference_interpolation.lerp,
             keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
             self.protocol.n_fake,
             devices=member.devices,

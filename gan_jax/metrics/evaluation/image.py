@@ -13,9 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import keys
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.core.progress import tqdm
 from gan_jax.data import sources
-from gan_jax.errors import UserError
 from gan_jax.metrics import frechet, kernel, manifold
 from gan_jax.metrics.evaluation import generator, streaming
 from gan_jax.metrics.evaluation.evaluator import (
@@ -35,7 +36,6 @@ from gan_jax.metrics.evaluation.reference_statistics import real_statistics
 from gan_jax.metrics.features import preprocess, select
 from gan_jax.metrics.features.extractor import Extractor, Features
 from gan_jax.metrics.inception_score import inception_score
-from gan_jax.progress import tqdm
 
 MAX_SAMPLES = 50_000  # by default as many as there are real images, up to this
 MAX_TRAINING_SAMPLES = 5000  # the same in training

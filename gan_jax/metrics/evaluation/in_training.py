@@ -11,13 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import population, schedules
-from gan_jax.config import Config
+from gan_jax.config import Config, population, schedules
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.evaluation.evaluator import Evaluation, Scores, Settings, TrainingEvaluator
 from gan_jax.metrics.evaluation.evaluators import make_training_evaluator
 from gan_jax.metrics.features.extractor import Features
-from gan_jax.state import TrainState, generator_variables
+from gan_jax.training.state import TrainState, generator_variables
 
 Scorer = Callable[[TrainState], dict[str, np.ndarray]]
 

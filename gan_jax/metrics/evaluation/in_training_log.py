@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 
-from gan_jax import population
-from gan_jax.config import Config
+from gan_jax.config import Config, population
+from gan_jax.core.errors import UserError
+from gan_jax.core.files import read_json, write_atomically
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
-from gan_jax.logs import MetricsLog, read_json, write_atomically
-from gan_jax.state import TrainState
+from gan_jax.runs.metrics_log import MetricsLog
+from gan_jax.training.state import TrainState
 
 ROWS, CARD = "scores.jsonl", "scores_card.json"
 

@@ -7,11 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import keys, plots, population, sampling
-from gan_jax.config import Config
-from gan_jax.data.sounds import Sound
+from gan_jax.config import Config, population
+from gan_jax.core import keys
+from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.images import pixels
+from gan_jax.inference import sampling
 from gan_jax.metrics.features import preprocess
-from gan_jax.state import TrainState, generator_variables
+from gan_jax.training import population_state
+from gan_jax.training.state import TrainState, generator_variables
 
 BATCH = 512  # samples in memory at a time
 
@@ -63,7 +66,7 @@ class Member:
             yield from (images for _, images in self.sounds(n))
             return
         for batch in self.samples(n):
-            yield plots.to_pixels(batch, symmetric=self.config.data.symmetric)
+            yield pixels.to_pixels(batch, symmetric=self.config.data.symmetric)
 
     def sounds(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield batches of the first `n` samples as waves float32 [m, t] and log-mel images.
@@ -101,7 +104,9 @@ def members(
     Returns:
       The members in the order of `population.members`.
     """
-    alone = [population.member(config, state, i) for i in range(len(population.members(config)))]
+    alone = [
+        population_state.member(config, state, i) for i in range(len(population.members(config)))
+    ]
     return [
         Member(
             member_config,

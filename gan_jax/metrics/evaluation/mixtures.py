@@ -6,14 +6,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import keys, population, sampling
-from gan_jax.config import Config
+from gan_jax.config import Config, population
+from gan_jax.core import keys
 from gan_jax.data.sources import MIXTURES
+from gan_jax.inference import sampling
 from gan_jax.metrics.evaluation import streaming
 from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
 from gan_jax.metrics.evaluation.members import Member
 from gan_jax.metrics.modes import HIGH_QUALITY, Modes, kl_floor, kl_to_uniform, modes
-from gan_jax.state import TrainState, generator_variables
+from gan_jax.training import population_state
+from gan_jax.training.state import TrainState, generator_variables
 
 SAMPLES = 2500  # as VEEGAN and PacGAN score them
 
@@ -44,7 +46,7 @@ def scores(config: Config, state: TrainState) -> list[dict[str, float]]:
     if config.data.name not in MIXTURES:
         return [{} for _ in numbers]
     lost = dict.fromkeys(Modes._fields, float("nan"))
-    counts = [score_modes(*population.member(config, state, number)) for number in numbers]
+    counts = [score_modes(*population_state.member(config, state, number)) for number in numbers]
     return [lost if member is None else member._asdict() for member in counts]
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gan_jax.cache import cache_folder, keep
+from gan_jax.core.cache import cache_folder, keep
+from gan_jax.core.errors import UserError
+from gan_jax.core.progress import tqdm
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
 from gan_jax.metrics import frechet
 from gan_jax.metrics.evaluation.feature_statistics import FeatureStatistics, accumulate
 from gan_jax.metrics.features.extractor import Features
-from gan_jax.progress import tqdm
 
 log = logging.getLogger(__name__)
 BATCH = 512  # images between two updates of the progress bar

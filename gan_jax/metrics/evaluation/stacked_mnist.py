@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import keys, population
-from gan_jax.config import Config
+from gan_jax.config import Config, population
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.errors import UserError
 from gan_jax.metrics import modes
 from gan_jax.metrics.evaluation import streaming
 from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores

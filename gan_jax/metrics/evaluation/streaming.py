@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import keys, population, sampling
-from gan_jax.config import Config
-from gan_jax.data.sounds import Sound
+from gan_jax.config import Config, population
+from gan_jax.core import keys
+from gan_jax.data.audio.sounds import Sound
+from gan_jax.inference import sampling
 from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Extractor, Function
 
-BATCH = 128  # samples at a time, as in gan_jax/sampling.py
+BATCH = 128  # samples at a time, as in gan_jax/inference/sampling.py
 # Relative to a squared distance. Its rounding in float32 is below ten units in the last place,
 # 6e-7 of it: distances further apart than this are in the same order in exact arithmetic.
 MAX_ROUNDING = 4e-6

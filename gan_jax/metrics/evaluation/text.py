@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import sentences
-from gan_jax.data import oracle, sources, text
+from gan_jax.core.errors import UserError
+from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
+from gan_jax.data.text import corpus, oracle
+from gan_jax.inference import text
 from gan_jax.metrics import bleu
 from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol, Score, Scores
 from gan_jax.metrics.evaluation.members import Member
@@ -26,7 +27,7 @@ MAX_SAMPLES = 5000  # by default as many as there are test sentences, up to this
 
 
 def _nll(network: Any, variables: Any, rows: np.ndarray, temperature: float = 1.0) -> float:
-    value = sentences.log_likelihood(network, variables, rows, temperature).mean()
+    value = text.log_likelihood(network, variables, rows, temperature).mean()
     if not np.isfinite(value):
         raise FloatingPointError("a likelihood is not finite")
     return float(-value / rows.shape[1])
@@ -49,7 +50,7 @@ class TextMetrics:
         temperature, n = self.protocol.temperature, self.protocol.n_fake
         assert temperature is not None
         config, variables = member.config, member.variables
-        rows = sentences.sample(config, variables, member.key, n, temperature)
+        rows = text.sample(config, variables, member.key, n, temperature)
         real = np.asarray(self._test.batch.real)
         scores = {"nll_div": Score(_nll(config.gen, variables, rows, temperature), 0, n)}
         if config.data.name == "oracle":
@@ -58,7 +59,7 @@ class TextMetrics:
             scores["nll_oracle"] = Score(_nll(network, parameters, rows), 0, n)
         else:
             scores |= self._bleu(rows)
-            real = real[(real != text.UNKNOWN).all(1)]
+            real = real[(real != corpus.UNKNOWN).all(1)]
         if len(real):
             nll_gen = _nll(config.gen, variables, real, temperature)
             scores["nll_gen"] = Score(nll_gen, len(real), n)
@@ -68,10 +69,10 @@ class TextMetrics:
     def _bleu(self, rows: np.ndarray) -> Scores:
         vocabulary, real = self._dataset.vocabulary, np.asarray(self._test.batch.real)
         assert vocabulary is not None
-        samples, references = (text.sentences(part, vocabulary) for part in (rows, real))
+        samples, references = (corpus.sentences(part, vocabulary) for part in (rows, real))
         # -1: an unknown word is no word of the generator, which has its own token for it.
         references = [
-            [-1 if token == text.UNKNOWN else token for token in sentence]
+            [-1 if token == corpus.UNKNOWN else token for token in sentence]
             for sentence in references
         ]
         quality, sameness = bleu.bleu(samples, references), bleu.self_bleu(samples)

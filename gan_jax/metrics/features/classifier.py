@@ -18,16 +18,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import command_line, logs, run
-from gan_jax.cache import cache_folder, keep
-from gan_jax.config import Data
-from gan_jax.data import mel, sounds, sources
-from gan_jax.errors import UserError
+from gan_jax.config import Data, schema
+from gan_jax.core import command_line, files
+from gan_jax.core.cache import cache_folder, keep
+from gan_jax.core.errors import UserError
+from gan_jax.data import sources
+from gan_jax.data.audio import mel
 from gan_jax.metrics import checks
 from gan_jax.metrics.accuracy import accuracy
 from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.classifier_training import Network, Recipe, fit
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.runs import folder, timing
 
 log = logging.getLogger(__name__)
 VERSION = 2  # of the network and its training: a change of these makes the cached ones void
@@ -132,7 +134,7 @@ def _tested(data: Data, classifier: Extractor) -> float | None:
 
 def resize_of(data: Data) -> str:
     """What becomes of examples before such a classifier sees them, as cards say it."""
-    return mel.NOTE if sounds.is_sound(data) else "none"
+    return mel.NOTE if schema.is_sound(data) else "none"
 
 
 def classifier(
@@ -228,9 +230,9 @@ def main() -> None:
                 "seeds": flags.seeds,
                 "test_accuracy": [features.test_accuracy for features in trained],
             }
-        versions = run.packages(jax.local_devices()[:1])
-        text = {"command": logs.command(), "versions": versions, "classifiers": found}
-        logs.write_atomically(flags.out, json.dumps(text, indent=1) + "\n")
+        versions = folder.packages(jax.local_devices()[:1])
+        text = {"command": timing.command(), "versions": versions, "classifiers": found}
+        files.write_atomically(flags.out, json.dumps(text, indent=1) + "\n")
 
 
 if __name__ == "__main__":

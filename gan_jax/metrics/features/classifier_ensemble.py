@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax import keys
+from gan_jax.core import keys
 from gan_jax.metrics.features.classifier_training import (
     Network,
     Recipe,

@@ -21,12 +21,12 @@ import optax
 from jax import lax
 from jax.scipy import ndimage
 
-from gan_jax import keys
+from gan_jax.core import keys
+from gan_jax.core.keys import Purpose
+from gan_jax.core.progress import Progress
 from gan_jax.data import order
-from gan_jax.keys import Purpose
 from gan_jax.networks import layers
-from gan_jax.networks.convolution import Conv
-from gan_jax.progress import Progress
+from gan_jax.networks.conv.layers import Conv
 
 CHUNK = 50  # steps between two reports of progress
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import placement
-from gan_jax.errors import UserError
+from gan_jax.core import devices as core_devices
+from gan_jax.core.errors import UserError
 
 Function = Callable[[Any, jax.Array], jax.Array]
 CHANNELS = (1, 3)
@@ -98,11 +98,11 @@ class Extractor:
         self._check(images)
         devices = devices or jax.local_devices()[:1]
         devices = devices[: math.gcd(len(devices), self.batch)]
-        variables, found = placement.place(self.variables, devices), []
+        variables, found = core_devices.place(self.variables, devices), []
         for first in range(0, len(images), self.batch):
             part = images[first : first + self.batch]
             filling = np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)
-            whole = placement.split(np.concatenate([part, filling]), devices)
+            whole = core_devices.split(np.concatenate([part, filling]), devices)
             features = np.asarray(self._program(variables, whole), np.float32)
             found.append(features[: len(part)])
         return np.concatenate(found)

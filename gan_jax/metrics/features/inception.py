@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 from gan_jax.metrics.features import inception_weights, resize
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.inception_network import TAPS, Network

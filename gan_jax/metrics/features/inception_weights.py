@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from gan_jax.cache import cache_folder
-from gan_jax.data import files
-from gan_jax.errors import UserError
+from gan_jax.core.cache import cache_folder
+from gan_jax.core.errors import UserError
+from gan_jax.data.images import files
 from gan_jax.metrics.features import torch_checkpoint
 from gan_jax.metrics.features.inception_network import Network
 

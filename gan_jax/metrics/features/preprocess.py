@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import Data
-from gan_jax.data import mel, sounds, sources
-from gan_jax.data.sounds import Sound
+from gan_jax.data import sources
+from gan_jax.data.audio import mel, sounds
+from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
-from gan_jax.state import Batch
 
 BATCH = 64  # sounds in one program
 

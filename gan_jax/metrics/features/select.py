@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from gan_jax.config import Data
+from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
-from gan_jax.errors import UserError
 from gan_jax.metrics.features import extractor
 from gan_jax.metrics.features.extractor import Extractor, Features
 from gan_jax.metrics.features.inception_network import TAPS

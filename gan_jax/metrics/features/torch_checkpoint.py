@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from gan_jax.errors import UserError
+from gan_jax.core.errors import UserError
 
 ZIP = b"PK\x03\x04"
 LEGACY = (0x1950A86A20F9469CFC6C, 1001)  # the magic number and the protocol that it starts with

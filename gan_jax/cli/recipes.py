@@ -1,0 +1,205 @@
+"""Recipes: find one by its name or file, and list those that come with the package."""
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gan_jax
+from gan_jax.config import Config
+from gan_jax.core.errors import UserError
+from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.training.dry_run import duration
+
+PACKAGE = "gan_jax.recipes"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A module with a `config`, and optionally a `small` version of it."""
+
+    name: str
+    config: Config
+    small: Config | None
+    docstring: str
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A recipe's row in the table of recipes."""
+
+    name: str
+    data: str
+    """Name and split of the data set."""
+    presets: tuple[str, ...]
+    """Names of the versions beside the full one."""
+    recorded: str
+    """Version that the record is of: a preset, "full", or "" where there is no record."""
+    cost: str
+    """Training time on record, and on what."""
+    result: str
+    """Headline metric on record, over the seeds."""
+
+
+def _package() -> ModuleType:
+    """Import the recipes: those of an installed wheel, else the clone's folder experiments/."""
+    try:
+        return importlib.import_module(PACKAGE)
+    except ModuleNotFoundError as error:
+        if error.name != PACKAGE:
+            raise
+    folder = Path(gan_jax.__path__[0]).parent / "experiments"
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    sys.modules[PACKAGE] = package
+    return package
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes that come with the package."""
+    modules = (module.name for module in pkgutil.iter_modules(_package().__path__))
+    return sorted(name for name in modules if not name.startswith("_"))
+
+
+def find(
+    name_or_path: str | Path, *, register: Callable[[ModuleType], None] | None = None
+) -> Recipe:
+    """Return a recipe of the package, or one in a file of the user's.
+
+    Args:
+      name_or_path: Name of a recipe, or path of a Python file with a `config`. The file's folder
+        is put first on `sys.path`, so that it can import its neighbors.
+      register: Called with the module of a file, after it is loaded and before its config is
+        returned. It is not called for the recipes of the package.
+
+    Raises:
+      UserError: There is no such recipe or file, or it has no `config`.
+    """
+    text = str(name_or_path)
+    if text.endswith(".py"):
+        path = Path(text).resolve()
+        if path.parent == Path(_package().__path__[0]).resolve():
+            return find(path.stem)
+        module = _load_file(path)
+        if register is not None:
+            register(module)
+        return _recipe(module)
+    names = recipe_names()
+    if text not in names:
+        close = difflib.get_close_matches(text, names)
+        hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+        raise UserError(
+            f"recipe must be a name that `gan-jax recipes` lists or a .py file, got {text!r}{hint}"
+        )
+    return _recipe(importlib.import_module(f"{PACKAGE}.{text}"))
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a recipe file under its own name, with its folder first on `sys.path`."""
+    if not path.is_file():
+        raise UserError(f"recipe must be a file that exists, got {path}")
+    name = path.stem
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        if Path(getattr(loaded, "__file__", None) or "").resolve() == path:
+            return loaded
+        raise UserError(f"recipe must not have the name of a loaded module, got {path.name}")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # a dataclass looks itself up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _recipe(module: ModuleType) -> Recipe:
+    """Read the module's `config`, `small` and docstring."""
+    path = Path(module.__file__ or "")
+    config, small = vars(module).get("config"), vars(module).get("small")
+    if not isinstance(config, Config):
+        raise UserError(f"config must be a gan_jax Config in {path.name}, got {config!r:.60}")
+    if not (small is None or isinstance(small, Config)):
+        raise UserError(f"small must be a gan_jax Config in {path.name}, got {small!r:.60}")
+    name = module.__name__.rpartition(".")[2]
+    return Recipe(name, config, small, inspect.getdoc(module) or "", path)
+
+
+def list_recipes() -> list[Summary]:
+    """Return a row for each recipe of the package, by name, with what is on record for it."""
+    results = Path(_package().__path__[0]) / "results"
+    return [_summary(find(name), results) for name in recipe_names()]
+
+
+def _summary(recipe: Recipe, results: Path) -> Summary:
+    data = f"{recipe.config.data.name} {recipe.config.data.split}"
+    presets = () if recipe.small is None else ("small",)
+    for version, config in (("full", recipe.config), ("small", recipe.small)):
+        path = results / f"{config.name}.json" if config else results
+        if path.is_file():
+            record = json.loads(path.read_text())
+            result = _result(record, path.with_name(f"{path.stem}_study.json"))
+            return Summary(recipe.name, data, presets, version, _cost(record), result)
+    return Summary(recipe.name, data, presets, "", "", "")
+
+
+def _cost(record: dict[str, Any]) -> str:
+    """Training time of all seeds, and the device."""
+    runs, device = record["runs"], record["versions"]["device"]
+    # Seeds that trained at once share one time.
+    together = runs[0].get("members", 1) > 1
+    seconds = runs[0]["train_seconds"] if together else sum(run["train_seconds"] for run in runs)
+    machine = f"{device['cores']} CPU cores" if device["platform"] == "cpu" else device["kind"]
+    return f"{duration(seconds)} on {machine}"
+
+
+def _result(record: dict[str, Any], study: Path) -> str:
+    """The headline metric: the first score of the runs, or what a study of them measured."""
+    runs = record["runs"]
+    seeds = f"{len(runs)} seed{'s' * (len(runs) > 1)}"
+    cards = {card["metric"]: card for card in record.get("protocol") or []}
+    for metric in list(runs[0]["scores"])[:1]:
+        values = [float(run["scores"][metric]) for run in runs]
+        digits = 0 if values[0].is_integer() and len(set(values)) == 1 else 2
+        features, expected = (cards.get(metric, {}).get(key) for key in ("features", "expected"))
+        total = f" of {expected:g}" if expected else ""
+        source = f" ({features})" if features and features != "tokens" else ""
+        return f"{metric} {mean_sd(values, digits)}{total}{source}, {seeds}"
+    rows = json.loads(study.read_text()).get("rows", []) if study.is_file() else []
+    for row in rows:
+        if row["metric"] == "won_back":
+            return f"won_back {mean_sd(row['values'], 2)} ({row['kind']}), {seeds}"
+    return ""
+
+
+def print_recipes() -> None:
+    """Print the table of recipes."""
+    header = ("recipe", "data", "preset", "on record", "training", "result")
+    rows = [
+        (row.name, row.data, ", ".join(row.presets), row.recorded, row.cost, row.result)
+        for row in list_recipes()
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

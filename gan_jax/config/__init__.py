@@ -1,0 +1,3 @@
+"""The configuration of a run: frozen dataclasses, their validation, and their file format."""
+
+from gan_jax.config.schema import *

@@ -1,0 +1,146 @@
+"""Parse flags into dataclasses, and report mistakes as one line with exit status 2."""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from gan_jax.core.errors import UserError, nearest
+
+T = TypeVar("T")
+
+# tyro's only public report of a mistake is a framed text on stderr and exit status 2. Whatever
+# stands in it becomes one line; the messages below, where they are recognized, in our own words.
+_REWORDED = (
+    (r"invalid choice (.+) for argument '-*(.+?)'\. Expected one of \((.+?),?\) ?\.", r"\2|\3|\1"),
+    (r"Error parsing -*(\S+): no type matching (.+) could be .*? from \[(.+?)\]\..*", r"\1|\2|\3"),
+    (r"Error parsing -*(\S+): invalid literal for int\(\) with base 10: (.+)", r"\1|INT|\2"),
+    (r"Error parsing -*(\S+): could not convert string to float: (.+)", r"\1|FLOAT|\2"),
+)
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """A UserError, or an error of the disk, becomes one line on stderr and exit status 2."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        yield
+    except (UserError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def parse(default: T, **options: Any) -> T:
+    """Return the dataclass instance `default` changed by flags; options are those of `parse_as`."""
+    return parse_as(type(default), default=default, **options)
+
+
+def parse_as(
+    target: Any,
+    *,
+    args: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Any:
+    """Parse flags into an instance of `target`.
+
+    Args:
+        target: Type for `tyro.cli`. It must not be a function: what it does would be captured.
+        args: Words of the command line, those of `sys.argv` by default.
+        renamed: New names of flags of earlier versions, by their old names.
+        **options: Further options of `tyro.cli`.
+
+    Returns:
+        What `tyro.cli` returns.
+
+    Raises:
+        UserError: The flags are wrong. The message suggests the nearest flag for an unknown one.
+    """
+    args = sys.argv[1:] if args is None else args
+    text, panel = _stream(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(panel):
+            return tyro.cli(target, args=args, **options)
+    except SystemExit as leaving:
+        if leaving.code != 2:
+            print(_wrapped(_content(text)), end="")
+            raise
+    flags = _flags(target, options)
+    for word in args:
+        flag = word.partition("=")[0]
+        if flag in (renamed or {}):
+            raise UserError(f"{flag} is now {(renamed or {})[flag]}")
+        if re.match(r"--[a-zA-Z]", flag) and flag.replace("_", "-") not in flags:
+            raise UserError(
+                f"flag must be one of those that --help lists, got {flag}{nearest(flag, flags)}"
+            )
+    raise UserError(_one_line(panel.getvalue()))
+
+
+def _stream() -> io.TextIOWrapper:
+    """Open a text stream in memory with the encoding of stdout, by which tyro draws frames."""
+    return io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
+
+
+def _content(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def _wrapped(text: str) -> str:
+    """Wrap the lines of a help text that tyro does not: usage and description."""
+    width = shutil.get_terminal_size().columns
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        line if len(line) <= width or line[0] in "╭│╰+|" else textwrap.fill(line, width) + "\n"
+        for line in lines
+    )
+
+
+def _flags(target: Any, options: Mapping[str, Any]) -> list[str]:
+    """List the flags that the help of `target` names."""
+    text = _stream()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        tyro.cli(target, args=["--help"], **options)
+    return sorted(set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", _content(text))))
+
+
+def _one_line(panel: str) -> str:
+    """Return the first section of a framed message as one line."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in panel.splitlines()]
+    title = 0 if "╭" in panel else 2  # without a frame, a title and a rule
+    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))][title:]
+    rule = next((i for i, line in enumerate(lines) if not line.strip("─-")), len(lines))
+    text = " ".join(lines[:rule])
+    for pattern, parts in _REWORDED:
+        if match := re.fullmatch(pattern, text):
+            name, allowed, value = match.expand(parts).split("|", 2)
+            if "," in allowed:
+                allowed = f"one of {allowed.replace(chr(39), '')}"
+            return f"{name} must be {allowed}, got {value}"
+    return f"{text}; --help lists the flags"
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs on disk, so that the second start of a run is quick.
+
+    In $JAX_COMPILATION_CACHE_DIR, else in the user's cache folder.
+    """
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        try:
+            root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        except RuntimeError:  # a user without a home
+            return
+        jax.config.update("jax_compilation_cache_dir", str(root / "gan_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

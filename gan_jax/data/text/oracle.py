@@ -1,0 +1,53 @@
+"""SeqGAN's synthetic data: samples of an LSTM with random parameters, whose law is known.
+
+Yu et al. 2017 (1609.05473), sec. 4.1: parameters from N(0, 1), sequences of 20 of 5000 tokens.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gan_jax.config import Data
+from gan_jax.core import keys
+from gan_jax.core.errors import UserError
+from gan_jax.networks import lstm
+
+EXAMPLES = 10_000  # of a split
+SEED = 0  # of the parameters: the law is fixed, no seed of a run is in it
+BATCH = 500
+
+
+def variables(length: int, vocabulary: int) -> Any:
+    """Of `lstm.oracle(length, vocabulary)`, the same on every machine to float tolerance."""
+    network = lstm.oracle(length, vocabulary)
+    init = functools.partial(network.init, train=False)
+    return jax.jit(init)(keys.root(SEED), keys.no_latents(1, 2, "key"))
+
+
+def read(data: Data) -> tuple[np.ndarray, tuple[str, ...]]:
+    """10,000 sequences uint16 [n, data.tokens], other ones for the split `test` than for `train`,
+    and a vocabulary of their numbers: there is no end and nothing unknown.
+
+    Raises UserError where there is no such split.
+    """
+    splits = {"train": 0, "test": 1}
+    if data.split not in splits:
+        raise UserError(f"data.split is {data.split!r}: the oracle has {', '.join(splits)}")
+    network = lstm.oracle(data.tokens, data.vocabulary)
+    root = keys.step_key(keys.root(SEED), keys.Purpose.SAMPLE, splits[data.split])
+
+    @jax.jit
+    def sample(parameters: Any) -> jax.Array:
+        def part(index: jax.Array) -> jax.Array:
+            own = keys.indexed_keys(root, index)
+            rows = network.apply(parameters, keys.latents(own, 2, "key"), train=False)
+            return jnp.asarray(rows).argmax(-1).astype(jnp.uint16)
+
+        return lax.map(part, jnp.arange(EXAMPLES).reshape(-1, BATCH))
+
+    rows = np.asarray(sample(variables(data.tokens, data.vocabulary)))
+    return rows.reshape(EXAMPLES, data.tokens), tuple(map(str, range(data.vocabulary)))

@@ -1,0 +1,1 @@
+"""Uses of a trained generator: sampling, editing, inversion, inpainting, export."""

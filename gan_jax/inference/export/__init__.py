@@ -1,0 +1,1 @@
+"""Exported generators: one file that needs jax alone."""

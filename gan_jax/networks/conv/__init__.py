@@ -1,0 +1,1 @@
+"""Convolutions for CPUs: layouts and algorithms that XLA lacks there."""

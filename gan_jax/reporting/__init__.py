@@ -1,0 +1,1 @@
+"""Plots, tables, records, and the HTML report."""

@@ -1,0 +1,106 @@
+"""What the cells of a sweep came to: sweep.json, a table sweep.md, and a heat map sweep.png."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.config import Config, population
+from gan_jax.core import files
+from gan_jax.metrics.evaluation.mixtures import scores
+from gan_jax.runs import metrics_log
+from gan_jax.training.state import TrainState
+
+
+def mean_sd(values: Sequence[float], digits: int) -> str:
+    """`mean ± standard deviation` (n-1), or the one value there is."""
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def last_tenth(metrics: dict[str, np.ndarray], config: Config) -> list[dict[str, float]]:
+    """Each member's losses, means of the finite rows of the last tenth of the run: single steps are
+    noisy. NaN where there is none."""
+    count, late = len(population.members(config)), metrics["step"] > 0.9 * config.steps
+    found = [{} for _ in range(count)]
+    for name in ("disc_loss", "gen_loss"):
+        rows = metrics.get(name, np.empty(0)).reshape(len(late), count)[late]
+        for one, values in zip(found, rows.T, strict=True):
+            finite = values[np.isfinite(values)]
+            one[name] = float(finite.mean()) if finite.size else float("nan")
+    return found
+
+
+def cells(workdir: Path, config: Config, state: TrainState) -> list[dict[str, Any]]:
+    """A row a cell: its `values`, its `seeds`, and of each score the seeds' values in `scores`."""
+    losses = last_tenth(metrics_log.read_metrics(workdir), config)
+    skipped = np.asarray(jax.device_get(state.skipped))
+    each = [
+        {**score, **loss, "skipped": float(count)}
+        for score, loss, count in zip(scores(config, state), losses, skipped, strict=True)
+    ]
+    seeds = list(config.seeds or (config.seed,))
+    return [
+        {
+            "values": values,
+            "seeds": seeds,
+            "scores": {name: [one[name] for one in part] for name in part[0]},
+        }
+        for i, values in enumerate(population.cells(config))
+        if (part := each[i * len(seeds) : (i + 1) * len(seeds)])
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The cells in Markdown, scores as mean ± standard deviation over the seeds."""
+    names = [*rows[0]["values"], *rows[0]["scores"]]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for row in rows:
+        given = [f"{value:g}" for value in row["values"].values()]
+        given += [mean_sd(values, 3) for values in row["scores"].values()]
+        lines.append(f"| {' | '.join(given)} |")
+    return "\n".join(lines)
+
+
+def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
+    """A panel a score, three in a line: the first swept field downwards, the others' combinations
+    across."""
+    from matplotlib.figure import Figure  # slow to import
+
+    first, *others = rows[0]["values"]
+    down = list(dict.fromkeys(row["values"][first] for row in rows))
+    across = [
+        ", ".join(f"{row['values'][name]:g}" for name in others)
+        for row in rows[: len(rows) // len(down)]
+    ]
+    names = list(rows[0]["scores"])
+    width, height = max(2.6, 0.7 * len(across) + 1.6), 0.5 * len(down) + 1.5
+    columns, lines = min(len(names), 3), -(-len(names) // 3)  # wider than three is hard to read
+    figure = Figure((width * columns, height * lines), layout="constrained")
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(lines, columns, i + 1, title=name)
+        means = np.array([np.mean(row["scores"][name]) for row in rows]).reshape(len(down), -1)
+        axes.imshow(np.ma.masked_invalid(means), aspect="auto", cmap="viridis")
+        axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
+        axes.set_xticks(range(len(across)), across)
+        axes.set_ylabel(first)
+        axes.set_xlabel(", ".join(others))
+        finite = means[np.isfinite(means)]
+        middle = (finite.min() + finite.max()) / 2 if finite.size else 0
+        for y, x in np.ndindex(means.shape):
+            colour = "white" if means[y, x] <= middle else "black"  # NaN lies on white
+            axes.text(x, y, f"{means[y, x]:.3g}", ha="center", va="center", color=colour, size=8)
+    figure.savefig(path, dpi=100)
+
+
+def write(workdir: Path, config: Config, state: TrainState) -> None:
+    """Writes sweep.json, sweep.md and sweep.png into the run folder, and prints the table."""
+    rows = cells(workdir, config, state)
+    finite = json.loads(json.dumps(rows), parse_constant=lambda _: None)  # NaN, in JSON, is null
+    files.write_atomically(workdir / "sweep.json", json.dumps(finite, indent=1) + "\n")
+    files.write_atomically(workdir / "sweep.md", table(rows) + "\n")
+    heat_map(rows, workdir / "sweep.png")
+    print(table(rows))

@@ -1,0 +1,1 @@
+"""Training: the step, the objectives, and the loop that repeats it."""

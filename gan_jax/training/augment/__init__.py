@@ -1,0 +1,1 @@
+"""Differentiable augmentations: pure functions of images, keys, and a probability."""

@@ -1,0 +1,174 @@
+"""Estimate what a run would cost: its parameters, memory and time, without a run folder."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from gan_jax.config import Config, population
+from gan_jax.config.validation import validate
+from gan_jax.core import devices as core_devices
+from gan_jax.data import feeds, sources
+from gan_jax.data.sources import Dataset
+from gan_jax.training import parallel
+from gan_jax.training.initialize import start
+from gan_jax.training.state import TrainState
+
+MEASURED_SECONDS = 3.0  # how long each phase is measured, at least
+MOST_SECONDS = 30.0  # of a cycle of lazy terms; where it takes longer, one step must do
+LONGEST_CHUNK = 1000  # steps in one program
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Steps of one kind: with the losses of pretraining, or those of the game."""
+
+    name: str
+    first: int
+    """Step at which the phase begins."""
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Measured speed of the train step."""
+
+    compile_seconds: float
+    """Time to load or compile the program, and to run it for one step."""
+    step_seconds: dict[str, float]
+    """Time of a step of each phase, by the phase's name."""
+    program: dict[str, int] | None
+    """Memory analysis of the program (`memory.of_program`), in bytes for each device."""
+    data_bytes: int
+    """Bytes of the data on each device."""
+
+
+def dry_run(
+    config: Config,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    members_at_once: int | None = None,
+    stream: bool = False,
+    workers: int = 0,
+) -> None:
+    """Print the number of parameters, the memory and the time that a run would take.
+
+    The step is compiled, and run for some seconds on the devices at hand. Nothing is written. The
+    time is that of the steps alone, without samples, scores and checkpoints.
+
+    Args:
+      config: Run to estimate.
+      devices: Devices to train on; by default all.
+      members_at_once: Number of members of a population that train at a time.
+      stream: Whether the data stays on the host and is sent to the devices in blocks.
+      workers: Number of processes that read streamed data.
+
+    Raises:
+      UserError: Config, data and devices do not fit together.
+    """
+    validate(config)
+    devices = core_devices.pick_devices(None, config.batch_size) if devices is None else devices
+    dataset = sources.load(config.data)
+    shapes = jax.eval_shape(lambda: start(config, dataset, devices))
+    members = len(population.members(config))
+    print(f"device      {len(devices)} x {devices[0].device_kind}")
+    print(f"parameters  {_parameters(shapes, members)}", flush=True)
+    phases = _phases(config)
+    speed = measure(config, dataset, devices, members_at_once, stream, workers)
+    print(f"memory      {_memory(shapes, speed)}")
+    seconds = sum(phase.steps * speed.step_seconds[phase.name] for phase in phases)
+    steps = ", ".join(
+        f"{phase.steps} steps of {phase.name} at {1000 * speed.step_seconds[phase.name]:.3g} ms"
+        for phase in phases
+    )
+    print(f"time        {duration(seconds)}: {steps}; compiled in {speed.compile_seconds:.0f} s")
+
+
+def measure(
+    config: Config,
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    members_at_once: int | None = None,
+    stream: bool = False,
+    workers: int = 0,
+) -> Speed:
+    """Compile the train step and time it in each phase of the run; see `dry_run`."""
+    state = start(config, dataset, devices)
+    at_once = members_at_once or parallel.members_at_once(config, state, devices)
+    program = parallel.make_program(config, devices, LONGEST_CHUNK, at_once)
+    compile_seconds, data_bytes, step_seconds = None, 0, {}
+    for phase in _phases(config):
+        blocks = feeds.streamed(config, dataset, devices, phase.first, workers) if stream else None
+        data, end = next(blocks or feeds.resident(dataset, devices))
+        data_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(data))
+        data_bytes //= len(devices) if stream else 1  # a block is split, a whole set is copied
+        if compile_seconds is None:
+            state, compile_seconds = _timed(program, state, phase.first, 1, data)
+        longest = min(LONGEST_CHUNK, phase.steps, end - phase.first)
+        steps = 1
+        for _ in range(2):  # the first estimate says how many steps are worth measuring
+            state, seconds = _timed(program, state, phase.first, steps, data)
+            step_seconds[phase.name] = seconds / steps
+            steps = min(longest, _worth_measuring(config, seconds / steps))
+        if blocks:
+            blocks.close()
+    assert compile_seconds is not None
+    return Speed(compile_seconds, step_seconds, program.memory(), data_bytes)
+
+
+def _timed(
+    program: parallel.Program, state: TrainState, first: int, steps: int, data: Any
+) -> tuple[TrainState, float]:
+    """Train from the step `first` for some steps: the state, and the seconds it took."""
+    state = state.replace(step=state.step * 0 + first)
+    began = time.perf_counter()
+    state, _ = jax.block_until_ready(program(state, steps, data))
+    return state, time.perf_counter() - began
+
+
+def _worth_measuring(config: Config, step_seconds: float) -> int:
+    """Number of steps that take MEASURED_SECONDS, in whole cycles of lazy terms."""
+    cycle = math.lcm(config.penalty_every, config.path_length_every)
+    if cycle * step_seconds > MOST_SECONDS:
+        return 1
+    return cycle * max(1, round(MEASURED_SECONDS / (cycle * step_seconds)))
+
+
+def _phases(config: Config) -> list[Phase]:
+    before = min(config.pretrain.steps, config.steps)
+    phases = (Phase("pretraining", 0, before), Phase("training", before, config.steps - before))
+    return [phase for phase in phases if phase.steps]
+
+
+def _parameters(state: TrainState, members: int) -> str:
+    counts = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(player.params)) // members
+        for name, player in (("generator", state.gen), ("discriminator", state.disc))
+    }
+    suffix = f", of each of {members} members" if members > 1 else ""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) + suffix
+
+
+def _memory(state: TrainState, speed: Speed) -> str:
+    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    parts = [f"state {_size(state_bytes)}", f"data {_size(speed.data_bytes)}"]
+    if speed.program is not None:
+        kinds = ("argument_size", "output_size", "temp_size", "generated_code_size")
+        total = sum(speed.program[kind] for kind in kinds) - speed.program["alias_size"]
+        parts += [f"temporaries {_size(speed.program['temp_size'])}", f"in all {_size(total)}"]
+    return ", ".join(parts) + " on each device"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its largest unit: `45 s`, `12 min`, `3.5 h` or `2.1 days`."""
+    for unit, length, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,255 @@
+"""The train step: `n_critic` discriminator updates, then one generator update.
+
+    for i in range(n_critic):                                             # update_disc
+        D <- D - lr * grad_D [disc_loss + disc_penalty](x_i, z_i)
+    G <- G - lr * grad_G gen_loss(x, z)                                   # update_gen
+    G_ema <- moving average of G
+
+The objectives are in objectives.py, the optimizer step in update.py. The step is pure: `jit`
+compiles it, `scan` repeats it, `vmap` runs it for many GANs and `pmap` shards its batch
+(parallel.py). On several devices each holds a slice of the batch and all end with the same state:
+logits are gathered, so a loss sees the whole batch, and gradients and metrics are averaged.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gan_jax.config import Config, schedules
+from gan_jax.core import keys
+from gan_jax.core.keys import Purpose
+from gan_jax.data import masks
+from gan_jax.data.batch import Batch
+from gan_jax.training import optimizers
+from gan_jax.training.augment import adaptive
+from gan_jax.training.augment.adaptive import AugmentState
+from gan_jax.training.objectives import (
+    Augmentation,
+    DiscBatch,
+    Gan,
+    GenBatch,
+    PathBatch,
+    disc_loss,
+    disc_penalty,
+    gen_loss,
+    path_length_penalty,
+    penalized_disc_loss,
+)
+from gan_jax.training.state import Metrics, Player, TrainState, average
+from gan_jax.training.update import lazy_update, map_in_microbatches, merge_metrics, update
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_train_step(config: Config, axis: str | None = None) -> TrainStep:
+    """Make the train step of a config.
+
+    Args:
+        config: The run, or a member of a population with its swept values bound.
+        axis: Name of the mapped device axis that shards the batch; None on one device.
+
+    Returns:
+        A pure function (state, batch) -> (state, metrics). Batch leaves are [n_critic, n, ...] with
+        n examples per device. Metrics are float32 scalars, averaged over the discriminator updates;
+        `skipped` is 1 if an update of the step was not finite and left its player unchanged.
+    """
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        gan = Gan(schedules.resolve(config, state.step), axis)
+        (disc, augment_state), disc_metrics = lax.scan(
+            partial(update_disc, gan, state),
+            (state.disc, state.augment),
+            (jnp.arange(config.n_critic), batch),
+        )
+        last_batch = jax.tree.map(lambda leaf: leaf[-1], batch)
+        gen, mean_path, gen_metrics = update_gen(gan, state, disc, augment_state, last_batch)
+        metrics = _step_metrics(disc_metrics, gen_metrics)
+        state = count_step(state, metrics["skipped"]).replace(
+            gen=gen,
+            disc=disc,
+            ema=average(config, state.ema, gen, state.step + 1),
+            augment=augment_state,
+            mean_path=mean_path,
+        )
+        return state, metrics
+
+    return train_step
+
+
+def update_disc(
+    gan: Gan,
+    state: TrainState,
+    carry: tuple[Player, AugmentState | None],
+    inputs: tuple[Array, Batch],
+) -> tuple[tuple[Player, AugmentState | None], Metrics]:
+    """Update the discriminator once: the body of the scan over discriminator updates.
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step, with the generator that makes the fakes.
+        carry: The discriminator and the state of an adaptive augmentation.
+        inputs: Number of the update within the step, and its batch.
+
+    Returns:
+        The carry after the update, and metrics.
+    """
+    (disc, augment_state), (iteration, batch) = carry, inputs
+    p = adaptive.probability(gan.config.augment, augment_state)
+    examples = _disc_batch(gan, state, batch, p, iteration)
+    arguments: dict[str, Any] = {
+        "optimizer": optimizers.make(gan.config.disc_opt, gan.penalty_every),
+        "axis": gan.axis,
+        "examples": (examples,),
+        "microbatch": gan.microbatch(len(batch.real)),
+    }
+    if gan.penalty_every == 1:
+        objective = partial(penalized_disc_loss, gan=gan, stats=disc.stats)
+        disc, metrics = update(disc, objective, **arguments)
+    else:
+        disc, metrics = update(disc, partial(disc_loss, gan=gan, stats=disc.stats), **arguments)
+        count = state.step * gan.config.n_critic + iteration + 1
+        disc, penalty_metrics = lazy_update(
+            disc,
+            partial(disc_penalty, gan=gan, stats=disc.stats),
+            due=count % gan.penalty_every == 0,
+            names=[*gan.penalties],
+            **arguments,
+        )
+        metrics = merge_metrics(metrics, penalty_metrics)
+    disc = _clip_weights(gan.config, disc)
+    real_sign = metrics.pop("real_sign")
+    if augment_state is not None:
+        metrics["augment_p"] = jnp.asarray(p)
+        batch_size = gan.config.batch_size
+        augment_state = adaptive.adapt(gan.config.augment, augment_state, real_sign, batch_size)
+    return (disc, augment_state), metrics
+
+
+def update_gen(
+    gan: Gan, state: TrainState, disc: Player, augment_state: AugmentState | None, batch: Batch
+) -> tuple[Player, Array | None, Metrics]:
+    """Update the generator once, and regularize its path length where that is on.
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step.
+        disc: The discriminator after its updates.
+        augment_state: State of an adaptive augmentation after them.
+        batch: Batch of the last discriminator update, leaves [n, ...].
+
+    Returns:
+        The generator, the running mean of path lengths (None without them), and metrics.
+    """
+    p = adaptive.probability(gan.config.augment, augment_state)
+    examples = _gen_batch(gan, state, batch, p)
+    optimizer = optimizers.make(gan.config.gen_opt, gan.path_length_every)
+    gen, metrics = update(
+        state.gen,
+        partial(gen_loss, gan=gan, stats=state.gen.stats, disc=disc),
+        optimizer=optimizer,
+        axis=gan.axis,
+        examples=(examples,),
+        microbatch=gan.microbatch(len(batch.real)),
+    )
+    if state.mean_path is None:
+        return gen, None, metrics
+    draw = partial(step_keys, gan, state, batch, Purpose.PATH_LENGTH)
+    paths = PathBatch(gan.latents(draw()), draw(1), examples.cond)
+    due = (state.step + 1) % gan.path_length_every == 0
+    gen, path_metrics = lazy_update(
+        gen,
+        partial(path_length_penalty, gan=gan, stats=gen.stats, mean_path=state.mean_path),
+        due=due,
+        names=("path_length", "mean_path"),
+        optimizer=optimizer,
+        axis=gan.axis,
+        examples=(paths,),
+    )
+    applied = due & (path_metrics["skipped"] == 0)
+    mean_path = jnp.where(applied, path_metrics["mean_path"], state.mean_path)
+    return gen, mean_path, merge_metrics(metrics, path_metrics | {"mean_path": mean_path})
+
+
+def step_keys(
+    gan: Gan, state: TrainState, batch: Batch, purpose: Purpose, iteration: Array | int = 0
+) -> Array:
+    """Draw keys [n], one per example of the batch, for one purpose (gan_jax/core/keys.py).
+
+    Args:
+        gan: Networks and hyper-parameters at this step.
+        state: State before the step.
+        batch: Batch of n examples.
+        purpose: What the keys are for.
+        iteration: Number of the update within the step.
+
+    Returns:
+        Keys that depend on the examples' numbers in the whole batch, over all devices.
+    """
+    key = keys.step_key(state.key, purpose, state.step, iteration)
+    return keys.example_keys(key, len(batch.real), gan.axis)
+
+
+def count_step(state: TrainState, skipped: Array) -> TrainState:
+    """Count a step, and whether an update was skipped (1) or not (0)."""
+    count = skipped.astype(jnp.int32)
+    return state.replace(
+        step=state.step + 1,
+        skipped=state.skipped + count,
+        skipped_in_row=(state.skipped_in_row + count) * count,
+    )
+
+
+def _disc_batch(
+    gan: Gan, state: TrainState, batch: Batch, p: Array | float, iteration: Array
+) -> DiscBatch:
+    """Add fakes, masks and keys to the real examples of a discriminator update."""
+    draw = partial(step_keys, gan, state, batch, iteration=iteration)
+    cond = masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
+    generate = partial(gan.generate, state.gen.params, state.gen.stats)
+    fake = map_in_microbatches(
+        lambda latent_keys, cond: generate(latent_keys, cond)[0],
+        gan.microbatch(len(batch.real)),
+        draw(Purpose.CRITIC_Z),
+        cond,
+    )
+    return DiscBatch(
+        real=batch.real,
+        fake=fake,
+        cond=cond,
+        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
+        penalty_keys=draw(Purpose.PENALTY),
+    )
+
+
+def _gen_batch(gan: Gan, state: TrainState, batch: Batch, p: Array | float) -> GenBatch:
+    """Add masks and keys to the real examples of the generator update."""
+    draw = partial(step_keys, gan, state, batch, iteration=gan.config.n_critic)
+    return GenBatch(
+        real=batch.real,
+        latent_keys=step_keys(gan, state, batch, Purpose.GEN_Z),
+        cond=masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK)),
+        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
+    )
+
+
+def _clip_weights(config: Config, player: Player) -> Player:
+    """Clip the weights to [-c, c], as the first WGAN does (1701.07875, alg. 1)."""
+    if schedules.is_off(config.weight_clip):
+        return player
+    c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)  # a swept 0 turns it off
+    return player.replace(params=jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params))
+
+
+def _step_metrics(disc: Metrics, gen: Metrics) -> Metrics:
+    """Merge the metrics of the players, the discriminator's averaged over its updates."""
+    skipped = jnp.maximum(disc.pop("skipped").max(), gen.pop("skipped"))
+    metrics = {name: values.mean() for name, values in disc.items()}
+    metrics["disc_grad_norm"] = metrics.pop("grad_norm")
+    gen["gen_grad_norm"] = gen.pop("grad_norm")
+    return metrics | gen | {"skipped": skipped}
