@@ -37,11 +37,11 @@ FORMAT = 2  # of config.json; 1, which no file names, is version 0.1's, with Pyt
 RENAMED = {"networks.packed.Packed": "networks.pacgan.Packed"}
 # The dataclasses of version 0.1 by the module that they were in.
 V0_1_MODULES = {
-    "gan_jax.config.schema": ("Config", "Data", "Optimizer", "Penalties", "Pretrain"),
-    "gan_jax.config.schedules": ("Schedule",),
-    "gan_jax.config.sweeps": ("Sweep",),
-    "gan_jax.training.augment.adaptive": ("Augment",),
-    "gan_jax.data.masks": ("Masks",),
+    "gan_jax.config": ("Config", "Data", "Optimizer", "Penalties", "Pretrain"),
+    "gan_jax.schedules": ("Schedule",),
+    "gan_jax.sweeps": ("Sweep",),
+    "gan_jax.augment": ("Augment",),
+    "gan_jax.masks": ("Masks",),
 }
 V0_1 = {f"{module}:{name}": name for module, names in V0_1_MODULES.items() for name in names}
 WORDS = {
