@@ -133,7 +133,7 @@ def test_inversion_runs_from_the_artefact(labelled, artefact):
 def test_invert_takes_an_artefact(command, artefact, tmp_path):
     flags = "--split test --num-images 4 --iterations 3 --samples 20 --restarts 2"
     status, said, _ = command(app.main, f"invert {artefact} {flags} --out {tmp_path / 'out'}")
-    assert (status, "4 pictures, step 12: mean error 0." in said) == (0, True)
+    assert (status, "4 images, step 12: mean error 0." in said) == (0, True)
     line = f"interpolate {artefact} --num-pairs 2 --columns 3 --out {tmp_path / 'ways.png'}"
     assert command(app.main, line)[0] == 0
 
@@ -215,7 +215,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--out gen.onnx", "out is 'gen.onnx': it must end in .jaxexport or .safetensors"),
+        ("--out gen.onnx", "out must end in .jaxexport or .safetensors, got 'gen.onnx'"),
         ("--out gen.jaxexport --step 3", "step is 3: the run has checkpoints of steps 1"),
         ("--out gen.jaxexport --member 1", "is no population"),
     ],
