@@ -102,7 +102,8 @@ def command(monkeypatch, capfd):
         )
         monkeypatch.setattr("gan_jax.cli.use_compilation_cache", lambda: None)
         try:
-            main()
+            with small.sharing_programs():
+                main()
             status = 0
         except SystemExit as leaving:
             status = leaving.code

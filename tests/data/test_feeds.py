@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from gan_jax import keys, memory, population, train
-from gan_jax.config import Data
+from gan_jax.config import Data, Penalties
 from gan_jax.data import feeds, order, prepare, sources
 from gan_jax.errors import UserError
-from tests.helpers.small import assert_same_bits, config, fit
+from tests.helpers import small
+from tests.helpers.small import assert_same_bits, fit
 
-LABELLED = dataclasses.replace(config().data, labels=True)
+LABELLED = dataclasses.replace(small.CONFIG.data, labels=True)
 
 
 @pytest.fixture
@@ -25,9 +26,15 @@ def short_blocks(monkeypatch):
     monkeypatch.setattr(feeds, "LONGEST_BLOCK", 5)
 
 
+def config(**changes):
+    """Without penalties, which no feed minds."""
+    return small.config(**{"loss": "hinge", "penalties": Penalties(), **changes})
+
+
 def ran(some, devices, state=None, **how):
     """The last state and all metrics of `iterate`."""
-    found = list(train.iterate(some, None, state, jax.local_devices()[:devices], **how))
+    with small.sharing_programs():
+        found = list(train.iterate(some, None, state, jax.local_devices()[:devices], **how))
     rows = [metrics for _, _, metrics in found]
     return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

@@ -251,6 +251,7 @@ def test_a_run_on_pairs_of_pictures(tmp_path):
     np.savez(tmp_path / "a.npz", **CONDS)
     fields = {"size": 8, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "classes": 3}
     config = small.config(
+        **small.QUICK,
         gen=unet.Generator(**fields),
         disc=unet.Discriminator(**fields),
         data=Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age"), labels=True),

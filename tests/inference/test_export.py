@@ -15,22 +15,17 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from gan_jax import __main__, config_json, keys, latent_space, sampling, trained
-from gan_jax.config import Config, Data
+from gan_jax.config import Config
 from gan_jax.errors import UserError
 from gan_jax.export import generator, write
 from gan_jax.inversion import Search, invert
 from gan_jax.masks import Masks
 from gan_jax.networks import mlp, stylegan2
-from gan_jax.state import Batch, generator_variables
-from tests.helpers import small, small_networks
+from gan_jax.state import Batch, generator_variables, init_state
+from tests.helpers import small_networks
 
 pytestmark = pytest.mark.integration
 
-LABELLED = {
-    "gen": mlp.Generator((8, 8, 1), (8,), 10),
-    "disc": mlp.Discriminator((8,), 10),
-    "data": Data("digits", "train", labels=True),
-}
 # Of what is installed, only jax and what it needs can be imported; flatbuffers is the artefact's.
 BARE = """
 import importlib.metadata, sys
@@ -51,12 +46,6 @@ z = made.noise(5, seed=3, first=2)
 slope = jax.grad(lambda z: (made(z, made.labels(5, first=2)) ** 2).sum())(z)
 numpy.savez(sys.argv[2], z=z, made=made(z, made.labels(5, first=2)), slope=slope)
 """
-
-
-def finished(tmp_path_factory, name, config):
-    workdir = tmp_path_factory.mktemp("runs") / name
-    small.fit(config, workdir)
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +213,11 @@ def test_export_with_bad_input(command, labelled, monkeypatch, tmp_path, words, 
     assert not list(tmp_path.iterdir())
 
 
-def test_of_a_population_one_member(command, tmp_path_factory, tmp_path):
-    workdir = finished(tmp_path_factory, "two", small.config(**LABELLED, steps=1, seeds=(0, 1)))
+def test_of_a_population_one_member(command, trained_run, tmp_path):
+    workdir = trained_run("population")
     out = tmp_path / "gen.jaxexport"
     status, _, error = command(__main__.main, f"export {workdir} --out {out}")
-    assert (status, "give one --member, 0 to 1" in error) == (2, True)
+    assert (status, "give one --member, 0 to 2" in error) == (2, True)
     assert command(__main__.main, f"export {workdir} --out {out} --member 1")[0] == 0
     found = trained.load(workdir, member=1)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
@@ -288,14 +277,20 @@ def test_an_artefact_is_one_generator(artefact):
 def of(config, real=(8, 8, 1), cond=None):
     """What `write.functions` takes, of the config's generator as it starts."""
     example = Batch(np.zeros((1, *real), np.float32), cond)
-    state = jax.jit(lambda: small_state(config, example))()
-    return trained.Trained(config, generator_variables(state), 0, None, example, None, ())
+    variables = jax.jit(lambda: starting(config, example))()
+    return trained.Trained(config, variables, 0, None, example, None, ())
 
 
-def small_state(config, example):
-    from gan_jax.state import init_state
+def starting(config, example):
+    return generator_variables(init_state(config, keys.root(0), example))
 
-    return init_state(config, keys.root(0), example)
+
+def shapes_of(config, real, cond=None):
+    """The same, of zeros."""
+    example = Batch(np.zeros((1, *real), np.float32), cond)
+    shapes = jax.eval_shape(lambda: starting(config, example))
+    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return trained.Trained(config, variables, 0, None, example, None, ())
 
 
 def deserialized(found):
@@ -312,7 +307,7 @@ def test_every_network_can_be_exported(name):
     config = small_networks.config(name, size, classes=3)
     places = (size,) if name in small_networks.SOUNDS else (size, size)
     config = dataclasses.replace(config, z_dim=getattr(config.gen, "z_dim", config.z_dim))
-    found = of(config, (*places, 2), np.zeros(1, np.int32))
+    found = shapes_of(config, (*places, 2), np.zeros(1, np.int32))
     function, *inputs = write.function(found)
     blob = write.exported(name, function, found.variables, *inputs)
     exported = jax.export.deserialize(bytearray(blob))
@@ -367,14 +362,14 @@ def test_stylegan2_brings_its_w():
 def test_repairers_take_a_dictionary():
     gen, disc = small_networks.pair("unet", 12)
     config = Config(name="u", gen=gen, disc=disc, steps=1, z_dim=5, masks=Masks(("box",)))
-    found = of(config, (12, 12, 2))
+    found = shapes_of(config, (12, 12, 2))
     shapes = jax.tree.map(lambda leaf: leaf.shape, write.condition(found))
     assert shapes == {"known": (1, 12, 12, 2), "hole": (1, 12, 12, 1)}
     assert "generate" in write.functions(found)
 
 
-def test_a_text_run(command, tmp_path_factory, tmp_path):
-    workdir = finished(tmp_path_factory, "text", small.TEXTS)
+def test_a_text_run(command, trained_run, tmp_path):
+    workdir = trained_run("texts")
     out = tmp_path / "gen.jaxexport"
     assert command(__main__.main, f"export {workdir} --out {out}")[0] == 0
     for path, name in ((workdir, "run.txt"), (out, "artefact.txt")):
