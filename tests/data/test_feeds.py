@@ -10,15 +10,16 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import Data, population
+from gan_jax.config import Data, Penalties, population
 from gan_jax.core import keys, memory
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, order, sources
 from gan_jax.data.images import prepare
 from gan_jax.training import loop
-from tests.helpers.small import assert_same_bits, config, fit
+from tests.helpers import small
+from tests.helpers.small import assert_same_bits, fit
 
-LABELLED = dataclasses.replace(config().data, labels=True)
+LABELLED = dataclasses.replace(small.CONFIG.data, labels=True)
 
 
 @pytest.fixture
@@ -27,9 +28,15 @@ def short_blocks(monkeypatch):
     monkeypatch.setattr(feeds, "LONGEST_BLOCK", 5)
 
 
+def config(**changes):
+    """Without penalties, which no feed minds."""
+    return small.config(**{"loss": "hinge", "penalties": Penalties(), **changes})
+
+
 def ran(some, devices, state=None, **how):
     """The last state and all metrics of `iterate`."""
-    found = list(loop.iterate(some, None, state, jax.local_devices()[:devices], **how))
+    with small.sharing_programs():
+        found = list(loop.iterate(some, None, state, jax.local_devices()[:devices], **how))
     rows = [metrics for _, _, metrics in found]
     return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

@@ -1,9 +1,10 @@
 """A run that is small in everything but its demands: batch norm, spectral norm, minibatch
 statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ RUNS = {
     "images": CONFIG,
     "labels": LABELS,
     "population": dataclasses.replace(LABELS, steps=8, seeds=(0, 1, 2), batch_size=8),
-    "inpainting": INPAINTING,
+    "inpainting": dataclasses.replace(INPAINTING, penalties=Penalties(), n_critic=1),
     "sounds": dataclasses.replace(
         SOUNDS, steps=6, log_every=1, sample_every=3, checkpoint_every=3, n_critic=1
     ),
@@ -182,6 +183,14 @@ def forget() -> None:
     _start.cache_clear()
 
 
+@contextlib.contextmanager
+def sharing_programs() -> Iterator[None]:
+    """What is trained inside uses `shared_chunk`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "make_program", shared_program)
+        yield
+
+
 def train_state(
     config: Config,
     devices: int = 1,
@@ -197,8 +206,7 @@ def fit(config: Config, workdir: Path, devices: int = 1, *, draw: bool = False, 
     """`train.fit` on the first devices, in silence. Draws curves.png, which takes longer than a
     short run, only where asked to."""
     on = jax.local_devices()[:devices]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "make_program", shared_program)
+    with sharing_programs(), pytest.MonkeyPatch.context() as patch:
         if not draw:
             patch.setattr(curves, "draw", lambda *_: None)
         return train.fit(config, workdir, devices=on, quiet=True, **how)
