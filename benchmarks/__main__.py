@@ -51,7 +51,7 @@ def jax_ways(case: Case, dataset: Dataset) -> list[Way]:
     if len(devices) > 1:
         ways.append(measure.chunk_way("pmap", config, dataset, devices))
     for members in case.members:
-        many = dataclasses.replace(config, seeds=tuple(range(members)))
+        many = config.replace(seeds=tuple(range(members)))
         tried = [
             measure.chunk_way(f"population of {members}", many, dataset, devices[:1], at_once)
             for at_once in case.at_once

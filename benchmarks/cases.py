@@ -9,11 +9,11 @@ either, also where the paper has five of the critic: what is compared is their c
 import dataclasses
 
 from experiments import digits_mlp, ring_mlp
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import Config, ImageData, Objective, Optimizer, Penalties, Prior
 from gan_jax.core.errors import UserError
 from gan_jax.networks import dcgan, r3gan, sngan, wgan_gp
 
-PICTURES = Data("digits", split="all", size=32, channels=3, symmetric=True)
+PICTURES = ImageData("digits", split="all", size=32, channels=3, symmetric=True)
 WIDTHS, CARDINALITY = (64, 64, 64, 64), (8, 8, 8, 8)
 
 
@@ -31,8 +31,7 @@ class Case:
 def mlp_case() -> Case:
     """The article's pair on 28x28 digits (experiments/digits_mlp.py), without what was added to
     it: cross-entropy, non-saturating, Adam. Goodfellow et al. 2014, 1406.2661."""
-    plain = dataclasses.replace(
-        digits_mlp.config,
+    plain = digits_mlp.config.replace(
         penalties=Penalties(),
         ema_half_life=0.0,
         gen_opt=Optimizer(lr=2e-4, b1=0.5),
@@ -47,8 +46,7 @@ def ring_case() -> Case:
     rates and without a moving average: next to nothing to compute, so what is measured is what
     it costs to say so."""
     adam = Optimizer(lr=2e-3, b1=0.0, b2=0.99)
-    plain = dataclasses.replace(
-        ring_mlp.config,
+    plain = ring_mlp.config.replace(
         penalties=Penalties(r1=0.06, r2=0.06),
         ema_half_life=0.0,
         gen_opt=adam,
@@ -66,10 +64,10 @@ def dcgan_case() -> Case:
             disc=dcgan.Discriminator(size=32, width=64, norm="batch"),
             steps=1,
             data=PICTURES,
-            loss="non_saturating",
+            objective=Objective(loss="non_saturating"),
             gen_opt=Optimizer(lr=2e-4, b1=0.5),
             disc_opt=Optimizer(lr=2e-4, b1=0.5),
-            z_dim=100,
+            prior=Prior(dim=100),
             batch_size=64,
         )
     )
@@ -86,10 +84,10 @@ def sngan_case() -> Case:
             disc=sngan.Discriminator(size=32, width=128),
             steps=1,
             data=PICTURES,
-            loss="hinge",
+            objective=Objective(loss="hinge"),
             gen_opt=adam,
             disc_opt=adam,
-            z_dim=128,
+            prior=Prior(dim=128),
             batch_size=64,
         )
     )
@@ -106,11 +104,10 @@ def wgan_gp_case() -> Case:
             disc=wgan_gp.Discriminator(size=32, width=128),
             steps=1,
             data=PICTURES,
-            loss="wasserstein",
-            penalties=Penalties(gradient_penalty=10.0),
+            objective=Objective(loss="wasserstein", penalties=Penalties(gradient_penalty=10.0)),
             gen_opt=adam,
             disc_opt=adam,
-            z_dim=128,
+            prior=Prior(dim=128),
             batch_size=64,
         )
     )
@@ -127,11 +124,10 @@ def r3gan_case() -> Case:
             disc=r3gan.Discriminator(size=32, widths=WIDTHS, cardinality=CARDINALITY),
             steps=1,
             data=PICTURES,
-            loss="relativistic",
-            penalties=Penalties(r1=1.0, r2=1.0),
+            objective=Objective(loss="relativistic", penalties=Penalties(r1=1.0, r2=1.0)),
             gen_opt=adam,
             disc_opt=adam,
-            z_dim=64,
+            prior=Prior(dim=64),
             batch_size=64,
         )
     )

@@ -42,7 +42,7 @@ def twins(config: Config, state: TrainState, shape: tuple[int, ...]) -> tuple[nn
     parameters and statistics of `state`. Raises ValueError if these are not all of the twins'."""
     name = type(config.gen).__module__.rpartition(".")[2]
     module = importlib.import_module(f"benchmarks.torch_twins.{name}")
-    gen = module.Generator(config.gen, config.z_dim)
+    gen = module.Generator(config.gen, config.prior.dim)
     disc = module.Discriminator(config.disc, shape)
     for twin, player in ((gen, state.gen), (disc, state.disc)):
         weights.load(twin, player.params, player.stats)
@@ -56,7 +56,9 @@ def noise_of(config: Config, key: jax.Array) -> step.Noise:
         return keys.example_keys(keys.step_key(key, purpose, 0, iteration), config.batch_size)
 
     def z(purpose: Purpose, iteration: int = 0) -> np.ndarray:
-        found = keys.latents(of_examples(purpose, iteration), config.z_dim, config.latent)
+        found = keys.latents(
+            of_examples(purpose, iteration), config.prior.dim, config.prior.distribution
+        )
         return np.asarray(found)
 
     critic = np.stack([z(Purpose.CRITIC_Z, i) for i in range(config.n_critic)])
@@ -88,7 +90,7 @@ def differences(config: Config, dataset: Dataset) -> dict[str, float]:
     gradient, so where that is nothing but rounding, what comes after it differs.
     """
     still = {name: dataclasses.replace(getattr(config, name), lr=0.0) for name in PLAYERS}
-    config = dataclasses.replace(config, n_critic=1, batch_size=2, **still)
+    config = config.replace(n_critic=1, batch_size=2, **still)
     state = moved(start(config, dataset, jax.local_devices()[:1]))
     batch = critic_batch(config, dataset)
     gen, disc = twins(config, state, shape := batch.real.shape[2:])
@@ -97,7 +99,7 @@ def differences(config: Config, dataset: Dataset) -> dict[str, float]:
     after, metrics = jax.jit(make_train_step(config))(state, batch)
     penalty = sum(
         weight * float(metrics[name])
-        for name, weight in dataclasses.asdict(config.penalties).items()
+        for name, weight in dataclasses.asdict(config.objective.penalties).items()
         if name in metrics
     )
     ours = {name: float(metrics.get(name, penalty)) for name in theirs}
@@ -130,7 +132,7 @@ def prove(config: Config, dataset: Dataset) -> dict[str, float]:
     batch is small, too. Where no activation is in doubt, equal networks agree to some 1e-6.
     """
     for seed in SEEDS:
-        found = differences(dataclasses.replace(config, seed=seed), dataset)
+        found = differences(config.replace(seed=seed), dataset)
         if max(found.values()) <= WORST:
             return {"seed": seed, **found}
     raise ValueError(f"{config.name} and its twin differ: {found}")
@@ -141,7 +143,7 @@ def torch_ways(config: Config, dataset: Dataset) -> Iterator[Way | tuple[str, st
     channels of pictures first or last; where penalties keep all from being compiled, with their
     critic eager. Of one that does not run its name and the error's first line."""
     layouts = (False,) if isinstance(config.gen, mlp.Generator) else (False, True)
-    penalised = any(dataclasses.asdict(config.penalties).values())
+    penalised = any(dataclasses.asdict(config.objective.penalties).values())
     for compiled in (False, True):
         for last in layouts:
             for eager_slope in (False, True) if compiled and penalised else (False,):

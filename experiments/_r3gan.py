@@ -1,7 +1,5 @@
 """R3GAN's schedules (Huang et al. 2025, 2501.05441), which several recipes share."""
 
-import dataclasses
-
 from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.config.schedules import Schedule
 
@@ -27,8 +25,7 @@ def with_schedules(
     adam = Optimizer(
         lr=Schedule(*rates, steps, "cosine"), b1=0.0, b2=Schedule(0.9, 0.99, steps, "cosine")
     )
-    return dataclasses.replace(
-        config,
+    return config.replace(
         penalties=Penalties(r1=gamma, r2=gamma),
         gen_opt=adam,
         disc_opt=adam,

@@ -1,11 +1,11 @@
 """Parts that the recipes for texts share: RelGAN's generator, and an LSTM without a game."""
 
-from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.config import Config, Objective, Optimizer, Pretrain, Prior, TextData
 from gan_jax.networks import lstm, relgan, sequence
 
 
 def relgan_generator(
-    data: Data, *, head_size: int, beta_end: float, beta_steps: int
+    data: TextData, *, head_size: int, beta_end: float, beta_steps: int
 ) -> sequence.Generator:
     """Return RelGAN's generator for sentences of `data` (Nie et al. 2019).
 
@@ -27,13 +27,11 @@ def relgan_generator(
 
 def lstm_by_likelihood(
     name: str,
-    data: Data,
+    data: TextData,
     *,
     hidden: int,
     steps: int,
     lr: float,
-    sample_every: int,
-    checkpoint_every: int,
 ) -> Config:
     """Return the config of an LSTM that is trained by likelihood alone.
 
@@ -45,8 +43,6 @@ def lstm_by_likelihood(
       hidden: Width of the LSTM.
       steps: Train steps, in batches of 64.
       lr: Adam's learning rate.
-      sample_every: Steps between samples.
-      checkpoint_every: Steps between checkpoints.
     """
     adam = Optimizer(lr=lr, b1=0.9)
     return Config(
@@ -57,12 +53,9 @@ def lstm_by_likelihood(
         disc=relgan.Discriminator(embedding=1, representations=1, filters=1, sizes=(2,), hidden=1),
         steps=steps,
         data=data,
-        loss="relativistic",
+        objective=Objective(loss="relativistic"),
         gen_opt=adam,
         pretrain=Pretrain(steps, adam, clip=5.0),
-        z_dim=2,
-        latent="key",
+        prior=Prior(dim=2, distribution="key"),
         batch_size=64,
-        sample_every=sample_every,
-        checkpoint_every=checkpoint_every,
     )

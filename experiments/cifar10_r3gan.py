@@ -20,7 +20,7 @@ are five times the paper's, at which it was still at gratings of bright spots.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Augment, Config, Data
+from gan_jax.config import Augment, Config, ImageData, Logging, Objective, Preset, Prior
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import r3gan
 
@@ -33,21 +33,18 @@ config = with_schedules(
         gen=r3gan.Generator(size=32, classes=10),
         disc=r3gan.Discriminator(size=32, classes=10),
         steps=488_281,
-        data=Data("cifar10", labels=True, symmetric=True),
-        loss="relativistic",
-        z_dim=64,
+        data=ImageData("cifar10", labels=True, symmetric=True),
+        objective=Objective(loss="relativistic"),
+        prior=Prior(dim=64),
         batch_size=512,
         augment=Augment(blit=1.0, geometry=1.0, colour=0.5, cutout=1.0, p=p),
-        sample_every=2000,
-        checkpoint_every=5000,
     ),
     steps=39_062,
     gammas=(0.05, 0.005),
     half_life=5_000_000.0,
 )
 small = with_schedules(
-    dataclasses.replace(
-        config,
+    config.replace(
         name="cifar10_r3gan_small",
         gen=r3gan.Generator(**SMALL_32),
         disc=r3gan.Discriminator(**SMALL_32),
@@ -55,15 +52,16 @@ small = with_schedules(
         data=dataclasses.replace(config.data, labels=False),
         batch_size=64,
         augment=Augment(),
-        sample_every=500,
-        checkpoint_every=500,
-        keep=10,
     ),
     steps=2500,
     gammas=(0.05, 0.005),
     half_life=10_000.0,
     rates=(1e-3, 1e-4),
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=500, checkpoint_every=500, keep=10)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -17,7 +17,16 @@ quarter of the channels and two critic updates a step, and no fall.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer
+from gan_jax.config import (
+    EMA,
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import sngan
 
@@ -27,19 +36,16 @@ config = Config(
     gen=sngan.Generator(size=32, width=256),
     disc=sngan.Discriminator(size=32, width=128),
     steps=50_000,
-    data=Data("cifar10", symmetric=True),
-    loss="hinge",
+    data=ImageData("cifar10", symmetric=True),
+    objective=Objective(loss="hinge"),
     gen_opt=adam,
     disc_opt=adam,
     n_critic=5,
-    z_dim=128,
-    ema_half_life=20_000.0,
-    sample_every=2000,
-    checkpoint_every=5000,
+    prior=Prior(dim=128),
+    ema=EMA(half_life=20_000.0),
 )
 flat = dataclasses.replace(adam, lr=2e-4)
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="cifar10_sngan_small",
     gen=dataclasses.replace(config.gen, width=64),
     disc=dataclasses.replace(config.disc, width=32),
@@ -48,10 +54,11 @@ small = dataclasses.replace(
     disc_opt=flat,
     n_critic=2,
     ema_half_life=5000.0,
-    sample_every=300,
-    checkpoint_every=300,
-    keep=6,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=300, checkpoint_every=300, keep=6)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -18,7 +18,18 @@ times as fast.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Augment, Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    EMA,
+    Augment,
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.networks import stylegan2
 
 gen = stylegan2.Generator(size=32, mapping_layers=2)
@@ -28,22 +39,16 @@ config = Config(
     gen=gen,
     disc=stylegan2.Discriminator(size=32, architecture="orig", minibatch_std=32),
     steps=1_562_500,
-    data=Data("cifar10", symmetric=True),
-    loss="non_saturating",
-    penalties=Penalties(r1=0.01),
-    penalty_every=16,
+    data=ImageData("cifar10", symmetric=True),
+    objective=Objective(loss="non_saturating", penalties=Penalties(r1=0.01), penalty_every=16),
     gen_opt=adam,
     disc_opt=adam,
-    z_dim=gen.z_dim,
-    ema_half_life=500_000.0,
-    ema_ramp=0.05,
+    prior=Prior(dim=gen.z_dim),
+    ema=EMA(half_life=500_000.0, ramp=0.05),
     augment=Augment(blit=1.0, geometry=1.0, colour=1.0, adaptive=True),
-    sample_every=2000,
-    checkpoint_every=5000,
 )
-small_gen = dataclasses.replace(gen, channel_base=1024, channel_max=64, latent=128, w_dim=128)
-small = dataclasses.replace(
-    config,
+small_gen = gen.replace(channel_base=1024, channel_max=64, latent=128, w_dim=128)
+small = config.replace(
     name="cifar10_stylegan2_ada_small",
     gen=small_gen,
     disc=stylegan2.Discriminator(
@@ -53,10 +58,11 @@ small = dataclasses.replace(
     z_dim=small_gen.z_dim,
     penalty_every=4,
     augment=dataclasses.replace(config.augment, adapt_images=25_000.0),
-    sample_every=300,
-    checkpoint_every=300,
-    keep=10,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=300, checkpoint_every=300, keep=10)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -16,7 +16,16 @@ dequantised by noise of 1/128.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import wgan_gp
 
@@ -26,30 +35,31 @@ config = Config(
     gen=wgan_gp.Generator(size=32, width=128, classes=10),
     disc=wgan_gp.Discriminator(size=32, width=128, classes=10, auxiliary=True),
     steps=100_000,
-    data=Data("cifar10", labels=True, symmetric=True),
-    loss="wasserstein",
-    penalties=Penalties(gradient_penalty=10.0),
+    data=ImageData("cifar10", labels=True, symmetric=True),
+    objective=Objective(
+        loss="wasserstein",
+        penalties=Penalties(gradient_penalty=10.0),
+        auxiliary_disc=1.0,
+        auxiliary_gen=0.1,
+    ),
     gen_opt=adam,
     disc_opt=adam,
     n_critic=5,
-    z_dim=128,
-    auxiliary_disc=1.0,
-    auxiliary_gen=0.1,
-    sample_every=2000,
-    checkpoint_every=5000,
+    prior=Prior(dim=128),
 )
 short = dataclasses.replace(adam, lr=Schedule(2e-4, 0.0, 2000))
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="cifar10_wgan_gp_small",
     gen=dataclasses.replace(config.gen, width=32),
     disc=dataclasses.replace(config.disc, width=32),
     steps=2000,
     gen_opt=short,
     disc_opt=short,
-    sample_every=500,
-    checkpoint_every=500,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=500, checkpoint_every=500)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -10,28 +10,28 @@ temperatures: at a lower one it gives diversity for quality, as GANs do (1811.02
 """
 
 from gan_jax import train
-from gan_jax.config import Data
+from gan_jax.config import Logging, Preset, TextData
 
 from ._text import lstm_by_likelihood
 
 config = lstm_by_likelihood(
     "coco_lstm",
-    Data("lines", tokens=37, vocabulary=4637),
+    TextData("lines", tokens=37, vocabulary=4637),
     hidden=512,
     steps=150 * 156,
     lr=1e-3,
-    sample_every=1000,
-    checkpoint_every=1000,
 )
 small = lstm_by_likelihood(
     "coco_lstm_small",
-    Data("lines", tokens=20, vocabulary=4637),
+    TextData("lines", tokens=20, vocabulary=4637),
     hidden=128,
     steps=2500,
     lr=1e-3,
-    sample_every=250,
-    checkpoint_every=250,
 )
+presets = {
+    "full": Preset(config),
+    "small": Preset(small, Logging(sample_every=250, checkpoint_every=250)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -19,44 +19,50 @@ of 4 features, 64 filters of a size, 16 epochs of likelihood and 500 steps.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.config import (
+    Config,
+    Logging,
+    Objective,
+    Optimizer,
+    Preset,
+    Pretrain,
+    Prior,
+    TextData,
+)
 from gan_jax.networks import relgan
 
 from ._text import relgan_generator
 
 adam = Optimizer(lr=1e-4, b1=0.9)
 pretrain = Pretrain(150 * 156 // 5, Optimizer(lr=1e-2, b1=0.9), clip=5.0)
-data = Data("lines", tokens=37, vocabulary=4637)
+data = TextData("lines", tokens=37, vocabulary=4637)
 config = Config(
     name="coco_relgan",
     gen=relgan_generator(data, head_size=256, beta_end=100.0, beta_steps=2000),
     disc=relgan.Discriminator(embedding=64, representations=64, filters=300),
     steps=pretrain.steps + 2000,
     data=data,
-    loss="relativistic",
+    objective=Objective(loss="relativistic"),
     gen_opt=adam,
     disc_opt=adam,
     pretrain=pretrain,
     n_critic=5,
-    z_dim=2,
-    latent="key",
+    prior=Prior(dim=2, distribution="key"),
     batch_size=64,
-    sample_every=200,
-    checkpoint_every=200,
-    keep=12,
 )
 small_data = dataclasses.replace(data, tokens=20)
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="coco_relgan_small",
     gen=relgan_generator(small_data, head_size=64, beta_end=100.0, beta_steps=500),
     disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
     steps=1000,
     data=small_data,
     pretrain=dataclasses.replace(pretrain, steps=500),
-    sample_every=100,
-    checkpoint_every=100,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=200, checkpoint_every=200, keep=12)),
+    "small": Preset(small, Logging(sample_every=100, checkpoint_every=100, keep=12)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

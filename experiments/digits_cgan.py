@@ -10,17 +10,20 @@ The label's one-hot vector joins z in the generator and the pixels in the discri
 import dataclasses
 
 from gan_jax import train
+from gan_jax.config import Preset
 from gan_jax.networks import mlp
 
 from . import digits_mlp
 
-config = dataclasses.replace(
-    digits_mlp.config,
+config = digits_mlp.config.replace(
     name="digits_cgan",
     gen=mlp.Generator(classes=10),
     disc=mlp.Discriminator(classes=10),
     data=dataclasses.replace(digits_mlp.config.data, labels=True),
 )
+presets = {
+    "full": Preset(config),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

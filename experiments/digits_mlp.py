@@ -22,7 +22,16 @@ listing differs:
 """
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    EMA,
+    Config,
+    ImageData,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.networks import mlp
 
 config = Config(
@@ -30,14 +39,16 @@ config = Config(
     gen=mlp.Generator(shape=(28, 28, 1), widths=(128, 256, 512)),
     disc=mlp.Discriminator(widths=(512, 256)),
     steps=6000,
-    data=Data("digits", split="all", size=28),
-    loss="non_saturating",
-    penalties=Penalties(r1=1.0),
+    data=ImageData("digits", split="all", size=28),
+    objective=Objective(loss="non_saturating", penalties=Penalties(r1=1.0)),
     gen_opt=Optimizer(lr=4e-4),
     disc_opt=Optimizer(lr=4e-4),
-    z_dim=100,
-    ema_half_life=5000.0,
+    prior=Prior(dim=100),
+    ema=EMA(half_life=5000.0),
 )
+presets = {
+    "full": Preset(config),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

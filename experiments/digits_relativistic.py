@@ -10,21 +10,21 @@ them (Huang et al. 2024, 2501.05441). D does not see what depends on cond alone,
 last layer, which is left out.
 """
 
-import dataclasses
-
 from gan_jax import train
-from gan_jax.config import Penalties
+from gan_jax.config import Penalties, Preset
 from gan_jax.networks import mlp
 
 from . import digits_cgan
 
-config = dataclasses.replace(
-    digits_cgan.config,
+config = digits_cgan.config.replace(
     name="digits_relativistic",
     disc=mlp.Discriminator(classes=10, last_bias=False),
     loss="relativistic",
     penalties=Penalties(r1=1.0, r2=1.0),
 )
+presets = {
+    "full": Preset(config),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

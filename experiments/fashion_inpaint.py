@@ -9,12 +9,17 @@ Result   README.md, from experiments/results/fashion_inpaint_small_study.json
 import dataclasses
 
 from gan_jax import train
+from gan_jax.config import Preset
 
 from . import mnist_inpaint
 
 data = dataclasses.replace(mnist_inpaint.config.data, name="fashion_mnist")
-config = dataclasses.replace(mnist_inpaint.config, name="fashion_inpaint", data=data)
-small = dataclasses.replace(mnist_inpaint.small, name="fashion_inpaint_small", data=data)
+config = mnist_inpaint.config.replace(name="fashion_inpaint", data=data)
+small = mnist_inpaint.small.replace(name="fashion_inpaint_small", data=data)
+presets = {
+    "full": Preset(config),
+    "small": Preset(small),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

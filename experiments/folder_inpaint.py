@@ -13,7 +13,7 @@ every step are new, and so is what the critic sees. `--preset small` is for 32 p
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Masks
+from gan_jax.config import Config, ImageData, Logging, Masks, Objective, Preset, Prior
 from gan_jax.networks import unet
 
 from ._r3gan import with_schedules
@@ -25,13 +25,11 @@ config = with_schedules(
         gen=unet.Generator(64, 3, WIDTHS, BLOCKS, CARDINALITY),
         disc=unet.Discriminator(64, WIDTHS, BLOCKS, CARDINALITY),
         steps=50_000,
-        data=Data("folder", size=64, symmetric=True),
+        data=ImageData("folder", size=64, symmetric=True),
         masks=Masks(("box", "half", "free")),
-        reconstruction=1.0,
-        loss="relativistic",
-        z_dim=64,
+        objective=Objective(reconstruction=1.0, loss="relativistic"),
+        prior=Prior(dim=64),
         batch_size=64,
-        checkpoint_every=5000,
     ),
     steps=50_000,
     gammas=(2.0, 0.2),
@@ -40,8 +38,7 @@ config = with_schedules(
 fields = {"widths": (96, 64, 48), "blocks": (1,) * 3, "cardinality": (1,) * 3}
 fields |= {"expansion": 1, "patch": 2}
 small = with_schedules(
-    dataclasses.replace(
-        config,
+    config.replace(
         name="folder_inpaint_small",
         gen=unet.Generator(32, 3, **fields),
         disc=unet.Discriminator(32, **fields),
@@ -49,12 +46,15 @@ small = with_schedules(
         data=dataclasses.replace(config.data, size=32),
         penalty_every=4,
         batch_size=32,
-        checkpoint_every=1000,
     ),
     steps=4000,
     gammas=(0.5, 0.05),
     half_life=5000.0,
 )
+presets = {
+    "full": Preset(config, Logging(checkpoint_every=5000)),
+    "small": Preset(small),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

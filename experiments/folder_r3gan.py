@@ -14,7 +14,7 @@ pixels, at five times the rates, for it has few steps to learn in.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Augment, Config, Data
+from gan_jax.config import Augment, Config, ImageData, Logging, Objective, Preset, Prior
 from gan_jax.networks import r3gan
 
 from ._r3gan import SMALL_32, with_schedules
@@ -26,34 +26,34 @@ config = with_schedules(
         gen=r3gan.Generator(size=64, widths=WIDTHS, cardinality=CARDINALITY, blocks=BLOCKS),
         disc=r3gan.Discriminator(size=64, widths=WIDTHS, cardinality=CARDINALITY, blocks=BLOCKS),
         steps=50_000,
-        data=Data("folder", size=64, symmetric=True),
-        loss="relativistic",
-        z_dim=64,
+        data=ImageData("folder", size=64, symmetric=True),
+        objective=Objective(loss="relativistic"),
+        prior=Prior(dim=64),
         batch_size=64,
         augment=Augment(diffaugment=("colour", "translation", "cutout")),
-        checkpoint_every=5000,
     ),
     steps=50_000,
     gammas=(2.0, 0.2),
     half_life=50_000.0,
 )
 small = with_schedules(
-    dataclasses.replace(
-        config,
+    config.replace(
         name="folder_r3gan_small",
         gen=r3gan.Generator(**SMALL_32),
         disc=r3gan.Discriminator(**SMALL_32),
         steps=4000,
         data=dataclasses.replace(config.data, size=32),
         batch_size=32,
-        sample_every=500,
-        checkpoint_every=1000,
     ),
     steps=4000,
     gammas=(0.1, 0.01),
     half_life=5000.0,
     rates=(1e-3, 1e-4),
 )
+presets = {
+    "full": Preset(config, Logging(checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=500)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -16,10 +16,8 @@ the modes, too low a one lets their shares drift. Learning rates that start at h
 lower, momentum, other decays of Adam's second moment and a longer run brought nothing.
 """
 
-import dataclasses
-
 from gan_jax import train
-from gan_jax.config import Data, Optimizer, Penalties
+from gan_jax.config import Logging, Optimizer, Penalties, PointData, Preset
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import mlp
 
@@ -28,17 +26,19 @@ from . import ring_mlp
 gamma = Schedule(1.0, 0.02, 14_000, "cosine")
 adam = Optimizer(lr=Schedule(2e-3, 1e-4, 20_000, "cosine"), b1=0.0, b2=0.99)
 
-config = dataclasses.replace(
-    ring_mlp.config,
+config = ring_mlp.config.replace(
     name="grid_mlp",
     gen=mlp.Generator(shape=(2,), widths=(64, 64, 64, 64, 64), out="linear"),
     disc=mlp.Discriminator(widths=(64, 64, 64, 64), activation="relu", last_bias=False),
     steps=20_000,
-    data=Data("grid"),
+    data=PointData("grid"),
     penalties=Penalties(r1=gamma, r2=gamma),
     gen_opt=adam,
     disc_opt=adam,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

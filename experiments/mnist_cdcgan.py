@@ -16,7 +16,17 @@ has half of the channels and fewer steps.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    EMA,
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import dcgan
 
@@ -26,7 +36,7 @@ def scheduled(config: Config) -> Config:
     gamma = Schedule(0.5, 0.1, config.steps, "cosine")
     adam = Optimizer(lr=Schedule(5e-4, 5e-5, config.steps, "cosine"), b1=0.0, b2=0.99)
     penalties = Penalties(r1=gamma, r2=gamma)
-    return dataclasses.replace(config, penalties=penalties, gen_opt=adam, disc_opt=adam)
+    return config.replace(penalties=penalties, gen_opt=adam, disc_opt=adam)
 
 
 whole = Config(
@@ -34,13 +44,11 @@ whole = Config(
     gen=dcgan.Generator(size=28, channels=1, width=64, classes=10),
     disc=dcgan.Discriminator(size=28, width=64, classes=10, norm="none", last_bias=False),
     steps=30_000,
-    data=Data("mnist", labels=True, symmetric=True),
-    loss="relativistic",
-    z_dim=64,
-    ema_half_life=20_000.0,
-    ema_ramp=0.05,
+    data=ImageData("mnist", labels=True, symmetric=True),
+    objective=Objective(loss="relativistic"),
+    prior=Prior(dim=64),
+    ema=EMA(half_life=20_000.0, ramp=0.05),
     batch_size=64,
-    checkpoint_every=2000,
 )
 config = scheduled(whole)
 small = scheduled(
@@ -52,6 +60,10 @@ small = scheduled(
         steps=16_000,
     )
 )
+presets = {
+    "full": Preset(config, Logging(checkpoint_every=2000)),
+    "small": Preset(small, Logging(checkpoint_every=2000)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -12,7 +12,16 @@ changes nothing in the training. `--preset small` has a quarter of the channels 
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer
+from gan_jax.config import (
+    EMA,
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Preset,
+    Prior,
+)
 from gan_jax.networks import dcgan
 
 config = Config(
@@ -20,24 +29,24 @@ config = Config(
     gen=dcgan.Generator(size=28, channels=1, width=64),
     disc=dcgan.Discriminator(size=28, width=64),
     steps=20_000,
-    data=Data("mnist", symmetric=True),
-    loss="non_saturating",
+    data=ImageData("mnist", symmetric=True),
+    objective=Objective(loss="non_saturating"),
     gen_opt=Optimizer(lr=2e-4, b1=0.5),
     disc_opt=Optimizer(lr=2e-4, b1=0.5),
-    z_dim=100,
-    latent="uniform",
-    ema_half_life=20_000.0,
+    prior=Prior(dim=100, distribution="uniform"),
+    ema=EMA(half_life=20_000.0),
     batch_size=128,
-    checkpoint_every=2000,
 )
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="mnist_dcgan_small",
     gen=dataclasses.replace(config.gen, width=16),
     disc=dataclasses.replace(config.disc, width=16),
     steps=6000,
-    keep=6,
 )
+presets = {
+    "full": Preset(config, Logging(checkpoint_every=2000)),
+    "small": Preset(small, Logging(checkpoint_every=2000, keep=6)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

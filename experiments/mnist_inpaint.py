@@ -20,7 +20,16 @@ weight 5, had won back 28 % on halves and 10 % on boxes.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Masks, Optimizer, Pretrain
+from gan_jax.config import (
+    Config,
+    ImageData,
+    Masks,
+    Objective,
+    Optimizer,
+    Preset,
+    Pretrain,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import unet
 
@@ -32,10 +41,10 @@ config = with_schedules(
         gen=unet.Generator(),
         disc=unet.Discriminator(),
         steps=20_000,
-        data=Data("mnist", symmetric=True),
+        data=ImageData("mnist", symmetric=True),
         masks=Masks(("box", "half", "free", "pixels")),
-        loss="relativistic",
-        z_dim=64,
+        objective=Objective(loss="relativistic"),
+        prior=Prior(dim=64),
         batch_size=128,
     ),
     steps=20_000,
@@ -46,8 +55,7 @@ ALONE, STEPS = 8000, 11_000  # of the steps, those without the critic
 fields = {"cardinality": (1, 1), "expansion": 1, "patch": 2}
 small = dataclasses.replace(
     with_schedules(
-        dataclasses.replace(
-            config,
+        config.replace(
             name="mnist_inpaint_small",
             gen=unet.Generator(widths=(96, 48), blocks=(2, 1), **fields),
             disc=unet.Discriminator(widths=(64, 48), blocks=(1, 1), **fields),
@@ -66,6 +74,10 @@ small = dataclasses.replace(
     gen_opt=Optimizer(lr=2e-4, b1=0.0, b2=0.99),
     disc_opt=Optimizer(lr=5e-4, b1=0.0, b2=0.99),
 )
+presets = {
+    "full": Preset(config),
+    "small": Preset(small),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

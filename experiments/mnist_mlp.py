@@ -6,16 +6,15 @@ Command  python -m experiments.mnist_mlp
 Result   README.md, from experiments/results/mnist_mlp.json
 """
 
-import dataclasses
-
 from gan_jax import train
-from gan_jax.config import Data
+from gan_jax.config import ImageData, Logging, Preset
 
 from . import digits_mlp
 
-config = dataclasses.replace(
-    digits_mlp.config, name="mnist_mlp", steps=20_000, data=Data("mnist"), sample_every=2000
-)
+config = digits_mlp.config.replace(name="mnist_mlp", steps=20_000, data=ImageData("mnist"))
+presets = {
+    "full": Preset(config, Logging(sample_every=2000)),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

@@ -11,28 +11,28 @@ Deviation: the small version has 500 tokens.
 """
 
 from gan_jax import train
-from gan_jax.config import Data
+from gan_jax.config import Logging, Preset, TextData
 
 from ._text import lstm_by_likelihood
 
 config = lstm_by_likelihood(
     "oracle_lstm",
-    Data("oracle", tokens=20, vocabulary=5000),
+    TextData("oracle", tokens=20, vocabulary=5000),
     hidden=32,
     steps=120 * 156,
     lr=1e-2,
-    sample_every=2000,
-    checkpoint_every=1000,
 )
 small = lstm_by_likelihood(
     "oracle_lstm_small",
-    Data("oracle", tokens=20, vocabulary=500),
+    TextData("oracle", tokens=20, vocabulary=500),
     hidden=32,
     steps=5000,
     lr=1e-2,
-    sample_every=2000,
-    checkpoint_every=1000,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000)),
+    "small": Preset(small, Logging(sample_every=2000)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

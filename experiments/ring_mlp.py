@@ -12,7 +12,17 @@ sharp, but their shares drift.
 """
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    EMA,
+    Config,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    PointData,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import mlp
 
@@ -24,17 +34,17 @@ config = Config(
     gen=mlp.Generator(shape=(2,), widths=(64, 64, 64, 64), out="linear"),
     disc=mlp.Discriminator(widths=(64, 64, 64), activation="relu", last_bias=False),
     steps=10_000,
-    data=Data("ring"),
-    loss="relativistic",
-    penalties=Penalties(r1=gamma, r2=gamma),
+    data=PointData("ring"),
+    objective=Objective(loss="relativistic", penalties=Penalties(r1=gamma, r2=gamma)),
     gen_opt=adam,
     disc_opt=adam,
-    z_dim=2,
-    ema_half_life=10_000.0,
+    prior=Prior(dim=2),
+    ema=EMA(half_life=10_000.0),
     batch_size=128,
-    sample_every=2000,
-    checkpoint_every=5000,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

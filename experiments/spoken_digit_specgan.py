@@ -15,24 +15,27 @@ so are the smaller sounds and the game of `--preset small`, which has an eighth 
 import dataclasses
 
 from gan_jax import train
+from gan_jax.config import Logging, Preset
 from gan_jax.networks import specgan
 
 from . import spoken_digit_wavegan as wavegan
 
-config = dataclasses.replace(
-    wavegan.config,
+config = wavegan.config.replace(
     name="spoken_digit_specgan",
     gen=specgan.Generator(width=64),
     disc=specgan.Discriminator(width=64, last_bias=False),
     data=dataclasses.replace(wavegan.config.data, spectrogram=True),
 )
-small = dataclasses.replace(
-    wavegan.small,
+small = wavegan.small.replace(
     name="spoken_digit_specgan_small",
     gen=dataclasses.replace(config.gen, width=8),
     disc=dataclasses.replace(config.disc, width=8),
     data=dataclasses.replace(wavegan.small.data, spectrogram=True),
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=2000)),
+    "small": Preset(small),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -21,7 +21,16 @@ run (Huang et al. 2025, 2501.05441); sampled from is a moving average of the gen
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    AudioData,
+    Config,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import wavegan
 
@@ -31,23 +40,18 @@ config = Config(
     gen=wavegan.Generator(length=16384, width=64),
     disc=wavegan.Discriminator(length=16384, width=64, last_bias=False),
     steps=200_000,
-    data=Data("spoken_digit", length=16384, rate=16000, normalize=True, symmetric=True),
-    loss="wasserstein",
-    penalties=Penalties(gradient_penalty=10.0),
+    data=AudioData("spoken_digit", length=16384, rate=16000, normalize=True),
+    objective=Objective(loss="wasserstein", penalties=Penalties(gradient_penalty=10.0)),
     gen_opt=adam,
     disc_opt=adam,
     n_critic=5,
-    z_dim=100,
-    latent="uniform",
+    prior=Prior(dim=100, distribution="uniform"),
     batch_size=64,
-    sample_every=2000,
-    checkpoint_every=2000,
 )
 STEPS = 7000
 gamma = Schedule(1.0, 0.1, STEPS, "cosine")
 fast = Optimizer(lr=Schedule(4e-4, 4e-5, STEPS, "cosine"), b1=0.0, b2=0.99)
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="spoken_digit_wavegan_small",
     gen=dataclasses.replace(config.gen, length=4096, width=16),
     disc=dataclasses.replace(config.disc, length=4096, width=16),
@@ -62,9 +66,11 @@ small = dataclasses.replace(
     ema_half_life=10_000.0,
     ema_ramp=0.05,
     batch_size=32,
-    sample_every=1000,
-    checkpoint_every=1000,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=2000)),
+    "small": Preset(small),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -13,7 +13,7 @@ pixels, not VEEGAN's.
 import dataclasses
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer
+from gan_jax.config import Config, ImageData, Logging, Objective, Optimizer, Preset, Prior
 from gan_jax.networks import dcgan
 
 config = Config(
@@ -21,24 +21,23 @@ config = Config(
     gen=dcgan.Generator(size=28, channels=3, width=64),
     disc=dcgan.Discriminator(size=28, width=64),
     steps=100_000,
-    data=Data("stacked_mnist", symmetric=True),
-    loss="non_saturating",
+    data=ImageData("stacked_mnist", symmetric=True),
+    objective=Objective(loss="non_saturating"),
     gen_opt=Optimizer(lr=2e-4, b1=0.5),
     disc_opt=Optimizer(lr=2e-4, b1=0.5),
-    z_dim=100,
-    latent="uniform",
+    prior=Prior(dim=100, distribution="uniform"),
     batch_size=64,
-    sample_every=2000,
-    checkpoint_every=5000,
 )
-small = dataclasses.replace(
-    config,
+small = config.replace(
     name="stacked_mnist_dcgan_small",
     gen=dataclasses.replace(config.gen, width=16),
     disc=dataclasses.replace(config.disc, width=16),
     steps=10_000,
-    checkpoint_every=2000,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=2000, checkpoint_every=5000)),
+    "small": Preset(small, Logging(sample_every=2000, checkpoint_every=2000)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

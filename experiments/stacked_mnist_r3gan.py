@@ -16,10 +16,8 @@ schedules as long as the run; its 3x3 convolutions are not grouped, which CPUs c
 such widths. In its few steps it has to learn fast, so its rates are five times the paper's.
 """
 
-import dataclasses
-
 from gan_jax import train
-from gan_jax.config import Config, Data
+from gan_jax.config import Config, ImageData, Logging, Objective, Preset, Prior
 from gan_jax.networks import r3gan
 
 from ._r3gan import with_schedules
@@ -31,9 +29,9 @@ config = with_schedules(
         gen=r3gan.Generator(size=28, widths=WIDTHS, cardinality=CARDINALITY, blocks=(2, 2, 2)),
         disc=r3gan.Discriminator(size=28, widths=WIDTHS, cardinality=CARDINALITY, blocks=(2, 2, 2)),
         steps=19_531,
-        data=Data("stacked_mnist", symmetric=True),
-        loss="relativistic",
-        z_dim=64,
+        data=ImageData("stacked_mnist", symmetric=True),
+        objective=Objective(loss="relativistic"),
+        prior=Prior(dim=64),
         batch_size=512,
     ),
     steps=3906,
@@ -42,20 +40,22 @@ config = with_schedules(
 )
 fields = {"widths": (64, 48, 16), "cardinality": (1, 1, 1), "blocks": (1, 1, 1), "expansion": 1}
 small = with_schedules(
-    dataclasses.replace(
-        config,
+    config.replace(
         name="stacked_mnist_r3gan_small",
         gen=r3gan.Generator(size=28, **fields),
         disc=r3gan.Discriminator(size=28, **fields),
         steps=6000,
         batch_size=64,
-        keep=12,
     ),
     steps=6000,
     gammas=(1.0, 0.1),
     half_life=10_000.0,
     rates=(1e-3, 1e-4),
 )
+presets = {
+    "full": Preset(config),
+    "small": Preset(small, Logging(keep=12)),
+}
 
 if __name__ == "__main__":
-    train.main(config, small)
+    train.main(presets)

@@ -9,19 +9,20 @@ Adam at 3e-3, batches of 64, about ten epochs.
 """
 
 from gan_jax import train
-from gan_jax.config import Data
+from gan_jax.config import Logging, Preset, TextData
 
 from ._text import lstm_by_likelihood
 
 config = lstm_by_likelihood(
     "text_lstm",
-    Data("running_text", level="characters", tokens=64, vocabulary=128),
+    TextData("running_text", level="characters", tokens=64, vocabulary=128),
     hidden=256,
     steps=1500,
     lr=3e-3,
-    sample_every=250,
-    checkpoint_every=250,
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=250, checkpoint_every=250)),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

@@ -8,12 +8,21 @@ and the choice of one is clearer, so the inverse temperature ends at 10.
 """
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Pretrain
+from gan_jax.config import (
+    Config,
+    Logging,
+    Objective,
+    Optimizer,
+    Preset,
+    Pretrain,
+    Prior,
+    TextData,
+)
 from gan_jax.networks import relgan
 
 from ._text import relgan_generator
 
-data = Data("running_text", level="characters", tokens=32, vocabulary=128)
+data = TextData("running_text", level="characters", tokens=32, vocabulary=128)
 adam = Optimizer(lr=1e-4, b1=0.9)
 config = Config(
     name="text_relgan",
@@ -21,17 +30,16 @@ config = Config(
     disc=relgan.Discriminator(embedding=32, representations=8, filters=64),
     steps=1200,
     data=data,
-    loss="relativistic",
+    objective=Objective(loss="relativistic"),
     gen_opt=adam,
     disc_opt=adam,
     pretrain=Pretrain(600, Optimizer(lr=5e-3, b1=0.9), clip=5.0),
     n_critic=5,
-    z_dim=2,
-    latent="key",
-    sample_every=100,
-    checkpoint_every=100,
-    keep=12,
+    prior=Prior(dim=2, distribution="key"),
 )
+presets = {
+    "full": Preset(config, Logging(sample_every=100, checkpoint_every=100, keep=12)),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

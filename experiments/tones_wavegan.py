@@ -11,7 +11,16 @@ the run (Huang et al. 2025, 2501.05441); sampled from is a moving average of the
 """
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Optimizer, Penalties
+from gan_jax.config import (
+    EMA,
+    AudioData,
+    Config,
+    Objective,
+    Optimizer,
+    Penalties,
+    Preset,
+    Prior,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.networks import wavegan
 
@@ -23,16 +32,17 @@ config = Config(
     gen=wavegan.Generator(length=2048, width=8, stages=4, classes=12),
     disc=wavegan.Discriminator(length=2048, width=8, stages=4, classes=12, last_bias=False),
     steps=STEPS,
-    data=Data("tones", labels=True, symmetric=True),
-    loss="relativistic",
-    penalties=Penalties(r1=gamma, r2=gamma),
+    data=AudioData("tones", labels=True),
+    objective=Objective(loss="relativistic", penalties=Penalties(r1=gamma, r2=gamma)),
     gen_opt=adam,
     disc_opt=adam,
-    z_dim=32,
-    ema_half_life=10_000.0,
-    ema_ramp=0.05,
+    prior=Prior(dim=32),
+    ema=EMA(half_life=10_000.0, ramp=0.05),
     batch_size=32,
 )
+presets = {
+    "full": Preset(config),
+}
 
 if __name__ == "__main__":
-    train.main(config)
+    train.main(presets)

@@ -1,47 +1,50 @@
-"""Training: `iterate` generates steps, `fit` does it in a run folder, `main` is its command."""
+"""Training in a run folder: `fit`, and `main`, the command of every recipe."""
 
 import contextlib
 import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
-import numpy as np
-import tyro
 
-from gan_jax.config import Config, population, schema, serialization
-from gan_jax.config.launch import Imports, Launch, import_modules
-from gan_jax.config.validation import validate
-from gan_jax.core import command_line, signals
+from gan_jax.config import (
+    Config,
+    Logging,
+    Preset,
+    Runtime,
+    TextData,
+    population,
+    serialization,
+)
+from gan_jax.config.validation import validate, validate_logging, validate_runtime
+from gan_jax.core import command_line, processes, signals
 from gan_jax.core import devices as core_devices
-from gan_jax.core import processes as core_processes
+from gan_jax.core.command_line import Flat, Group, Imports
 from gan_jax.core.errors import UserError
+from gan_jax.core.processes import Processes
 from gan_jax.core.progress import Progress
 from gan_jax.data import sources
+from gan_jax.data.sources import Dataset
 from gan_jax.metrics.evaluation.in_training_log import InTrainingScores
-from gan_jax.reporting import curves, sweeps
-from gan_jax.reporting.samples import Drawing
-from gan_jax.runs import folder, follower, metrics_log
-from gan_jax.runs import timing as runs_timing
-from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.reporting.curves import CurvesPlot
+from gan_jax.reporting.samples import FilmStrip, SampleWriter
+from gan_jax.reporting.sweeps import SweepTable
+from gan_jax.runs import folder
+from gan_jax.runs.checkpoint import Checkpointer, Checkpoints
+from gan_jax.runs.metrics_log import MetricsLog
+from gan_jax.runs.timing import Timing
 from gan_jax.training.dry_run import dry_run
+from gan_jax.training.hooks import Chunk, Hook, ProgressBar
 from gan_jax.training.initialize import start
 from gan_jax.training.loop import iterate
-from gan_jax.training.nonfinite import Skips
+from gan_jax.training.nonfinite import NonFiniteGuard
 from gan_jax.training.state import TrainState
 
-Preset = Literal["full", "small"]
 RENAMED = {"--small": "--preset small"}  # flags of earlier versions
-
-
-def _mean(values: np.ndarray) -> float:
-    """Of the finite ones: a member that has diverged does not hide the others."""
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else float("nan")
 
 
 def fit(
@@ -49,183 +52,284 @@ def fit(
     workdir: Path | str,
     *,
     devices: Sequence[jax.Device] | None = None,
-    members_at_once: int | None = None,
-    stream: bool = False,
-    workers: int = 0,
+    runtime: Runtime = Runtime(),  # noqa: B008
+    logging: Logging = Logging(),  # noqa: B008
     quiet: bool = False,
 ) -> TrainState:
-    """Trains in the run folder `workdir`: from the beginning, or on from its newest checkpoint.
+    """Trains in a run folder, from the beginning or from its newest checkpoint.
 
-    Either way the run's numbers are those of one that was never stopped. SIGINT and SIGTERM end it
-    after the chunk at hand, with a checkpoint and the exit status 128 + signal. Raises UserError if
-    the folder is of another config or other data, or is ahead of `config.steps`.
+    Either way the numbers are those of a run that was never stopped. If several processes train the
+    run, all call this function with the same arguments; only process 0 writes the folder.
 
-    Of several processes, all call it alike; only process 0 writes, and the others follow.
+    Args:
+        config: The run, or a population.
+        workdir: Run folder. It is created if it does not exist.
+        devices: Devices that share each batch, by default those of `runtime`.
+        runtime: How the run is executed.
+        logging: What is written, and when.
+        quiet: Hide the progress bar.
+
+    Returns:
+        The state after the last step.
+
+    Raises:
+        UserError: If the folder holds a run of another config or other data, or is ahead of
+            `config.steps`.
+        SystemExit: With status 128 + signal if SIGINT or SIGTERM stopped the run, after the current
+            chunk and a checkpoint.
     """
     began = time.monotonic()
-    workdir = Path(workdir)
     validate(config)
-    devices = core_devices.pick_devices(None, config.batch_size) if devices is None else devices
+    validate_runtime(runtime)
+    validate_logging(config, logging)
+    if devices is None:
+        devices = core_devices.pick_devices(runtime.devices, config.batch_size)
     dataset = sources.load(config.data)
-    state = start(config, dataset, devices)
+    state = start(config, dataset, devices, runtime.microbatch)
     texts = {"the config": serialization.dumps(config), "the data": dataset.fingerprint}
-    core_processes.check_same(**texts)
-
-    def steps(
-        state: TrainState, tell: Callable[[dict[str, int] | None], None] | None = None
-    ) -> Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]:
-        how = (devices, members_at_once, stream, workers, tell)
-        return iterate(config, dataset, state, *how)
-
-    if not core_processes.is_leader():
-        return follower.follow(config, workdir, state, devices, steps)
-    scores = InTrainingScores(config, dataset, devices[0], quiet=quiet)
+    processes.check_same(**texts)
+    launch = _Launch(config, Path(workdir), dataset, devices, runtime, logging, quiet, began)
+    # Before the folder is touched, as there may be no metric for the data.
+    scores = launch.scores() if processes.is_leader() else None
     with (
-        folder.opened(workdir, config, dataset, devices) as found,
-        signals.caught() as came,
-        Checkpoints(workdir / "checkpoints", config.keep) as checkpoints,
+        launch.open_folder() as versions,
+        signals.caught() as received,
+        Checkpoints(launch.workdir / "checkpoints", logging.keep) as checkpoints,
+        contextlib.ExitStack() as stack,
     ):
-        done, state = checkpoints.restore(state) or (0, state)
-        if done > config.steps:
-            raise UserError(
-                f"steps is {config.steps}: the run in {workdir} is at step {done} already"
-            )
-        state = follower.begin(state, devices)
-        folder.write_config(workdir, config)
-        members = population.members(config)
-        seeds = [member.seed for member in members]
-        timing = runs_timing.Timing(workdir / "timing.json", seeds, done, found, devices)
-        log = metrics_log.MetricsLog(workdir / "metrics.jsonl", config.log_every, done)
-        scores.open(workdir, done)
-        drawing = Drawing(workdir, config, dataset)
-        skips, by = Skips(config, state, saved=done), 0
-        rate = config.batch_size * len(members)
-        with contextlib.closing(Progress(done, config.steps, rate, quiet=quiet)) as progress:
-            if done == 0:
-                drawing.real()
+        state = launch.restore(checkpoints, state)
+        guard = NonFiniteGuard(config, state, runtime.skip_limit)
+        if scores is None:
+            every, on_compiled = logging.checkpoint_every, None
+            hooks: list[Hook] = [guard, Checkpointer(checkpoints, config, every, guard)]
+        else:
+            timing = launch.timing(versions, int(state.step))
+            hooks = launch.hooks(int(state.step), checkpoints, guard, scores, timing, stack)
+            on_compiled = timing.program
             timing.ready(time.monotonic() - began)
-            for reached, state, metrics in steps(state, timing.program):  # noqa: B020
-                by = core_processes.stop_signal(came)
-                log.write(done + 1, metrics)
-                alone = reached <= config.pretrain.steps
-                names = ("nll", "l1") if alone else ("disc_loss", "gen_loss")
-                losses = {name: _mean(metrics[name]) for name in names if name in metrics}
-                progress.update(reached - done, losses)
-                done = reached
-                skips.count(done, metrics["skipped"])
-                if done % config.sample_every == 0 or done == config.steps:
-                    drawing.samples(done, state)
-                scores.reached(done, state)
-                timing.reached(done)
-                if follower.is_kept(config, done, by, skips):
-                    timing.write()  # first, so that every checkpoint's launch is on record
-                    checkpoints.save(done, state)
-                    skips.saved = done
-                if by:
-                    break
-    timing.close()
-    drawing.film()
-    curves.draw(workdir, workdir / "curves.png")
-    if config.sweep and not by:
-        sweeps.write(workdir, config, state)
-    core_processes.barrier()
-    if by:
-        name = signal.Signals(by).name
-        print(f"{name}: stopped at step {done}; run it again to go on", file=sys.stderr)
-        raise SystemExit(128 + by)
+        chunks = iterate(
+            *(config, dataset, state, devices),
+            runtime=runtime,
+            logging=logging,
+            on_compiled=on_compiled,
+        )
+        state, stop_signal = _run(chunks, hooks, state, config.steps, received)
+    for hook in hooks:
+        hook.on_end(state, stopped=bool(stop_signal))
+    processes.barrier()
+    if stop_signal:
+        if processes.is_leader():
+            name, step = signal.Signals(stop_signal).name, int(state.step)
+            print(f"{name}: stopped at step {step}; run it again to go on", file=sys.stderr)
+        raise SystemExit(128 + stop_signal)
     return state
+
+
+def _run(
+    chunks: Iterator[tuple[int, TrainState, Any]],
+    hooks: Sequence[Hook],
+    state: TrainState,
+    steps: int,
+    received: list[int],
+) -> tuple[TrainState, int]:
+    """Trains to the end or to a signal, calling the hooks after each chunk."""
+    step, stop_signal = int(state.step), 0
+    for done, state, metrics in chunks:
+        stop_signal = processes.stop_signal(received)
+        chunk = Chunk(step + 1, done, state, metrics, done == steps, stop_signal)
+        for hook in hooks:
+            hook.on_chunk(chunk)
+        step = done
+        if stop_signal:
+            break
+    return state, stop_signal
+
+
+@dataclasses.dataclass(frozen=True)
+class _Launch:
+    """A call of `fit`."""
+
+    config: Config
+    workdir: Path
+    dataset: Dataset
+    devices: Sequence[jax.Device]
+    runtime: Runtime
+    logging: Logging
+    quiet: bool
+    began: float
+
+    @contextlib.contextmanager
+    def open_folder(self) -> Iterator[dict[str, Any]]:
+        """Opens the run folder in process 0; the others wait for it."""
+        if not processes.is_leader():
+            processes.barrier()
+            yield {}
+            return
+        with folder.opened(self.workdir, self.config, self.dataset, self.devices) as versions:
+            yield versions
+
+    def restore(self, checkpoints: Checkpoints, initial: TrainState) -> TrainState:
+        """Restores the newest checkpoint, if there is one, and broadcasts it from process 0."""
+        step, state = checkpoints.restore(initial) or (0, initial)
+        if step > self.config.steps:
+            raise UserError(
+                f"steps is {self.config.steps}: the run in {self.workdir} is at step {step} already"
+            )
+        if jax.process_count() == 1:
+            return state
+        processes.barrier()
+        processes.connect_devices(self.devices)
+        return core_devices.place(processes.broadcast_tree(state), self.devices)
+
+    def scores(self) -> InTrainingScores:
+        """Makes the hook that scores the run. Raises UserError if there is no metric for it."""
+        every, device = self.logging.score_every, self.devices[0]
+        return InTrainingScores(self.config, self.dataset, device, every, quiet=self.quiet)
+
+    def timing(self, versions: dict[str, Any], step: int) -> Timing:
+        """Makes the hook that times the launch."""
+        seeds = [member.seed for member in population.members(self.config)]
+        return Timing(self.workdir / "timing.json", seeds, step, versions, self.devices)
+
+    def hooks(
+        self,
+        step: int,
+        checkpoints: Checkpoints,
+        guard: NonFiniteGuard,
+        scores: InTrainingScores,
+        timing: Timing,
+        stack: contextlib.ExitStack,
+    ) -> list[Hook]:
+        """Makes the hooks of the process that writes, which continues after `step`."""
+        config, logging, workdir = self.config, self.logging, self.workdir
+        folder.write_config(workdir, config)
+        folder.write_settings(workdir, logging, self.runtime)
+        log = MetricsLog(workdir / "metrics.jsonl", logging.log_every, step)
+        scores.open(workdir, step)
+        samples = SampleWriter(workdir, config, self.dataset, logging.sample_every)
+        rate = config.batch_size * len(population.members(config))
+        progress = Progress(step, config.steps, rate, quiet=self.quiet)
+        stack.enter_context(contextlib.closing(progress))
+        if step == 0:
+            samples.real()
+        return [
+            log,
+            ProgressBar(progress, config.pretrain.steps),
+            guard,
+            samples,
+            scores,
+            timing,
+            # Timing is written first, so that every checkpoint's launch is on record.
+            Checkpointer(checkpoints, config, logging.checkpoint_every, guard, timing.write),
+            FilmStrip(samples),
+            CurvesPlot(workdir),
+            SweepTable(workdir, config),
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainArgs:
+    """Flags of a training beside those of its config."""
+
+    preset: str = "full"
+    """Version of the recipe that the other flags change. Most have one named small, for CPUs."""
+    workdir: str | None = None
+    """Run folder, by default runs/NAME. An interrupted run in it is continued."""
+    dry_run: bool = False
+    """Print parameters, memory, and estimated time instead of training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchArgs:
+    """Flags that change how a run is executed and logged, but not its numbers."""
+
+    runtime: Group[Runtime] = Runtime()
+    logging: Group[Logging] = Logging()
+    processes: Group[Processes] = Processes()
+    compilation_cache: bool = True
+    """Keep compiled programs on disk, for a quick start next time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Flags of a training: a recipe's config, and where and on what it trains."""
+    """Flags of a training."""
 
-    config: Annotated[Config, tyro.conf.arg(name="")]
-    preset: Preset = "full"
-    """Version of the recipe that the other flags change; small is for CPUs: the same code with
-    fewer channels and steps, where a recipe has it."""
-    workdir: str | None = None
-    """Run folder; runs/NAME by default. An interrupted run in it is continued."""
-    dry_run: bool = False
-    """Print parameters, memory and estimated time instead of training."""
-    launch: Annotated[Launch, tyro.conf.arg(name="")] = Launch()
-    imports: Annotated[Imports, tyro.conf.arg(name="")] = Imports()
+    config: Flat[Config]
+    train: Flat[TrainArgs] = TrainArgs()
+    launch: Flat[LaunchArgs] = LaunchArgs()
+    imports: Flat[Imports] = Imports()
 
 
-def parse(config: Config, small: Config | None = None, **options: Any) -> Flags:
-    """Parse the flags of a training.
+@dataclasses.dataclass(frozen=True)
+class ResumeArgs:
+    """Flags of a run that is continued."""
+
+    steps: int
+    """Number of train steps at which the run ends."""
+    launch: Flat[LaunchArgs] = LaunchArgs()
+    imports: Flat[Imports] = Imports()
+
+
+def parse(presets: Mapping[str, Preset], **options: Any) -> Flags:
+    """Parses the flags of a training.
 
     Args:
-        config: The recipe's config, which flags change.
-        small: Its small version, which they change instead with --preset small.
+        presets: Versions of the recipe by name; the first one is the default. Flags change it.
         **options: Options of `command_line.parse_as`.
 
     Returns:
         The flags.
 
     Raises:
-        UserError: A flag is wrong, or --preset small is given and there is no small version.
+        UserError: If a flag is wrong, or there is no such preset.
     """
-
-    @dataclasses.dataclass(frozen=True)
-    class First:
-        preset: Preset = "full"
-
     args = options.get("args", sys.argv[1:])
-    first = First()
+    first = TrainArgs(next(iter(presets)))
     with contextlib.suppress(UserError):  # which the second parser reports
-        first, _ = command_line.parse_as(First, args=args, return_unknown_args=True, add_help=False)
-    if first.preset == "small" and small is None:
-        raise UserError(f"preset must be full, got small: {config.name} has no small version")
-    default = Flags(small if small and first.preset == "small" else config, preset=first.preset)
+        first, _ = command_line.parse_as(
+            TrainArgs, default=first, args=args, return_unknown_args=True, add_help=False
+        )
+    if first.preset not in presets:
+        raise UserError(f"preset must be one of {', '.join(presets)}, got {first.preset}")
+    preset = presets[first.preset]
+    launch = LaunchArgs(runtime=preset.runtime, logging=preset.logging)
+    default = Flags(preset.config, TrainArgs(first.preset), launch)
     return command_line.parse(default, renamed=RENAMED, **options)
 
 
 def execute(flags: Flags) -> None:
-    """Train with the given flags, and print where the results are."""
-    config = flags.config
-    import_modules(flags.imports.modules)
+    """Trains with the given flags, and prints where the results are."""
+    config, launch = flags.config, flags.launch
+    for name in flags.imports.modules:
+        serialization.import_types(name)
     serialization.register_types_of(config)
-    if flags.dry_run:
-        hardware = flags.launch.hardware
-        dry_run(
-            config,
-            devices=core_devices.pick_devices(hardware.devices, config.batch_size),
-            members_at_once=hardware.members_at_once,
-            stream=hardware.stream,
-            workers=hardware.workers,
-        )
+    if flags.train.dry_run:
+        dry_run(config, runtime=launch.runtime)
         return
-    workdir = Path(flags.workdir or Path("runs") / config.name)
-    if not fit_on(flags.launch, config, workdir):
+    workdir = Path(flags.train.workdir or Path("runs") / config.name)
+    if not fit_on(launch, config, workdir):
         return
-    picture = "members.png, " if population.is_population(config) else "film.png, "
-    picture = "" if schema.of_tokens(config) else picture
-    print(f"{workdir}: samples/, {picture}curves.png to look at, metrics.jsonl to plot")
+    images = "members.png, " if population.is_population(config) else "film.png, "
+    images = "" if isinstance(config.data, TextData) else images
+    print(f"{workdir}: samples/, {images}curves.png to look at, metrics.jsonl to plot")
 
 
-def fit_on(launch: Launch, config: Config, workdir: Path) -> bool:
-    """Call `fit` on the given hardware and processes; return whether this process is the leader."""
-    hardware, processes = launch.hardware, launch.processes
-    if hardware.compilation_cache:
+def fit_on(launch: LaunchArgs, config: Config, workdir: Path) -> bool:
+    """Calls `fit` in the given processes. Returns whether this process writes the run folder."""
+    if launch.compilation_cache:
         command_line.use_compilation_cache()
     validate(config)
-    with (
-        core_processes.distributed_session(*dataclasses.astuple(processes)),
-        command_line.user_errors(),
-    ):
-        fit(
-            config,
-            workdir,
-            devices=core_devices.pick_devices(hardware.devices, config.batch_size),
-            members_at_once=hardware.members_at_once,
-            stream=hardware.stream,
-            workers=hardware.workers,
-        )
-        return core_processes.is_leader()
+    session = processes.distributed_session(*dataclasses.astuple(launch.processes))
+    with session, command_line.user_errors():
+        fit(config, workdir, runtime=launch.runtime, logging=launch.logging)
+        return processes.is_leader()
 
 
-def main(config: Config, small: Config | None = None) -> None:
-    """Train a recipe with the flags in `sys.argv`: `python -m experiments.NAME [flags]`."""
+def main(presets: Mapping[str, Preset]) -> None:
+    """Trains a recipe with the flags in `sys.argv`: `python -m experiments.NAME [flags]`.
+
+    Args:
+        presets: Versions of the recipe by name, of which `--preset` chooses one.
+    """
     with command_line.user_errors():
-        execute(parse(config, small))
+        execute(parse(presets))

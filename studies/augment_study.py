@@ -50,8 +50,7 @@ from gan_jax.training.state import generator_variables
 from studies import common
 
 adam = Optimizer(lr=1e-3, b1=0.0, b2=0.99)
-config = dataclasses.replace(
-    mnist_cdcgan.config,
+config = mnist_cdcgan.config.replace(
     name="augment_study",
     gen=dataclasses.replace(mnist_cdcgan.config.gen, width=16),
     disc=dataclasses.replace(mnist_cdcgan.config.disc, width=16),
@@ -225,7 +224,7 @@ def main() -> None:
         if not all(1 <= k <= SAMPLES for k in flags.ks):
             raise UserError(f"ks is {flags.ks}: each must be from 1 to {SAMPLES}")
         data = dataclasses.replace(config.data, dir=flags.dir)
-        gan = dataclasses.replace(config, steps=flags.steps, seeds=flags.seeds, data=data)
+        gan = config.replace(steps=flags.steps, seeds=flags.seeds, data=data)
         validate(gan)
         whole, test = (sources.load(sources.whole(data, split)) for split in ("train", "test"))
         settings = {

@@ -111,7 +111,7 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     Its critic is updated once a step, so that no loop hides operations from XLA's count."""
     if config.n_critic != 1:
         raise ValueError(f"{name}: n_critic is {config.n_critic}, it must be 1")
-    whole = dataclasses.replace(config, batch_size=config.batch_size * COMPILED)
+    whole = config.replace(batch_size=config.batch_size * COMPILED)
     compiled = collectives.compiled_step(whole, dataset, jax.local_devices()[:COMPILED])
     found = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
     flops = operations(config, dataset)

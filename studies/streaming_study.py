@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax import train
-from gan_jax.config import Config, Data
+from gan_jax.config import Config, ImageData, Prior
 from gan_jax.core import command_line, memory
 from gan_jax.core import devices as core_devices
 from gan_jax.data import feeds, sources
@@ -88,17 +88,15 @@ def run_config(study: Study, folder: Path, steps: int) -> Config:
         gen=dcgan.Generator(size=SIDE, width=study.width),
         disc=dcgan.Discriminator(size=SIDE, width=study.width),
         steps=steps,
-        data=Data("prepared", path=str(folder / "set"), symmetric=True),
-        z_dim=64,
+        data=ImageData("prepared", path=str(folder / "set"), symmetric=True),
+        prior=Prior(dim=64),
     )
 
 
 def small(some: Config) -> Config:
     """A run on the same data whose network hardly weighs anything."""
     shape = (SIDE, SIDE, 3)
-    return dataclasses.replace(
-        some, gen=mlp.Generator(shape, (16,)), disc=mlp.Discriminator((16,)), z_dim=8
-    )
+    return some.replace(gen=mlp.Generator(shape, (16,)), disc=mlp.Discriminator((16,)), z_dim=8)
 
 
 def speed(study: Study, some: Config) -> dict[str, Any]:
@@ -174,7 +172,7 @@ def do_part(study: Study, folder: Path) -> dict[str, Any]:
     """Prepares the pictures, or streams them once through a small network."""
     began = time.monotonic()
     if study.part == "prepare":
-        data = Data("folder", path=str(folder / "pictures"), size=SIDE)
+        data = ImageData("folder", path=str(folder / "pictures"), size=SIDE)
         found = prepare.prepare(data, folder / "set", study.format)
         facts = {"examples": found["examples"], "report": found["report"]}
     else:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.config import Config, schema
+from gan_jax.config import Config, TextData, schema
 from gan_jax.core import command_line
 from gan_jax.core.errors import UserError
 from gan_jax.metrics.evaluation import evaluate
@@ -124,7 +124,7 @@ def main() -> None:
             raise UserError(f"runs are of {', '.join(names)}: one of each experiment is allowed")
         for folder in flags.runs:
             config = run_folder.load_config(folder)
-            if not schema.of_tokens(config):
+            if not isinstance(config.data, TextData):
                 raise UserError(f"{folder} is a run on {config.data.name!r}, not on texts")
             dataset = evaluate.load_data(folder, config, flags.path)
             for name, step in stages(config).items():
@@ -133,7 +133,7 @@ def main() -> None:
                     Settings(num=flags.num, temperatures=flags.temperatures),
                     steps=[step],
                     dataset=dataset,
-                    data=schema.moved(config.data, flags.path),
+                    data=schema.with_data_dir(config.data, flags.path),
                 )
                 if not all(np.isfinite(card.values).all() for card in cards):
                     raise UserError(f"{folder} has a member that has diverged")

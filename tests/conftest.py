@@ -70,7 +70,8 @@ def trained_run(tmp_path_factory):
 
     @functools.cache
     def run(name: str) -> Path:
-        small.fit(small.RUNS[name], root / name)
+        logging = small.RUNS_LOGGING.get(name, small.LOGGING)
+        small.fit(small.RUNS[name], root / name, logging=logging)
         return root / name
 
     return run

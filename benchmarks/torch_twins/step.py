@@ -32,7 +32,7 @@ class Noise:
 def draw(config: Config) -> Noise:
     """New noise, from PyTorch's own generator."""
     n, n_critic = config.batch_size, config.n_critic
-    z = torch.randn(n_critic + 1, n, config.z_dim)
+    z = torch.randn(n_critic + 1, n, config.prior.dim)
     return Noise(z[:-1], torch.rand(n_critic, n), z[-1])
 
 
@@ -86,11 +86,11 @@ def make_train_step(
     critic = disc if sloped is None else sloped
     gen_opt, disc_opt = adam(config.gen_opt, gen), adam(config.disc_opt, disc)
     weights = {
-        field.name: float(schedules.at(getattr(config.penalties, field.name), 0))
-        for field in dataclasses.fields(config.penalties)
+        field.name: float(schedules.at(getattr(config.objective.penalties, field.name), 0))
+        for field in dataclasses.fields(config.objective.penalties)
     }
     r1, r2, mixed = (weights.pop(name) for name in ("r1", "r2", "gradient_penalty"))
-    if any(weights.values()) or config.penalty_every > 1:
+    if any(weights.values()) or config.objective.penalty_every > 1:
         raise ValueError(f"the twins have no such penalties: {weights}")
     powers = [buffer for name, buffer in disc.named_buffers() if name.endswith("u")]
 
@@ -100,7 +100,7 @@ def make_train_step(
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
         real_logits = (critic if r1 else disc)(real)
         fake_logits = (critic if r2 else disc)(fake)
-        total = value = disc_loss(config.loss, real_logits, fake_logits)
+        total = value = disc_loss(config.objective.loss, real_logits, fake_logits)
         if r1:
             total = total + r1 / 2 * squared_slope(real_logits, real).mean()
         if r2:
@@ -120,7 +120,9 @@ def make_train_step(
         disc.requires_grad_(False)
         fake_logits = disc(gen(z))
         value = gen_loss(
-            config.loss, disc(real) if config.loss == "relativistic" else None, fake_logits
+            config.objective.loss,
+            disc(real) if config.objective.loss == "relativistic" else None,
+            fake_logits,
         )
         gen_opt.zero_grad()
         value.backward()

@@ -11,8 +11,8 @@ import tyro
 
 from gan_jax.cli import data, edit, evaluate, generate, runs
 from gan_jax.cli.shared import Flat
-from gan_jax.config.launch import Imports, import_modules
 from gan_jax.core import command_line
+from gan_jax.core.command_line import Imports
 from gan_jax.core.errors import UserError, nearest
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -34,6 +34,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": data.prepare,
     "recipes": runs.recipes,
 }
+# Commands whose first argument decides their flags' defaults.
+FIRST_ARGUMENT = {"train": runs.train_recipe, "resume": runs.resume_run}
 RENAMED_COMMANDS = {
     "augment": "synthesize",
     "repair": "inpaint",
@@ -73,8 +75,8 @@ def run(words: Sequence[str]) -> None:
         raise UserError(
             f"command must be one of {', '.join(COMMANDS)}, got {name}{nearest(name, COMMANDS)}"
         )
-    if name == "train" and args and not args[0].startswith("-"):
-        runs.train_recipe(args[0], args[1:])
+    if name in FIRST_ARGUMENT and args and not args[0].startswith("-"):
+        FIRST_ARGUMENT[name](args[0], args[1:])
         return
     command = command_line.parse_as(
         _arguments(COMMANDS[name]),
@@ -84,9 +86,11 @@ def run(words: Sequence[str]) -> None:
         config=MARKERS,
         renamed=RENAMED_FLAGS.get(name),
     )
-    import_modules(command.imports.modules)
-    if name != "resume":  # which has a flag for it
-        command_line.use_compilation_cache()
+    for module in command.imports.modules:
+        from gan_jax.config import serialization
+
+        serialization.import_types(module)
+    command_line.use_compilation_cache()
     command.call()
 
 

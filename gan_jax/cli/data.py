@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from gan_jax.config import ImageData
+
 
 def prepare(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
@@ -34,14 +36,13 @@ def prepare(
         format: Format of the images; raw is larger, and faster to read.
         shard: Number of images in a file.
     """
-    from gan_jax.config import Data
     from gan_jax.data.images import prepare
 
     options: dict[str, Any] = {"split": split, "path": path, "dir": dir}
     if Path(source).expanduser().is_dir():
         options["path"] = source
         source = "folder"
-    data = Data(source, **options, size=size, channels=channels)
+    data = ImageData(source, **options, size=size, channels=channels)
     prepared = prepare.prepare(data, out, format, shard)
     report, tried = prepared["report"], prepared["plan"]["tried"]
     shape = " x ".join(map(str, prepared["shape"]))

@@ -17,6 +17,7 @@ from gan_jax.cli.shared import (
     open_generator,
     refuse_existing,
 )
+from gan_jax.config import ImageData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,7 +184,7 @@ def _images(
     in words."""
     import numpy as np
 
-    from gan_jax.config import Data, schema
+    from gan_jax.config import schema
     from gan_jax.data import sources
     from gan_jax.inference import sampling
 
@@ -191,10 +192,10 @@ def _images(
     if split is None:
         height, width, channels = generator.example.real.shape[1:]
         size = height if height == width else None
-        dataset = sources.load(Data("folder", path=str(folder), size=size, channels=channels))
+        dataset = sources.load(ImageData("folder", path=str(folder), size=size, channels=channels))
         source = str(folder)
     else:
-        dataset = sources.load_split(schema.moved(config.data, data), split)
+        dataset = sources.load_split(schema.with_data_dir(config.data, data), split)
         source = f"{config.data.name} {split}"
     count = min(count or len(dataset), len(dataset))
     picked = np.arange(count) * len(dataset) // count
@@ -215,7 +216,9 @@ def _perceptual_term(
     from gan_jax.metrics.features import perceptual as features_perceptual
     from gan_jax.metrics.features.select import select_features
 
-    chosen = select_features(feature.features, schema.moved(config.data, data), feature.weights)
+    chosen = select_features(
+        feature.features, schema.with_data_dir(config.data, data), feature.weights
+    )
     return features_perceptual.perceptual(require_extractor(chosen), weight)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, at_least, refuse_existing
+from gan_jax.config import ImageData, PointData, TextData
 
 if TYPE_CHECKING:
     from gan_jax.config import Config, Data
@@ -68,9 +69,9 @@ def evaluate(
     steps = steps if score.checkpoints == "all" else steps[-1:]
     used = core_devices.pick_devices(devices)
     dataset = scoring.load_data(run, config, score.data)
-    data = schema.moved(config.data, score.data)
+    data = schema.with_data_dir(config.data, score.data)
     settings = {"num": score.num_samples, "seed": score.seed, "devices": used}
-    if schema.of_tokens(config):
+    if isinstance(config.data, TextData):
         settings |= _text_settings(run, score, feature)
     else:
         settings |= _settings(config, data, dataset, score, feature)
@@ -98,13 +99,12 @@ def _text_settings(run: Path, score: ScoreArgs, feature: FeatureArgs) -> dict[st
 def _settings(
     config: "Config", data: "Data", dataset: "Dataset", score: ScoreArgs, feature: FeatureArgs
 ) -> dict[str, Any]:
-    from gan_jax.data import sources
     from gan_jax.metrics.evaluation import generator
     from gan_jax.metrics.features.select import select_features
 
     settings: dict[str, Any] = {"paths": score.num_paths if score.path_length else 0}
     settings["test"] = generator.labelled_test(config, data) if score.cas else None
-    if config.data.name not in sources.MIXTURES:
+    if not isinstance(config.data, PointData):
         settings["features"] = select_features(
             feature.features, data, feature.weights, dataset=dataset
         )
@@ -137,7 +137,6 @@ def evaluate_folders(
         feature: Features that images are compared by.
         devices: Number of devices; all by default.
     """
-    from gan_jax.config import Data
     from gan_jax.core import devices as core_devices
     from gan_jax.data import sources
     from gan_jax.metrics.evaluation import evaluate as scoring
@@ -147,7 +146,7 @@ def evaluate_folders(
     if output.out:
         refuse_existing(output.force, output.out)
     used = core_devices.pick_devices(devices)
-    data = Data("folder", path=str(real))
+    data = ImageData("folder", path=str(real))
     dataset = sources.load(data)
     features = select_features(feature.features, data, feature.weights, dataset=dataset)
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)

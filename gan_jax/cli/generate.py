@@ -14,6 +14,7 @@ from gan_jax.cli.shared import (
     refuse_existing,
     save_image,
 )
+from gan_jax.config import TextData
 
 if TYPE_CHECKING:
     import jax
@@ -52,7 +53,6 @@ def sample(
         seed: Seed of the latents.
         temperature: Temperature of texts.
     """
-    from gan_jax.config import schema
     from gan_jax.core import keys
     from gan_jax.inference import load, sampling
     from gan_jax.inference import text as inference_text
@@ -61,7 +61,7 @@ def sample(
     key = keys.sample_key(seed)
     loaded = load.load(generator.run, generator.step, generator.member)
     config, variables = loaded.config, loaded.variables
-    is_text = schema.of_tokens(config)
+    is_text = isinstance(config.data, TextData)
     out = output.out or Path("samples.txt" if is_text else "samples.png")
     refuse_existing(output.force, out)
     if is_text:

@@ -8,13 +8,13 @@ import inspect
 import json
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gan_jax
-from gan_jax.config import Config
+from gan_jax.config import Config, Preset
 from gan_jax.core.errors import UserError
 from gan_jax.reporting.sweeps import mean_sd
 from gan_jax.training.dry_run import duration
@@ -24,13 +24,23 @@ PACKAGE = "gan_jax.recipes"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A module with a `config`, and optionally a `small` version of it."""
+    """A module with `presets`, or a `config` and optionally a `small` version of it."""
 
     name: str
-    config: Config
-    small: Config | None
+    presets: Mapping[str, Preset]
+    """Versions by name, the default one first."""
     docstring: str
     path: Path
+
+    @property
+    def config(self) -> Config:
+        """Config of the default preset."""
+        return next(iter(self.presets.values())).config
+
+    @property
+    def small(self) -> Config | None:
+        """Config of the preset `small`, if there is one."""
+        return self.presets["small"].config if "small" in self.presets else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +144,20 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _recipe(module: ModuleType) -> Recipe:
-    """Read the module's `config`, `small` and docstring."""
-    path = Path(module.__file__ or "")
-    config, small = vars(module).get("config"), vars(module).get("small")
-    if not isinstance(config, Config):
-        raise UserError(f"config must be a gan_jax Config in {path.name}, got {config!r:.60}")
-    if not (small is None or isinstance(small, Config)):
-        raise UserError(f"small must be a gan_jax Config in {path.name}, got {small!r:.60}")
+    """Read the module's presets, or its `config` and `small`, and its docstring."""
+    path, values = Path(module.__file__ or ""), vars(module)
+    configs = {"full": values.get("config"), "small": values.get("small")}
+    for name, config in configs.items():
+        if not (isinstance(config, Config) or (name == "small" and config is None)):
+            field = "config" if name == "full" else name
+            raise UserError(f"{field} must be a gan_jax Config in {path.name}, got {config!r:.60}")
+    presets = values.get("presets")
+    if presets is None:
+        presets = {name: Preset(config) for name, config in configs.items() if config}
+    if not (isinstance(presets, dict) and all(isinstance(p, Preset) for p in presets.values())):
+        raise UserError(f"presets must be a dict of Presets in {path.name}, got {presets!r:.60}")
     name = module.__name__.rpartition(".")[2]
-    return Recipe(name, config, small, inspect.getdoc(module) or "", path)
+    return Recipe(name, presets, inspect.getdoc(module) or "", path)
 
 
 def list_recipes() -> list[Summary]:

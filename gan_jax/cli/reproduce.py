@@ -1,6 +1,5 @@
 """Retrain a recorded run and compare it with the record."""
 
-import dataclasses
 from pathlib import Path
 
 from gan_jax.core.errors import UserError
@@ -20,11 +19,12 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
     last = config.steps if steps is None else min(steps, config.steps)
     if last < min(there.rows, default=1):
         raise UserError(f"steps is {steps}: the first row is of step {min(there.rows)}")
-    data = schema.moved(config.data, data_dir)
-    again = dataclasses.replace(config, steps=last, data=data)
+    data = schema.with_data_dir(config.data, data_dir)
+    again = config.replace(steps=last, data=data)
     device = there.versions.get("device")
     count = device.get("count") if isinstance(device, dict) else None
     if not isinstance(count, int) or not 1 <= count <= len(devices.pick_devices(None)):
         count = None
-    train.fit(again, workdir, devices=devices.pick_devices(count, config.batch_size))
+    on = devices.pick_devices(count, config.batch_size)
+    train.fit(again, workdir, devices=on, logging=there.logging)
     return compare(there, recorded(workdir))

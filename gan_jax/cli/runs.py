@@ -1,31 +1,25 @@
 """Commands on runs: train, resume, compare, reproduce, record, report and recipes."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from gan_jax.cli.shared import Flat, RunFolder, at_least, refuse_existing
-from gan_jax.config.launch import Launch
+from gan_jax.cli.shared import RunFolder, at_least, refuse_existing
 
 Record = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
-def train(
-    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")],
-    launch: Flat[Launch] = Launch(),  # noqa: B008
-) -> None:
-    """Train a recipe; `gan-jax train RECIPE --help` lists all its flags.
+def train(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]) -> None:
+    """Train a recipe; `gan-jax train RECIPE --help` lists its flags.
 
     The recipe comes first; flags change its config. An interrupted run is continued.
 
     Args:
         recipe: Name that `gan-jax recipes` lists, or a file of your own: my_recipe.py.
-        launch: Where and on what the run trains.
     """
-    raise AssertionError(f"train_recipe trains {recipe} on {launch}: its flags are the recipe's")
+    train_recipe(recipe, ())
 
 
 def train_recipe(recipe: str, args: Sequence[str]) -> None:
@@ -36,8 +30,7 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
 
     source = cli_recipes.find(recipe, register=lambda module: serialization.register(module))
     flags = train.parse(
-        source.config,
-        source.small,
+        source.presets,
         args=args,
         prog=f"gan-jax train {recipe}",
         description=source.docstring.partition("\n")[0],
@@ -45,25 +38,34 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
     train.execute(flags)
 
 
-def resume(
-    run: RunFolder,
-    steps: int | None = None,
-    launch: Flat[Launch] = Launch(),  # noqa: B008
-) -> None:
-    """Continue a run from its newest checkpoint.
+def resume(run: RunFolder) -> None:
+    """Continue a run from its newest checkpoint; `gan-jax resume RUN --help` lists its flags.
+
+    The run folder comes first; flags change the settings of its last launch.
 
     Args:
         run: Run folder.
-        steps: Number of train steps at which the run ends; by default that of its config.
-        launch: Where and on what the run trains.
     """
-    from gan_jax import train
-    from gan_jax.runs import folder as run_folder
+    resume_run(str(run), ())
 
-    config = run_folder.load_config(run)
-    if steps is not None:
-        config = dataclasses.replace(config, steps=steps)
-    train.fit_on(launch, config, run)
+
+def resume_run(run: str, args: Sequence[str]) -> None:
+    """Continue the run in this folder with the given flags."""
+    from gan_jax import train
+    from gan_jax.core import command_line
+    from gan_jax.runs import folder
+
+    workdir = Path(run)
+    modules = command_line.parse_imports(args)
+    for module in modules:
+        from gan_jax.config import serialization
+
+        serialization.import_types(module)
+    config = folder.load_config(workdir)
+    logging, runtime = folder.load_settings(workdir)
+    default = train.ResumeArgs(config.steps, train.LaunchArgs(runtime, logging))
+    flags = command_line.parse(default, args=args, prog=f"gan-jax resume {run}")
+    train.fit_on(flags.launch, config.replace(steps=flags.steps), workdir)
 
 
 def compare(

@@ -2,9 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+from gan_jax.core.command_line import Flat, Group
 
 if TYPE_CHECKING:
     import jax
@@ -12,12 +14,10 @@ if TYPE_CHECKING:
     from gan_jax.inference.generator import Trained
     from gan_jax.inference.latent_space import Space
 
-T = TypeVar("T")
-Flat = Annotated[T, tyro.conf.arg(name="")]
-"""A dataclass whose flags stand among the command's own."""
-Group = Annotated[T, tyro.conf.OmitArgPrefixes]
-"""A dataclass whose flags stand in a group of their own in --help."""
 RunFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
+__all__ = ["Flat", "Group"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,34 +1,18 @@
 """Members of a population: one config per seed and combination of swept values."""
 
-import dataclasses
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.config import Config
+from gan_jax.config.schema import Config, bind
 from gan_jax.core import keys
 
 
 def is_population(config: Config) -> bool:
     """Whether the run's state and metrics have an axis of members."""
     return bool(config.seeds or config.sweep)
-
-
-def _replace(tree: Any, path: list[str], value: Any) -> Any:
-    name, *rest = path
-    return dataclasses.replace(
-        tree, **{name: _replace(getattr(tree, name), rest, value) if rest else value}
-    )
-
-
-def bind(config: Config, values: dict[str, Any]) -> Config:
-    """The config with other values, numbers or traced scalars, by dotted field name."""
-    for field, value in values.items():
-        config = _replace(config, field.split("."), value)
-    return config
 
 
 def cells(config: Config) -> list[dict[str, float]]:
@@ -41,7 +25,7 @@ def cells(config: Config) -> list[dict[str, float]]:
 def members(config: Config) -> list[Config]:
     """The members' own configs; of a config that is no population only itself."""
     seeds = config.seeds or (config.seed,)
-    solo = dataclasses.replace(config, seeds=(), sweep=())
+    solo = config.replace(seeds=(), sweep=())
     return [bind(solo, {**cell, "seed": seed}) for cell in cells(config) for seed in seeds]
 
 

@@ -1,296 +1,433 @@
-"""What a run is: one frozen Config. The networks are fields of it."""
+"""The configuration of a run: `Config` decides its numbers, `Runtime` how it runs, `Logging` what
+it writes and when."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import flax.linen as nn
+import tyro
 
-from gan_jax.config import schedules, schema
-from gan_jax.config.schedules import Value
+from gan_jax.config.schedules import Value, is_off
 from gan_jax.config.sweeps import Sweeps
 from gan_jax.networks.interface import Discriminator, Generator
 
-Part = Literal["colour", "translation", "cutout"]
-
-
-GROUPS = ("blit", "geometry", "colour", "cutout")
-
-
-@dataclasses.dataclass(frozen=True)
-class Augment:
-    """Which augmentations; none by default. A group's transformations each happen with its strength
-    times p as probability; strength 0 leaves the group out."""
-
-    blit: float = 0.0
-    """Strength of mirror images, quarter turns and whole-pixel shifts."""
-    geometry: float = 0.0
-    """Strength of scaling, rotation, stretching and fractional shifts."""
-    colour: float = 0.0
-    """Strength of brightness, contrast, luma flip, hue and saturation."""
-    cutout: float = 0.0
-    """Strength of cutout: a rectangle of half the sides becomes mid-grey."""
-    p: Value = 0.0
-    """Probability of a transformation at strength 1; if adaptive, of the first step."""
-    adaptive: bool = False
-    """Let p follow the share of reals that the critic gets right (ADA)."""
-    target: float = 0.6
-    """Adaptive: mean sign of the critic's logits of reals above which p rises."""
-    adapt_images: float = 500_000.0
-    """Adaptive: real images in which p can go from 0 to 1."""
-    adapt_every: int = 4
-    """Adaptive: critic updates between changes of p."""
-    diffaugment: tuple[Part, ...] = ()
-    """Parts of DiffAugment. They know no p, and are applied in the order of their names here."""
-
-
-Kind = Literal["box", "half", "free", "pixels"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Masks:
-    """Which holes are cut into pictures for the networks to repair; none by default."""
-
-    kinds: tuple[Kind, ...] = ()
-    """Kinds of holes, each as likely as another: a box, a half, free strokes, lone pixels."""
-
-
 OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "sgd"]
-Latent = Literal["normal", "uniform", "key"]
-TOKENS = ("lines", "running_text", "oracle")  # data sets of tokens
+Distribution = Literal["normal", "uniform", "key"]
+DiffAugmentation = Literal["colour", "translation", "cutout"]
+MaskKind = Literal["box", "half", "free", "pixels"]
+ADA_GROUPS = ("blit", "geometry", "colour", "cutout")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Options that all kinds of data share. A run has one of the subclasses."""
+
+    name: str
+    """Name of the data set."""
+    split: str = "train"
+    """Part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
+    path: str | None = None
+    """Path that sets of files are read from."""
+    dir: str | None = None
+    """TFDS data directory. Defaults to $TFDS_DATA_DIR, then ~/tensorflow_datasets."""
+    labels: bool = False
+    """Condition the networks on the class labels."""
+    per_class: int = 0
+    """Number of examples of each class, drawn at random; 0 for all. A seed's smaller draws are
+    subsets of its larger ones."""
+    draw: int = 0
+    """Seed of that draw."""
+    symmetric: ClassVar[bool] = False
+    """Whether examples are in [-1, 1] instead of [0, 1]."""
+    cond: ClassVar[tuple[str, ...]] = ()
+    """Names of the arrays on which the networks are conditioned beside labels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData(Data):
+    """Images: digits, stacked_mnist, folder, npz, idx, prepared, or any prepared TFDS set."""
+
+    name: str = "digits"
+    size: int | None = None
+    """Side in pixels to which images are cropped and resized; None keeps theirs."""
+    channels: Literal[1, 3] | None = None
+    """Convert to gray (1) or RGB (3); None keeps the set's own (a folder: 3)."""
+    cond: tuple[str, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Names of arrays of an npz file on which the networks are conditioned: uint8 images
+    [n, h, w, c], or numbers [n] or [n, d]. Labels are added if `labels` is set."""
+    symmetric: bool = False  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Scale pixels to [-1, 1], for tanh generators, instead of [0, 1], for sigmoid ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PointData(Data):
+    """Points in the plane: the Gaussian mixtures ring and grid."""
+
+    name: str = "ring"
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioData(Data):
+    """Sounds: spoken_digit, spoken_digit_speakers, tones, or sounds (a folder)."""
+
+    name: str = "tones"
+    length: int | None = None
+    """Number of samples of a sound. Longer ones are cut, shorter ones padded with zeros. Defaults
+    to 8192, or 2048 for tones."""
+    rate: int | None = None
+    """Sample rate in Hz to which sounds are resampled; None keeps the set's own."""
+    normalize: bool = False
+    """Scale every sound to a peak of 1."""
+    spectrogram: bool = False
+    """Use SpecGAN's spectrograms, 128 frames of 128 frequencies, instead of waveforms."""
+    symmetric: ClassVar[bool] = True
+
+
+@dataclasses.dataclass(frozen=True)
+class TextData(Data):
+    """Sequences of tokens: lines, running_text, or oracle."""
+
+    name: str = "running_text"
+    test_path: str | None = None
+    """Path of the split `test`, if it has a file of its own."""
+    level: Literal["words", "characters"] = "words"
+    """Unit of a token."""
+    tokens: int = 32
+    """Number of tokens of an example. Shorter sentences are padded, longer ones left out."""
+    vocabulary: int = 128
+    """Number of different tokens: end of sentence, unknown, and the most frequent ones."""
+
+
+BY_PATH = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # sets that lie at `path`
+
+
+def with_data_dir(data: Data, folder: str | None) -> Data:
+    """Replaces the place from which a data set is read; None keeps it."""
+    if folder is None:
+        return data
+    field = "path" if data.path or data.name in BY_PATH else "dir"
+    return dataclasses.replace(data, **{field: folder})
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """One player's optimiser. lr and b2 may be schedules over train steps."""
+    """An optimizer."""
 
     name: OptimizerName = "adam"
+    """Algorithm."""
     lr: Value = 2e-4
+    """Learning rate."""
     b1: float = 0.5
     """Adam's beta1; momentum of rmsprop and sgd."""
     b2: Value = 0.999
     """Adam's beta2; decay of rmsprop."""
     eps: float = 1e-8
+    """Adam's epsilon."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretrain:
-    """The first steps of a run, in which the generator learns without the critic, by likelihood or
-    by reconstruction. See gan_jax/training/pretrain.py."""
+    """Pretraining of the generator without a discriminator: maximum likelihood for generators of
+    sequences, else L1 reconstruction."""
 
     steps: int = 0
-    """Of the run's steps, 0 for none. All schedules count them too, those of the game as well."""
+    """Number of pretraining steps, included in `steps`; 0 disables pretraining. Schedules count
+    from the first pretraining step."""
     opt: Optimizer = Optimizer(lr=1e-2, b1=0.9)
-    """The generator's optimiser meanwhile, of the same kind as gen_opt."""
+    """Optimizer of these steps, of the same kind as gen_opt."""
     clip: float = 5.0
-    """The gradient is scaled to at most this norm; 0: not."""
+    """Largest norm of the gradient; 0 disables clipping."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Penalties:
-    """Weights of the critic's penalties, 0 for none; any combination. See losses/penalties.py."""
+    """Weights of the discriminator's gradient penalties; 0 disables one."""
 
     r1: Value = 0.0
-    """gamma of gamma/2 E|grad f(real)|^2."""
+    """Weight gamma of gamma/2 E|grad f(real)|^2."""
     r2: Value = 0.0
-    """gamma of gamma/2 E|grad f(fake)|^2."""
+    """Weight gamma of gamma/2 E|grad f(fake)|^2."""
     gradient_penalty: Value = 0.0
-    """lambda of WGAN-GP, two-sided."""
+    """Weight of the two-sided WGAN-GP penalty."""
     one_sided: Value = 0.0
-    """lambda of the one-sided (Lipschitz) gradient penalty."""
+    """Weight of the one-sided (Lipschitz) gradient penalty."""
     dragan: Value = 0.0
-    """lambda of DRAGAN."""
+    """Weight of the DRAGAN penalty."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-    """Which examples, and the form in which the networks see them."""
+class Objective:
+    """Terms of the game."""
 
-    name: str = "digits"
-    """digits, ring, grid, stacked_mnist, folder, npz, idx, or a prepared TFDS image set. Of sounds:
-    spoken_digit, spoken_digit_speakers, tones, sounds. Of tokens: lines, running_text, oracle."""
-    split: str = "train"
-    """A part of the set: all, train or test of the digits; any TFDS split; idx file prefix."""
-    path: str | None = None
-    """Where folder, npz, idx, sounds, lines and running_text read."""
-    test_path: str | None = None
-    """Where lines and running_text read the split `test`, if it has a file of its own."""
-    dir: str | None = None
-    """TFDS data directory; without it $TFDS_DATA_DIR, then ~/tensorflow_datasets."""
-    size: int | None = None
-    """Side in pixels that pictures are cropped square and resized to; None keeps theirs."""
-    channels: Literal[1, 3] | None = None
-    """Convert pictures to grey (1) or RGB (3); None keeps the set's own (a folder: 3)."""
-    labels: bool = False
-    """Give the networks the class labels as cond."""
-    per_class: int = 0
-    """Only so many examples of each class, drawn at random; 0: all. What a seed draws of fewer is
-    among what it draws of more."""
-    draw: int = 0
-    """Seed of that draw."""
-    cond: tuple[str, ...] = ()
-    """Arrays of an npz file that the networks get as cond, by name: uint8 pictures [n, h, w, c], or
-    numbers [n] or [n, d]; with labels on, the labels too."""
-    symmetric: bool = False
-    """Pixels in [-1, 1], for a tanh generator; else [0, 1], for a sigmoid one. Sounds are in
-    [-1, 1]."""
-    length: int | None = None
-    """Samples of a sound, longer ones being cut and shorter ones ending in zeros; None: 8192, of
-    tones 2048."""
-    rate: int | None = None
-    """Samples a second that sounds are brought to; None keeps the set's own."""
-    normalize: bool = False
-    """Every sound as loud as it can be, with a peak of 1."""
-    spectrogram: bool = False
-    """Sounds as SpecGAN's spectrograms, 128 frames of 128 frequencies."""
-    level: Literal["words", "characters"] = "words"
-    """What a token of a text is."""
-    tokens: int = 32
-    """Tokens of an example of a text. Shorter sentences are filled up, longer ones left out."""
-    vocabulary: int = 128
-    """Tokens that there are: the width of the rows that networks see. Two of them are the end of a
-    sentence and an unknown token, the others the text's most frequent ones."""
+    loss: str = "non_saturating"
+    """Adversarial loss: a name in gan_jax.losses.adversarial.LOSSES."""
+    label_smoothing: float = 0.0
+    """Amount by which the real label is below 1 (minimax and non_saturating only)."""
+    penalties: Penalties = Penalties()
+    """Discriminator penalties."""
+    penalty_every: int = 1
+    """Discriminator updates between penalties, which are scaled up by as much (StyleGAN2's lazy
+    regularization)."""
+    path_length: Value = 0.0
+    """Weight of StyleGAN2's path length regularization of the generator."""
+    path_length_every: int = 4
+    """Steps between path length updates, whose weight is scaled up by as much."""
+    auxiliary_disc: Value = 1.0
+    """Weight of the cross-entropy of real examples, for discriminators with a class head."""
+    auxiliary_gen: Value = 0.1
+    """Weight of the cross-entropy of generated examples."""
+    reconstruction: Value = 0.0
+    """Weight of the mean absolute error to the real example, for conditional generators (Isola et
+    al. 2017, 1611.07004, eq. 4)."""
+    perceptual: Value = 0.0
+    """Weight of the mean absolute error of the discriminator's features, summed over its stages
+    (Wang et al. 2018, 1711.11585, eq. 4), for discriminators that return features."""
+    weight_clip: float = 0.0
+    """Largest absolute discriminator weight (the first WGAN); 0 disables clipping."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Augmentation of real and generated images before the discriminator. Each transformation of a
+    group happens with probability strength times p."""
+
+    blit: float = 0.0
+    """Strength of flips, quarter turns, and shifts by whole pixels."""
+    geometry: float = 0.0
+    """Strength of scaling, rotation, stretching, and fractional shifts."""
+    colour: float = 0.0
+    """Strength of brightness, contrast, luma flip, hue, and saturation."""
+    cutout: float = 0.0
+    """Strength of cutout: a rectangle of half the image's sides becomes mid-gray."""
+    p: Value = 0.0
+    """Probability of a transformation at strength 1; if adaptive, the one of the first step."""
+    adaptive: bool = False
+    """Adapt p to the sign of the discriminator's real logits (ADA)."""
+    target: float = 0.6
+    """Mean sign of real logits above which adaptive p rises."""
+    adapt_images: float = 500_000.0
+    """Number of real images in which adaptive p can go from 0 to 1."""
+    adapt_every: int = 4
+    """Discriminator updates between changes of adaptive p."""
+    diffaugment: tuple[DiffAugmentation, ...] = ()
+    """Parts of DiffAugment, always applied, in this order."""
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is ever augmented."""
+        never = not self.adaptive and is_off(self.p)
+        groups = any(not is_off(getattr(self, group)) for group in ADA_GROUPS)
+        return not self.diffaugment and (never or not groups)
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """Random masks for inpainting."""
+
+    kinds: tuple[MaskKind, ...] = ()
+    """Kinds of masks, each equally likely: a box, a half, free strokes, lone pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prior:
+    """Distribution of the latents z."""
+
+    dim: Annotated[int, tyro.conf.arg(name="z-dim")] = 100
+    """Dimension of z."""
+    distribution: Annotated[Distribution, tyro.conf.arg(name="latent")] = "normal"
+    """N(0, 1), uniform on [-1, 1], or the two words of a random key, for networks that draw their
+    own noise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EMA:
+    """Exponential moving average of the generator."""
+
+    half_life: Annotated[Value, tyro.conf.arg(name="ema-half-life")] = 0.0
+    """Half-life in images; 0 disables the average."""
+    ramp: Annotated[float, tyro.conf.arg(name="ema-ramp")] = 0.0
+    """Largest half-life as a share of the images seen so far; 0 disables the ramp."""
+
+
+Flat = tyro.conf.arg(name="")  # flags of a group have no prefix
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All that decides a run's numbers. Batch sizes are global: over all devices."""
+    """Everything that decides the numbers of a run. Batch sizes are global, over all devices."""
 
     name: str
-    """Of the experiment; the default run folder is runs/NAME."""
+    """Experiment name. The run folder defaults to runs/NAME."""
     gen: Generator
-    """The generator: gen(z, cond, train=...) -> examples."""
+    """Generator: gen(z, cond, train=...) -> examples."""
     disc: Discriminator
-    """The discriminator or critic: disc(x, cond, train=...) -> logits."""
+    """Discriminator: disc(x, cond, train=...) -> logits."""
     steps: int
-    """Train steps: n_critic updates of the critic, then one of the generator."""
-    data: Data = Data()
-    """The data set."""
-    loss: str = "non_saturating"
-    """Adversarial loss: a name in gan_jax.losses.LOSSES."""
-    label_smoothing: float = 0.0
-    """Share s by which the real label falls short of 1 (minimax and non_saturating only)."""
-    penalties: Penalties = Penalties()
-    """Critic penalties."""
-    penalty_every: int = 1
-    """Penalties at every k-th critic update only, k times as strong (StyleGAN2's lazy ones)."""
-    path_length: Value = 0.0
-    """Weight of StyleGAN2's path length regularisation of the generator; 0: none."""
-    path_length_every: int = 4
-    """At every k-th step only, k times as strong, in an update of its own."""
-    auxiliary_disc: Value = 1.0
-    """Weight of the cross-entropy of reals in the critic's loss, where it has a class head."""
-    auxiliary_gen: Value = 0.1
-    """Weight of the cross-entropy of fakes in the generator's loss."""
+    """Number of train steps: n_critic discriminator updates, then one generator update."""
+    data: Data = ImageData()
+    """Data set."""
+    objective: Annotated[Objective, Flat] = Objective()
+    """Terms of the game."""
     augment: Augment = Augment()
-    """How pictures, real and fake, are altered before the critic sees them."""
+    """Augmentation before the discriminator."""
     masks: Masks = Masks()
-    """Holes that are cut into pictures, which the generator then repairs."""
-    reconstruction: Value = 0.0
-    """Weight of the mean absolute difference to the real example in the generator's loss, for
-    generators that are told much of it (Isola et al. 2017, 1611.07004, eq. 4)."""
-    perceptual: Value = 0.0
-    """Weight of the mean absolute difference to what the critic makes of the real example, summed
-    over its stages (Wang et al. 2018, 1711.11585, eq. 4), likewise; with the critic of U-Net."""
-    weight_clip: float = 0.0
-    """Critic weights are clipped to [-c, c] after each update (the first WGAN); 0: not."""
+    """Masks for inpainting."""
     gen_opt: Optimizer = Optimizer()
-    """The generator's optimiser."""
+    """Optimizer of the generator."""
     disc_opt: Optimizer = Optimizer()
-    """The critic's optimiser."""
+    """Optimizer of the discriminator."""
     pretrain: Pretrain = Pretrain()
-    """The phase before, of a generator that has a likelihood, or with reconstruction."""
+    """Pretraining of the generator."""
     n_critic: int = 1
-    """Critic updates a generator update."""
-    z_dim: int = 100
-    """Dimensions of the noise z."""
-    latent: Latent = "normal"
-    """Law of z: N(0, 1), or uniform on [-1, 1]; or a random key's two words, for networks that draw
-    noise themselves."""
-    ema_half_life: Value = 0.0
-    """Half-life, in images, of the generator's moving average; 0: none."""
-    ema_ramp: float = 0.0
-    """Half-life at most this share of the images seen so far; 0: no ramp."""
+    """Discriminator updates per generator update."""
+    prior: Annotated[Prior, Flat] = Prior()
+    """Distribution of the latents."""
+    ema: Annotated[EMA, Flat] = EMA()
+    """Moving average of the generator."""
     batch_size: int = 64
-    """Real examples a critic update."""
-    microbatch: int = 0
-    """Examples of a batch that a device works on at a time, the gradients of which are added up; 0:
-    all of them. See gan_jax/training/microbatch.py."""
-    remat: bool = False
-    """Compute what is inside of networks' blocks again for their gradients, which needs less memory
-    and more time. See gan_jax/training/remat.py."""
+    """Number of real examples per discriminator update."""
     seed: int = 0
-    """Of everything random in the run."""
+    """Random seed of the run."""
     seeds: tuple[int, ...] = ()
-    """A population: one GAN of each of these seeds, all trained at once; none: one, of `seed`."""
+    """Seeds of a population: one GAN per seed, all trained at once. If empty, one GAN of `seed`."""
     sweep: Sweeps = ()
-    """A population: one GAN of each combination of the fields' values, of every seed."""
+    """Fields of a population and their values: one GAN per combination, for every seed."""
+
+    def replace(self, **changes: Any) -> "Config":
+        """Returns a copy with other values, named as flags are.
+
+        Args:
+            **changes: New values by field name. Fields of `objective`, `prior`, and `ema` have the
+                names of their flags: `loss`, `z_dim`, `latent`, `ema_half_life`, ...
+
+        Example:
+            >>> from gan_jax.networks import mlp
+            >>> config = Config("example", mlp.Generator(), mlp.Discriminator(), steps=100)
+            >>> config.replace(loss="hinge", z_dim=16).prior.dim
+            16
+        """
+        return bind(self, changes)
+
+
+def _flat_fields() -> dict[str, str]:
+    """Paths of the fields whose flags have no prefix, by flag name: loss -> objective.loss."""
+    renamed = {"dim": "z_dim", "distribution": "latent", "half_life": "ema_half_life"}
+    renamed |= {"ramp": "ema_ramp"}
+    groups = {"objective": Objective, "prior": Prior, "ema": EMA}
+    return {
+        renamed.get(field.name, field.name): f"{group}.{field.name}"
+        for group, kind in groups.items()
+        for field in dataclasses.fields(kind)
+    }
+
+
+FLAT_FIELDS = _flat_fields()
+
+
+def path_of(name: str) -> list[str]:
+    """Field names from a Config down to the field with the dotted flag name `name`."""
+    head, *rest = name.split(".")
+    return [*FLAT_FIELDS.get(head, head).split("."), *rest]
+
+
+def flag_of(path: str) -> str:
+    """Dotted flag name of a dotted path: objective.penalties.r1 -> penalties.r1."""
+    for flag, field in FLAT_FIELDS.items():
+        if path == field or path.startswith(f"{field}."):
+            return flag + path.removeprefix(field)
+    return path
+
+
+def _replace(tree: Any, path: list[str], value: Any) -> Any:
+    name, *rest = path
+    return dataclasses.replace(
+        tree, **{name: _replace(getattr(tree, name), rest, value) if rest else value}
+    )
+
+
+def bind(config: Config, values: dict[str, Any]) -> Config:
+    """Replaces fields, by dotted flag name, with numbers or traced scalars."""
+    for name, value in values.items():
+        config = _replace(config, path_of(name), value)
+    return config
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """How a run is executed. Results are the same up to rounding."""
+
+    devices: int | None = None
+    """Number of devices; all by default. Each sees the same noise and data for any number."""
+    members_at_once: int | None = None
+    """Number of population members trained concurrently. Lower values use less memory. Defaults to
+    all members (one at a time for large networks on CPU, where that is faster)."""
+    microbatch: int = 0
+    """Examples of a batch that a device processes at a time, accumulating gradients; 0 for all."""
+    remat: bool = False
+    """Recompute the activations inside of blocks for gradients: less memory, more time."""
+    stream: bool = False
+    """Keep the data set on the host, a prepared one on disk, and prefetch its batches."""
+    workers: int = 0
+    """Number of processes that read a streamed prepared set; 0 uses threads."""
+    skip_limit: int = 100
+    """Consecutive steps with a non-finite update, which is skipped, after which the run stops."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Logging:
+    """What a run writes, and when. It changes no number."""
+
     log_every: int = 10
     """Steps between rows of metrics.jsonl."""
     score_every: int = 0
-    """Steps between scores in scores.jsonl; 0: none."""
+    """Steps between scores in scores.jsonl; 0 for none."""
     sample_every: int = 1000
-    """Steps between sample grids."""
+    """Steps between samples."""
     checkpoint_every: int = 1000
     """Steps between checkpoints."""
     keep: int = 3
-    """Checkpoints kept."""
-    skip_limit: int = 100
-    """Steps in a row with a non-finite (and so skipped) update after which the run stops."""
+    """Number of checkpoints kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A config with the settings that a recipe runs it with."""
+
+    config: Config
+    logging: Logging = Logging()
+    runtime: Runtime = Runtime()
 
 
 def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two configs differ, by dotted name, with both values. Not `steps`, which
-    says how far a run goes; nor where its data lies: fingerprints tell whether it is the same."""
-    found: dict[str, tuple[Any, Any]] = {}
+    """Compares two configs, except for `steps` and the location of the data.
+
+    Args:
+        ours: A config.
+        theirs: Another one.
+
+    Returns:
+        Both values of each field that differs, by dotted flag name.
+    """
 
     def identity(config: Config) -> Config:
-        data = dataclasses.replace(config.data, path=None, test_path=None, dir=None)
-        return dataclasses.replace(config, steps=0, data=data)
+        located = {"path": None, "test_path": None, "dir": None}
+        fields = {field.name for field in dataclasses.fields(config.data)}
+        data = {name: value for name, value in located.items() if name in fields}
+        return dataclasses.replace(config, steps=0, data=dataclasses.replace(config.data, **data))
 
-    def compare(prefix: str, a: Any, b: Any) -> None:
-        if dataclasses.is_dataclass(a) and type(a) is type(b):
-            for field in dataclasses.fields(a):
-                if field.name not in ("parent", "name") or not isinstance(a, nn.Module):
-                    compare(
-                        f"{prefix}.{field.name}", getattr(a, field.name), getattr(b, field.name)
-                    )
-        elif a != b:
-            found[prefix[1:]] = (a, b)
-
-    compare("", identity(ours), identity(theirs))
-    return found
+    return {
+        flag_of(path): values
+        for path, values in _compare("", identity(ours), identity(theirs)).items()
+    }
 
 
-def is_off(config: Augment) -> bool:
-    """Whether nothing is ever augmented, so that it is left out of the program."""
-    never = not config.adaptive and schedules.is_off(config.p)
-    groups = all(schedules.is_off(getattr(config, group)) for group in GROUPS)
-    return (never or groups) and not config.diffaugment
-
-
-NAMES = ("spoken_digit", "spoken_digit_speakers", "tones", "sounds")
-
-
-VERSIONED = NAMES[:2]
-
-
-def is_sound(data: Data) -> bool:
-    """Whether the set that `data` names is of sounds. Only of spoken digits there are versions."""
-    name, version, _ = data.name.partition(":")
-    return name in NAMES and (name in VERSIONED or not version)
-
-
-BY_PATH = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # which lie at data.path
-
-
-def moved(data: Data, folder: str | None) -> Data:
-    """`data`, of a set that now lies in `folder`."""
-    if folder is None:
-        return data
-    by_path = data.path or data.name in schema.BY_PATH
-    return dataclasses.replace(data, **{"path" if by_path else "dir": folder})
-
-
-def of_tokens(config: Config) -> bool:
-    """Whether it is a run on sequences of tokens."""
-    return config.data.name in TOKENS
+def _compare(path: str, ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
+    if not dataclasses.is_dataclass(ours) or type(ours) is not type(theirs):
+        return {} if ours == theirs else {path: (ours, theirs)}
+    different = {}
+    for field in dataclasses.fields(ours):
+        if field.name not in ("parent", "name") or not isinstance(ours, nn.Module):
+            inner = f"{path}.{field.name}".removeprefix(".")
+            pair = getattr(ours, field.name), getattr(theirs, field.name)
+            different |= _compare(inner, *pair)
+    return different

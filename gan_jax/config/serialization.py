@@ -27,8 +27,8 @@ from typing import Any, Union
 import flax.linen as nn
 
 from gan_jax import networks
-from gan_jax.config import Config
-from gan_jax.config.validation import validate
+from gan_jax.config.schema import FLAT_FIELDS, Config, Data, ImageData, Logging, Runtime
+from gan_jax.config.validation import NAMES, validate
 from gan_jax.core.errors import UserError, nearest
 from gan_jax.networks import interface, layers
 
@@ -55,6 +55,12 @@ WORDS = {
     interface.Discriminator: "a discriminator",
 }
 ROOT = "config"
+# Fields of version 0.1 that have left the config, or its data.
+V0_1_SETTINGS = (
+    "log_every sample_every score_every checkpoint_every keep skip_limit microbatch remat"
+)
+V0_1_DATA = "size channels cond symmetric length rate normalize spectrogram test_path level tokens"
+V0_1_DATA += " vocabulary"
 WIDEST = 2**53  # integers up to this one are floats too
 
 
@@ -84,7 +90,8 @@ def _dataclasses_of(kind: Any) -> Iterator[type]:
 @functools.cache
 def _of_package() -> dict[str, type]:
     """This package's types by public name."""
-    table = {cls.__name__: cls for cls in _dataclasses_of(Config)}
+    declared = [cls for kind in (Config, *NAMES) for cls in _dataclasses_of(kind)]
+    table = {cls.__name__: cls for cls in declared if cls is not Data}
     prefix = networks.__name__ + "."
     for info in pkgutil.walk_packages(networks.__path__, prefix):
         public = f"networks.{info.name.removeprefix(prefix)}"
@@ -319,9 +326,33 @@ def _upgrade(tree: Any) -> Any:
         public = path.removeprefix("gan_jax.").replace(":", ".")
         if path in V0_1:
             tree["_type"] = V0_1[path]
+            if tree["_type"] == "Config":
+                return _upgrade_config(tree)
+            if tree["_type"] == "Data":
+                return _upgrade_data(tree)
         elif path.startswith("gan_jax.networks.") and path.count(":") == 1:
             tree["_type"] = RENAMED.get(public, public)
     return tree
+
+
+def _upgrade_config(tree: dict[str, Any]) -> dict[str, Any]:
+    """Sorts the fields of version 0.1's Config into the dataclasses that have them now."""
+    tree = {name: item for name, item in tree.items() if name not in V0_1_SETTINGS.split()}
+    types = {"objective": "Objective", "prior": "Prior", "ema": "EMA"}
+    for flag, path in FLAT_FIELDS.items():
+        group, field = path.split(".")
+        if flag in tree:
+            tree.setdefault(group, {"_type": types[group]})[field] = tree.pop(flag)
+    return tree
+
+
+def _upgrade_data(tree: dict[str, Any]) -> dict[str, Any]:
+    """Chooses the type of version 0.1's Data by its name, and drops the fields of other types."""
+    name = str(tree.get("name", "digits")).partition(":")[0]
+    kind = next((kind for kind, names in NAMES.items() if name in names), ImageData)
+    dropped = set(V0_1_DATA.split()) - _fields(kind).keys()
+    fields = {name: item for name, item in tree.items() if name not in dropped}
+    return {**fields, "_type": kind.__name__}
 
 
 def _current(tree: Any) -> Any:
@@ -359,3 +390,42 @@ def loads(text: str) -> Config:
         raise UserError(f"not a config: {_show(config)}")
     validate(config)
     return config
+
+
+def dumps_settings(logging: Logging, runtime: Runtime) -> str:
+    """Writes how a run is executed and logged as JSON text."""
+    settings = {name: dataclasses.asdict(value) for name, value in _settings(logging, runtime)}
+    return json.dumps({"format": FORMAT, **settings}, indent=2) + "\n"
+
+
+def load_settings(tree: Any, where: str) -> tuple[Logging, Runtime]:
+    """Reads the tree that `dumps_settings` wrote, or version 0.1's config.
+
+    Args:
+        tree: JSON tree.
+        where: Name of the file, for errors.
+
+    Returns:
+        The settings, with defaults for those that the tree does not have.
+
+    Raises:
+        UserError: If a value is not of its field's type.
+    """
+    settings = []
+    for name, default in _settings(Logging(), Runtime()):
+        values = (
+            tree.get(name, {} if "format" in tree else tree) if isinstance(tree, dict) else None
+        )
+        if not isinstance(values, dict):
+            raise UserError(f"{where} is damaged: {name} must be an object, got {_show(values)}")
+        known = {f.name: f for f in dataclasses.fields(default) if f.name in values}
+        for field in known.values():
+            if not _fits(values[field.name], field.type):
+                value, allowed = _show(values[field.name]), _describe(field.type)
+                raise UserError(f"{where} is damaged: {field.name} must be {allowed}, got {value}")
+        settings.append(dataclasses.replace(default, **{n: values[n] for n in known}))
+    return settings[0], settings[1]
+
+
+def _settings(logging: Logging, runtime: Runtime) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    return ("logging", logging), ("runtime", runtime)

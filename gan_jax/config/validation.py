@@ -3,25 +3,39 @@
 import dataclasses
 import math
 import re
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from flax.linen import Module
 
-from gan_jax.config import (
-    GROUPS,
-    TOKENS,
+from gan_jax.config import population
+from gan_jax.config.schedules import Schedule, bounds, is_off
+from gan_jax.config.schema import (
+    ADA_GROUPS,
+    AudioData,
     Augment,
     Config,
-    Latent,
+    Data,
+    Distribution,
+    ImageData,
+    Logging,
+    Optimizer,
     OptimizerName,
-    is_sound,
-    population,
+    PointData,
+    Runtime,
+    TextData,
+    path_of,
 )
-from gan_jax.config import is_off as is_augment_off
-from gan_jax.config.schedules import Schedule, Value, bounds, is_off
 from gan_jax.core.errors import UserError, nearest
 from gan_jax.losses import adversarial, penalties
 from gan_jax.networks.interface import Discriminator, Generator
+
+# Names of the sets of each kind of data. Images have any other name: TFDS knows more of them.
+NAMES: dict[type[Data], tuple[str, ...]] = {
+    ImageData: (),
+    PointData: ("ring", "grid"),
+    AudioData: ("spoken_digit", "spoken_digit_speakers", "tones", "sounds"),
+    TextData: ("lines", "running_text", "oracle"),
+}
 
 
 def _fail(field: str, value: Any, allowed: str) -> None:
@@ -36,71 +50,103 @@ def _check_value(
         _fail(field, str(value) if isinstance(value, Schedule) else value, allowed)
 
 
+def _check_whole(section: Any, low: int, *fields: str) -> None:
+    """Checks that fields are at least `low`, and below 2^31."""
+    for field in fields:
+        if not low <= getattr(section, field) < 2**31:
+            _fail(field, getattr(section, field), f"at least {low}, and below 2^31")
+
+
 def _check_member(config: Config) -> None:
-    """Raises UserError, naming field, value and what is allowed, where a value makes no sense."""
-    positive = ("steps", "penalty_every", "path_length_every", "n_critic", "z_dim", "batch_size")
-    logged = ("log_every", "sample_every", "checkpoint_every", "keep", "skip_limit")
-    for field in (*positive, *logged):
-        if not 1 <= getattr(config, field) < 2**31:
-            _fail(field, getattr(config, field), "at least 1, and below 2^31")
-    for field in ("score_every", "microbatch"):
-        if not 0 <= getattr(config, field) < 2**31:
-            _fail(field, getattr(config, field), "at least 0, and below 2^31")
+    """Checks one member of a population. Raises UserError."""
+    _check_whole(config, 1, "steps", "n_critic", "batch_size")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", config.name):
         _fail("name", config.name, "letters, digits, _, . and -: it names a folder")
     if not 0 <= config.seed < 2**32:
         _fail("seed", config.seed, "from 0 to 4294967295")
     if config.steps * config.n_critic * config.batch_size >= 2**32:
         _fail("steps", config.steps, "fewer: steps x n_critic x batch_size must stay below 2^32")
-    if config.loss not in adversarial.LOSSES:
-        hint = nearest(config.loss, adversarial.LOSSES)
-        _fail("loss", config.loss, f"one of {', '.join(adversarial.LOSSES)}{hint}")
-    if not 0 <= config.label_smoothing < 1:
-        _fail("label_smoothing", config.label_smoothing, "in [0, 1)")
-    if config.label_smoothing and config.loss not in adversarial.SMOOTHABLE:
-        _fail("label_smoothing", config.label_smoothing, f"0 with the loss {config.loss!r}")
-    if config.latent not in get_args(Latent):
-        _fail("latent", config.latent, f"one of {', '.join(get_args(Latent))}")
-    if config.latent == "key" and config.z_dim != 2:
-        _fail("z_dim", config.z_dim, "2 with the latent law 'key'")
-    if config.data.size is not None and config.data.size < 1:
-        _fail("data.size", config.data.size, "at least 1")
-    if not 0 <= config.data.per_class < 2**31:
-        _fail("data.per_class", config.data.per_class, "at least 0, and below 2^31")
-    if not 0 <= config.data.draw < 2**32:
-        _fail("data.draw", config.data.draw, "from 0 to 4294967295")
-    for field in ("weight_clip", "ema_ramp", "path_length", "auxiliary_disc", "auxiliary_gen"):
-        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
-    _check_value("ema_half_life", config.ema_half_life, 0.0, math.inf, "at least 0")
-    for name in penalties.PENALTIES:
-        value = getattr(config.penalties, name)
-        _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
-    if not is_off(config.path_length) and config.gen.w_shape is None:
-        _fail("path_length", config.path_length, "0 with a generator that has no w (StyleGAN2's)")
+    _check_prior(config)
+    _check_data(config.data)
+    for field in ("half_life", "ramp"):
+        _check_value(f"ema_{field}", getattr(config.ema, field), 0.0, math.inf, "at least 0")
+    _check_objective(config)
     _check_augment(config.augment)
     _check_masks(config)
-    _check_text(config)
+    if isinstance(config.data, TextData):
+        _check_text(config, config.data)
     _check_pretrain(config)
-    opts = {"gen_opt": config.gen_opt, "disc_opt": config.disc_opt}
-    for player, opt in (opts | {"pretrain.opt": config.pretrain.opt}).items():
-        if opt.name not in get_args(OptimizerName):
-            _fail(f"{player}.name", opt.name, f"one of {', '.join(get_args(OptimizerName))}")
-        _check_value(f"{player}.lr", opt.lr, 0.0, math.inf, "at least 0")
-        _check_value(f"{player}.eps", opt.eps, 0.0, math.inf, "at least 0")
-        _check_value(f"{player}.b1", opt.b1, 0.0, 1.0, "in [0, 1)")
-        _check_value(f"{player}.b2", opt.b2, 0.0, 1.0, "in [0, 1)")
+    optimizers = {"gen_opt": config.gen_opt, "disc_opt": config.disc_opt}
+    for name, optimizer in (optimizers | {"pretrain.opt": config.pretrain.opt}).items():
+        _check_optimizer(name, optimizer)
 
 
-def _check_text(config: Config) -> None:
-    """As `_check_member`, of data of tokens."""
-    data = config.data
+def _check_prior(config: Config) -> None:
+    prior = config.prior
+    if not 1 <= prior.dim < 2**31:
+        _fail("z_dim", prior.dim, "at least 1, and below 2^31")
+    if prior.distribution not in get_args(Distribution):
+        _fail("latent", prior.distribution, f"one of {', '.join(get_args(Distribution))}")
+    if prior.distribution == "key" and prior.dim != 2:
+        _fail("z_dim", prior.dim, "2 with the latent distribution 'key'")
+
+
+def _check_data(data: Data) -> None:
+    if type(data) not in NAMES:
+        _fail("data", data, f"one of {', '.join(kind.__name__ for kind in NAMES)}")
+    others = {name: kind for kind, names in NAMES.items() for name in names}
+    owner = others.get(data.name.partition(":")[0], ImageData)
+    if owner is not type(data):
+        if NAMES[type(data)]:
+            allowed = f"one of {', '.join(NAMES[type(data)])}"
+        else:
+            allowed = "a set of images"
+        _fail("data.name", data.name, f"{allowed} with {type(data).__name__}")
+    if isinstance(data, ImageData) and data.size is not None and data.size < 1:
+        _fail("data.size", data.size, "at least 1")
+    if not 0 <= data.per_class < 2**31:
+        _fail("data.per_class", data.per_class, "at least 0, and below 2^31")
+    if not 0 <= data.draw < 2**32:
+        _fail("data.draw", data.draw, "from 0 to 4294967295")
+
+
+def _check_objective(config: Config) -> None:
+    objective = config.objective
+    _check_whole(objective, 1, "penalty_every", "path_length_every")
+    if objective.loss not in adversarial.LOSSES:
+        hint = nearest(objective.loss, adversarial.LOSSES)
+        _fail("loss", objective.loss, f"one of {', '.join(adversarial.LOSSES)}{hint}")
+    smoothing = objective.label_smoothing
+    if not 0 <= smoothing < 1:
+        _fail("label_smoothing", smoothing, "in [0, 1)")
+    if smoothing and objective.loss not in adversarial.SMOOTHABLE:
+        _fail("label_smoothing", smoothing, f"0 with the loss {objective.loss!r}")
+    for field in ("weight_clip", "path_length", "auxiliary_disc", "auxiliary_gen"):
+        _check_value(field, getattr(objective, field), 0.0, math.inf, "at least 0")
+    for name in penalties.PENALTIES:
+        value = getattr(objective.penalties, name)
+        _check_value(f"penalties.{name}", value, 0.0, math.inf, "at least 0")
+    if not is_off(objective.path_length) and config.gen.w_shape is None:
+        _fail("path_length", objective.path_length, "0 with a generator without w (StyleGAN2's)")
+
+
+def _check_optimizer(name: str, optimizer: Optimizer) -> None:
+    if optimizer.name not in get_args(OptimizerName):
+        _fail(f"{name}.name", optimizer.name, f"one of {', '.join(get_args(OptimizerName))}")
+    _check_value(f"{name}.lr", optimizer.lr, 0.0, math.inf, "at least 0")
+    _check_value(f"{name}.eps", optimizer.eps, 0.0, math.inf, "at least 0")
+    _check_value(f"{name}.b1", optimizer.b1, 0.0, 1.0, "in [0, 1)")
+    _check_value(f"{name}.b2", optimizer.b2, 0.0, 1.0, "in [0, 1)")
+
+
+def _check_text(config: Config, data: TextData) -> None:
     if not 1 <= data.tokens < 2**31:
         _fail("data.tokens", data.tokens, "at least 1, and below 2^31")
     if not 3 <= data.vocabulary <= 2**16:
         _fail("data.vocabulary", data.vocabulary, "from 3 to 65536")
-    if data.name in TOKENS and not is_augment_off(config.augment):
-        raise UserError(f"augment is on: with data {data.name!r} it must be off")
-    if data.name in TOKENS and config.masks.kinds:
+    if not config.augment.is_off:
+        raise UserError(f"augment must be off with data {data.name!r}, got {config.augment}")
+    if config.masks.kinds:
         _fail("masks.kinds", config.masks.kinds, f"none with data {data.name!r}")
 
 
@@ -112,10 +158,10 @@ def _check_pretrain(config: Config) -> None:
     _check_value("pretrain.clip", pretrain.clip, 0.0, math.inf, "at least 0")
     if not pretrain.steps:
         return
-    if not config.gen.has_likelihood and is_off(config.reconstruction):
+    if not config.gen.has_likelihood and is_off(config.objective.reconstruction):
         allowed = "0 with a generator that has no likelihood, and without reconstruction"
         _fail("pretrain.steps", pretrain.steps, allowed)
-    if not is_off(config.path_length):
+    if not is_off(config.objective.path_length):
         _fail("pretrain.steps", pretrain.steps, "0 with path_length")
     ours, theirs = pretrain.opt, config.gen_opt
     if ours.name != theirs.name:
@@ -127,8 +173,8 @@ def _check_pretrain(config: Config) -> None:
 def _check_augment(augment: Augment) -> None:
     """As `_check_member`, of the augmentation."""
     one = math.nextafter(1, 2)
-    strengths = [getattr(augment, group) for group in GROUPS]
-    for group, strength in zip(GROUPS, strengths, strict=True):
+    strengths = [getattr(augment, group) for group in ADA_GROUPS]
+    for group, strength in zip(ADA_GROUPS, strengths, strict=True):
         _check_value(f"augment.{group}", strength, 0.0, one, "in [0, 1]")
     _check_value("augment.p", augment.p, 0.0, one, "in [0, 1]")
     if not -1 < augment.target < 1:
@@ -143,33 +189,31 @@ def _check_augment(augment: Augment) -> None:
     if augment.adaptive and isinstance(augment.p, Schedule):
         _fail("augment.p", str(augment.p), "a number, from which p adapts")
     if augment.adaptive and not on:
-        _fail("augment.adaptive", True, f"false where none of {', '.join(GROUPS)} is on")
+        _fail("augment.adaptive", True, f"false where none of {', '.join(ADA_GROUPS)} is on")
     if on and is_off(augment.p) and not augment.adaptive:
         _fail("augment.p", augment.p, "above 0, or adaptive, where augmentations are on")
 
 
 def _check_masks(config: Config) -> None:
-    """As `_check_member`, of the holes to repair, and the networks that do."""
+    """Checks conditions on the real example, and the terms that compare with it."""
+    objective, kinds = config.objective, config.masks.kinds
     for field in ("reconstruction", "perceptual"):
-        _check_value(field, getattr(config, field), 0.0, math.inf, "at least 0")
-    if not is_off(config.perceptual):
+        _check_value(field, getattr(objective, field), 0.0, math.inf, "at least 0")
+    if not is_off(objective.perceptual):
         if not config.disc.returns_features:
             allowed = "0 with a discriminator that returns no features"
-            _fail("perceptual", config.perceptual, allowed)
-        if not is_augment_off(config.augment):
-            allowed = "0 with augment, which alters the two pictures differently"
-            _fail("perceptual", config.perceptual, allowed)
-    kinds = config.masks.kinds
+            _fail("perceptual", objective.perceptual, allowed)
+        if not config.augment.is_off:
+            allowed = "0 with augment, which transforms the two images differently"
+            _fail("perceptual", objective.perceptual, allowed)
     if len(set(kinds)) < len(kinds):
-        _fail("masks.kinds", kinds, "kinds that are there once each")
-    if kinds and not is_augment_off(config.augment):
-        raise UserError("augment is on: with masks it must be off, for it alters the repair alone")
-    if kinds and is_sound(config.data):
+        _fail("masks.kinds", kinds, "kinds that are listed once each")
+    if kinds and not config.augment.is_off:
+        raise UserError("augment must be off with masks: it would transform the result alone")
+    if kinds and isinstance(config.data, AudioData):
         _fail("masks.kinds", kinds, f"none with data {config.data.name!r}")
     if kinds and config.data.cond:
         _fail("data.cond", config.data.cond, "empty with masks")
-    if (kinds or config.data.cond) and config.score_every:
-        _fail("score_every", config.score_every, "0 where cond is more than labels")
 
 
 def _check_networks(config: Config) -> None:
@@ -184,7 +228,7 @@ def _check_networks(config: Config) -> None:
 def _check_sweep(config: Config, field: str) -> None:
     """Raises UserError, with the reason, if the field is not a number that may be traced."""
     kind, value = Config, config
-    for name in field.split("."):
+    for name in path_of(field):
         if isinstance(value, Module):
             reason = "a network's fields decide shapes, and all members share one program"
             raise UserError(f"sweep {field}: {reason}; train these one after another")
@@ -197,7 +241,8 @@ def _check_sweep(config: Config, field: str) -> None:
         kind, value = fields[name].type, getattr(value, name)
     if field in ("seed", "seeds"):
         raise UserError(f"sweep {field}: give --seeds instead")
-    if kind not in (float, Value):
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if kind not in (float, float | Schedule):
         reason = "it decides shapes or the program itself, which all members share"
         raise UserError(f"sweep {field}: {reason}; only real numbers can be swept")
 
@@ -217,10 +262,32 @@ def validate(config: Config) -> None:
         for inside in names:
             if inside.startswith(f"{sweep.field}."):
                 raise UserError(f"sweep {sweep.field}: {inside} is swept too")
-        if config.penalty_every > 1 and sweep.field.startswith("penalties") and 0 in sweep.values:
-            lazy = f"with penalty_every {config.penalty_every} a run without it is another program"
+        if (
+            config.objective.penalty_every > 1
+            and sweep.field.startswith("penalties")
+            and 0 in sweep.values
+        ):
+            lazy = f"with penalty_every {config.objective.penalty_every} a run without it is another program"
             raise UserError(f"sweep {sweep}: {lazy}")
         if sweep.field == "path_length" and 0 in sweep.values:
             raise UserError(f"sweep {sweep}: a run without it is another program")
     for one in population.members(config):
         _check_member(one)
+
+
+def validate_logging(config: Config, logging: Logging) -> None:
+    """Checks the logging settings. Raises UserError."""
+    if logging.score_every and (config.masks.kinds or config.data.cond):
+        _fail("score_every", logging.score_every, "0 where cond is more than labels")
+    _check_whole(logging, 1, "log_every", "sample_every", "checkpoint_every", "keep")
+    _check_whole(logging, 0, "score_every")
+
+
+def validate_runtime(runtime: Runtime) -> None:
+    """Checks the runtime settings that need no devices or data. Raises UserError."""
+    _check_whole(runtime, 1, "skip_limit")
+    _check_whole(runtime, 0, "microbatch", "workers")
+    if runtime.members_at_once is not None:
+        _check_whole(runtime, 1, "members_at_once")
+    if runtime.workers and not runtime.stream:
+        _fail("workers", runtime.workers, "0 without --stream")

@@ -1,6 +1,7 @@
 """Parse flags into dataclasses, and report mistakes as one line with exit status 2."""
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -10,13 +11,28 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from gan_jax.core.errors import UserError, nearest
 
 T = TypeVar("T")
+Flat = Annotated[T, tyro.conf.arg(name="")]
+"""A dataclass whose flags are among the command's own."""
+Group = Annotated[T, tyro.conf.OmitArgPrefixes]
+"""A dataclass whose flags are in a group of their own in --help."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Imports:
+    """The user's own code."""
+
+    modules: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")
+    ] = ()
+    """Module, package, or file of your own whose networks a run uses."""
+
 
 # tyro's only public report of a mistake is a framed text on stderr and exit status 2. Whatever
 # stands in it becomes one line; the messages below, where they are recognized, in our own words.
@@ -26,6 +42,12 @@ _REWORDED = (
     (r"Error parsing -*(\S+): invalid literal for int\(\) with base 10: (.+)", r"\1|INT|\2"),
     (r"Error parsing -*(\S+): could not convert string to float: (.+)", r"\1|FLOAT|\2"),
 )
+
+
+def parse_imports(args: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules that `--import` names; the other flags are ignored."""
+    parsed, _ = parse_as(Imports, args=args, return_unknown_args=True, add_help=False)
+    return parsed.modules
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ When a process dies, the others report it and exit with the status EXIT_PEER_LOS
 
 import contextlib
 import ctypes
+import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -50,6 +51,21 @@ def in_cluster() -> bool:
         or "," in hosts
         or bool(asks_metadata and not hosts)  # connecting a single host as one process is harmless
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """Several processes that train one run. Clusters (SLURM, Open MPI, Kubernetes, Cloud TPU) set
+    these themselves."""
+
+    coordinator: str | None = None
+    """HOST:PORT of process 0; the port must be free there."""
+    num_processes: int | None = None
+    """Number of processes that train this run; 1 for this one alone, even in a cluster."""
+    process_id: int | None = None
+    """Index of this process. Process 0 writes the run folder."""
+    silence: int = HEARTBEAT_TIMEOUT
+    """Seconds without a heartbeat after which another process counts as dead."""
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax.config import Config, population
+from gan_jax.config import Config, TextData, population
 from gan_jax.core import memory
 from gan_jax.core.devices import local_places, place, split
 from gan_jax.core.errors import UserError
@@ -54,8 +54,10 @@ def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
     scaled = functools.partial(scale, symmetric=config.data.symmetric)
-    real = scaled(corpus.one_hot(batch.real, config.data.vocabulary))
-    return batch.replace(real=real, cond=jax.tree.map(scaled, batch.cond))
+    real = batch.real
+    if isinstance(config.data, TextData):
+        real = corpus.one_hot(real, config.data.vocabulary)
+    return batch.replace(real=scaled(real), cond=jax.tree.map(scaled, batch.cond))
 
 
 def batch_at(

@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.config import TOKENS, Data, schema
+from gan_jax.config import AudioData, Data, ImageData, PointData, TextData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import order
@@ -65,7 +66,7 @@ def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str
     return digest.hexdigest()
 
 
-def digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
+def digits(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
     """The 1797 handwritten digits, 8x8, that scikit-learn carries: uint8 [n, 8, 8, 1], labels [n].
 
     Their 17 grey levels become 0 to 255. `train` is the first four fifths, `test` the rest (the
@@ -103,7 +104,7 @@ def grid_centres() -> np.ndarray:
     return np.stack(np.meshgrid(place, place, indexing="ij"), -1).reshape(-1, 2)
 
 
-def stacked_mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
+def stacked_mnist(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
     """Stacked MNIST: uint8 [n, 28, 28, 3], a digit of MNIST drawn at random in each channel, and
     the labels 100 a + 10 b + c int32 [n] of its 1000 equally likely modes.
 
@@ -132,7 +133,7 @@ READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
 
 def is_tfds(data: Data) -> bool:
     """Whether the set that `data` names is read by tensorflow-datasets as it is."""
-    return not (schema.is_sound(data) or data.name in (*TOKENS, *MIXTURES, *READERS))
+    return isinstance(data, ImageData) and data.name not in READERS
 
 
 def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
@@ -167,7 +168,10 @@ def draw(dataset: Dataset, data: Data) -> Dataset:
 
 def whole(data: Data, split: str) -> Data:
     """All labelled examples of a split of the set, of which `data` may be a draw."""
-    return dataclasses.replace(data, split=split, labels=True, per_class=0, cond=())
+    everything = dataclasses.replace(data, split=split, labels=True, per_class=0)
+    if isinstance(everything, ImageData):
+        return dataclasses.replace(everything, cond=())
+    return everything
 
 
 def load_split(data: Data, split: str) -> Dataset:
@@ -186,28 +190,57 @@ def title(data: Data) -> str:
     return f"{data.name} {data.split}{of}"
 
 
+class Arrays(NamedTuple):
+    """A data set as it was read, before it becomes a `Dataset`."""
+
+    real: Any
+    labels: np.ndarray | None = None
+    sound: Sound | None = None
+    vocabulary: tuple[str, ...] | None = None
+
+
+def _images(data: ImageData) -> Arrays:
+    real, labels = READERS.get(data.name, tfds.read)(data)
+    return Arrays(pixels.conform(real, data) if len(real) else real, labels)
+
+
+def _points(data: PointData) -> Arrays:
+    centres, sigma = MIXTURES[data.name]
+    return Arrays(*_mixture(centres(), sigma))
+
+
+def _sounds(data: AudioData) -> Arrays:
+    return Arrays(*sounds.load(data))
+
+
+def _tokens(data: TextData) -> Arrays:
+    real, vocabulary = (oracle if data.name == "oracle" else corpus).read(data)
+    return Arrays(real, vocabulary=vocabulary)
+
+
+LOADERS: dict[type[Data], Callable[[Any], Arrays]] = {
+    ImageData: _images,
+    PointData: _points,
+    AudioData: _sounds,
+    TextData: _tokens,
+}
+
+
 def load(data: Data) -> Dataset:
-    """The data set that `data` names. Raises UserError if it is absent or cannot be read."""
-    sound = vocabulary = None
-    if schema.is_sound(data):
-        real, labels, sound = sounds.load(data)
-    elif data.name in TOKENS:
-        labels = None
-        real, vocabulary = (oracle if data.name == "oracle" else corpus).read(data)
-    elif data.name in MIXTURES:
-        centres, sigma = MIXTURES[data.name]
-        real, labels = _mixture(centres(), sigma)
-    else:
-        real, labels = READERS.get(data.name, tfds.read)(data)
+    """Loads the data set that `data` names.
+
+    Raises:
+        UserError: If it is absent or cannot be read.
+    """
+    real, labels, sound, vocabulary = LOADERS[type(data)](data)
     if not len(real):
         raise UserError(f"data set {data.name!r} holds no examples")
-    real = real if sound else pixels.conform(real, data)
-    if real.ndim == 4 and real.shape[-1] not in pixels.MODES:
+    if real.ndim == 4 and not sound and real.shape[-1] not in pixels.MODES:
         raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
     if data.labels and labels is None:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
-    cond = labels if data.labels else None
-    if data.cond:
+    cond: Any = labels if data.labels else None
+    if isinstance(data, ImageData) and data.cond:
         cond = files.conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
     batch = Batch(real, cond)
     dataset = Dataset(batch, _fingerprint(batch, vocabulary), labels, sound, vocabulary)

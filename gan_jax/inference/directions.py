@@ -118,9 +118,11 @@ def _first_weight(config: Config, variables: Any, space: Space) -> np.ndarray:
             styles = [params[name]["style"] for name in sorted(params) if "StyledConv" in name]
             return np.concatenate([style["kernel"] for style in styles], 1)
         case mlp.Generator() | dcgan.Generator() | sngan.Generator() | wgan_gp.Generator():
-            return np.asarray(params["Dense_0"]["kernel"])[: config.z_dim]  # below: of the labels
+            return np.asarray(params["Dense_0"]["kernel"])[
+                : config.prior.dim
+            ]  # below: of the labels
         case r3gan.Generator():
-            return np.asarray(params["start"]["kernel"])[: config.z_dim]
+            return np.asarray(params["start"]["kernel"])[: config.prior.dim]
     raise _refuse(config, space)
 
 

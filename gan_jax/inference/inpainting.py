@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import Config, schema
+from gan_jax.config.schema import MaskKind
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, masks
@@ -23,7 +24,7 @@ def check(config: Config) -> None:
         raise UserError(f"{config.name} is conditioned on {config.data.cond} too: not supported")
 
 
-def holes(kind: schema.Kind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
+def holes(kind: MaskKind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
     """Holes of one kind for pictures of `shape` [n, h, w, c], each by its own key: bool [n, h, w,
     1]. Keys of their own, so `key` may also be that of `repair`: no picture has this number."""
     own = jax.random.fold_in(jax.random.fold_in(key, keys.Purpose.MASK), 2**31 - 1)

@@ -48,9 +48,9 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
         raise UserError(f"space is 'w': {_name(gen)} has no w, only z; StyleGAN2's has")
     label = jnp.zeros(1, jnp.int32) if classes else None
     apply = functools.partial(gen.apply, train=False)
-    z = keys.no_latents(1, config.z_dim, config.latent)
+    z = keys.no_latents(1, config.prior.dim, config.prior.distribution)
     made: Any = jax.eval_shape(apply, variables, z, label)
-    if made.ndim != 4 or config.latent == "key":
+    if made.ndim != 4 or config.prior.distribution == "key":
         raise UserError(
             f"{config.name} makes examples of shape {list(made.shape[1:])}: no pictures"
         )
@@ -60,8 +60,8 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
         draw = Partial(functools.partial(_draw_w, gen), variables)
         return Space(pictures, draw, "w", classes, variables["moments"]["w_mean"])
     pictures = Partial(functools.partial(_of_z, gen, symmetric), variables)
-    draw = Partial(functools.partial(_draw_z, config.z_dim, config.latent))
-    return Space(pictures, draw, config.latent, classes)
+    draw = Partial(functools.partial(_draw_z, config.prior.dim, config.prior.distribution))
+    return Space(pictures, draw, config.prior.distribution, classes)
 
 
 def refuse_conditions(config: Config) -> None:

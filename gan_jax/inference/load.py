@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gan_jax.config import TextData
 from gan_jax.core.errors import UserError
 from gan_jax.data.text import corpus
 from gan_jax.inference.generator import Trained
@@ -26,7 +27,7 @@ def load(path: Path, step: int | None = None, member: int | None = None) -> Trai
         return artifact.load(path)
     step, member, config, state = restore_member(path, step, member)
     vocabulary = corpus.load_vocabulary(path) if (path / "vocabulary.json").exists() else ()
-    if vocabulary and len(vocabulary) != config.data.vocabulary:
+    if isinstance(config.data, TextData) and len(vocabulary) != config.data.vocabulary:
         raise UserError(
             f"{path / 'vocabulary.json'} has {len(vocabulary)} entries, the run "
             f"{config.data.vocabulary}"

@@ -82,6 +82,6 @@ def sample(
         rows = (start + np.arange(_BATCH)) % n
         part = jax.tree.map(lambda leaf: leaf[rows], cond)  # noqa: B023
         index, part = core_devices.split((index, part), devices)
-        what = (config.gen, config.z_dim, config.latent)
+        what = (config.gen, config.prior.dim, config.prior.distribution)
         made.append(_generate(*what, variables, key, index, part))
     return np.concatenate(jax.device_get(made))[:n]

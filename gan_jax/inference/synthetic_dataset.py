@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Config, is_sound
+from gan_jax.config import AudioData, Config
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import write_atomically
@@ -74,8 +74,8 @@ def labelled_samples(
     for first in range(0, len(labels), BATCH):
         part = labels[first : first + BATCH]
         x = sampling.sample(config, variables, key, len(part), part, first=first, devices=devices)
-        if x.ndim != 4 or is_sound(config.data):
-            kind = "sounds" if is_sound(config.data) else "points"
+        if x.ndim != 4 or isinstance(config.data, AudioData):
+            kind = "sounds" if isinstance(config.data, AudioData) else "points"
             raise UserError(f"{config.name} makes {kind} {list(x.shape[1:])}, not pictures")
         if not np.isfinite(x).all():
             raise UserError(f"{config.name}: a sample is not finite, the run has diverged")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.config import Config
+from gan_jax.config import Config, TextData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data.text import corpus
@@ -64,5 +64,6 @@ def log_likelihood(
 
 def written(config: Config, rows: np.ndarray, vocabulary: Sequence[str]) -> str:
     """Rows of tokens uint16 [n, t] as lines of text."""
+    assert isinstance(config.data, TextData)
     lines = corpus.readable(rows, vocabulary, config.data.level)
     return "".join(line + "\n" for line in lines)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gan_jax.runs import metrics_log
+from gan_jax.training.hooks import Hook
+from gan_jax.training.state import TrainState
 
 SCORES = "scores.jsonl"
 POINTS = 200  # of a curve; each is a mean over the rows around it
@@ -126,6 +128,16 @@ def draw(workdir: Path, out: Path) -> None:
     metrics, scores = read(workdir)
     if len(metrics["step"]):
         figure(metrics, scores).savefig(out, dpi=90)
+
+
+class CurvesPlot(Hook):
+    """Writes curves.png at the end of a launch."""
+
+    def __init__(self, workdir: Path):
+        self._workdir = workdir
+
+    def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002
+        draw(self._workdir, self._workdir / "curves.png")
 
 
 def members(groups: Mapping[str, ArrayLike], what: str) -> Any:

@@ -1,5 +1,6 @@
 """What finished runs were and came to, small enough to commit."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,6 +156,7 @@ def record(
     entry = {
         "experiment": config.name,
         "config": json.loads(serialization.dumps(config)),
+        "logging": dataclasses.asdict(folder.load_settings(workdirs[0])[0]),
         "versions": files.read_json(workdirs[0] / "versions.json"),
         "protocol": protocols[0],
         "runs": [one for members in each for one in members],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Config, schema
+from gan_jax.config import Config, TextData
 from gan_jax.config.population import is_population, members
 from gan_jax.core import files as core_files
 from gan_jax.core import keys
@@ -20,6 +20,7 @@ from gan_jax.inference import inpainting, sampling
 from gan_jax.inference import text as inference_text
 from gan_jax.metrics.features import preprocess
 from gan_jax.reporting import audio, plots
+from gan_jax.training.hooks import Chunk, Hook
 from gan_jax.training.population_state import select
 from gan_jax.training.state import TrainState, generator_variables
 
@@ -33,18 +34,24 @@ def _save(image: Image.Image, path: Path) -> None:
         image.save(path)
 
 
-class Drawing:
+class SampleWriter(Hook):
     """Draws into samples/, every member of a population into a folder of its own there."""
 
-    def __init__(self, workdir: Path, config: Config, dataset: Dataset):
+    def __init__(self, workdir: Path, config: Config, dataset: Dataset, every: int = 1):
+        """Writes samples every so many steps, and after the last one."""
+        self._every = every
         self._workdir, self._config, self._dataset = workdir, config, dataset
         self._columns = sampling.classes(config) or 8
-        self._text = schema.of_tokens(config)
+        self._text = isinstance(config.data, TextData)
         self._points = dataset.batch.real.ndim == 2 and not self._text
         self._count = POINTS if self._points else 8 * self._columns
         self._members = len(members(config))
         if config.masks.kinds:  # pictures in two blocks: known, repairs, whole
             self._columns, self._count = 2 * (REPAIRS + 2), 16
+
+    def on_chunk(self, chunk: Chunk) -> None:
+        if chunk.is_due(self._every) or chunk.last:
+            self.samples(chunk.step, chunk.state)
 
     def folder(self, number: int) -> Path:
         """Where a member's samples are."""
@@ -134,3 +141,13 @@ class Drawing:
         for number, files in enumerate(frames):
             place = self.folder(number) if is_population(self._config) else self._workdir
             _save(plots.film(files, whole=self._points), place / "film.png")
+
+
+class FilmStrip(Hook):
+    """Joins the sample images into film strips at the end of a launch."""
+
+    def __init__(self, samples: SampleWriter):
+        self._samples = samples
+
+    def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002
+        self._samples.film()

@@ -12,6 +12,7 @@ from gan_jax.config import Config, population
 from gan_jax.core import files
 from gan_jax.metrics.evaluation.mixtures import scores
 from gan_jax.runs import metrics_log
+from gan_jax.training.hooks import Hook
 from gan_jax.training.state import TrainState
 
 
@@ -104,3 +105,14 @@ def write(workdir: Path, config: Config, state: TrainState) -> None:
     files.write_atomically(workdir / "sweep.md", table(rows) + "\n")
     heat_map(rows, workdir / "sweep.png")
     print(table(rows))
+
+
+class SweepTable(Hook):
+    """Writes the table of a sweep at the end of its run."""
+
+    def __init__(self, workdir: Path, config: Config):
+        self._workdir, self._config = workdir, config
+
+    def on_end(self, state: TrainState, *, stopped: bool) -> None:
+        if self._config.sweep and not stopped:
+            write(self._workdir, self._config, state)

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax.config import Config
 from gan_jax.core import processes
 from gan_jax.core.errors import UserError
 from gan_jax.runs import digest
+from gan_jax.training.hooks import Chunk, Hook
+from gan_jax.training.nonfinite import NonFiniteGuard
 from gan_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -106,7 +109,7 @@ class Checkpoints:
         would not write steps before it. Raises UserError if all are damaged, and removes none.
 
         Of several processes only process 0 reads; to the others it is as if there were none, and
-        `follow.begin` gives them the state."""
+        `train.fit` broadcasts the state."""
         found, damaged = self._read(like, step) if processes.is_leader() else (None, [])
         for candidate in json.loads(processes.broadcast_text(json.dumps(damaged))):
             self._manager.delete(candidate)
@@ -154,3 +157,35 @@ class Checkpoints:
             if kind is None:
                 raise
             log.warning("%s", error)  # and what ends the run is said by itself
+
+
+class Checkpointer(Hook):
+    """Saves checkpoints when they are due, at the end of pretraining, and at the end of the run."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        config: Config,
+        every: int,
+        guard: NonFiniteGuard,
+        before_save: Callable[[], None] = lambda: None,
+    ):
+        """Stores what decides when to save.
+
+        Args:
+            checkpoints: The run's checkpoints.
+            config: The run.
+            every: Steps between checkpoints.
+            guard: Postpones checkpoints while a member's updates are not finite. It comes before
+                this hook.
+            before_save: Called before each checkpoint.
+        """
+        self._checkpoints, self._config, self._every = checkpoints, config, every
+        self._guard, self._before_save = guard, before_save
+
+    def on_chunk(self, chunk: Chunk) -> None:
+        ends = chunk.last or chunk.stop_signal or chunk.step == self._config.pretrain.steps
+        if ends or (chunk.is_due(self._every) and not self._guard.pending):
+            self._before_save()
+            self._checkpoints.save(chunk.step, chunk.state)
+            self._guard.saved = chunk.step

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.config import Config, differences, serialization
+from gan_jax.config import Config, Logging, differences, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json
 from gan_jax.runs import digest, folder
@@ -29,6 +29,8 @@ class Recorded:
     rows: dict[int, dict[str, Any]]
     """Metrics by step; of a population lists."""
     digests: dict[int, str]
+    logging: Logging
+    """When rows and samples were written."""
     samples: dict[str, bytes]
     """Files by name, pictures, texts and sounds; a population's members' with their folder's."""
     rounded: bool = False
@@ -56,7 +58,8 @@ def recorded(path: Path) -> Recorded:
     rows = {one["step"]: one for one in read_rows(path / "metrics.jsonl")}
     found = sorted((path / "samples").rglob("step_*"))
     samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
-    return Recorded(config, versions, rows, digest.read(path), samples)
+    logging = folder.load_settings(path)[0]
+    return Recorded(config, versions, rows, digest.read(path), logging, samples)
 
 
 def _result(path: Path) -> Recorded:
@@ -70,7 +73,9 @@ def _result(path: Path) -> Recorded:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is neither a run folder nor a result of one: {what}") from None
-    return Recorded(config, versions, rows, {}, {}, rounded=True)
+    settings = found if "logging" in found else found["config"]  # the latter in version 0.1
+    logging = serialization.load_settings(settings, str(path))[0]
+    return Recorded(config, versions, rows, {}, logging, {}, rounded=True)
 
 
 def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax.config import Config, differences, serialization
+from gan_jax.config import Config, Logging, Runtime, differences, serialization
 from gan_jax.core import locking, processes
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json, reading, write_atomically, writing
@@ -32,8 +32,6 @@ FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
 BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
 BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part", locking.NAME}
-# Fields that may differ between launches, as devices may: numbers are the same to rounding.
-HOW = ("microbatch", "remat")
 LARGEST = 2**28  # numbers in an example, of what a run folder may say
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
@@ -116,6 +114,36 @@ def write_config(workdir: Path, config: Config) -> None:
     write_atomically(workdir / "config.json", serialization.dumps(config))
 
 
+def write_settings(workdir: Path, logging: Logging, runtime: Runtime) -> None:
+    """Writes settings.json: how the last launch was executed and logged.
+
+    Args:
+        workdir: Run folder.
+        logging: What the launch writes, and when.
+        runtime: How it is executed. A warning says so if the bits may differ from before.
+    """
+    if (workdir / "settings.json").exists():
+        before = load_settings(workdir)[1]
+        for name in ("microbatch", "remat"):
+            was, now = getattr(before, name), getattr(runtime, name)
+            if was != now:
+                log.warning("%s was %r, is %r: the run's bits may differ", name, was, now)
+    write_atomically(workdir / "settings.json", serialization.dumps_settings(logging, runtime))
+
+
+def load_settings(workdir: Path) -> tuple[Logging, Runtime]:
+    """Reads how the last launch of a run was executed and logged.
+
+    Folders of version 0.1 have these settings in config.json.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    path = workdir / "settings.json"
+    path = path if path.exists() else workdir / "config.json"
+    return serialization.load_settings(read_json(path), str(path))
+
+
 def load_versions(workdir: Path) -> dict[str, Any]:
     """The versions.json of a run folder. Raises UserError if it cannot be read, or does not say
     what data there is."""
@@ -164,7 +192,7 @@ def opened(
     so. Of several processes only the one that writes calls it; the others wait until it is ready.
 
     Raises UserError, naming the fields that differ, if it is of others, or the process that holds
-    it. Only `steps` may differ, and, with a warning, those of `HOW`.
+    it. Only `steps` may differ.
     """
     found = versions(dataset, devices)
     if jax.process_count() > 1:
@@ -194,10 +222,6 @@ def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any
 
 def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:
     differing = differences(load_config(workdir), config)
-    for name in HOW:
-        if name in differing:
-            was, now = differing.pop(name)
-            log.warning("%s is %r there, %r here: the run's bits may differ", name, was, now)
     if differing:
         fields = "; ".join(f"{n} is {a!r} there, {b!r} here" for n, (a, b) in differing.items())
         raise UserError(f"workdir {workdir} holds a run of another config: {fields}")

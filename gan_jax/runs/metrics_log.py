@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from gan_jax.core.files import reading, write_atomically, writing
+from gan_jax.training.hooks import Chunk, Hook
 
 
-class MetricsLog:
+class MetricsLog(Hook):
     """metrics.jsonl, or scores.jsonl: a row of metrics each `every` steps, in order, no step twice.
 
     A row holds the step's own values and no times, so a rerun writes the same bytes.
@@ -29,6 +30,9 @@ class MetricsLog:
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         write_atomically(path, "".join(kept))
+
+    def on_chunk(self, chunk: Chunk) -> None:
+        self.write(chunk.first, chunk.metrics)
 
     def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:
         """Rows of steps `first`, `first`+1, ... that are due; leaves of `metrics` are [steps], or

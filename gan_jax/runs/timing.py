@@ -13,6 +13,8 @@ import jax
 from gan_jax.core import memory
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import write_atomically
+from gan_jax.training.hooks import Chunk, Hook
+from gan_jax.training.state import TrainState
 
 
 def read_timing(workdir: Path) -> list[dict[str, Any]]:
@@ -36,7 +38,7 @@ def command() -> str:
     return shlex.join([*(["python", "-m"] if spec else []), name, *sys.argv[1:]])
 
 
-class Timing:
+class Timing(Hook):
     """timing.json: what each launch of the run took. Of a run's records only this one, and the time
     stamps inside checkpoints, differ between reruns."""
 
@@ -71,8 +73,16 @@ class Timing:
         """The run's program is compiled: what it takes of each device (gan_jax/core/memory.py)."""
         self._entry["program_bytes"] = found
 
-    def reached(self, step: int) -> None:
-        """A chunk ended at this step."""
+    def on_chunk(self, chunk: Chunk) -> None:
+        self._reached(chunk.step)
+
+    def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002
+        """Records that the launch took until now."""
+        if "to_step" in self._entry:
+            self._reached(self._entry["to_step"])
+        self.write()
+
+    def _reached(self, step: int) -> None:
         self._entry["to_step"] = step
         self._entry["train_seconds"] = time.monotonic() - self._began
         self._entry.setdefault("first_step_seconds", self._entry["train_seconds"])
@@ -83,9 +93,3 @@ class Timing:
             self._entry |= memory.peaks(self._devices) if self._devices else {}
             launches = [*self._launches, {**self._entry, "versions": self._versions}]
             write_atomically(self._path, json.dumps(launches, indent=2) + "\n")
-
-    def close(self) -> None:
-        """The last checkpoint is on the disk: the launch took until now."""
-        if "to_step" in self._entry:
-            self.reached(self._entry["to_step"])
-        self.write()

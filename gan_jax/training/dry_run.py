@@ -8,18 +8,18 @@ from typing import Any
 
 import jax
 
-from gan_jax.config import Config, population
+from gan_jax.config import Config, Runtime, population
 from gan_jax.config.validation import validate
 from gan_jax.core import devices as core_devices
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel
 from gan_jax.training.initialize import start
+from gan_jax.training.loop import LONGEST_CHUNK
 from gan_jax.training.state import TrainState
 
 MEASURED_SECONDS = 3.0  # how long each phase is measured, at least
 MOST_SECONDS = 30.0  # of a cycle of lazy terms; where it takes longer, one step must do
-LONGEST_CHUNK = 1000  # steps in one program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,7 @@ def dry_run(
     config: Config,
     *,
     devices: Sequence[jax.Device] | None = None,
-    members_at_once: int | None = None,
-    stream: bool = False,
-    workers: int = 0,
+    runtime: Runtime = Runtime(),  # noqa: B008
 ) -> None:
     """Print the number of parameters, the memory and the time that a run would take.
 
@@ -61,23 +59,21 @@ def dry_run(
 
     Args:
       config: Run to estimate.
-      devices: Devices to train on; by default all.
-      members_at_once: Number of members of a population that train at a time.
-      stream: Whether the data stays on the host and is sent to the devices in blocks.
-      workers: Number of processes that read streamed data.
+      devices: Devices to train on, by default those of `runtime`.
+      runtime: How the run is executed.
 
     Raises:
       UserError: Config, data and devices do not fit together.
     """
     validate(config)
-    devices = core_devices.pick_devices(None, config.batch_size) if devices is None else devices
+    devices = devices or core_devices.pick_devices(runtime.devices, config.batch_size)
     dataset = sources.load(config.data)
-    shapes = jax.eval_shape(lambda: start(config, dataset, devices))
+    shapes = jax.eval_shape(lambda: start(config, dataset, devices, runtime.microbatch))
     members = len(population.members(config))
     print(f"device      {len(devices)} x {devices[0].device_kind}")
     print(f"parameters  {_parameters(shapes, members)}", flush=True)
     phases = _phases(config)
-    speed = measure(config, dataset, devices, members_at_once, stream, workers)
+    speed = measure(config, dataset, devices, runtime)
     print(f"memory      {_memory(shapes, speed)}")
     seconds = sum(phase.steps * speed.step_seconds[phase.name] for phase in phases)
     steps = ", ".join(
@@ -91,20 +87,28 @@ def measure(
     config: Config,
     dataset: Dataset,
     devices: Sequence[jax.Device],
-    members_at_once: int | None = None,
-    stream: bool = False,
-    workers: int = 0,
+    runtime: Runtime = Runtime(),  # noqa: B008
 ) -> Speed:
     """Compile the train step and time it in each phase of the run; see `dry_run`."""
-    state = start(config, dataset, devices)
-    at_once = members_at_once or parallel.members_at_once(config, state, devices)
-    program = parallel.make_program(config, devices, LONGEST_CHUNK, at_once)
+    state = start(config, dataset, devices, runtime.microbatch)
+    program = parallel.make_program(
+        config,
+        devices,
+        LONGEST_CHUNK,
+        runtime.members_at_once or parallel.members_at_once(config, state, devices),
+        microbatch=runtime.microbatch,
+        remat=runtime.remat,
+    )
     compile_seconds, data_bytes, step_seconds = None, 0, {}
     for phase in _phases(config):
-        blocks = feeds.streamed(config, dataset, devices, phase.first, workers) if stream else None
+        blocks = None
+        if runtime.stream:
+            blocks = feeds.streamed(config, dataset, devices, phase.first, runtime.workers)
         data, end = next(blocks or feeds.resident(dataset, devices))
         data_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(data))
-        data_bytes //= len(devices) if stream else 1  # a block is split, a whole set is copied
+        data_bytes //= (
+            len(devices) if runtime.stream else 1
+        )  # a block is split, a whole set is copied
         if compile_seconds is None:
             state, compile_seconds = _timed(program, state, phase.first, 1, data)
         longest = min(LONGEST_CHUNK, phase.steps, end - phase.first)
@@ -131,7 +135,7 @@ def _timed(
 
 def _worth_measuring(config: Config, step_seconds: float) -> int:
     """Number of steps that take MEASURED_SECONDS, in whole cycles of lazy terms."""
-    cycle = math.lcm(config.penalty_every, config.path_length_every)
+    cycle = math.lcm(config.objective.penalty_every, config.objective.path_length_every)
     if cycle * step_seconds > MOST_SECONDS:
         return 1
     return cycle * max(1, round(MEASURED_SECONDS / (cycle * step_seconds)))

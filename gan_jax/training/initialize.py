@@ -30,67 +30,85 @@ def _check_pack(config: Config, devices: int) -> int:
     return pack
 
 
-def _check_networks(
-    config: Config, dataset: Dataset, state: TrainState, pack: int, devices: int
-) -> None:
-    """Raises an error of some kind if the networks do not fit the data; nothing is computed."""
+def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: int) -> None:
+    """Checks, by tracing alone, that the networks fit the data. Raises an error of some kind."""
     n, example = config.batch_size, sources.example(dataset, config.batch_size)
-    known = masks.example(config.masks, example.real, example.cond)
+    cond = masks.example(config.masks, example.real, example.cond)
     empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
     if empty:
         raise ValueError(f"a width of 0 makes parameters of shape {list(empty[0].shape)}")
-
-    def shape(module: Any, player: Player, x: Any) -> tuple[int, ...]:
-        def outputs(all_variables: Any, x: Any, cond: Any) -> Any:
-            return module.apply(all_variables, x, cond, train=True, mutable=list(player.stats))[0]
-
-        return jax.eval_shape(outputs, variables(player), x, known).shape
-
-    made = shape(config.gen, state.gen, keys.no_latents(n, config.z_dim, config.latent))
-    if made != example.real.shape:
-        made, given = list(made[1:]), list(example.real.shape[1:])
-        raise UserError(f"the generator makes examples of shape {made}, the data has {given}")
-    logits = shape(config.disc, state.disc, example.real)
+    latents = keys.no_latents(n, config.prior.dim, config.prior.distribution)
+    samples = _output_shape(config.gen, state.gen, latents, cond)
+    if samples != example.real.shape:
+        ours, theirs = list(samples[1:]), list(example.real.shape[1:])
+        raise UserError(f"the generator makes examples of shape {ours}, the data has {theirs}")
+    logits = _output_shape(config.disc, state.disc, example.real, cond)
     if logits[:1] != (n // pack,) or len(logits) > 2:
         wanted = f"[{n // pack}], or [{n // pack}, r]"
         raise UserError(f"the discriminator makes logits {list(logits)}: they must be {wanted}")
-    if config.microbatch:
-        z = keys.no_latents(n, config.z_dim, config.latent)
-        named = {
-            "gen": microbatch.mixing(config.gen, variables(state.gen), z, known),
-            "disc": microbatch.mixing(config.disc, variables(state.disc), example.real, known),
-        }
-        microbatch.check_layers(config, devices, named)
-    for player, module in (("gen", config.gen), ("disc", config.disc)):
-        classes, labels = module.classes, dataset.labels
+    for player, network in (("gen", config.gen), ("disc", config.disc)):
+        classes, labels = network.classes, dataset.labels
         if classes and config.data.labels and labels is not None and labels.max() >= classes:
             raise UserError(
                 f"{player}.classes is {classes}: the data has labels from 0 to {labels.max()}"
             )
 
 
-def start(config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> TrainState:
-    """The state before the first step, placed on the devices.
+def _output_shape(network: Any, player: Player, x: Any, cond: Any) -> tuple[int, ...]:
+    def outputs(all_variables: Any, x: Any, cond: Any) -> Any:
+        return network.apply(all_variables, x, cond, train=True, mutable=list(player.stats))[0]
 
-    Raises UserError if the networks cannot take the data's shapes or its labels.
+    return jax.eval_shape(outputs, variables(player), x, cond).shape
+
+
+def _check_microbatch(
+    config: Config, dataset: Dataset, state: TrainState, devices: int, size: int
+) -> None:
+    """Checks that no network mixes the examples of a batch. Raises UserError."""
+    if not size:
+        return
+    example = sources.example(dataset, config.batch_size)
+    cond = masks.example(config.masks, example.real, example.cond)
+    latents = keys.no_latents(config.batch_size, config.prior.dim, config.prior.distribution)
+    layers = {
+        "gen": microbatch.mixing(config.gen, variables(state.gen), latents, cond),
+        "disc": microbatch.mixing(config.disc, variables(state.disc), example.real, cond),
+    }
+    microbatch.check_layers(config, devices, size, layers)
+
+
+def start(
+    config: Config, dataset: Dataset, devices: Sequence[jax.Device], microbatch_size: int = 0
+) -> TrainState:
+    """Initializes the state before the first step, placed on the devices.
+
+    Args:
+        config: The run, or a population.
+        dataset: Its data.
+        devices: Devices that share each batch.
+        microbatch_size: Examples that a device processes at a time, 0 for all.
+
+    Returns:
+        The state.
+
+    Raises:
+        UserError: If the networks cannot take the data's shapes or labels, or microbatches are
+            not exact for the run.
     """
     validate(config)
-    how = _check_pack(config, len(devices)), len(devices)
-    for member in population.members(config):  # a sweep may switch on what cannot be cut
-        microbatch.check(member, len(devices))
+    pack = _check_pack(config, len(devices))
+    for member in population.members(config):  # a sweep may turn on a term that needs the batch
+        microbatch.check(member, len(devices), microbatch_size)
     example = sources.example(dataset, config.batch_size)
-
-    def solo(key: jax.Array) -> TrainState:
-        return init_state(config, key, example)
-
-    def everyone(roots: jax.Array) -> TrainState:
-        return population_state.init(config, roots, example)
-
     try:
-        _check_networks(config, dataset, jax.eval_shape(solo, keys.root(config.seed)), *how)
+        root = keys.root(config.seed)
+        shapes = jax.eval_shape(lambda key: init_state(config, key, example), root)
+        _check_networks(config, dataset, shapes, pack)
+        _check_microbatch(config, dataset, shapes, len(devices), microbatch_size)
     except UserError:
         raise
     except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:
-        given, reason = list(example.real.shape[1:]), str(error)[:300]
-        raise UserError(f"the networks cannot take examples of shape {given}: {reason}") from None
-    return core_devices.place(jax.jit(everyone)(population.roots(config)), devices)
+        shape, reason = list(example.real.shape[1:]), str(error)[:300]
+        raise UserError(f"the networks cannot take examples of shape {shape}: {reason}") from None
+    init = jax.jit(lambda roots: population_state.init(config, roots, example))
+    return core_devices.place(init(population.roots(config)), devices)

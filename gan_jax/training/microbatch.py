@@ -30,20 +30,28 @@ from gan_jax.networks.layers import MinibatchStd
 MIXING = (nn.BatchNorm, MinibatchStd)
 
 
-def check(config: Config, devices: int) -> None:
-    """Raises UserError where the microbatch does not divide a device's part of the batch, or the
-    loss or a term looks at the whole batch."""
-    size = config.microbatch
+def check(config: Config, devices: int, size: int) -> None:
+    """Check that gradient accumulation over microbatches is exact for the loss and its terms.
+
+    Args:
+        config: One run.
+        devices: Number of devices that share each batch.
+        size: Examples of a microbatch, 0 for none.
+
+    Raises:
+        UserError: If `size` does not divide a device's part of the batch, or the loss or a term
+            depends on the whole batch.
+    """
     own, pack = config.batch_size // devices, config.disc.pack
     if not size or size >= own:
         return
     if own % size or size % pack:
         packs = f", and made of whole packs of {pack}" if pack > 1 else ""
         raise UserError(f"microbatch is {size}: it must divide {own}, a device's examples{packs}")
-    whole = {f"loss {config.loss!r}": config.loss not in PER_EXAMPLE}
-    whole |= {"penalties.dragan": not schedules.is_off(config.penalties.dragan)}
-    whole |= {"path_length": not schedules.is_off(config.path_length)}
-    _refuse(config, [name for name, looks in whole.items() if looks])
+    whole = {f"loss {config.objective.loss!r}": config.objective.loss not in PER_EXAMPLE}
+    whole |= {"penalties.dragan": not schedules.is_off(config.objective.penalties.dragan)}
+    whole |= {"path_length": not schedules.is_off(config.objective.path_length)}
+    _refuse(size, [name for name, looks in whole.items() if looks])
 
 
 def mixing(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
@@ -65,16 +73,26 @@ def mixing(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
     return [*found]
 
 
-def check_layers(config: Config, devices: int, layers: dict[str, list[str]]) -> None:
-    """Raises UserError where a microbatch meets `layers`, by player, that mix examples."""
-    if 0 < config.microbatch < config.batch_size // devices:
+def check_layers(config: Config, devices: int, size: int, layers: dict[str, list[str]]) -> None:
+    """Check that no layer mixes examples where microbatches are in use.
+
+    Args:
+        config: One run.
+        devices: Number of devices that share each batch.
+        size: Examples of a microbatch, 0 for none.
+        layers: Layers that mix examples, by player.
+
+    Raises:
+        UserError: If there is one.
+    """
+    if 0 < size < config.batch_size // devices:
         named = [f"{kind} of {player}" for player, kinds in layers.items() for kind in kinds]
-        _refuse(config, named)
+        _refuse(size, named)
 
 
-def _refuse(config: Config, whole: list[str]) -> None:
+def _refuse(size: int, whole: list[str]) -> None:
     if whole:
         raise UserError(
-            f"microbatch is {config.microbatch}: it must be 0 with {', '.join(whole)}, which looks "
+            f"microbatch is {size}: it must be 0 with {', '.join(whole)}, which looks "
             "at the whole batch"
         )

@@ -99,6 +99,8 @@ class Gan:
     """Hyper-parameters, with schedules resolved at this step (`schedules.resolve`)."""
     axis: str | None = None
     """Mapped device axis over which the batch is sharded."""
+    microbatch_size: int = 0
+    """Examples that a device processes at a time, 0 for all."""
 
     @functools.cached_property
     def gen(self) -> Generator:
@@ -113,32 +115,36 @@ class Gan:
     @property
     def loss(self) -> adversarial.GanLoss:
         """The adversarial loss."""
-        return adversarial.gan_loss(self.config.loss, self.config.label_smoothing)
+        return adversarial.gan_loss(
+            self.config.objective.loss, self.config.objective.label_smoothing
+        )
 
     @property
     def penalties(self) -> dict[str, Any]:
         """Weights of the penalties that are on, by name."""
-        weights = {name: getattr(self.config.penalties, name) for name in penalties.PENALTIES}
+        weights = {
+            name: getattr(self.config.objective.penalties, name) for name in penalties.PENALTIES
+        }
         return {name: weight for name, weight in weights.items() if not schedules.is_off(weight)}
 
     @property
     def penalty_every(self) -> int:
         """Discriminator updates between penalties; 1 without any."""
-        return self.config.penalty_every if self.penalties else 1
+        return self.config.objective.penalty_every if self.penalties else 1
 
     @property
     def path_length_every(self) -> int:
         """Steps between path length penalties; 1 without them."""
-        off = schedules.is_off(self.config.path_length)
-        return 1 if off else self.config.path_length_every
+        off = schedules.is_off(self.config.objective.path_length)
+        return 1 if off else self.config.objective.path_length_every
 
     def microbatch(self, n: int) -> int:
         """Examples to process at a time out of n, 0 for all."""
-        return self.config.microbatch if self.config.microbatch < n else 0
+        return self.microbatch_size if self.microbatch_size < n else 0
 
     def latents(self, latent_keys: Array) -> Array:
         """Latents [n, z_dim], one per key."""
-        return keys.latents(latent_keys, self.config.z_dim, self.config.latent)
+        return keys.latents(latent_keys, self.config.prior.dim, self.config.prior.distribution)
 
     def generate(self, params: Any, stats: Any, latent_keys: Array, cond: Any) -> tuple[Array, Any]:
         """Fakes G(z, cond) in training mode, float32 [n, ...], and the new statistics."""
@@ -176,10 +182,10 @@ class Term(NamedTuple):
     """Factor of the value in the loss; None: 1."""
 
 
-Objective = tuple[Array, tuple[Any, Metrics]]
+Loss = tuple[Array, tuple[Any, Metrics]]
 
 
-def disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Objective:
+def disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss:
     """Compute the adversarial loss of the discriminator, with its auxiliary terms."""
     real, stats, auxiliary = gan.discriminate(
         params, stats, batch.real, batch.cond, batch.augment_real
@@ -190,7 +196,7 @@ def disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Objecti
     return loss, (stats, metrics)
 
 
-def disc_penalty(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Objective:
+def disc_penalty(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss:
     """Compute the weighted sum of the gradient penalties, through the augmentation."""
 
     def critic(x: Array) -> Array:
@@ -205,14 +211,14 @@ def disc_penalty(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Obje
     return loss, (stats, metrics)
 
 
-def penalized_disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Objective:
+def penalized_disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss:
     """Add `disc_penalty` to `disc_loss`."""
     loss, (new_stats, metrics) = disc_loss(params, batch, gan=gan, stats=stats)
     penalty, (_, penalty_metrics) = disc_penalty(params, batch, gan=gan, stats=stats)
     return loss + penalty, (new_stats, metrics | penalty_metrics)
 
 
-def gen_loss(params: Any, batch: GenBatch, *, gan: Gan, stats: Any, disc: Player) -> Objective:
+def gen_loss(params: Any, batch: GenBatch, *, gan: Gan, stats: Any, disc: Player) -> Loss:
     """Compute the adversarial loss of the generator, with its auxiliary terms."""
     x, stats = gan.generate(params, stats, batch.latent_keys, batch.cond)
     fake, _, fake_auxiliary = gan.discriminate(
@@ -228,7 +234,7 @@ def gen_loss(params: Any, batch: GenBatch, *, gan: Gan, stats: Any, disc: Player
 
 def path_length_penalty(
     params: Any, batch: PathBatch, *, gan: Gan, stats: Any, mean_path: Array
-) -> Objective:
+) -> Loss:
     """Compute the weighted path length penalty of the generator, and its new running mean."""
     w_shape = gan.gen.w_shape
     assert w_shape is not None  # validation rejects path_length for others
@@ -245,7 +251,7 @@ def path_length_penalty(
         images, zeros, batch.direction_keys, mean_path, gan.axis
     )
     metrics = {"path_length": value, "mean_path": mean_path}
-    weight: Any = gan.config.path_length
+    weight: Any = gan.config.objective.path_length
     return gan.path_length_every * weight * value, (stats, metrics)
 
 
@@ -266,7 +272,7 @@ def disc_classification(gan: Gan, batch: DiscBatch, outputs: DiscOutputs) -> Ter
     if not gan.disc.auxiliary:
         return None
     loss = adversarial.cross_entropy(outputs.real_auxiliary["class_logits"], batch.cond)
-    return Term(loss, {"class_loss": loss}, gan.config.auxiliary_disc)
+    return Term(loss, {"class_loss": loss}, gan.config.objective.auxiliary_disc)
 
 
 def gen_adversarial(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term:  # noqa: ARG001
@@ -277,18 +283,18 @@ def gen_adversarial(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term:  # 
 
 def reconstruction(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term | None:
     """L1 distance to the real example (1611.07004, eq. 4)."""
-    if schedules.is_off(gan.config.reconstruction):
+    if schedules.is_off(gan.config.objective.reconstruction):
         return None
     loss = jnp.abs(outputs.fake - batch.real).mean()
-    return Term(loss, {"l1": loss}, gan.config.reconstruction)
+    return Term(loss, {"l1": loss}, gan.config.objective.reconstruction)
 
 
 def perceptual(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term | None:  # noqa: ARG001
     """L1 distance to the real example in the discriminator's features (1711.11585, eq. 4)."""
-    if schedules.is_off(gan.config.perceptual):
+    if schedules.is_off(gan.config.objective.perceptual):
         return None
     loss = adversarial.perceptual(outputs.fake_auxiliary, outputs.real_auxiliary)
-    return Term(loss, {"perceptual": loss}, gan.config.perceptual)
+    return Term(loss, {"perceptual": loss}, gan.config.objective.perceptual)
 
 
 def gen_classification(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term | None:
@@ -296,7 +302,7 @@ def gen_classification(gan: Gan, batch: GenBatch, outputs: GenOutputs) -> Term |
     if not gan.disc.auxiliary:
         return None
     loss = adversarial.cross_entropy(outputs.fake_auxiliary["class_logits"], batch.cond)
-    return Term(loss, {"gen_class_loss": loss}, gan.config.auxiliary_gen)
+    return Term(loss, {"gen_class_loss": loss}, gan.config.objective.auxiliary_gen)
 
 
 # Added up in this order.

@@ -20,8 +20,8 @@ from gan_jax.core import memory
 from gan_jax.core.devices import AXIS, local_places
 from gan_jax.data.batch import Batch
 from gan_jax.data.feeds import Block, batch_at
-from gan_jax.training import remat
 from gan_jax.training.pretrain import with_pretraining
+from gan_jax.training.remat import rematerialize
 from gan_jax.training.state import Metrics, TrainState
 from gan_jax.training.step import TrainStep, make_train_step
 
@@ -60,7 +60,13 @@ class Program:
 
 
 def make_program(
-    config: Config, devices: Sequence[jax.Device], longest: int, at_once: int | None = None
+    config: Config,
+    devices: Sequence[jax.Device],
+    longest: int,
+    at_once: int | None = None,
+    *,
+    microbatch: int = 0,
+    remat: bool = False,
 ) -> Program:
     """Compose the program of a run: scan over steps, vmap over members, pmap over devices.
 
@@ -70,12 +76,16 @@ def make_program(
         longest: Most steps of one call.
         at_once: Members that train together; None: all. Each group does all its steps before the
             next one starts.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+        remat: Recompute the activations inside of blocks for gradients.
 
     Returns:
         The program, a function (state, steps, data) -> (state, metrics). `data` is what
         gan_jax/data/feeds.py yields.
     """
-    train = partial(scan_steps, longest=longest, shards=len(devices))
+    train = partial(
+        scan_steps, longest=longest, shards=len(devices), microbatch=microbatch, remat=remat
+    )
     if population.is_population(config):
         function = partial(vmap_members, train, config, at_once)
     else:
@@ -83,9 +93,19 @@ def make_program(
     return pmap_devices(function, devices) if len(devices) > 1 else jit_device(function)
 
 
-def train_step_of(config: Config, axis: str | None) -> TrainStep:
-    """Make the train step of a config, including pretraining."""
-    return with_pretraining(make_train_step(config, axis), config, axis)
+def train_step_of(config: Config, axis: str | None, microbatch: int = 0) -> TrainStep:
+    """Make the train step of a config, including pretraining.
+
+    Args:
+        config: The run, or a member of a population with its swept values bound.
+        axis: Name of the mapped device axis that shards the batch; None on one device.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+
+    Returns:
+        A pure function (state, batch) -> (state, metrics).
+    """
+    train_step = make_train_step(config, axis, microbatch=microbatch)
+    return with_pretraining(train_step, config, axis, microbatch=microbatch)
 
 
 def scan_steps(
@@ -97,6 +117,8 @@ def scan_steps(
     *,
     longest: int,
     shards: int,
+    microbatch: int = 0,
+    remat: bool = False,
 ) -> tuple[TrainState, Metrics]:
     """Train one GAN for `steps` steps.
 
@@ -108,12 +130,14 @@ def scan_steps(
         shard: Number of the device among those that share each batch.
         longest: Rows of the metrics.
         shards: Devices that share each batch.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+        remat: Recompute the activations inside of blocks for gradients.
 
     Returns:
         The state after the steps, and metrics with leaves [longest].
     """
-    step = train_step_of(config, AXIS if shards > 1 else None)
-    train_step = jax.jit(remat.inside(step, config.remat))  # one trace serves both uses below
+    step = train_step_of(config, AXIS if shards > 1 else None, microbatch)
+    train_step = jax.jit(rematerialize(step, remat))  # one trace serves both uses below
 
     def next_step(state: TrainState) -> tuple[TrainState, Metrics]:
         batch = batch_at(config, data, state.key, state.step, shard, shards)

@@ -20,13 +20,15 @@ from gan_jax.core.keys import Purpose
 from gan_jax.data import masks
 from gan_jax.data.batch import Batch
 from gan_jax.training import optimizers
-from gan_jax.training.objectives import Gan, Objective
+from gan_jax.training.objectives import Gan, Loss
 from gan_jax.training.state import Metrics, Player, TrainState, average
 from gan_jax.training.step import TrainStep, count_step, step_keys
 from gan_jax.training.update import update
 
 
-def with_pretraining(train_step: TrainStep, config: Config, axis: str | None = None) -> TrainStep:
+def with_pretraining(
+    train_step: TrainStep, config: Config, axis: str | None = None, *, microbatch: int = 0
+) -> TrainStep:
     """Replace the first `pretrain.steps` steps by updates of the generator alone.
 
     Each makes one update for each of the step's n_critic batches. At the end of the phase the
@@ -36,6 +38,7 @@ def with_pretraining(train_step: TrainStep, config: Config, axis: str | None = N
         train_step: The adversarial train step.
         config: The run, or a member of a population with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
 
     Returns:
         `train_step` itself without pretraining. Otherwise a step whose metrics are those of
@@ -46,13 +49,15 @@ def with_pretraining(train_step: TrainStep, config: Config, axis: str | None = N
     if not config.pretrain.steps:
         return train_step
 
+    pretraining_step = partial(pretrain_step, config=config, axis=axis, microbatch=microbatch)
+
     def pretrain_or_train(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         shapes = jax.eval_shape(train_step, state, batch)[1]
         adversarial = {name: jnp.zeros(row.shape, row.dtype) for name, row in shapes.items()}
         pretraining = {_metric(config): jnp.float32(0)}
         return lax.cond(
             state.step < config.pretrain.steps,
-            partial(_with_metrics, partial(pretrain_step, config=config, axis=axis), adversarial),
+            partial(_with_metrics, pretraining_step, adversarial),
             partial(_with_metrics, train_step, pretraining),
             state,
             batch,
@@ -62,7 +67,7 @@ def with_pretraining(train_step: TrainStep, config: Config, axis: str | None = N
 
 
 def pretrain_step(
-    state: TrainState, batch: Batch, *, config: Config, axis: str | None
+    state: TrainState, batch: Batch, *, config: Config, axis: str | None, microbatch: int = 0
 ) -> tuple[TrainState, Metrics]:
     """Train the generator alone for one step.
 
@@ -71,11 +76,12 @@ def pretrain_step(
         batch: Batch of the step, leaves [n_critic, n, ...].
         config: The run, or a member of a population with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
 
     Returns:
         The state after the step, and the metrics of the phase.
     """
-    gan = Gan(schedules.resolve(config, state.step), axis)
+    gan = Gan(schedules.resolve(config, state.step), axis, microbatch)
     iterations = jnp.arange(config.n_critic)
     gen, metrics = lax.scan(partial(_update, gan, state), state.gen, (iterations, batch))
     last = state.step + 1 == config.pretrain.steps
@@ -96,7 +102,7 @@ def pretrain_step(
 
 def likelihood_loss(
     params: Any, real: Array, cond: Any, latent_keys: Array, *, gan: Gan, stats: Any
-) -> Objective:
+) -> Loss:
     """Compute the mean negative log-likelihood of an entry of the sequences, in nats."""
     del latent_keys
     value, changed = gan.gen.apply(
@@ -112,7 +118,7 @@ def likelihood_loss(
 
 def reconstruction_loss(
     params: Any, real: Array, cond: Any, latent_keys: Array, *, gan: Gan, stats: Any
-) -> Objective:
+) -> Loss:
     """Compute the L1 distance between fakes and the real examples."""
     fake, stats = gan.generate(params, stats, latent_keys, cond)
     loss = jnp.abs(fake - real).mean()

@@ -42,7 +42,7 @@ def blocks(on: bool) -> Iterator[None]:
         yield
 
 
-def inside(function: Callable, on: bool) -> Callable:
+def rematerialize(function: Callable, on: bool) -> Callable:
     """The function, the networks that it applies being in `blocks(on)`."""
 
     def inner(*args: Any) -> Any:

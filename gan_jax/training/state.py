@@ -63,9 +63,9 @@ def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
     1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
     if ema is None:
         return None
-    half_life = schedules.at(config.ema_half_life, step)
-    if not schedules.is_off(config.ema_ramp):
-        ramp = jnp.where(config.ema_ramp == 0, jnp.inf, config.ema_ramp)
+    half_life = schedules.at(config.ema.half_life, step)
+    if not schedules.is_off(config.ema.ramp):
+        ramp = jnp.where(config.ema.ramp == 0, jnp.inf, config.ema.ramp)
         seen = step.astype(jnp.float32) * config.batch_size
         half_life = jnp.minimum(half_life, ramp * seen)
     decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
@@ -84,7 +84,7 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     Run it under `jax.jit`: outside, `ema` would share its buffers with the generator's parameters,
     which a step that donates its state cannot have.
     """
-    z = keys.no_latents(len(batch.real), config.z_dim, config.latent)
+    z = keys.no_latents(len(batch.real), config.prior.dim, config.prior.distribution)
     cond = masks.example(config.masks, batch.real, batch.cond)
     purpose = keys.Purpose
     gen = _init_player(config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, cond)
@@ -96,8 +96,8 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
         cond,
     )
     zero = jnp.zeros((), jnp.int32)
-    ema = None if schedules.is_off(config.ema_half_life) else variables(gen)
-    smooth = not schedules.is_off(config.path_length)
+    ema = None if schedules.is_off(config.ema.half_life) else variables(gen)
+    smooth = not schedules.is_off(config.objective.path_length)
     return TrainState(
         zero,
         key,

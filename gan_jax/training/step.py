@@ -45,12 +45,13 @@ from gan_jax.training.update import lazy_update, map_in_microbatches, merge_metr
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def make_train_step(config: Config, axis: str | None = None) -> TrainStep:
+def make_train_step(config: Config, axis: str | None = None, *, microbatch: int = 0) -> TrainStep:
     """Make the train step of a config.
 
     Args:
         config: The run, or a member of a population with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
+        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
 
     Returns:
         A pure function (state, batch) -> (state, metrics). Batch leaves are [n_critic, n, ...] with
@@ -59,7 +60,7 @@ def make_train_step(config: Config, axis: str | None = None) -> TrainStep:
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        gan = Gan(schedules.resolve(config, state.step), axis)
+        gan = Gan(schedules.resolve(config, state.step), axis, microbatch)
         (disc, augment_state), disc_metrics = lax.scan(
             partial(update_disc, gan, state),
             (state.disc, state.augment),
@@ -240,9 +241,11 @@ def _gen_batch(gan: Gan, state: TrainState, batch: Batch, p: Array | float) -> G
 
 def _clip_weights(config: Config, player: Player) -> Player:
     """Clip the weights to [-c, c], as the first WGAN does (1701.07875, alg. 1)."""
-    if schedules.is_off(config.weight_clip):
+    if schedules.is_off(config.objective.weight_clip):
         return player
-    c = jnp.where(config.weight_clip == 0, jnp.inf, config.weight_clip)  # a swept 0 turns it off
+    c = jnp.where(
+        config.objective.weight_clip == 0, jnp.inf, config.objective.weight_clip
+    )  # a swept 0 turns it off
     return player.replace(params=jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params))
 
 

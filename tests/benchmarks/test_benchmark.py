@@ -1,6 +1,5 @@
 """The benchmark: it runs, its counts are right, and the twins in PyTorch are twins."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from studies import scaling_model
 @pytest.fixture
 def small_case():
     case = cases.case("mlp")
-    return dataclasses.replace(case.config, batch_size=8), sources.load(case.config.data)
+    return case.config.replace(batch_size=8), sources.load(case.config.data)
 
 
 def test_operations_of_a_step_are_those_of_its_products(small_case):
@@ -49,7 +48,7 @@ def test_a_population_counts_the_examples_of_all_members(small_case):
     devices = jax.local_devices()
     alone = measure.chunk_way("scan", config, dataset, devices[:1])
     shared = measure.chunk_way("pmap", config, dataset, devices[:2])
-    many = dataclasses.replace(config, seeds=(0, 1, 2))
+    many = config.replace(seeds=(0, 1, 2))
     three = measure.chunk_way("population", many, dataset, devices[:1], 2)
     assert (alone.examples, shared.examples, three.examples) == (8, 8, 24)
     assert three.facts["members_at_once"] == 2

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Data, serialization
+from gan_jax.config import ImageData, serialization
 from gan_jax.networks import mlp
 from gan_jax.runs import folder, metrics_log
 from tests.helpers import small
@@ -109,7 +109,7 @@ def test_workdir_of_another_config_names_the_fields(command, finished):
 def test_workdir_of_other_data(command, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
     np.savez(tmp_path / "set.npz", images=images)
-    main = experiment(data=Data("npz", path=str(tmp_path / "set.npz")), steps=3)
+    main = experiment(data=ImageData("npz", path=str(tmp_path / "set.npz")), steps=3)
     assert command(main, f"--workdir {tmp_path / 'run'} --devices 1")[0] == 0
     images[0, 0, 0] ^= 1
     np.savez(tmp_path / "set.npz", images=images)

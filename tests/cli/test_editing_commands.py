@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from studies import inversion_study
@@ -82,7 +82,7 @@ def test_invert_a_split(command, finished, tmp_path):
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         assert arrays["latents"].shape == (20, 8)
         assert arrays["pictures"].shape == (20, 8, 8, 1)
-        test = sources.load(Data("digits", "test"))
+        test = sources.load(ImageData("digits", "test"))
         np.testing.assert_array_equal(arrays["labels"], test.labels[::18])
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (4 * (16 * 9 + 1), 4 * (4 * 9 + 1))  # two rows of pairs, x4
@@ -100,7 +100,7 @@ def test_invert_with_holes(command, finished, tmp_path):
     assert command(app.main, words, f"--out {tmp_path / 'out'}")[0] == 0
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         made = arrays["pictures"]
-    real = sources.load(Data("digits", "test")).batch.real[::90]
+    real = sources.load(ImageData("digits", "test")).batch.real[::90]
     same = (made == real)[..., 0].reshape(4, -1).mean(1)
     assert (same >= 0.5).all()  # the half that is known, bit for bit
 
@@ -143,8 +143,8 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
 
 def test_data_without_splits():
     with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
-        sources.load_split(Data("npz"), "test")
-    few = Data("digits", per_class=2, size=8)
+        sources.load_split(ImageData("npz"), "test")
+    few = ImageData("digits", per_class=2, size=8)
     assert len(sources.load_split(few, "all")) == 1797
 
 

@@ -21,7 +21,7 @@ def changed(config, path, value):
     """The config with another value at a dotted name."""
     name, _, rest = path.partition(".")
     inner = changed(getattr(config, name), rest, value) if rest else value
-    return dataclasses.replace(config, **{name: inner})
+    return config.replace(**{name: inner})
 
 
 SHARE = st.floats(0, 1, exclude_max=True)
@@ -71,11 +71,11 @@ def test_json_of_everything_that_is_not_a_default():
 def test_a_left_out_field_has_its_default():
     tree = json.loads(serialization.dumps(CONFIG))
     del tree["ema_half_life"]
-    assert serialization.loads(json.dumps(tree)) == dataclasses.replace(CONFIG, ema_half_life=0.0)
+    assert serialization.loads(json.dumps(tree)) == CONFIG.replace(ema_half_life=0.0)
 
 
 def test_the_device_axis_is_not_written():
-    sharded = dataclasses.replace(CONFIG, gen=layers.on_axis(CONFIG.gen, "devices"))
+    sharded = CONFIG.replace(gen=layers.on_axis(CONFIG.gen, "devices"))
     assert sharded.gen.axis == "devices"
     assert serialization.dumps(sharded) == serialization.dumps(CONFIG)
 
@@ -134,7 +134,7 @@ def test_validate_names_field_and_value(path, value):
 )
 def test_validate_explains(changes, said):
     with pytest.raises(UserError) as error:
-        validate(dataclasses.replace(CONFIG, **changes))
+        validate(CONFIG.replace(**changes))
     assert said in str(error.value)
 
 
@@ -149,7 +149,7 @@ def test_validate_explains(changes, said):
     ids=str,
 )
 def test_validate_lets_the_edges_pass(changes):
-    assert validate(dataclasses.replace(CONFIG, **changes)) is None
+    assert validate(CONFIG.replace(**changes)) is None
 
 
 @pytest.mark.parametrize(
@@ -175,5 +175,5 @@ def test_differences_name_the_field(path, value):
 
 
 def test_differences_of_the_same_config_are_none():
-    other = dataclasses.replace(CONFIG, steps=1, gen=CONFIG.gen.clone(parent=None))
+    other = CONFIG.replace(steps=1, gen=CONFIG.gen.clone(parent=None))
     assert schema.differences(CONFIG, other) == {}

@@ -1,7 +1,6 @@
 """Config from JSON: nothing but one clear line for damaged, mistyped or hostile text."""
 
 import copy
-import dataclasses
 import importlib
 import json
 import math
@@ -36,7 +35,7 @@ def changed(config, path, value):
     """The config with another value at a dotted name."""
     name, _, rest = path.partition(".")
     inner = changed(getattr(config, name), rest, value) if rest else value
-    return dataclasses.replace(config, **{name: inner})
+    return config.replace(**{name: inner})
 
 
 def written(path, value):
@@ -362,7 +361,9 @@ def test_damaged_text(data):
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-KNOWN = st.sampled_from([TREE["gen"], TREE["data"], TREE["gen_opt"]["lr"], TREE["penalties"]])
+KNOWN = st.sampled_from(
+    [TREE["gen"], TREE["data"], TREE["gen_opt"]["lr"], TREE["objective"]["penalties"]]
+)
 JSON = st.recursive(
     SCALARS | KNOWN,
     lambda inner: (

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import Data, Penalties, population
+from gan_jax.config import ImageData, Penalties, population
 from gan_jax.core import keys, memory
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, order, sources
@@ -165,8 +165,8 @@ def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
 def prepared_digits(tmp_path_factory):
     """The digits as a prepared set of three files, and as it is named."""
     out = tmp_path_factory.mktemp("sets") / "digits"
-    prepare.prepare(Data("digits", "all"), out, shard=700)
-    return Data("prepared", "all", path=str(out))
+    prepare.prepare(ImageData("digits", "all"), out, shard=700)
+    return ImageData("prepared", "all", path=str(out))
 
 
 @pytest.mark.parametrize(("workers", "seeds"), [(0, (5, 6)), (2, ())], ids=["threads", "processes"])

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.config.validation import validate
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -37,7 +37,7 @@ POINTS = np.arange(6.0).reshape(3, 2)
     ids=lambda value: str(value)[:20],
 )
 def test_a_path_that_is_not_there(name, path, said):
-    small.refused(Data(name, path=path), said)
+    small.refused(ImageData(name, path=path), said)
 
 
 # --- npz ---
@@ -58,7 +58,7 @@ def test_a_path_that_is_not_there(name, path, said):
 @pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, arrays, shape, dtype, save_npz):
     save_npz(tmp_path / "a.npz", **arrays)
-    real, labels = files.npz(Data("npz", path=str(tmp_path / "a.npz")))
+    real, labels = files.npz(ImageData("npz", path=str(tmp_path / "a.npz")))
     assert (real.shape, real.dtype) == (shape, dtype)
     if {"labels", "y"} & set(arrays):
         assert (list(labels), labels.dtype) == ([2, 0, 1], np.int32)
@@ -94,7 +94,7 @@ def test_npz(tmp_path, arrays, shape, dtype, save_npz):
 )
 def test_npz_refuses(tmp_path, arrays, said):
     np.savez(tmp_path / "a.npz", **arrays)
-    small.refused(Data("npz", path=str(tmp_path / "a.npz"), size=2), said)
+    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), size=2), said)
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "npy", "bit", "folder"])
@@ -113,7 +113,7 @@ def test_npz_that_are_none(tmp_path, damage):
         "bit": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :],
     }
     path.write_bytes(contents[damage]) if damage in contents else path.mkdir()
-    small.refused(Data("npz", path=str(path)), f"{path}: not a readable npz file: ")
+    small.refused(ImageData("npz", path=str(path)), f"{path}: not a readable npz file: ")
 
 
 # --- idx ---
@@ -139,7 +139,7 @@ def test_idx(tmp_path, pack, prefix, split, labelled):
     if labelled:
         path = tmp_path / f"{prefix}-labels-idx1-ubyte{end}"
         path.write_bytes(pack(to_idx(np.array([7, 255], np.uint8))))
-    real, labels = files.idx(Data("idx", split, path=str(tmp_path)))
+    real, labels = files.idx(ImageData("idx", split, path=str(tmp_path)))
     np.testing.assert_array_equal(real, PIXELS[..., None])
     assert real.dtype == np.uint8
     if labelled:
@@ -180,7 +180,7 @@ def test_idx_refuses(tmp_path, images, labels, said):
     for part, contents in (("images-idx3", images), ("labels-idx1", labels)):
         if contents is not None:
             (tmp_path / f"train-{part}-ubyte").write_bytes(contents)
-    small.refused(Data("idx", path=str(tmp_path)), said)
+    small.refused(ImageData("idx", path=str(tmp_path)), said)
 
 
 PACKED = gzip.compress(IMAGES)
@@ -200,13 +200,15 @@ DAMAGED = {
 def test_damaged_gz_is_refused(tmp_path, contents):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(contents)
-    small.refused(Data("idx", path=str(tmp_path)), f"{path}: not a readable idx file: ")
+    small.refused(ImageData("idx", path=str(tmp_path)), f"{path}: not a readable idx file: ")
 
 
 def test_idx_wants_a_folder(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(IMAGES)
-    small.refused(Data("idx", path=str(path)), f"{path}: no train-images-idx3-ubyte or .gz of it")
+    small.refused(
+        ImageData("idx", path=str(path)), f"{path}: no train-images-idx3-ubyte or .gz of it"
+    )
 
 
 # --- what an npz file conditions on ---
@@ -217,7 +219,7 @@ CONDS = {"x": MAPS, "y": np.arange(3), "map": MAPS[::-1], "age": np.arange(3), "
 
 def test_npz_arrays_to_condition_on(tmp_path):
     np.savez(tmp_path / "a.npz", **CONDS)
-    data = Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age", "pose"), labels=True)
+    data = ImageData("npz", path=str(tmp_path / "a.npz"), cond=("map", "age", "pose"), labels=True)
     found = sources.load(data)
     shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in found.batch.cond.items()}
     assert shapes == {
@@ -243,8 +245,8 @@ def test_npz_arrays_to_condition_on(tmp_path):
 )
 def test_npz_refuses_conditions(tmp_path, changes, cond, said):
     np.savez(tmp_path / "a.npz", **{**CONDS, **changes})
-    small.refused(Data("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
-    small.refused(Data("digits", cond=("map",)), "only the data set 'npz' has such arrays")
+    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
+    small.refused(ImageData("digits", cond=("map",)), "only the data set 'npz' has such arrays")
 
 
 def test_a_run_on_pairs_of_pictures(tmp_path):
@@ -254,7 +256,7 @@ def test_a_run_on_pairs_of_pictures(tmp_path):
     config = small.config(
         gen=unet.Generator(**fields),
         disc=unet.Discriminator(**fields),
-        data=Data("npz", path=str(tmp_path / "a.npz"), cond=("map", "age"), labels=True),
+        data=ImageData("npz", path=str(tmp_path / "a.npz"), cond=("map", "age"), labels=True),
         steps=1,
     )
     folder = tmp_path / "run"
@@ -264,4 +266,4 @@ def test_a_run_on_pairs_of_pictures(tmp_path):
     with pytest.raises(UserError, match="is conditioned on"):
         sampling.sample(config, generator_variables(state), jax.random.key(0), 2)
     with pytest.raises(UserError, match="score_every"):
-        validate(dataclasses.replace(config, score_every=5))
+        validate(dataclasses.replace(config))

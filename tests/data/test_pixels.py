@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data.images import pixels
 
@@ -230,18 +230,18 @@ def test_recolour_refuses_other_channels(have, want):
 
 def test_stack():
     found = [COLOUR, np.swapaxes(COLOUR, 0, 1)]
-    assert pixels.stack(found, Data("folder")).shape == (2, 3, 3, 3)
-    assert pixels.stack(found[:1], Data("folder")).shape == (1, 3, 4, 3)
-    stacked = pixels.stack(found, Data("folder", size=3))
+    assert pixels.stack(found, ImageData("folder")).shape == (2, 3, 3, 3)
+    assert pixels.stack(found[:1], ImageData("folder")).shape == (1, 3, 4, 3)
+    stacked = pixels.stack(found, ImageData("folder", size=3))
     np.testing.assert_array_equal(stacked[0], COLOUR[:, :3])
     np.testing.assert_array_equal(stacked[1], np.swapaxes(COLOUR[:, :3], 0, 1))
 
 
 def test_conform():
     real = np.stack([COLOUR, COLOUR])
-    found = pixels.conform(real, Data("npz", size=2, channels=1))
+    found = pixels.conform(real, ImageData("npz", size=2, channels=1))
     assert found.shape == (2, 2, 2, 1)
     points = np.zeros((4, 2), np.float32)
-    assert pixels.conform(points, Data("npz")) is points
+    assert pixels.conform(points, ImageData("npz")) is points
     with pytest.raises(UserError, match=r"data\.channels is 3: the data set 'npz' holds points"):
-        pixels.conform(points, Data("npz", channels=3))
+        pixels.conform(points, ImageData("npz", channels=3))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.images import prepare
@@ -37,9 +37,9 @@ def folder(tmp_path):
 
 def made(source, out, **how):
     """The set prepared of a folder."""
-    data = Data("folder", path=str(source), size=how.pop("size", 8))
+    data = ImageData("folder", path=str(source), size=how.pop("size", 8))
     prepare.prepare(data, out, shard=how.pop("shard", 5), **how)
-    return sources.load(Data("prepared", path=str(out), labels=True))
+    return sources.load(ImageData("prepared", path=str(out), labels=True))
 
 
 def digests(folder):
@@ -49,7 +49,7 @@ def digests(folder):
 @pytest.mark.parametrize("form", ["png", "raw"])
 def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
     dataset = made(folder, tmp_path / "out", form=form)
-    expected = sources.load(Data("folder", path=str(folder), size=8, labels=True))
+    expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
     assert isinstance(dataset.batch.real, Stored)
     assert dataset.batch.real.shape == (10, 8, 8, 3)
     assert dataset.batch.real.nbytes == expected.batch.real.nbytes
@@ -59,7 +59,7 @@ def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
 
 def test_a_shard_of_broken_pictures_only(folder, tmp_path):
     dataset = made(folder, tmp_path / "out", shard=1)
-    expected = sources.load(Data("folder", path=str(folder), size=8, labels=True))
+    expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
     np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
 
 
@@ -93,7 +93,7 @@ def test_a_preparation_broken_off_goes_on_to_the_same_bytes(folder, tmp_path, en
         with pytest.raises(KeyboardInterrupt):
             made(folder, tmp_path / "cut")
         with pytest.raises(UserError, match=r"no prepared set: it has no prepared\.json"):
-            sources.load(Data("prepared", path=str(tmp_path / "cut")))
+            sources.load(ImageData("prepared", path=str(tmp_path / "cut")))
     before = digests(tmp_path / "cut") if end < 3 else {}
     monkeypatch.setattr(prepare, "_write_shard", write)
     made(folder, tmp_path / "cut")
@@ -109,9 +109,9 @@ def test_the_fingerprint_has_pixels_size_and_format(folder, tmp_path):
         made(folder, tmp_path / "a"),
         made(folder, tmp_path / "raw", form="raw"),
         made(folder, tmp_path / "size", size=7),
-        sources.load(Data("prepared", path=str(tmp_path / "a"), size=4, labels=True)),
-        sources.load(Data("prepared", path=str(tmp_path / "a"), channels=1, labels=True)),
-        sources.load(Data("prepared", path=str(tmp_path / "a"))),
+        sources.load(ImageData("prepared", path=str(tmp_path / "a"), size=4, labels=True)),
+        sources.load(ImageData("prepared", path=str(tmp_path / "a"), channels=1, labels=True)),
+        sources.load(ImageData("prepared", path=str(tmp_path / "a"))),
     ]
     with Image.open(folder / "a" / "00.png") as picture:
         pixels = np.array(picture)
@@ -120,16 +120,16 @@ def test_the_fingerprint_has_pixels_size_and_format(folder, tmp_path):
     found.append(made(folder, tmp_path / "b"))
     assert len({one.fingerprint for one in found}) == len(found)
     shutil.copytree(tmp_path / "a", tmp_path / "moved")
-    again = sources.load(Data("prepared", path=str(tmp_path / "moved"), labels=True))
+    again = sources.load(ImageData("prepared", path=str(tmp_path / "moved"), labels=True))
     assert again.fingerprint == found[0].fingerprint
 
 
 @pytest.mark.parametrize("changes", [{"size": 5}, {"channels": 1}, {"per_class": 2}])
 def test_it_is_brought_to_what_data_asks_for(folder, tmp_path, changes):
     made(folder, tmp_path / "out")
-    data = Data("prepared", path=str(tmp_path / "out"), labels=True, **changes)
+    data = ImageData("prepared", path=str(tmp_path / "out"), labels=True, **changes)
     found = sources.load(data).batch
-    as_folder = Data("folder", path=str(folder), size=8, labels=True)
+    as_folder = ImageData("folder", path=str(folder), size=8, labels=True)
     memory = sources.load(as_folder)
     if "per_class" in changes:
         np.testing.assert_array_equal(found.real, sources.draw(memory, data).batch.real)
@@ -149,9 +149,11 @@ def test_pictures_are_read_by_any_index(folder, tmp_path):
 
 
 def test_a_set_of_tfds_is_prepared(tfds_dir, tmp_path):
-    data = Data("mnist", "test[:250]", dir=str(tfds_dir))
+    data = ImageData("mnist", "test[:250]", dir=str(tfds_dir))
     prepare.prepare(data, tmp_path / "out", shard=100)
-    found = sources.load(Data("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True))
+    found = sources.load(
+        ImageData("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True)
+    )
     expected = sources.load(dataclasses.replace(data, labels=True))
     np.testing.assert_array_equal(np.asarray(found.batch.real), expected.batch.real)
     np.testing.assert_array_equal(found.batch.cond, expected.batch.cond)
@@ -196,7 +198,7 @@ def test_damage_is_named(folder, tmp_path, name, says):
     made(folder, tmp_path / "out")
     damage(tmp_path / "out", name)
     with pytest.raises(UserError) as error:
-        np.asarray(sources.load(Data("prepared", path=str(tmp_path / "out"))).batch.real)
+        np.asarray(sources.load(ImageData("prepared", path=str(tmp_path / "out"))).batch.real)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -225,7 +227,7 @@ def test_mistakes_are_one_line(command, folder, tmp_path, words, says):
 
 def test_another_split_than_it_was_made_of_is_refused(folder, tmp_path):
     made(folder, tmp_path / "out")
-    data = Data("prepared", "test", path=str(tmp_path / "out"))
+    data = ImageData("prepared", "test", path=str(tmp_path / "out"))
     small.refused(data, "data.split is 'test'", "give --data.split train")
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from scipy.io import wavfile
 
-from gan_jax.config import Data, schema
+from gan_jax.config import AudioData, ImageData, schema
 from gan_jax.data import feeds, sources
 from gan_jax.data.audio import waves
 from tests.helpers import small
@@ -17,7 +17,7 @@ TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2000) / RATE)
 
 
 def of(path, **fields):
-    return Data("sounds", path=str(path), symmetric=True, length=4096, **fields)
+    return AudioData("sounds", path=str(path), length=4096, **fields)
 
 
 def peak_frequency(wave, rate):
@@ -128,17 +128,17 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
     ],
 )
 def test_what_sounds_have_not_is_refused(fields, said):
-    small.refused(Data("tones", **{"symmetric": True, **fields}), said)
+    small.refused(AudioData("tones", **{"symmetric": True, **fields}), said)
 
 
 def test_only_spoken_digits_have_versions():
     names = ("spoken_digit:1.0.9", "sounds:1.0.0", "tones:1.0.0")
-    assert [schema.is_sound(Data(name)) for name in names] == [True, False, False]
+    assert [schema.is_sound(ImageData(name)) for name in names] == [True, False, False]
 
 
 @pytest.mark.parametrize("field", ["length", "rate", "normalize", "spectrogram"])
 def test_what_pictures_have_not_is_refused(field):
-    small.refused(Data("digits", **{field: 4096}), f"data.{field} is 4096", "no sounds")
+    small.refused(ImageData("digits", **{field: 4096}), f"data.{field} is 4096", "no sounds")
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_a_folder_without_sounds_is_refused(tmp_path):
 def digits(tfds_dir, **fields):
     if not (tfds_dir / "spoken_digit").is_dir():
         pytest.skip(f"no spoken_digit in {tfds_dir}")
-    return Data("spoken_digit", symmetric=True, dir=str(tfds_dir), **fields)
+    return AudioData("spoken_digit", dir=str(tfds_dir), **fields)
 
 
 def test_spoken_digits(tfds_dir):
@@ -166,15 +166,17 @@ def test_spoken_digits(tfds_dir):
     assert not ours & {sound.tobytes() for sound in train.batch.real}
     small.refused(digits(tfds_dir, length=2), "data.length is 2: of ", "it is silent")
     small.refused(digits(tfds_dir, split="dev"), "data.split is 'dev'", "train, test, all")
-    speakers = Data(**{**vars(digits(tfds_dir, split="test")), "name": "spoken_digit_speakers"})
+    speakers = ImageData(
+        **{**vars(digits(tfds_dir, split="test")), "name": "spoken_digit_speakers"}
+    )
     np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)
 
 
 def test_a_version_that_is_not_there_is_named(tfds_dir):
     data = digits(tfds_dir)
-    small.refused(Data(**{**vars(data), "name": "spoken_digit:9.9.9"}), "spoken_digit:9.9.9")
+    small.refused(ImageData(**{**vars(data), "name": "spoken_digit:9.9.9"}), "spoken_digit:9.9.9")
 
 
 def test_nothing_is_louder_than_full_scale():
-    data = Data("sounds", normalize=False)
+    data = AudioData("sounds", normalize=False)
     assert np.abs(waves.fit(np.array([-1.0, 1.0, 3.0]), RATE, data, 3)).max() == 32767

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData, PointData
 from gan_jax.data import sources
 from gan_jax.data.images import pixels
 from tests.helpers import small
@@ -15,7 +15,7 @@ from tests.helpers import small
 
 @pytest.mark.parametrize(("split", "n"), [("all", 1797), ("train", 1437), ("test", 360)])
 def test_digits(split, n):
-    dataset = sources.load(Data("digits", split, labels=True))
+    dataset = sources.load(ImageData("digits", split, labels=True))
     real, labels = dataset.batch.real, dataset.batch.cond
     assert (real.shape, real.dtype) == ((n, 8, 8, 1), np.uint8)
     assert (labels.shape, labels.dtype) == ((n,), np.int32)
@@ -25,26 +25,26 @@ def test_digits(split, n):
 
 
 def test_digits_are_those_of_scikit_learn():
-    found, (real, labels) = load_digits(), sources.digits(Data(split="all"))
+    found, (real, labels) = load_digits(), sources.digits(ImageData(split="all"))
     # 17 grey levels, each of the 256 nearest to its share: a step of 15.9375, so no two meet.
     np.testing.assert_array_equal(np.rint(real[..., 0] * (16 / 255)), found.images)
     np.testing.assert_array_equal(labels, found.target)
 
 
 def test_the_splits_of_the_digits_do_not_meet():
-    parts = [sources.digits(Data(split=split))[0] for split in ("train", "test")]
-    np.testing.assert_array_equal(np.concatenate(parts), sources.digits(Data(split="all"))[0])
+    parts = [sources.digits(ImageData(split=split))[0] for split in ("train", "test")]
+    np.testing.assert_array_equal(np.concatenate(parts), sources.digits(ImageData(split="all"))[0])
 
 
 def test_digits_resized_and_coloured():
-    small = sources.load(Data("digits", "test")).batch.real
-    large = sources.load(Data("digits", "test", size=28, channels=3)).batch.real
+    small = sources.load(ImageData("digits", "test")).batch.real
+    large = sources.load(ImageData("digits", "test", size=28, channels=3)).batch.real
     assert (large.shape, large.dtype) == ((360, 28, 28, 3), np.uint8)
     np.testing.assert_array_equal(large[7, ..., 2], pixels.resize(small[7], 28)[..., 0])
 
 
 def test_digits_have_no_other_split():
-    small.refused(Data("digits", "valid"), "data.split is 'valid'", "all, train, test")
+    small.refused(ImageData("digits", "valid"), "data.split is 'valid'", "all, train, test")
 
 
 # --- mixtures ---
@@ -55,7 +55,7 @@ def test_digits_have_no_other_split():
     [("ring", 8, 0.01, (1, 1), 2 * np.sin(np.pi / 8)), ("grid", 25, 0.05, (0, np.sqrt(32)), 2)],
 )
 def test_mixtures(name, modes, sigma, radii, apart):
-    dataset = sources.load(Data(name, labels=True))
+    dataset = sources.load(ImageData(name, labels=True))
     points, labels = dataset.batch.real.astype(np.float64), dataset.batch.cond
     n = len(points)
     assert dataset.batch.real.dtype == np.float32
@@ -80,35 +80,37 @@ def test_mixtures(name, modes, sigma, radii, apart):
 
 @pytest.mark.parametrize("name", sources.MIXTURES)
 def test_mixtures_are_always_the_same(name):
-    first = sources.load(Data(name))
+    first = sources.load(ImageData(name))
     with jax.enable_x64(True):  # JAX_ENABLE_X64 makes other default dtypes
-        assert sources.load(Data(name)).fingerprint == first.fingerprint
+        assert sources.load(ImageData(name)).fingerprint == first.fingerprint
 
 
 def test_mixtures_hold_no_pictures():
-    small.refused(Data("ring", size=28), "data.size is 28", "points, not pictures")
-    small.refused(Data("grid", symmetric=True), "data.symmetric is True", "points, not pictures")
+    small.refused(PointData("ring", size=28), "data.size is 28", "points, not pictures")
+    small.refused(
+        PointData("grid", symmetric=True), "data.symmetric is True", "points, not pictures"
+    )
 
 
 # --- what load makes of them ---
 
 
 def test_labels_only_if_asked_for():
-    assert sources.load(Data("digits")).batch.cond is None
-    assert sources.load(Data("digits", labels=True)).batch.cond is not None
+    assert sources.load(ImageData("digits")).batch.cond is None
+    assert sources.load(ImageData("digits", labels=True)).batch.cond is not None
 
 
 def test_example_is_what_the_networks_see():
-    example = sources.example(sources.load(Data("digits", labels=True)), 3)
+    example = sources.example(sources.load(ImageData("digits", labels=True)), 3)
     assert (example.real.shape, example.real.dtype) == ((3, 8, 8, 1), np.float32)
     assert (example.cond.shape, example.cond.dtype) == ((3,), np.int32)
-    assert sources.example(sources.load(Data("ring")), 3).cond is None
+    assert sources.example(sources.load(PointData("ring")), 3).cond is None
 
 
 def fingerprint(tmp_path, **arrays):
     np.savez(tmp_path / "a.npz", **arrays)
     labelled = "labels" in arrays
-    return sources.load(Data("npz", path=str(tmp_path / "a.npz"), labels=labelled)).fingerprint
+    return sources.load(ImageData("npz", path=str(tmp_path / "a.npz"), labels=labelled)).fingerprint
 
 
 def test_fingerprints_tell_sets_apart(tmp_path):
@@ -133,11 +135,11 @@ def test_fingerprints_tell_sets_apart(tmp_path):
 
 
 def test_a_draw_has_so_many_of_each_class_and_grows():
-    whole = sources.load(Data("digits", labels=True)).batch
+    whole = sources.load(ImageData("digits", labels=True)).batch
     place = {real.tobytes(): i for i, real in enumerate(whole.real)}
     drawn = {}
     for k in (5, 20):
-        found = sources.load(Data("digits", labels=True, per_class=k, draw=3)).batch
+        found = sources.load(ImageData("digits", labels=True, per_class=k, draw=3)).batch
         places = [place[real.tobytes()] for real in found.real]
         np.testing.assert_array_equal(found.cond, whole.cond[places])
         assert list(np.bincount(found.cond)) == [k] * 10
@@ -149,7 +151,7 @@ def test_a_draw_has_so_many_of_each_class_and_grows():
 
 def test_draws_differ_by_their_seed_alone():
     def of(draw, labels=True):
-        return sources.load(Data("digits", labels=labels, per_class=5, draw=draw))
+        return sources.load(ImageData("digits", labels=labels, per_class=5, draw=draw))
 
     assert of(0).fingerprint == of(0).fingerprint != of(1).fingerprint
     unlabelled = of(1, labels=False)  # of each class, whether or not the networks see it
@@ -161,16 +163,18 @@ def test_draws_differ_by_their_seed_alone():
 def test_every_example_is_drawn_alike():
     # 1 of each class over 400 seeds: of a class of 6, each 67 times, with a deviation of 7.5.
     labels = np.repeat(np.arange(2, dtype=np.int32), 6)
-    drawn = [sources.drawn(labels, Data("digits", per_class=1, draw=i)) for i in range(400)]
+    drawn = [sources.drawn(labels, ImageData("digits", per_class=1, draw=i)) for i in range(400)]
     counts = np.bincount(np.concatenate(drawn), minlength=12)
     assert list(counts.reshape(2, 6).sum(1)) == [400, 400]
     assert abs(counts - 400 / 6).max() < 4 * 7.5
 
 
 def test_a_draw_of_what_is_not_there_is_refused(tmp_path):
-    few = np.bincount(sources.load(Data("digits", labels=True)).batch.cond)
+    few = np.bincount(sources.load(ImageData("digits", labels=True)).batch.cond)
     first = int(np.flatnonzero(few < few.max())[0])
     said = f"has {few[first]} examples of class {first}"
-    small.refused(Data("digits", per_class=int(few.max())), f"per_class is {few.max()}", said)
+    small.refused(ImageData("digits", per_class=int(few.max())), f"per_class is {few.max()}", said)
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 2, 2), np.uint8))
-    small.refused(Data("npz", path=str(tmp_path / "a.npz"), per_class=1), "'npz' has no labels")
+    small.refused(
+        ImageData("npz", path=str(tmp_path / "a.npz"), per_class=1), "'npz' has no labels"
+    )

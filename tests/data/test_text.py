@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import Data
+from gan_jax.config import TextData
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, sources
 from gan_jax.data.text import corpus, oracle
@@ -23,7 +23,7 @@ def lines(tmp_path):
     """A data set of the sentences in LINES."""
     path = tmp_path / "lines.txt"
     path.write_text(LINES, encoding="utf-8")
-    return Data("lines", path=str(path), tokens=4, vocabulary=9)
+    return TextData("lines", path=str(path), tokens=4, vocabulary=9)
 
 
 def words(dataset, level="words"):
@@ -63,7 +63,7 @@ def test_a_test_of_its_own(lines, tmp_path):
 def test_windows(tmp_path):
     whole = "a\\\nb" + "".join(chr(97 + i % 23) for i in range(86))
     (tmp_path / "a.txt").write_text(whole, encoding="utf-8")
-    data = Data("running_text", path=str(tmp_path / "a.txt"), level="characters")
+    data = TextData("running_text", path=str(tmp_path / "a.txt"), level="characters")
     data = dataclasses.replace(data, tokens=4, vocabulary=40)
     parts = {s: sources.load(dataclasses.replace(data, split=s)) for s in ("all", "train", "test")}
     found = {name: words(part, "characters") for name, part in parts.items()}
@@ -74,7 +74,7 @@ def test_windows(tmp_path):
 
 
 def test_the_text_that_python_carries():
-    data = Data("running_text", level="characters", tokens=50, vocabulary=128)
+    data = TextData("running_text", level="characters", tokens=50, vocabulary=128)
     dataset = sources.load(data)
     assert len(dataset) > 5000
     assert (dataset.batch.real != corpus.UNKNOWN).all()
@@ -86,7 +86,7 @@ def test_vocabularies_tell_texts_apart(tmp_path):
     prints = []
     for word in ("cat", "dog"):
         (tmp_path / "a.txt").write_text(f"{word}\n{word}\n")
-        prints.append(sources.load(Data("lines", path=str(tmp_path / "a.txt"))).fingerprint)
+        prints.append(sources.load(TextData("lines", path=str(tmp_path / "a.txt"))).fingerprint)
     assert prints[0] != prints[1]
 
 
@@ -101,7 +101,7 @@ def test_networks_see_rows_of_one(lines):
 
 def test_the_oracle_is_drawn_from_its_law(monkeypatch):
     monkeypatch.setattr(oracle, "EXAMPLES", 2000)
-    data = Data("oracle", tokens=5, vocabulary=30)
+    data = TextData("oracle", tokens=5, vocabulary=30)
     train, test = (sources.load(dataclasses.replace(data, split=s)) for s in ("train", "test"))
     assert train.batch.real.shape == test.batch.real.shape == (2000, 5)
     assert train.fingerprint != test.fingerprint
@@ -133,7 +133,7 @@ def test_what_is_no_text(tmp_path, content, said):
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    small.refused(Data("lines", path=str(path), tokens=4), str(path), said)
+    small.refused(TextData("lines", path=str(path), tokens=4), str(path), said)
 
 
 def test_other_refusals(lines):
@@ -144,6 +144,6 @@ def test_other_refusals(lines):
     small.refused(dataclasses.replace(lines, labels=True), "has no labels")
     small.refused(dataclasses.replace(lines, size=8), "data.size")
     small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "fewer than")
-    small.refused(Data("oracle", split="all"), "train, test")
+    small.refused(TextData("oracle", split="all"), "train, test")
     with pytest.raises(UserError, match="cannot be read"):
         corpus.load_vocabulary(Path("/nowhere"))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow_datasets
 from PIL import Image
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.data import sources
 from gan_jax.data.images import tfds
 from tests.helpers import small
@@ -25,14 +25,14 @@ SETS = [
 
 @pytest.mark.parametrize(("name", "shape", "classes"), SETS)
 def test_prepared_sets(tfds_dir, name, shape, classes):
-    real, labels = tfds.read(Data(name, "test", dir=str(tfds_dir)))
+    real, labels = tfds.read(ImageData(name, "test", dir=str(tfds_dir)))
     assert (real.shape, real.dtype) == (shape, np.uint8)
     assert (labels.shape, labels.dtype) == (shape[:1], np.int32)
     assert list(np.bincount(labels)) == classes
 
 
 def test_stacked_mnist_is_three_digits_and_their_number(tfds_dir):
-    data = Data("stacked_mnist", "test", dir=str(tfds_dir), labels=True)
+    data = ImageData("stacked_mnist", "test", dir=str(tfds_dir), labels=True)
     stacked = sources.load(data)
     real, labels = stacked.batch.real, stacked.batch.cond
     assert (real.shape, real.dtype) == ((10000, 28, 28, 3), np.uint8)
@@ -49,13 +49,13 @@ def test_stacked_mnist_is_three_digits_and_their_number(tfds_dir):
 @pytest.mark.parametrize("name", ["mnist", "cifar10_jpeg75"])
 def test_pixels_and_order_are_those_of_tfds(tfds_dir, name):
     source = tensorflow_datasets.data_source(name, split="test[:50]", data_dir=tfds_dir)
-    real, labels = tfds.read(Data(name, "test[:50]", dir=str(tfds_dir)))
+    real, labels = tfds.read(ImageData(name, "test[:50]", dir=str(tfds_dir)))
     np.testing.assert_array_equal(real, np.stack([example["image"] for example in source]))
     np.testing.assert_array_equal(labels, [example["label"] for example in source])
 
 
 def test_blocks_of_records_are_all_read(tfds_dir, monkeypatch):
-    data = Data("mnist", "test[:50]", dir=str(tfds_dir))
+    data = ImageData("mnist", "test[:50]", dir=str(tfds_dir))
     whole = sources.load(data)
     monkeypatch.setattr(tfds, "BLOCK", 7)
     assert sources.load(data).fingerprint == whole.fingerprint
@@ -63,7 +63,7 @@ def test_blocks_of_records_are_all_read(tfds_dir, monkeypatch):
 
 def test_the_data_directory_may_come_from_the_environment(tfds_dir, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_dir))
-    dataset = sources.load(Data("cifar10_jpeg75", "test[:3]+train[-2:]", size=16, channels=1))
+    dataset = sources.load(ImageData("cifar10_jpeg75", "test[:3]+train[-2:]", size=16, channels=1))
     assert dataset.batch.real.shape == (5, 16, 16, 1)
 
 
@@ -79,21 +79,23 @@ def test_the_data_directory_may_come_from_the_environment(tfds_dir, monkeypatch)
     ],
 )
 def test_what_tfds_cannot_give_is_refused(tfds_dir, name, split, said):
-    small.refused(Data(name, split, dir=str(tfds_dir)), said, str(tfds_dir))
+    small.refused(ImageData(name, split, dir=str(tfds_dir)), said, str(tfds_dir))
 
 
 @pytest.mark.parametrize("path", ["nowhere", "~no_such_user_at_all", "a" * 5000])
 def test_a_data_directory_that_is_not_there_is_refused(path):
-    small.refused(Data("mnist", dir=path), path)
+    small.refused(ImageData("mnist", dir=path), path)
 
 
 def test_a_missing_set_says_what_prepares_it(tmp_path):
-    small.refused(Data("mnist", dir=str(tmp_path)), "`tfds build mnist --file_format=array_record`")
+    small.refused(
+        ImageData("mnist", dir=str(tmp_path)), "`tfds build mnist --file_format=array_record`"
+    )
 
 
 def test_a_set_that_is_not_prepared_is_not_downloaded(tmp_path):
     (tmp_path / "mnist").mkdir()
-    small.refused(Data("mnist", dir=str(tmp_path)), "data set 'mnist', split 'train'")
+    small.refused(ImageData("mnist", dir=str(tmp_path)), "data set 'mnist', split 'train'")
     assert not list((tmp_path / "mnist").iterdir())
 
 
@@ -105,7 +107,7 @@ def test_a_damaged_set_is_refused(tfds_dir, tmp_path):
     whole = records.read_bytes()
     at = len(whole) // 2
     records.write_bytes(whole[:at] + bytes(64) + whole[at + 64 :])
-    small.refused(Data("mnist", "test", dir=str(tmp_path)), "data set 'mnist', split 'test'")
+    small.refused(ImageData("mnist", "test", dir=str(tmp_path)), "data set 'mnist', split 'test'")
 
 
 # --- sets of other kinds; TFDS's own mock_data cannot leave pictures encoded without TensorFlow ---
@@ -136,7 +138,7 @@ def prepared(tmp_path, monkeypatch):
         builder = Prepared([{**encoded(image), "label": label}] * 3)
         builder.info = types.SimpleNamespace(features=features, full_name="set/1.0.0")
         monkeypatch.setattr(tensorflow_datasets, "builder", lambda name, data_dir: builder)
-        return Data("set", dir=str(tmp_path))
+        return ImageData("set", dir=str(tmp_path))
 
     (tmp_path / "set").mkdir()
     return prepare

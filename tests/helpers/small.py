@@ -2,7 +2,6 @@
 statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,23 @@ import pytest
 from jax import lax
 
 from gan_jax import train
-from gan_jax.config import Config, Data, Masks, Optimizer, Penalties, Pretrain, population
+from gan_jax.config import (
+    EMA,
+    AudioData,
+    Config,
+    Data,
+    ImageData,
+    Logging,
+    Masks,
+    Objective,
+    Optimizer,
+    Penalties,
+    Pretrain,
+    Prior,
+    Runtime,
+    TextData,
+    population,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
@@ -34,28 +49,26 @@ CONFIG = Config(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32), norm="batch"),
     disc=mlp.Discriminator(widths=(32, 24), norm="spectral", minibatch_std=4, last_bias=False),
     steps=12,
-    data=Data("digits", "all"),
-    loss="relativistic_average",
-    penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10)),
+    data=ImageData("digits", "all"),
+    objective=Objective(
+        loss="relativistic_average", penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10))
+    ),
     # eps well above the gradients' rounding errors, which Adam would else turn into whole steps.
     gen_opt=Optimizer(lr=Schedule(1e-3, 1e-4, 20, "cosine"), b2=0.99, eps=1e-4),
     disc_opt=Optimizer(eps=1e-4),
     n_critic=2,
-    z_dim=8,
-    ema_half_life=100.0,
+    prior=Prior(dim=8),
+    ema=EMA(half_life=100.0),
     batch_size=16,
-    log_every=3,
-    sample_every=10,
-    checkpoint_every=5,
 )
+LOGGING = Logging(log_every=3, sample_every=10, checkpoint_every=5)
 
 
 # The same demands of sounds: labels, phase shuffle, R1 + R2, two critic updates, a moving average.
-SOUNDS = dataclasses.replace(
-    CONFIG,
+SOUNDS = CONFIG.replace(
     gen=wavegan.Generator(length=64, width=2, stages=2, classes=12),
     disc=wavegan.Discriminator(length=64, width=2, stages=2, classes=12, last_bias=False),
-    data=Data("tones", split="test", length=64, labels=True, symmetric=True),
+    data=AudioData("tones", split="test", length=64, labels=True),
     loss="relativistic",
 )
 # Texts: three steps of likelihood, then three of the game. eps is well above rounding errors, as
@@ -65,57 +78,55 @@ TEXTS = Config(
     gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
     disc=relgan.Discriminator(4, 2, filters=3, sizes=(3,), hidden=4, last_bias=False),
     steps=6,
-    data=Data("running_text", level="characters", tokens=6, vocabulary=20),
-    loss="relativistic",
+    data=TextData("running_text", level="characters", tokens=6, vocabulary=20),
+    objective=Objective(loss="relativistic"),
     gen_opt=Optimizer(lr=1e-3, b1=0.9, eps=1e-3),
     disc_opt=Optimizer(lr=1e-3, eps=1e-3),
     pretrain=Pretrain(steps=3, opt=Optimizer(lr=1e-2, b1=0.9, eps=1e-3), clip=0.3),
-    z_dim=2,
-    latent="key",
-    ema_half_life=40.0,
+    prior=Prior(dim=2, distribution="key"),
+    ema=EMA(half_life=40.0),
     batch_size=8,
 )
 # Images with holes to inpaint.
 UNET = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
-INPAINTING = dataclasses.replace(
-    CONFIG,
+INPAINTING = CONFIG.replace(
     name="repairs",
     gen=unet.Generator(**UNET),
     disc=unet.Discriminator(**UNET),
-    data=Data("digits", "all", symmetric=True),
+    data=ImageData("digits", "all", symmetric=True),
     masks=Masks(("box", "half")),
     loss="relativistic",
     steps=3,
 )
 # One that mixes examples in its loss only, and so has little to say over devices.
-PLAIN = dataclasses.replace(
-    CONFIG,
+PLAIN = CONFIG.replace(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
     disc=mlp.Discriminator(widths=(32, 24), last_bias=False),
     n_critic=1,
-    checkpoint_every=10,
 )
 # What a run has instead where it only has to be there: quick to compile.
 QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
-LABELS = dataclasses.replace(
-    CONFIG,
+LABELS = CONFIG.replace(
     **QUICK,
     gen=mlp.Generator((8, 8, 1), (8,), 10),
     disc=mlp.Discriminator((8,), 10),
-    data=Data("digits", "train", labels=True),
-    log_every=1,
-    sample_every=4,
+    data=ImageData("digits", "train", labels=True),
 )
 # What the fixture `trained_run` trains, by name.
 RUNS = {
     "images": CONFIG,
     "labels": LABELS,
-    "population": dataclasses.replace(LABELS, steps=8, seeds=(0, 1, 2), batch_size=8),
-    "inpainting": dataclasses.replace(INPAINTING, penalties=Penalties(), n_critic=1),
-    "sounds": dataclasses.replace(
-        SOUNDS, steps=6, log_every=1, sample_every=3, checkpoint_every=3, n_critic=1
-    ),
-    "texts": dataclasses.replace(TEXTS, sample_every=3, log_every=1),
+    "population": LABELS.replace(steps=8, seeds=(0, 1, 2), batch_size=8),
+    "inpainting": INPAINTING.replace(penalties=Penalties(), n_critic=1),
+    "sounds": SOUNDS.replace(steps=6, n_critic=1),
+    "texts": TEXTS,
+}
+# When they log, where it is not `LOGGING`.
+RUNS_LOGGING = {
+    "labels": Logging(log_every=1, sample_every=4, checkpoint_every=5),
+    "population": Logging(log_every=1, sample_every=4, checkpoint_every=5),
+    "sounds": Logging(log_every=1, sample_every=3, checkpoint_every=3),
+    "texts": Logging(log_every=1, sample_every=3),
 }
 KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
@@ -143,14 +154,20 @@ def nightly(*values: Any, id: str | None = None) -> Any:  # noqa: A002
 
 def config(**changes: Any) -> Config:
     """CONFIG with other values."""
-    return dataclasses.replace(CONFIG, **changes)
+    return CONFIG.replace(**changes)
 
 
 @functools.cache
 def _shared(
-    config: Config, devices: tuple[jax.Device, ...], at_once: int | None, _: Any
+    config: Config,
+    devices: tuple[jax.Device, ...],
+    at_once: int | None,
+    microbatch: int,
+    remat: bool,
+    _: Any,
 ) -> parallel.Program:
-    return MAKE_PROGRAM(config, devices, loop.LONGEST_CHUNK, at_once)
+    options = {"microbatch": microbatch, "remat": remat}
+    return MAKE_PROGRAM(config, devices, loop.LONGEST_CHUNK, at_once, **options)
 
 
 MAKE_PROGRAM = parallel.make_program
@@ -161,14 +178,18 @@ def shared_program(
     devices: Sequence[jax.Device],
     longest: int = loop.LONGEST_CHUNK,
     at_once: int | None = None,
+    *,
+    microbatch: int = 0,
+    remat: bool = False,
 ) -> parallel.Program:
     """In place of make_program: runs of one config share a program, however many steps they do and
     whatever their seed; tracing is most of such a run."""
     assert longest == loop.LONGEST_CHUNK
     members = len(population.members(config))
     at_once = at_once if at_once is not None and at_once < members else None
-    of_all = dataclasses.replace(config, steps=1, seed=0)
-    return _shared(of_all, tuple(devices), at_once, parallel.make_train_step)
+    of_all = config.replace(steps=1, seed=0)
+    make = parallel.make_train_step
+    return _shared(of_all, tuple(devices), at_once, microbatch, remat, make)
 
 
 @functools.cache
@@ -196,20 +217,30 @@ def train_state(
     devices: int = 1,
     chunks: tuple[int, ...] | None = None,
     at_once: int | None = None,
+    **options: Any,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """The state after the chunks of steps (by default config.steps in one), and all metrics."""
-    program = shared_program(config, jax.local_devices()[:devices], at_once=at_once)
+    program = shared_program(config, jax.local_devices()[:devices], at_once=at_once, **options)
     return run_chunks(config, program, devices, chunks)
 
 
-def fit(config: Config, workdir: Path, devices: int = 1, *, draw: bool = False, **how: Any):
+def fit(
+    config: Config,
+    workdir: Path,
+    devices: int = 1,
+    *,
+    logging: Logging = LOGGING,
+    runtime: Runtime = Runtime(),  # noqa: B008
+    draw: bool = False,
+) -> TrainState:
     """`train.fit` on the first devices, in silence. Draws curves.png, which takes longer than a
     short run, only where asked to."""
     on = jax.local_devices()[:devices]
     with sharing_programs(), pytest.MonkeyPatch.context() as patch:
         if not draw:
             patch.setattr(curves, "draw", lambda *_: None)
-        return train.fit(config, workdir, devices=on, quiet=True, **how)
+        how = {"logging": logging, "runtime": runtime, "quiet": True}
+        return train.fit(config, workdir, devices=on, **how)
 
 
 def spy(config: Config, axis: str | None = None) -> Any:
@@ -218,7 +249,7 @@ def spy(config: Config, axis: str | None = None) -> Any:
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
         example = keys.example_keys(root, batch.real.shape[1], axis)
-        z = keys.latents(example, config.z_dim, config.latent)
+        z = keys.latents(example, config.prior.dim, config.prior.distribution)
         seen = {"real": batch.real, "z": z[None]}
         if axis:
             seen = lax.all_gather(seen, axis, axis=1, tiled=True)
@@ -235,7 +266,7 @@ def run_chunks(
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """As `train_state`, with a program that was made before. Metrics are [steps], of a population
     [steps, members]."""
-    state, examples = _start(dataclasses.replace(config, steps=1), devices)
+    state, examples = _start(config.replace(steps=1), devices)
     state = jax.tree.map(jnp.copy, state)  # a program consumes it
     chunks = chunks or (config.steps,)
     rows = []

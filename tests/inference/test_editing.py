@@ -1,6 +1,5 @@
 """Interpolation, truncation and directions against their formulas."""
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -145,7 +144,7 @@ def test_directions_of_a_network_with_a_dominant_direction():
 
 def test_a_generator_that_is_given_a_picture_has_no_space_of_its_own():
     config, variables = started(mlp.Generator((2, 2, 1), (), 2), 4)
-    config = dataclasses.replace(config, masks=Masks(("box",)))
+    config = config.replace(masks=Masks(("box",)))
     with pytest.raises(UserError, match="is conditioned on more than labels"):
         latent_space.space(config, variables)
 

@@ -1,7 +1,7 @@
 """Exported generators: the run's own examples without the run, in a process that has jax alone."""
 
-import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,32 +11,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small
-import test_networks
 from flax.traverse_util import unflatten_dict
 
-from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Config, Data, Masks, serialization
+from gan_jax.config import Config, Masks, Prior, serialization
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data.batch import Batch
 from gan_jax.inference import generator, latent_space, load, sampling
 from gan_jax.inference.export import standalone, write
 from gan_jax.inference.inversion import Search, invert
-from gan_jax.networks import mlp, stylegan2
-from gan_jax.training.state import generator_variables
+from gan_jax.networks import interface, mlp, stylegan2
+from gan_jax.training.state import generator_variables, init_state
+from tests.helpers import small_networks
 
-LABELLED = {
-    "gen": mlp.Generator((8, 8, 1), (8,), 10),
-    "disc": mlp.Discriminator((8,), 10),
-    "data": Data("digits", "train", labels=True),
-}
+pytestmark = pytest.mark.integration
+
 # Of what is installed, only jax and what it needs can be imported; flatbuffers is the artefact's.
 BARE = """
 import importlib.metadata, sys
 needed = {"jax", "jaxlib", "numpy", "ml_dtypes", "opt_einsum", "scipy", "flatbuffers"}
-refused = set(importlib.metadata.packages_distributions()) - needed | {"gan_jax", "experiments"}
+refused = set(importlib.metadata.packages_distributions()) - needed | {"gan_jax"}
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in refused:
@@ -54,16 +49,10 @@ numpy.savez(sys.argv[2], z=z, made=made(z, made.labels(5, first=2)), slope=slope
 """
 
 
-def finished(tmp_path_factory, name, config):
-    workdir = tmp_path_factory.mktemp("runs") / name
-    train.fit(config, workdir, devices=jax.local_devices()[:1], quiet=True)
-    return workdir
-
-
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """A run of a class-conditional generator of digits that has done a step."""
-    return finished(tmp_path_factory, "small", small.config(**LABELLED, steps=1))
+def labelled(trained_run, tmp_path_factory):
+    """A run of a class-conditional generator of digits, with checkpoints of 5, 10 and 12."""
+    return shutil.copytree(trained_run("labels"), tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +81,7 @@ def test_the_command_writes_the_run_s_pictures(command, labelled, tmp_path):
     out = tmp_path / "deep" / "gen.jaxexport"
     line = f"export {labelled} --out {out}"
     status, said, _ = command(app.main, line)
-    assert (status, "the generator of small, step 1" in said) == (0, True)
+    assert (status, "the generator of small, step 12" in said) == (0, True)
     np.testing.assert_allclose(sample(out), sample(labelled), atol=1e-6)
     before = out.read_bytes()
     status, _, error = command(app.main, line)
@@ -164,10 +153,10 @@ def test_what_the_manifest_says(labelled, artefact):
     with zipfile.ZipFile(artefact) as file:
         found = json.loads(file.read("manifest.json"))
         card = file.read("README.md").decode()
-    assert (found["step"], found["classes"], found["z"]) == (1, 10, {"dim": 8, "law": "normal"})
+    assert (found["step"], found["classes"], found["z"]) == (12, 10, {"dim": 8, "law": "normal"})
     assert found["output"] == {"shape": [8, 8, 1], "dtype": "float32", "range": "pixels in [0, 1]"}
     assert serialization.loads(json.dumps(found["config"])) == load.load(labelled).config
-    (digest,) = (labelled / "digests.jsonl").read_text().splitlines()
+    digest = (labelled / "digests.jsonl").read_text().splitlines()[-1]
     assert found["digest"] == json.loads(digest)["sha256"]
     count = sum(leaf.size for leaf in jax.tree.leaves(load.load(labelled).variables["params"]))
     assert found["parameters"] == count
@@ -183,11 +172,11 @@ def test_scores_are_on_the_card(labelled):
         {"values": [1.5], "seeds": [0], "mean": 1.5, "sd": None},
     )
     one = {"metric": "frechet", "features": "digits-classifier", "n_fake": 9, "n_real": 8}
-    cards = [{**one, **values, "real": "digits train", "step": step} for step in (1, 2)]
+    cards = [{**one, **values, "real": "digits train", "step": step} for step in (12, 13)]
     path.write_text(json.dumps({"versions": {}, "cards": cards}))
     found = described(labelled)
     path.unlink()
-    assert [one["step"] for one in found["scores"]] == [1]
+    assert [one["step"] for one in found["scores"]] == [12]
     from gan_jax.inference.export import model_card
 
     assert "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |" in model_card.card(
@@ -214,7 +203,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--out gen.onnx", "out must end in .jaxexport or .safetensors, got 'gen.onnx'"),
+        ("--out gen.onnx", "out is 'gen.onnx': it must end in .jaxexport or .safetensors"),
         ("--out gen.jaxexport --step 3", "step is 3: the run has checkpoints of steps 1"),
         ("--out gen.jaxexport --member 1", "is no population"),
     ],
@@ -227,11 +216,11 @@ def test_export_with_bad_input(command, labelled, monkeypatch, tmp_path, words, 
     assert not list(tmp_path.iterdir())
 
 
-def test_of_a_population_one_member(command, tmp_path_factory, tmp_path):
-    workdir = finished(tmp_path_factory, "two", small.config(**LABELLED, steps=1, seeds=(0, 1)))
+def test_of_a_population_one_member(command, trained_run, tmp_path):
+    workdir = trained_run("population")
     out = tmp_path / "gen.jaxexport"
     status, _, error = command(app.main, f"export {workdir} --out {out}")
-    assert (status, "give one --member, 0 to 1" in error) == (2, True)
+    assert (status, "give one --member, 0 to 2" in error) == (2, True)
     assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
     found = load.load(workdir, member=1)
     key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
@@ -291,14 +280,20 @@ def test_an_artefact_is_one_generator(artefact):
 def of(config, real=(8, 8, 1), cond=None):
     """What `write.functions` takes, of the config's generator as it starts."""
     example = Batch(np.zeros((1, *real), np.float32), cond)
-    state = jax.jit(lambda: small_state(config, example))()
-    return generator.Trained(config, generator_variables(state), 0, None, example, None, ())
+    variables = jax.jit(lambda: starting(config, example))()
+    return generator.Trained(config, variables, 0, None, example, None, ())
 
 
-def small_state(config, example):
-    from gan_jax.training.state import init_state
+def starting(config, example):
+    return generator_variables(init_state(config, keys.root(0), example))
 
-    return init_state(config, keys.root(0), example)
+
+def shapes_of(config, real, cond=None):
+    """The same, of zeros."""
+    example = Batch(np.zeros((1, *real), np.float32), cond)
+    shapes = jax.eval_shape(lambda: starting(config, example))
+    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return generator.Trained(config, variables, 0, None, example, None, ())
 
 
 def deserialized(found):
@@ -308,14 +303,14 @@ def deserialized(found):
     return {name: (standalone._function(one), one) for name, one in exported.items()}
 
 
-@pytest.mark.parametrize("name", sorted(set(test_networks.SMALL) - {"unet"}))
+@pytest.mark.parametrize("name", sorted(set(small_networks.SMALL) - {"unet"}))
 def test_every_network_can_be_exported(name):
     """For any batch, and for all platforms. `unet` repairs: below."""
-    size = min(test_networks.SMALL[name][3])
-    config = test_networks.config(name, size, classes=3)
-    places = (size,) if name in test_networks.SOUNDS else (size, size)
-    config = dataclasses.replace(config, z_dim=getattr(config.gen, "z_dim", config.z_dim))
-    found = of(config, (*places, 2), np.zeros(1, np.int32))
+    size = min(small_networks.SMALL[name][3])
+    config = small_networks.config(name, size, classes=3)
+    places = (size,) if name in small_networks.SOUNDS else (size, size)
+    config = config.replace(z_dim=getattr(config.gen, "z_dim", config.prior.dim))
+    found = shapes_of(config, (*places, 2), np.zeros(1, np.int32))
     function, *inputs = write.function(found)
     blob = write.exported(name, function, found.variables, *inputs)
     exported = jax.export.deserialize(bytearray(blob))
@@ -326,8 +321,8 @@ def test_every_network_can_be_exported(name):
 
 @pytest.mark.parametrize("width", [2, 64])  # 64: the convolutions that CPUs compute Winograd's way
 def test_convolutions_of_any_batch(width):
-    gen, disc = test_networks.pair("dcgan", 32, 0, width=width)
-    config = Config(name="dcgan", gen=gen, disc=disc, steps=1, z_dim=5)
+    gen, disc = small_networks.pair("dcgan", 32, 0, width=width)
+    config = Config(name="dcgan", gen=gen, disc=disc, steps=1, prior=Prior(dim=5))
     found = of(config, (32, 32, 2))
     function, _ = deserialized(found)["generate"]
     z = jax.random.normal(jax.random.key(1), (3, 5))
@@ -356,7 +351,7 @@ def test_vmap_is_more_examples(artefact):
 def test_stylegan2_brings_its_w():
     gen = stylegan2.Generator(8, 1, channel_max=6, latent=5, w_dim=6, mapping_layers=1, noise=False)
     disc = stylegan2.Discriminator(8, channel_max=6, mapping_layers=1, minibatch_std=0)
-    found = of(Config(name="s", gen=gen, disc=disc, steps=1, z_dim=gen.z_dim))
+    found = of(Config(name="s", gen=gen, disc=disc, steps=1, prior=Prior(dim=gen.z_dim)))
     functions = deserialized(found)
     z = jax.random.normal(jax.random.key(1), (3, 5))
     w = functions["map"][0](found.variables, z, None)
@@ -368,16 +363,18 @@ def test_stylegan2_brings_its_w():
 
 
 def test_repairers_take_a_dictionary():
-    gen, disc = test_networks.pair("unet", 12)
-    config = Config(name="u", gen=gen, disc=disc, steps=1, z_dim=5, masks=Masks(("box",)))
-    found = of(config, (12, 12, 2))
+    gen, disc = small_networks.pair("unet", 12)
+    config = Config(
+        name="u", gen=gen, disc=disc, steps=1, prior=Prior(dim=5), masks=Masks(("box",))
+    )
+    found = shapes_of(config, (12, 12, 2))
     shapes = jax.tree.map(lambda leaf: leaf.shape, write.condition(found))
     assert shapes == {"known": (1, 12, 12, 2), "hole": (1, 12, 12, 1)}
     assert "generate" in write.functions(found)
 
 
-def test_a_text_run(command, tmp_path_factory, tmp_path):
-    workdir = finished(tmp_path_factory, "text", small.TEXTS)
+def test_a_text_run(command, trained_run, tmp_path):
+    workdir = trained_run("texts")
     out = tmp_path / "gen.jaxexport"
     assert command(app.main, f"export {workdir} --out {out}")[0] == 0
     for path, name in ((workdir, "run.txt"), (out, "artefact.txt")):
@@ -388,7 +385,7 @@ def test_a_text_run(command, tmp_path_factory, tmp_path):
     assert made(made.noise(4)).dtype == jnp.uint16
 
 
-class NeedsItsBatch(nn.Module):
+class NeedsItsBatch(interface.Generator):
     @nn.compact
     def __call__(self, z, cond=None, *, train):
         return nn.Dense(64)(z).reshape(len(z), 8, 8, 1)
@@ -396,7 +393,7 @@ class NeedsItsBatch(nn.Module):
 
 def test_what_cannot_be_exported_says_why():
     disc = mlp.Discriminator((8,))
-    found = of(Config(name="odd", gen=NeedsItsBatch(), disc=disc, steps=1, z_dim=8))
+    found = of(Config(name="odd", gen=NeedsItsBatch(), disc=disc, steps=1, prior=Prior(dim=8)))
     with pytest.raises(UserError, match=r"odd cannot be exported: .* .write x.shape\[0\]"):
         write.functions(found)
     infinite = {"params": {"weight": np.full(3, np.inf)}}

@@ -9,8 +9,8 @@ from PIL import Image
 
 from gan_jax.cli import app
 from gan_jax.config import (
+    AudioData,
     Augment,
-    Data,
     Optimizer,
     Penalties,
     Pretrain,
@@ -87,7 +87,7 @@ def test_a_repair_is_of_its_key_number_and_place_alone(variables):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"config": dataclasses.replace(CONFIG, masks=schema.Masks())}, "without masks"),
+        ({"config": CONFIG.replace(masks=schema.Masks())}, "without masks"),
         ({"pictures": PICTURES / 255}, "pictures are float64"),
         ({"hole": HOLES[:3]}, r"holes are bool \[3, 8, 8, 1\]: .* bool \[20, 8, 8, 1\]"),
         ({"labels": np.arange(20)}, "labels: data.labels is False"),
@@ -103,7 +103,7 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
     ("changes", "said"),
     [
         ({"masks": schema.Masks(("box", "box"))}, "masks.kinds"),
-        ({"data": Data("tones", symmetric=True)}, "none with data 'tones'"),
+        ({"data": AudioData("tones")}, "none with data 'tones'"),
         ({"score_every": 10}, "score_every"),
         ({"reconstruction": -1.0}, "reconstruction"),
         ({"perceptual": -1.0}, "perceptual"),
@@ -117,7 +117,7 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
 )
 def test_configs_that_make_no_sense(changes, said):
     with pytest.raises(UserError, match=said):
-        validate(dataclasses.replace(CONFIG, **changes))
+        validate(CONFIG.replace(**changes))
 
 
 def test_a_run_with_masks(trained, command, tmp_path):
@@ -137,8 +137,7 @@ def test_contracts_hold_with_masks():
     """Resumed in the middle, and on two devices, it is the same run: two steps of reconstruction,
     then two of the game."""
     alone = Pretrain(2, Optimizer(eps=1e-4), 0.3)
-    config = dataclasses.replace(
-        CONFIG,
+    config = CONFIG.replace(
         steps=4,
         n_critic=1,
         penalties=Penalties(r1=0.1),

@@ -1,6 +1,5 @@
 """Labelled sets of samples: each form is read by what it is for, and nothing is left half-made."""
 
-import dataclasses
 import json
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import tensorflow_datasets
 
 from gan_jax.cli import app
-from gan_jax.config import Data, Penalties
+from gan_jax.config import ImageData, Penalties
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -28,12 +27,11 @@ CONFIG = small.config(
     name="conditional",
     gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=12),
     disc=mlp.Discriminator(widths=(8,), classes=12),
-    data=Data("digits", "all", labels=True, symmetric=False),
+    data=ImageData("digits", "all", labels=True, symmetric=False),
     loss="non_saturating",
     penalties=Penalties(),
     n_critic=1,
     steps=2,
-    checkpoint_every=1,
     seeds=(3, 4),
 )
 # Twelve classes, so that folders must be named with two figures to be in order.
@@ -77,9 +75,9 @@ def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, 
     assert f"{out}: 12 labeled samples of step 2, member 1, seed 5, as {form}" in said
     images, labels = expected(run, CLASSES, 4, 1)
     data = {
-        "npz": Data("npz", path=str(out / "samples.npz"), labels=True),
-        "png": Data("folder", path=str(out), channels=1, labels=True),
-        "array_record": Data("made_set", dir=str(tmp_path), labels=True),
+        "npz": ImageData("npz", path=str(out / "samples.npz"), labels=True),
+        "png": ImageData("folder", path=str(out), channels=1, labels=True),
+        "array_record": ImageData("made_set", dir=str(tmp_path), labels=True),
     }[form]
     found = sources.load(data).batch
     if form == "png":  # class by class, numbered by folder
@@ -104,7 +102,7 @@ def test_every_form_is_read_as_it_was_made(run, command, tmp_path, monkeypatch, 
 def test_all_classes_and_an_earlier_step(run, tmp_path, command):
     out = tmp_path / "deep" / "set"
     assert command(app.main, f"synthesize {run} --per-class 1 --step 1 --out {out}")[0] == 0
-    found = sources.load(Data("npz", path=str(out / "samples.npz"), labels=True)).batch
+    found = sources.load(ImageData("npz", path=str(out / "samples.npz"), labels=True)).batch
     images, labels = expected(run, range(12), 1, 0, seed=0, step=1)
     np.testing.assert_array_equal(found.real, images)
     np.testing.assert_array_equal(found.cond, labels)
@@ -133,14 +131,14 @@ def test_mistakes_are_one_line_and_leave_nothing(run, command, tmp_path, flags, 
 
 
 def test_runs_that_make_no_labelled_pictures():
-    points = dataclasses.replace(CONFIG, gen=mlp.Generator(shape=(2,), widths=(), classes=2))
+    points = CONFIG.replace(gen=mlp.Generator(shape=(2,), widths=(), classes=2))
     inputs = jax.random.key(0), np.zeros((1, 8)), np.zeros(1, np.int32)
     variables = points.gen.init(*inputs, train=False)
     with pytest.raises(UserError, match=r"makes points \[2\], not pictures"):
         synthetic_dataset.labelled_samples(points, variables, 0, 1)
     with pytest.raises(UserError, match="not conditioned on classes"):
         synthetic_dataset.labelled_samples(small.CONFIG, {}, 0, 1)
-    pictures = dataclasses.replace(CONFIG, gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=2))
+    pictures = CONFIG.replace(gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=2))
     shapes = jax.eval_shape(lambda: pictures.gen.init(*inputs, train=False))
     lost = jax.tree.map(lambda leaf: np.full(leaf.shape, np.inf, np.float32), shapes)
     with jax.debug_nans(False), pytest.raises(UserError, match="a sample is not finite"):

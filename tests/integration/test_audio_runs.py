@@ -1,6 +1,5 @@
 """Runs on sounds: files to hear and to look at, resume to the byte, commands without the data."""
 
-import dataclasses
 import json
 import shutil
 
@@ -11,7 +10,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 from gan_jax.cli import app
-from gan_jax.config import Data, Penalties
+from gan_jax.config import AudioData, Penalties
 from gan_jax.data import sources
 from gan_jax.data.audio import sounds
 from gan_jax.metrics import pitch
@@ -68,7 +67,7 @@ def finished(trained_run, tmp_path_factory):
 
 def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
     cut = tmp_path / "cut"
-    small.fit(dataclasses.replace(CONFIG, steps=3), cut)
+    small.fit(CONFIG.replace(steps=3), cut)
     small.fit(CONFIG, cut)
     names = sorted(path.name for path in (finished / "samples").iterdir())
     stems = ("real", "step_00000003", "step_00000006")
@@ -125,7 +124,7 @@ def test_scores_in_training_are_those_of_evaluate(finished):
 
 
 def test_tones_are_in_tune_and_noise_is_not():
-    real = sources.load(Data("tones", "test", symmetric=True, labels=True)).batch
+    real = sources.load(AudioData("tones", "test", labels=True)).batch
     waves = sounds.examples(real.real[:200, :, 0])
     found = audio_metrics.pitch_scores(waves, RATE, real.cond[:200])
     for name in ("tonal", "in_tune", "pitch_accuracy"):
@@ -180,11 +179,10 @@ def spectral(tmp_path_factory):
     for i in range(8):
         tone = 0.5 * np.sin(2 * np.pi * (200 + 100 * i) * t) * np.exp(-5 * t)
         wavfile.write(files / f"{i}.wav", RATE, tone.astype(np.float32))
-    config = dataclasses.replace(
-        CONFIG,
+    config = CONFIG.replace(
         gen=specgan.Generator(width=1),
         disc=specgan.Discriminator(width=1, last_bias=False),
-        data=Data("sounds", path=str(files), length=4096, spectrogram=True, symmetric=True),
+        data=AudioData("sounds", path=str(files), length=4096, spectrogram=True),
         penalties=Penalties(),
         ema_half_life=0.0,
         steps=1,

@@ -1,6 +1,5 @@
 """Two processes of two devices each are one process of one: inputs, results, faults."""
 
-import dataclasses
 import os
 import shutil
 import signal
@@ -168,7 +167,7 @@ def test_the_others_end_with_process_0(pair, tmp_path):
 def test_an_update_holds_one_all_reduce(changes, updates):
     """In the program as XLA has compiled it: gradients and metrics of a player's update in one, and
     beside it nothing but the logits' gathering."""
-    config, devices = dataclasses.replace(small.PLAIN, **changes), jax.local_devices()[:4]
+    config, devices = small.PLAIN.replace(**changes), jax.local_devices()[:4]
     dataset = sources.load(config.data)
     text = collectives.compiled_step(config, dataset, devices).as_text()
     found = collectives.collectives(text, 4, config.n_critic)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax.config import Data, serialization
+from gan_jax.config import ImageData, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.images import pixels, prepare
@@ -327,7 +327,7 @@ def test_data_of_any_bytes(tmp_path, name, drawn):
     file, raws = DATA_FILES[name]
     (tmp_path / file).write_bytes(drawn.draw(raws))
     whole_folder = name in ("folder", "idx", "sounds")
-    data = Data(name, path=str(tmp_path if whole_folder else tmp_path / file))
+    data = ImageData(name, path=str(tmp_path if whole_folder else tmp_path / file))
     if name in ("lines", "running_text"):
         data = dataclasses.replace(data, tokens=3, vocabulary=20)
     if name == "sounds":
@@ -366,10 +366,10 @@ def test_arrays_that_promise_more_than_there_is_are_refused_unread(tmp_path, mon
     path = tmp_path / "set.npz"
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it is read"))
     path.write_bytes(bomb((2**30, 64, 64), 10))
-    small.refused(Data("npz", path=str(path)), "promises uint8 [1073741824, 64, 64]")
+    small.refused(ImageData("npz", path=str(path)), "promises uint8 [1073741824, 64, 64]")
     monkeypatch.setattr("gan_jax.core.memory.host_most", lambda: 10_000)
     path.write_bytes(bomb((1, 200, 200), 40_000))
-    small.refused(Data("npz", path=str(path)), "it would take 0.0 GiB")
+    small.refused(ImageData("npz", path=str(path)), "it would take 0.0 GiB")
 
 
 class Fires:
@@ -380,9 +380,9 @@ class Fires:
 def test_pickles_are_not_run(tmp_path):
     path = tmp_path / "set.npz"
     np.savez(path, images=np.array([Fires()] * 3, object))
-    small.refused(Data("npz", path=str(path)), "not a readable npz file")
+    small.refused(ImageData("npz", path=str(path)), "not a readable npz file")
     path.write_bytes(pickle.dumps(Fires()))
-    small.refused(Data("npz", path=str(path)), "no whole zip archive")
+    small.refused(ImageData("npz", path=str(path)), "no whole zip archive")
     with pytest.raises(UserError, match="no PyTorch checkpoint"):
         torch_checkpoint.read(path)
 
@@ -407,12 +407,12 @@ def prepared(tmp_path_factory):
     source = out.parent / "set.npz"
     real, labels = RANDOM.integers(0, 256, (6, 4, 4), np.uint8), np.arange(6)
     source.write_bytes(zipped(images=real, labels=labels))
-    prepare.prepare(Data("npz", path=str(source)), out, shard=3)
+    prepare.prepare(ImageData("npz", path=str(source)), out, shard=3)
     return out
 
 
 def pixels_of(folder: Path):
-    dataset = sources.load(Data("prepared", path=str(folder), labels=True))
+    dataset = sources.load(ImageData("prepared", path=str(folder), labels=True))
     return np.asarray(dataset.batch.real), dataset.batch.cond
 
 

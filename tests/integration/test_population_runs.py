@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Data, Optimizer, Penalties, population
+from gan_jax.config import Optimizer, Penalties, PointData, population
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.sweeps import Sweep
 from gan_jax.core import keys
@@ -37,21 +37,17 @@ DIGITS = small.config(
     penalty_every=2,
     n_critic=1,
     seeds=(3, 0, 1, 2),
-    log_every=1,
 )
 SWEEP = small.config(
     name="swept",
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),
     disc=mlp.Discriminator(widths=(8,)),
-    data=Data("ring"),
+    data=PointData("ring"),
     loss="non_saturating",
     penalties=Penalties(),
     gen_opt=Optimizer(eps=1e-4),
     n_critic=1,
     steps=20,
-    log_every=1,
-    sample_every=20,
-    checkpoint_every=20,
 )
 ONE = jax.local_devices()[:1]
 
@@ -200,7 +196,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
         return broken
 
     monkeypatch.setattr(parallel, "make_train_step", poisoned)
-    config = dataclasses.replace(DIGITS, skip_limit=3, steps=10)
+    config = dataclasses.replace(DIGITS, steps=10)
     with jax.debug_nans(False):
         state = small.fit(config, tmp_path / "run")
     said = "member 2 (seed 1): 3 steps in a row had non-finite updates"
@@ -354,8 +350,7 @@ def test_a_cell_is_the_solo_run(swept, solo):
 
 def test_a_diverged_cell_does_not_take_the_table_with_it(tmp_path):
     """With SGD and a rate of 1e18 the weights stay finite, for a while, and the samples do not."""
-    config = dataclasses.replace(
-        SWEEP,
+    config = SWEEP.replace(
         gen_opt=Optimizer("sgd", b1=0.0),
         steps=3,
         loss="wasserstein",

@@ -209,7 +209,9 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
     while time.monotonic() < deadline and not (tmp_path / "run" / "metrics.jsonl").exists():
         time.sleep(0.02)
     process_id = process.pid
-    config = small.config(steps=10**6, checkpoint_every=10**6, sample_every=10**6)
+    config = small.config(
+        steps=10**6,
+    )
     with pytest.raises(UserError, match=rf"is in use by process {process_id} on .*, since"):
         small.fit(config, tmp_path / "run")
     process.kill()
@@ -266,7 +268,9 @@ def test_a_run_killed_after_its_last_checkpoint_is_completed(tmp_path):
 
 
 def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
-    good = small.config(steps=5, skip_limit=20)
+    good = small.config(
+        steps=5,
+    )
     folder = tmp_path / "run"
     one = jax.local_devices()[:1]
     small.fit(good, folder)
@@ -278,6 +282,13 @@ def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, 
         jax.debug_nans(False),
         pytest.raises(UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
     ):
-        train.fit(small.config(steps=400, skip_limit=20), folder, devices=one, quiet=True)
+        train.fit(
+            small.config(
+                steps=400,
+            ),
+            folder,
+            devices=one,
+            quiet=True,
+        )
     with Checkpoints(folder / "checkpoints", 3) as checkpoints:
         assert checkpoints.steps() == [5]

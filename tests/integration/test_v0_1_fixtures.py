@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.cli import app
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.data import sources
 from gan_jax.inference import load
 from gan_jax.runs import folder as run_folder
@@ -138,7 +138,7 @@ def test_prepared_set(command, tmp_path):
     command(app.main, f"prepare {FIXTURES / 'pictures'} --size 4 --out {again}")
     assert (folder / "prepared.json").read_bytes() == (again / "prepared.json").read_bytes()
     ours, theirs = (
-        sources.load(Data("prepared", path=str(p), labels=True)) for p in (again, folder)
+        sources.load(ImageData("prepared", path=str(p), labels=True)) for p in (again, folder)
     )
     assert ours.fingerprint == theirs.fingerprint
     np.testing.assert_array_equal(ours.labels, theirs.labels)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.cli import app
-from gan_jax.config import Data, Penalties, schema
+from gan_jax.config import AudioData, ImageData, Penalties, PointData, TextData, schema
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -47,7 +47,7 @@ POINTS = dataclasses.replace(
     PICTURES,
     name="points",
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),
-    data=Data("ring"),
+    data=PointData("ring"),
     seeds=(),
     seed=4,
 )
@@ -201,7 +201,7 @@ def test_a_lost_members_score_is_refused_by_the_record(command, trained, tmp_pat
 
 
 def test_folders(command, tmp_path):
-    images = sources.load(Data("digits", "all")).batch.real
+    images = sources.load(ImageData("digits", "all")).batch.real
     for name, part in (("real", images[:40]), ("fake", images[40:70])):
         (tmp_path / name).mkdir()
         for i, image in enumerate(part):
@@ -241,7 +241,7 @@ def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, c
             calls.append(len(images))
             return images.reshape(len(images), -1)[:, :9].astype(np.float32)
 
-    dataset = sources.load(Data("digits", "test"))
+    dataset = sources.load(ImageData("digits", "test"))
     first = reference_statistics.real_statistics(Features(), dataset, quiet=True)
     assert sum(calls) == 360
     again = reference_statistics.real_statistics(Features(), dataset, quiet=True)
@@ -249,7 +249,7 @@ def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, c
     jax.tree.map(np.testing.assert_array_equal, first, again)
     reference_statistics.real_statistics(Features(sha256="1"), dataset, quiet=True)
     reference_statistics.real_statistics(
-        Features(), sources.load(Data("digits", "train")), quiet=True
+        Features(), sources.load(ImageData("digits", "train")), quiet=True
     )
     assert sum(calls) == 360 * 2 + 1437
     for path in (cache / "statistics").iterdir():
@@ -326,10 +326,10 @@ def test_mistakes_are_one_line(command, trained, words, says):
 @pytest.mark.parametrize(
     ("data", "field"),
     [
-        (Data("mnist"), "dir"),
-        (Data("stacked_mnist"), "dir"),
-        (Data("idx"), "path"),  # as an artefact has it, without the place
-        (Data("folder", path="there"), "path"),
+        (ImageData("mnist"), "dir"),
+        (ImageData("stacked_mnist"), "dir"),
+        (ImageData("idx"), "path"),  # as an artefact has it, without the place
+        (ImageData("folder", path="there"), "path"),
     ],
 )
 def test_data_lie_elsewhere_now(data, field):
@@ -338,7 +338,7 @@ def test_data_lie_elsewhere_now(data, field):
 
 
 def test_other_data_are_refused(trained):
-    config = dataclasses.replace(PICTURES, data=Data("digits", "test"))
+    config = dataclasses.replace(PICTURES, data=ImageData("digits", "test"))
     with pytest.raises(UserError, match="was trained on other data: fingerprint"):
         evaluate.load_data(trained / "small", config, None)
 
@@ -392,11 +392,11 @@ def test_a_users_own_features(trained):
 
 
 DATA = {
-    "image": Data("digits", "test"),
-    "audio": Data("tones", "test", length=64, symmetric=True),
-    "text": Data("oracle", tokens=4, vocabulary=9),
-    "mixture": Data("ring"),
-    "stacked_mnist": Data("stacked_mnist"),
+    "image": ImageData("digits", "test"),
+    "audio": AudioData("tones", "test", length=64),
+    "text": TextData("oracle", tokens=4, vocabulary=9),
+    "mixture": PointData("ring"),
+    "stacked_mnist": ImageData("stacked_mnist"),
 }
 
 

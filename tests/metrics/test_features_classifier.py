@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from scipy.io import wavfile
 
-from gan_jax.config import Data
+from gan_jax.config import AudioData, ImageData, PointData
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.metrics.features import classifier
@@ -20,7 +20,7 @@ from gan_jax.metrics.features.select import select_features
 from tests.helpers.paths import REPOSITORY
 
 TINY = Recipe(widths=(4, 4, 4), features=6, epochs=0.2, batch_size=16)
-DATA = Data("digits", size=10)
+DATA = ImageData("digits", size=10)
 TARGETS = {"digits": 0.98, "mnist": 0.992, "fashion_mnist": 0.925, "cifar10_jpeg75": 0.8}
 
 
@@ -101,7 +101,7 @@ def test_features_are_of_each_picture_alone(kept):
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [(Data("ring"), "holds points"), (Data("folder", path="/nowhere"), "no such file")],
+    [(PointData("ring"), "holds points"), (ImageData("folder", path="/nowhere"), "no such file")],
 )
 def test_data_without_a_classifier(data, says, tmp_path):
     with pytest.raises(UserError, match=says):
@@ -164,7 +164,7 @@ def test_features_without_a_name(labels, name, tmp_path, monkeypatch):
         np.savez(tmp_path / "set.npz", images=images)
     else:
         np.savez(tmp_path / "set.npz", images=images, labels=labels)
-    data = Data("npz", path=str(tmp_path / "set.npz"))
+    data = ImageData("npz", path=str(tmp_path / "set.npz"))
     dataset = sources.load(data)
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     monkeypatch.setattr(classifier, "RECIPES", {"npz": TINY})
@@ -188,7 +188,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
         folder = tmp_path / "files" / "ab"[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         wavfile.write(folder / f"{i}.wav", 8000, rng.uniform(-1, 1, 4096).astype(np.float32))
-    heard = Data("sounds", path=str(tmp_path / "files"), length=4096, rate=8000, symmetric=True)
+    heard = AudioData("sounds", path=str(tmp_path / "files"), length=4096, rate=8000)
     found = [
         classifier.classifier(data, cache, recipe=TINY, dataset=sources.load(data), quiet=True)
         for data in (heard, dataclasses.replace(heard, spectrogram=True))
@@ -200,7 +200,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
 @pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 def test_digits_accuracy(tmp_path):
-    made = classifier.classifier(Data("digits", size=28), tmp_path, quiet=True)
+    made = classifier.classifier(ImageData("digits", size=28), tmp_path, quiet=True)
     assert made.test_accuracy >= TARGETS["digits"]
 
 

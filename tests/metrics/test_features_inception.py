@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data.images import tfds
 from gan_jax.metrics.features import inception, inception_weights, resize
@@ -233,6 +233,6 @@ def neighbours_accuracy(features, labels):
 @pytest.mark.usefixtures("optimized")
 def test_real_weights_tell_real_pictures_apart(partial, tfds_dir):
     """Measured: 60 % of 256 pictures; with permuted weights, which take as long again, 21 %."""
-    images, labels = tfds.read(Data("cifar10_jpeg75", "train[:256]", dir=str(tfds_dir)))
+    images, labels = tfds.read(ImageData("cifar10_jpeg75", "train[:256]", dir=str(tfds_dir)))
     real = inception.extractor(partial, 768)
     assert neighbours_accuracy(real(images), labels) > 0.5

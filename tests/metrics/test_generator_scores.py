@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax.cli import app
-from gan_jax.config import Data, Penalties
+from gan_jax.config import ImageData, Penalties
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -32,7 +32,7 @@ CONFIG = small.config(
     name="conditional",
     gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=10),
     disc=mlp.Discriminator(widths=(8,), classes=10),
-    data=Data("digits", "all", labels=True),
+    data=ImageData("digits", "all", labels=True),
     loss="non_saturating",
     penalties=Penalties(),
     n_critic=1,
@@ -49,7 +49,7 @@ def quick(tmp_path, monkeypatch):
 
 def test_a_classifier_learns_what_samples_show():
     # Samples of the classes 0 and 1, in turn, are black and white; so are the reals, but for one.
-    config = dataclasses.replace(CONFIG, gen=dataclasses.replace(CONFIG.gen, classes=2))
+    config = CONFIG.replace(gen=dataclasses.replace(CONFIG.gen, classes=2))
     images = np.zeros((32, 8, 8, 1), np.uint8)
     images[1::2] = 255
     real = images[[0, 1, 1, 0, 0, 1, 0, 1, 1, 0]]
@@ -72,10 +72,9 @@ def test_a_classifier_learns_what_samples_show():
 def test_path_length_of_a_linear_generator(symmetric, devices):
     # On straight lines |A (b - a)|^2, A without the label's columns, of pixels in [0, 1]: a quarter
     # where A leads to [-1, 1].
-    config = dataclasses.replace(
-        CONFIG,
+    config = CONFIG.replace(
         gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=3, out="linear"),
-        data=Data("digits", symmetric=symmetric),
+        data=ImageData("digits", symmetric=symmetric),
         latent="uniform",
         z_dim=6,
     )
@@ -116,7 +115,7 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert name == "digits"
     np.testing.assert_array_equal(images, pixels.to_pixels(made, symmetric=False))
     np.testing.assert_array_equal(labels, np.arange(40) % 10)
-    test = sources.load(Data("digits", "test", labels=True))
+    test = sources.load(ImageData("digits", "test", labels=True))
     accuracy = classifier.test_accuracy(student, test.batch.real, test.batch.cond)
     cas, paths = found["classification_accuracy"], found["path_length"]
     assert cas["values"] == [accuracy]
@@ -135,9 +134,9 @@ def test_the_command(command, tmp_path, monkeypatch):
 
 
 def test_the_test_is_whole_where_the_run_had_a_draw():
-    assert len(generator.labelled_test(CONFIG, Data("digits", per_class=5))) == 360
+    assert len(generator.labelled_test(CONFIG, ImageData("digits", per_class=5))) == 360
 
 
 def test_data_without_a_split_test():
     with pytest.raises(UserError, match="data set 'npz' has no split test"):
-        generator.labelled_test(CONFIG, Data("npz", path="file.npz"))
+        generator.labelled_test(CONFIG, ImageData("npz", path="file.npz"))

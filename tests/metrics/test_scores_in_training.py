@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
-from gan_jax.config import Data, Penalties, population
+from gan_jax.config import ImageData, Penalties, PointData, population
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
@@ -33,12 +33,10 @@ pytestmark = pytest.mark.integration
 
 ONE = jax.local_devices()[:1]
 PICTURES = small.config(disc=mlp.Discriminator(widths=(12,)), penalties=Penalties(), n_critic=1)
-POINTS = dataclasses.replace(
-    PICTURES,
+POINTS = PICTURES.replace(
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear"),
-    data=Data("ring"),
+    data=PointData("ring"),
     loss="non_saturating",
-    score_every=4,
 )
 SEEDS = {"solo": (), "population": (3, 5, 1)}
 
@@ -70,7 +68,7 @@ def with_members(config, state, change):
 @pytest.fixture(scope="module", params=SEEDS.values(), ids=SEEDS)
 def points(request):
     """Config, state, and how to score it."""
-    config = dataclasses.replace(POINTS, seeds=request.param)
+    config = POINTS.replace(seeds=request.param)
     dataset = sources.load(config.data)
     state = train.start(config, dataset, ONE)
     return config, state, *in_training.make_scorer(config, dataset, ONE[0])
@@ -198,30 +196,30 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
 
 def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, caplog):
     assert (
-        select.select_training_features(Data("folder", path="nowhere"), (28, 28, 1)).name
+        select.select_training_features(ImageData("folder", path="nowhere"), (28, 28, 1)).name
         == "pixels"
     )
-    coarse = select.select_training_features(Data("folder", path="nowhere"), (32, 64, 3))
+    coarse = select.select_training_features(ImageData("folder", path="nowhere"), (32, 64, 3))
     assert (coarse.name, coarse.resize) == ("pixels-16x16", "linear, 16x16")
     grey = np.full((2, 32, 64, 3), 51, np.uint8)
     np.testing.assert_allclose(coarse(grey), np.full((2, 768), 0.2), rtol=1e-6)  # float32
     own = features_with_head()
     monkeypatch.setattr(select, "select_features", lambda *_, **__: own)
-    assert select.select_training_features(Data("digits"), (8, 8, 1)) is own
+    assert select.select_training_features(ImageData("digits"), (8, 8, 1)) is own
 
     def refuse(*_, **__):
         raise UserError("no split 'train'")
 
     monkeypatch.setattr(select, "select_features", refuse)
-    assert select.select_training_features(Data("digits"), (8, 8, 1)).name == "pixels"
+    assert select.select_training_features(ImageData("digits"), (8, 8, 1)).name == "pixels"
     assert "scored by pixels: no classifier of digits: no split 'train'" in caplog.text
 
 
 def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
-    config = dataclasses.replace(POINTS, seeds=(3, 5, 1), checkpoint_every=3)
+    config = POINTS.replace(seeds=(3, 5, 1))
 
     def fit(folder, steps):
-        changed = dataclasses.replace(config, steps=steps)
+        changed = config.replace(steps=steps)
         return small.fit(changed, tmp_path / folder)
 
     state = fit("whole", 8)
@@ -252,7 +250,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
 def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     folders = [tmp_path / "scored", tmp_path / "plain"]
     for folder, every in zip(folders, (1, 0), strict=True):
-        config = dataclasses.replace(POINTS, score_every=every, log_every=1)
+        config = dataclasses.replace(POINTS, log_every=1)
         small.fit(config, folder)
     ours, theirs = ((folder / "metrics.jsonl").read_bytes() for folder in folders)
     assert ours == theirs
@@ -274,7 +272,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
 def test_data_without_a_metric_is_refused_before_there_is_a_folder(tmp_path):
     path = tmp_path / "points.npz"
     np.savez(path, real=np.zeros((50, 2), np.float32))
-    config = dataclasses.replace(POINTS, data=Data("npz", path=str(path)))
+    config = dataclasses.replace(POINTS, data=ImageData("npz", path=str(path)))
     with pytest.raises(UserError, match=r"score_every is 4: there is no metric for data 'npz'"):
         small.fit(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

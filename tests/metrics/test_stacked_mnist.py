@@ -1,14 +1,12 @@
 """The modes of Stacked MNIST, counted in one program."""
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -46,7 +44,7 @@ class Stripes(interface.Generator):
 def config(**changes):
     changes = {"gen": Stripes(), "z_dim": 3, "latent": "uniform", "ema_half_life": 0.0, **changes}
     disc = mlp.Discriminator(widths=(2,), last_bias=False)
-    return small.config(disc=disc, data=Data("stacked_mnist"), **changes)
+    return small.config(disc=disc, data=ImageData("stacked_mnist"), **changes)
 
 
 def test_the_program_counts_what_the_samples_are():
@@ -92,8 +90,12 @@ def digits(monkeypatch):
 
 @pytest.mark.usefixtures("digits")
 def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
-    one = config(gen=mlp.Generator((28, 28, 3), (2,)), steps=4, seeds=(0, 1), checkpoint_every=4)
-    one = dataclasses.replace(one, score_every=4, batch_size=16)
+    one = config(
+        gen=mlp.Generator((28, 28, 3), (2,)),
+        steps=4,
+        seeds=(0, 1),
+    )
+    one = one.replace(batch_size=16)
     state = small.fit(one, tmp_path / "run")
     dataset = sources.load(one.data)
     protocol, score = in_training.make_scorer(one, dataset, jax.local_devices()[0])
@@ -115,6 +117,7 @@ def test_the_digits_classifier_is_chosen(monkeypatch):
         lambda data, **rest: asked.append(data) or READER,
     )
     assert (
-        select.select_features("classifier", Data("stacked_mnist", "train", dir="there")) is READER
+        select.select_features("classifier", ImageData("stacked_mnist", "train", dir="there"))
+        is READER
     )
     assert (asked[0].name, asked[0].dir) == ("mnist", "there")

@@ -4,7 +4,6 @@ A file of gan_jax/networks with a Generator and a Discriminator is found here; g
 in tests/helpers/small_networks.py.
 """
 
-import dataclasses
 import importlib
 import pkgutil
 import re
@@ -142,7 +141,7 @@ def test_what_a_network_can_do_by_default():
 
 @pytest.mark.parametrize("field", ["gen", "disc"])
 def test_a_network_without_the_interface_is_refused(field):
-    network = dataclasses.replace(small.CONFIG, **{field: nn.Dense(3)})
+    network = small.CONFIG.replace(**{field: nn.Dense(3)})
     base = {"gen": "Generator", "disc": "Discriminator"}[field]
     expected = f"{field} must be a subclass of gan_jax.networks.interface.{base}, got Dense"
     with pytest.raises(UserError) as error:
@@ -235,8 +234,8 @@ def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
     name, size = network
     sgd = Optimizer("sgd", lr=1e-3, b1=0.0)
     weights = Penalties(**{penalty: 0.1})
-    ours = dataclasses.replace(
-        config(name, size), loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
+    ours = config(name, size).replace(
+        loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
     )
     state, whole = start(ours, size), batch(name, size, critic=(1,))
     traces, plain = [], make_train_step(ours)

@@ -1,6 +1,5 @@
 """Packs of examples, as PacGAN has them: what the network inside sees, and a run of it."""
 
-import dataclasses
 import sys
 
 import jax
@@ -103,7 +102,7 @@ def test_config_and_flags(monkeypatch):
     flags = ["--disc.pack", "4", "--disc.disc.widths", "9", "7"]
     monkeypatch.setattr(sys, "argv", ["command", *flags])
     changed = command_line.parse(CONFIG)
-    assert changed == dataclasses.replace(CONFIG, disc=Packed(INSIDE.clone(widths=(9, 7)), 4))
+    assert changed == CONFIG.replace(disc=Packed(INSIDE.clone(widths=(9, 7)), 4))
     assert serialization.loads(serialization.dumps(changed)) == changed
     assert differences(CONFIG, changed) == {
         "disc.pack": (2, 4),

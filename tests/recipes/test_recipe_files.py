@@ -1,6 +1,5 @@
 """Recipes are found by name and by file, listed with their records, and their cost estimated."""
 
-import dataclasses
 import json
 import sys
 
@@ -129,7 +128,7 @@ def dry_run_lines(capsys, config, **settings):
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     dataset = sources.load(config.data)
-    state = jax.eval_shape(lambda: start(dataclasses.replace(config, seeds=()), dataset, devices))
+    state = jax.eval_shape(lambda: start(config.replace(seeds=()), dataset, devices))
     counts = [
         sum(leaf.size for leaf in jax.tree.leaves(player.params))
         for player in (state.gen, state.disc)

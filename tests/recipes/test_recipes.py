@@ -114,7 +114,7 @@ def test_its_small_version_trains(name):
     n = 8 if getattr(config.disc, "minibatch_std", 0) <= 8 else 32
     alone = dataclasses.replace(config.pretrain, steps=min(config.pretrain.steps, 1))
     changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": alone}
-    config = dataclasses.replace(config, **changes)
+    config = config.replace(**changes)
     random = np.random.default_rng(0)
     one = example(config, n)
     real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)
@@ -136,7 +136,7 @@ def test_ring_covers_every_mode():
     chunk = train.parallel.make_program(config, devices, config.steps)
     examples = train.placement.place(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
-    state = train.start(dataclasses.replace(config, seed=0), dataset, devices)
+    state = train.start(config.replace(seed=0), dataset, devices)
     state, _ = chunk(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
     found = modes(points, centres, sigma)

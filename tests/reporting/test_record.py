@@ -1,6 +1,5 @@
 """What is put on record of finished runs, recomputed from their files; and what is refused."""
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -19,7 +18,9 @@ from tests.helpers import small
 pytestmark = pytest.mark.integration
 
 STEPS = 20
-CONFIG = small.config(steps=STEPS, log_every=1)
+CONFIG = small.config(
+    steps=STEPS,
+)
 SCORES = [[{"modes": 7.0, "kl": 0.25}], [{"modes": 8.0, "kl": 0.5}]]
 
 
@@ -29,7 +30,7 @@ def trained(tmp_path_factory):
     folders = []
     for seed in (3, 4):
         folders.append(tmp_path_factory.mktemp("runs") / f"seed{seed}")
-        config = dataclasses.replace(CONFIG, seed=seed)
+        config = CONFIG.replace(seed=seed)
         small.fit(config, folders[-1])
     return folders
 
@@ -127,7 +128,7 @@ def test_no_path_of_the_run_is_recorded_but_in_its_command(runs, tmp_path):
 
 
 def with_config(**changes):
-    return lambda folder: run_folder.write_config(folder, dataclasses.replace(CONFIG, **changes))
+    return lambda folder: run_folder.write_config(folder, CONFIG.replace(**changes))
 
 
 def without_late_rows(folder):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import train
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
@@ -69,7 +69,7 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
     for i in range(20):
         pixels = random.integers(0, 256, (8, 8), np.uint8)
         Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
-    config = small.config(data=Data("folder", path=str(pictures), channels=1))
+    config = small.config(data=ImageData("folder", path=str(pictures), channels=1))
     lost = pictures / "07.png"
     whole = small.fit(config, tmp_path / "whole")
     kept = lost.read_bytes()
@@ -78,7 +78,7 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
     assert not lost.exists()
     small.assert_same_bits(state, whole)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    longer = dataclasses.replace(config, steps=14)
+    longer = config.replace(steps=14)
     with pytest.raises(UserError, match=r"holds a run on other data: fingerprint \w+ there, \w+"):
         small.fit(longer, tmp_path / "run")
     assert before == {path: path.read_bytes() for path in before}
@@ -90,7 +90,9 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
 def test_nan_in_some_gradients(tmp_path, monkeypatch):
     """One example of NaNs: the steps that see it are skipped and counted, no other, and nothing
     that is kept is touched by it."""
-    config = small.config(steps=20, log_every=1, skip_limit=10)
+    config = small.config(
+        steps=20,
+    )
     dataset = sources.load(config.data)
     real = dataset.batch.real.astype(np.float32) / 255
     few, bad = real[:100].copy(), 90

@@ -1,6 +1,5 @@
 """Runs held against each other: equal ones agree; whatever is changed is named, with its step."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import pytest
 
 from gan_jax import train
 from gan_jax.cli import app, reproduce
-from gan_jax.config import Data, serialization
+from gan_jax.config import ImageData, serialization
 from gan_jax.data import sources
 from gan_jax.reporting import record
 from gan_jax.runs import compare
@@ -30,14 +29,17 @@ STEPS = 6
 def pixels(tmp_path_factory):
     """The digits as a file of a user's own."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
-    np.savez(path, images=sources.load(Data("digits")).batch.real[:200])
+    np.savez(path, images=sources.load(ImageData("digits")).batch.real[:200])
     return path
 
 
 @pytest.fixture(scope="module")
 def config(pixels):
-    data = Data("npz", path=str(pixels))
-    return small.config(data=data, steps=STEPS, log_every=2, checkpoint_every=3, sample_every=3)
+    data = ImageData("npz", path=str(pixels))
+    return small.config(
+        data=data,
+        steps=STEPS,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypat
 def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     copy = tmp_path / "run"
     shutil.copytree(done, copy)
-    other = dataclasses.replace(config, ema_half_life=200.0, gen_opt=config.disc_opt)
+    other = config.replace(ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(serialization.dumps(other))
     small.fit(other, tmp_path / "other")
     status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import Data, Penalties, population
+from gan_jax.config import ImageData, Penalties, population
 from gan_jax.data import sources
 from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
@@ -86,7 +86,7 @@ def tiny(monkeypatch):
         name="augment_study",
         gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=10),
         disc=mlp.Discriminator(widths=(8,), classes=10),
-        data=Data("digits", labels=True),
+        data=ImageData("digits", labels=True),
         loss="non_saturating",
         penalties=Penalties(),
         n_critic=1,
@@ -112,7 +112,7 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
 
     def train_gans(config, sets):  # untrained: once it has been done in earnest
         seen.append((config, sets))
-        inputs = jax.random.key(0), np.zeros((1, config.z_dim)), np.zeros(1, np.int32)
+        inputs = jax.random.key(0), np.zeros((1, config.prior.dim)), np.zeros(1, np.int32)
         variables = config.gen.init(*inputs, train=False)
         return [(member, variables) for member in population.members(config)]
 
@@ -122,7 +122,7 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
     ((config, sets),) = seen  # k = 2 is not done again
     assert (config.seeds, config.steps) == ((0, 1), 2)
     for seed, one in enumerate(sets):  # nothing but the draw
-        allowed = Data("digits", labels=True, per_class=4, draw=seed)
+        allowed = ImageData("digits", labels=True, per_class=4, draw=seed)
         assert one.fingerprint == sources.load(allowed).fingerprint
     found = json.loads(out.read_text())
     assert found["results"]["2"] == first["results"]["2"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.config import Data, schema
+from gan_jax.config import ImageData, schema
 from gan_jax.data import sources
 from gan_jax.metrics import inpainting
 from gan_jax.networks import unet
@@ -17,13 +17,12 @@ from tests.helpers import small
 pytestmark = pytest.mark.nightly
 
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
-CONFIG = dataclasses.replace(
-    small.CONFIG,
+CONFIG = small.CONFIG.replace(
     **{**small.QUICK, "loss": "relativistic"},
     name="repairs",
     gen=unet.Generator(**FIELDS),
     disc=unet.Discriminator(**FIELDS),
-    data=Data("digits", size=12, symmetric=True),
+    data=ImageData("digits", size=12, symmetric=True),
     masks=schema.Masks(("box", "half")),
     steps=1,
     seeds=(0, 1),

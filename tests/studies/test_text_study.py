@@ -36,5 +36,5 @@ def test_a_run_is_scored_where_the_game_begins_and_where_it_ends():
     }
     assert text_study.stages(coco_lstm.small) == {"coco_lstm_small, likelihood": 2500}
     none = dataclasses.replace(coco_relgan.small.pretrain, steps=0)
-    game = dataclasses.replace(coco_relgan.small, pretrain=none)
+    game = coco_relgan.small.replace(pretrain=none)
     assert text_study.stages(game) == {"coco_relgan_small, game": 1000}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import Config, Optimizer, Penalties, schema
+from gan_jax.config import Config, Objective, Optimizer, Penalties, Prior, schema
 from gan_jax.core import keys
 from gan_jax.data import masks
 from gan_jax.data.batch import Batch
@@ -139,13 +139,13 @@ def test_the_step_gives_both_players_the_same_incomplete_pictures():
     sgd = Optimizer("sgd", lr=rate, b1=0.0)
     config = Config(
         *("linear", Constant(), Linear(), 1),
-        loss="relativistic",
-        penalties=Penalties(r1=GAMMA, r2=GAMMA),
+        objective=Objective(
+            loss="relativistic", penalties=Penalties(r1=GAMMA, r2=GAMMA), reconstruction=2.0
+        ),
         masks=schema.Masks(("box", "free")),
-        reconstruction=2.0,
         gen_opt=sgd,
         disc_opt=dataclasses.replace(sgd),
-        z_dim=2,
+        prior=Prior(dim=2),
         batch_size=N,
     )
     state = init_state(config, jax.random.key(6), Batch(REAL))

@@ -55,7 +55,7 @@ def test_chunks_do_not_change_a_bit(config, devices):
     ],
 )
 def test_devices_end_at_the_same_state(config, lazy, devices):
-    config = dataclasses.replace(config, steps=4, penalty_every=lazy)
+    config = config.replace(steps=4, penalty_every=lazy)
     one, metrics_one = small.train_state(config)
     many, metrics_many = small.train_state(config, devices)
     # Sums over the batch are taken in another order. Adam divides a rounding error of 1e-7 by its
@@ -84,12 +84,12 @@ def test_devices_agree_with_batch_statistics_in_a_penalised_critic_and_labels():
 
 @pytest.mark.parametrize(
     ("config", "devices"),
-    [(dataclasses.replace(small.SOUNDS, steps=4), 1), (small.TEXTS, 2)],
+    [(small.SOUNDS.replace(steps=4), 1), (small.TEXTS, 2)],
     ids=["sounds-1", "texts-2"],
 )
 def test_a_member_is_its_solo_run(config, devices):
     """Those on pictures are in tests/training/test_population.py."""
-    population_of_two = dataclasses.replace(config, seeds=(5, 0))
+    population_of_two = config.replace(seeds=(5, 0))
     many, metrics = small.train_state(population_of_two, devices)
     solo, metrics_solo = small.train_state(config)
     _, member = population_state.member(population_of_two, many, 1)

@@ -4,7 +4,6 @@ Dirac-GAN (Mescheder et al. 2018, 1801.04406): all reals are 0, the generator is
 critic a line psi x. The step moves psi first, then theta against the new psi.
 """
 
-import dataclasses
 import functools
 
 import flax.linen as nn
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax.config import schema
+from gan_jax.config import Objective, Prior, schema
 from gan_jax.data import batch
 from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import interface
@@ -37,9 +36,16 @@ class Line(interface.Discriminator):
 
 def dirac(loss, key, gen_lr, disc_lr, **weights):
     """The train step and the first state. Rates and weights may be traced: a sweep is a vmap."""
-    plain = schema.Config("dirac", Point(), Line(), steps=1, loss=loss, z_dim=1, batch_size=2)
-    setting = dataclasses.replace(
-        plain,
+    plain = schema.Config(
+        "dirac",
+        Point(),
+        Line(),
+        steps=1,
+        objective=Objective(loss=loss),
+        prior=Prior(dim=1),
+        batch_size=2,
+    )
+    setting = plain.replace(
         penalties=schema.Penalties(**weights),
         gen_opt=schema.Optimizer("sgd", lr=gen_lr, b1=0.0),
         disc_opt=schema.Optimizer("sgd", lr=disc_lr, b1=0.0),

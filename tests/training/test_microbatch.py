@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
-from gan_jax.config import Augment, Data, Masks, Optimizer, Penalties
+from gan_jax.config import Augment, ImageData, Masks, Optimizer, Penalties
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.sweeps import Sweep
 from gan_jax.core.errors import UserError
@@ -35,7 +35,7 @@ CLOSE = {"rtol": 1e-3, "atol": 2e-5}
 
 
 def changed(**changes):
-    return dataclasses.replace(BASE, **changes)
+    return BASE.replace(**changes)
 
 
 CASES = {
@@ -44,7 +44,7 @@ CASES = {
     "labels and a class head": changed(
         gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), classes=10),
         disc=small.WithClassHead(),
-        data=Data("digits", "all", labels=True),
+        data=ImageData("digits", "all", labels=True),
         loss="hinge",
     ),
     "adaptive augmentation": changed(
@@ -56,7 +56,7 @@ CASES = {
         ),
         penalties=Penalties(),
     ),
-    "texts": dataclasses.replace(small.TEXTS, steps=4, microbatch=0),
+    "texts": small.TEXTS.replace(steps=4),
     "holes": changed(
         gen=unet.Generator(8, 1, (8, 4), (1, 1), (2, 2), out="sigmoid"),
         disc=unet.Discriminator(8, (8, 4), (1, 1), (2, 2)),
@@ -75,9 +75,7 @@ LONG = ("adaptive augmentation", "w's mean", "holes")
 def test_microbatches_are_the_whole_batch(name):
     config = CASES[name]
     whole = small.train_state(config)
-    small.assert_trees_close(
-        small.train_state(dataclasses.replace(config, microbatch=4)), whole, **CLOSE
-    )
+    small.assert_trees_close(small.train_state(dataclasses.replace(config)), whole, **CLOSE)
 
 
 def test_microbatches_of_two_devices_and_of_a_population():
@@ -148,7 +146,7 @@ LARGE = changed(
 @pytest.mark.usefixtures("optimized")
 def test_microbatches_need_less_memory():
     # Of 1024 examples activations are most of it; of 64 a sixteenth of that.
-    assert temporaries(dataclasses.replace(LARGE, microbatch=64)) < 0.4 * temporaries(LARGE)
+    assert temporaries(dataclasses.replace(LARGE)) < 0.4 * temporaries(LARGE)
 
 
 def test_remat_keeps_less_for_the_gradient():

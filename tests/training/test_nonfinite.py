@@ -9,14 +9,21 @@ import pytest
 
 from gan_jax.config.sweeps import Sweep
 from gan_jax.core.errors import UserError
-from gan_jax.training.nonfinite import Skips
+from gan_jax.training.hooks import Chunk
+from gan_jax.training.nonfinite import NonFiniteGuard
 from tests.helpers import small
 
 
 def skips(row, seeds=(), limit=3, saved=0):
-    """Skips of a run, or of the members with these seeds, that go on from `row`."""
-    state = types.SimpleNamespace(skipped_in_row=np.int32(row))
-    return Skips(small.config(seeds=seeds, skip_limit=limit), state, saved)
+    """The guard of a run, or of the members with these seeds, that go on from `row`."""
+    state = types.SimpleNamespace(skipped_in_row=np.int32(row), step=saved)
+    return NonFiniteGuard(small.config(seeds=seeds), state, limit)
+
+
+def count(guard, step, skipped):
+    """A chunk ends at the step with these skipped updates."""
+    first = step - len(skipped) + 1
+    guard.on_chunk(Chunk(first, step, None, {"skipped": skipped}, last=False))
 
 
 def steps(text):
@@ -32,7 +39,7 @@ def outcome(counter, text, cuts, capture):
     cuts = [0, *cuts, len(rows)]
     for first, last in itertools.pairwise(cuts):
         try:
-            counter.count(last, rows[first:last])
+            count(counter, last, rows[first:last])
         except UserError:
             stopped = True
             break
@@ -59,10 +66,10 @@ def test_a_run_stops_at_the_limit(text, stops, pending, caplog):
 
 def test_it_says_how_many_steps_when_and_what_there_is(caplog):
     counter = skips(0, saved=5)
-    counter.count(7, steps("xx"))
+    count(counter, 7, steps("xx"))
     counter.saved = 6
     with pytest.raises(UserError) as error:
-        counter.count(8, steps("x"))
+        count(counter, 8, steps("x"))
     said = "3 steps in a row had non-finite updates, by step 8: stopped; the last checkpoint is of"
     assert str(error.value) == f"{said} step 6"
     assert not caplog.records
@@ -99,8 +106,8 @@ def test_a_population_goes_on_while_a_member_does(text, named, stops, pending, c
 
 def test_a_lost_member_is_named_with_its_number_and_seed_once(caplog):
     counter = skips([0, 0, 0], (7, 4, 9))
-    counter.count(10, steps("..... .xxxx ....."))
-    counter.count(15, steps("..... xxxxx ....."))
+    count(counter, 10, steps("..... .xxxx ....."))
+    count(counter, 15, steps("..... xxxxx ....."))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     text = "member 1 (seed 4): 3 steps in a row had non-finite updates, by step 10"
@@ -108,12 +115,10 @@ def test_a_lost_member_is_named_with_its_number_and_seed_once(caplog):
 
 
 def test_seeds_of_a_sweep_are_named(caplog):
-    counter = Skips(
-        small.config(seeds=(7, 4), sweep=(Sweep("gen_opt.lr", (1e-3, 2e-3)),), skip_limit=2),
-        types.SimpleNamespace(skipped_in_row=np.zeros(4, np.int32)),
-        0,
-    )
-    counter.count(2, steps(".. .. .. xx"))
+    state = types.SimpleNamespace(skipped_in_row=np.zeros(4, np.int32), step=0)
+    sweep = (Sweep("gen_opt.lr", (1e-3, 2e-3)),)
+    counter = NonFiniteGuard(small.config(seeds=(7, 4), sweep=sweep), state, 2)
+    count(counter, 2, steps(".. .. .. xx"))
     assert "member 3 (seed 4): 2 steps" in caplog.text
 
 

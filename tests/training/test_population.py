@@ -12,7 +12,18 @@ import pytest
 from jax import lax
 
 from gan_jax import train
-from gan_jax.config import Augment, Config, Data, Masks, Optimizer, Penalties, population
+from gan_jax.config import (
+    Augment,
+    Config,
+    ImageData,
+    Masks,
+    Objective,
+    Optimizer,
+    Penalties,
+    PointData,
+    Prior,
+    population,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.sweeps import Sweep
 from gan_jax.config.validation import validate
@@ -33,18 +44,18 @@ TINY = Config(
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear", norm="batch"),
     disc=mlp.Discriminator(widths=(8,)),
     steps=3,
-    data=Data("ring"),
-    loss="relativistic_average",
+    data=PointData("ring"),
+    objective=Objective(loss="relativistic_average"),
     gen_opt=Optimizer(eps=1e-4),
     disc_opt=Optimizer(eps=1e-4),
-    z_dim=4,
+    prior=Prior(dim=4),
     batch_size=8,
     seeds=SEEDS,
 )
 
 
 def tiny(**changes):
-    return dataclasses.replace(TINY, **changes)
+    return TINY.replace(**changes)
 
 
 def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol):
@@ -70,7 +81,7 @@ def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
             gen_opt=dataclasses.replace(
                 small.CONFIG.gen_opt, lr=dataclasses.replace(lr, start=start)
             ),
-            penalties=dataclasses.replace(small.CONFIG.penalties, r1=r1),
+            penalties=dataclasses.replace(small.CONFIG.objective.penalties, r1=r1),
         )
         for start in (1e-3, 2e-3)
         for r1 in (0.0, 1.0, 2.0)
@@ -269,7 +280,9 @@ def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
                 root = keys.step_key(state.key, purpose, state.step, iteration)
                 return keys.example_keys(root, batch.real.shape[1], axis)
 
-            z = keys.latents(example(keys.Purpose.CRITIC_Z, 1), config.z_dim, config.latent)
+            z = keys.latents(
+                example(keys.Purpose.CRITIC_Z, 1), config.prior.dim, config.prior.distribution
+            )
             noise = jax.random.key_data(example(keys.Purpose.PENALTY))
             seen = {"real": batch.real, "z": z[None], "noise": noise[None]}
             if axis:
@@ -298,7 +311,7 @@ GAME = tiny(
 )
 GROUPS = {
     "likelihood": (
-        dataclasses.replace(small.TEXTS, steps=2),
+        small.TEXTS.replace(steps=2),
         {
             "pretrain.opt.lr": (0.01, 0.03),
             "pretrain.opt.b1": (0.0, 0.9),
@@ -308,8 +321,7 @@ GROUPS = {
         },
     ),
     "adam and rmsprop": (
-        dataclasses.replace(
-            GAME,
+        GAME.replace(
             gen_opt=Optimizer("adam"),
             disc_opt=Optimizer("rmsprop"),
             ema_half_life=50.0,
@@ -353,8 +365,7 @@ GROUPS = {
         },
     ),
     "schedules": (
-        dataclasses.replace(
-            GAME,
+        GAME.replace(
             gen_opt=Optimizer(
                 lr=Schedule(1.0, 1.0, 3), b2=Schedule(0.1, 0.1, 3, "cosine"), eps=0.1
             ),
@@ -378,7 +389,7 @@ GROUPS = {
             GAME,
             gen=mlp.Generator(shape=(8, 8, 1), widths=(8,), classes=10),
             disc=small.WithClassHead(),
-            data=Data("digits", "all", labels=True),
+            data=ImageData("digits", "all", labels=True),
             augment=Augment(cutout=1.0, adaptive=True, adapt_every=1),
             gen_opt=Optimizer("sgd", 0.1, 0.0),
             disc_opt=Optimizer("sgd", 0.1, 0.0),
@@ -396,7 +407,7 @@ GROUPS = {
             GAME,
             gen=unet.Generator(8, 1, (4, 4), (1, 1), (1, 1), 1),
             disc=unet.Discriminator(8, (4, 4), (1, 1), (1, 1), 1),
-            data=Data("digits", "all", symmetric=True),
+            data=ImageData("digits", "all", symmetric=True),
             masks=Masks(("box",)),
             gen_opt=Optimizer("sgd", 0.1, 0.0),
             disc_opt=Optimizer("sgd", 0.1, 0.0),
@@ -416,7 +427,7 @@ def sweep_of():
         if group not in made:
             base, fields = GROUPS[group]
             sweep = tuple(Sweep(*one) for one in fields.items())
-            config = dataclasses.replace(base, sweep=sweep)
+            config = base.replace(sweep=sweep)
             validate(config)
             made[group] = (config, *small.train_state(config))
         return made[group]
@@ -483,7 +494,7 @@ def test_every_field_that_may_be_swept_is_tested():
         values = (0.5,) if field != "label_smoothing" else (0.25,)
         for base in (GAME, GROUPS["repairs"][0]):
             with contextlib.suppress(UserError):
-                validate(dataclasses.replace(base, sweep=(Sweep(field, values),)))
+                validate(base.replace(sweep=(Sweep(field, values),)))
                 return True
         return False
 

@@ -1,8 +1,6 @@
 """The phase before the game, of likelihood or reconstruction: its updates and its end. The
 contracts across it are tested with those of all runs, in tests/training/test_contracts.py."""
 
-import dataclasses
-
 import chex
 import flax.linen as nn
 import jax
@@ -10,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import Data, Optimizer, Pretrain, schema, serialization
+from gan_jax.config import ImageData, Optimizer, Pretrain, TextData, schema, serialization
 from gan_jax.config.validation import validate
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
@@ -27,7 +25,7 @@ SGD = Optimizer("sgd", lr=1.0, b1=0.0)
 
 
 def config(**changes):
-    return dataclasses.replace(CONFIG, **changes)
+    return CONFIG.replace(**changes)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +133,7 @@ def test_reconstruction_by_hand(microbatch):
     ours = config(
         gen=Tilted(),
         disc=unet.Discriminator(size=8, patch=2, widths=(4,), blocks=(1,), cardinality=(1,)),
-        data=Data("digits", symmetric=True),
+        data=ImageData("digits", symmetric=True),
         masks=schema.Masks(("box", "free")),
         reconstruction=2.0,
         pretrain=Pretrain(1, sgd, 0.0),
@@ -143,7 +141,6 @@ def test_reconstruction_by_hand(microbatch):
         z_dim=3,
         latent="normal",
         n_critic=2,
-        microbatch=microbatch,
         ema_half_life=0.0,
     )
     real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
@@ -199,8 +196,11 @@ def test_a_run_without_the_phase_is_the_game_itself():
         ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
         ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
         ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent law 'key'"),
-        ({"data": Data("lines", vocabulary=2)}, "data.vocabulary is 2: it must be from 3 to 65536"),
-        ({"data": Data("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
+        (
+            {"data": TextData("lines", vocabulary=2)},
+            "data.vocabulary is 2: it must be from 3 to 65536",
+        ),
+        ({"data": TextData("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
     ],
 )
 def test_configs_that_make_no_sense(changes, says):

@@ -1,7 +1,5 @@
 """One train step: who is updated, by how much, and what a bad gradient does."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +56,7 @@ def test_each_update_moves_its_own_player_only(still):
 @pytest.mark.parametrize("lazy", [1, 3])
 def test_a_step_is_the_gradients_written_out(lazy):
     weights = Penalties(r1=0.7, r2=0.3)
-    config = dataclasses.replace(PLAIN, penalties=weights, penalty_every=lazy)
+    config = PLAIN.replace(penalties=weights, penalty_every=lazy)
     now = lazy - 1  # when the lazy penalty is due
     before, after, metrics, batch = one_step(config, step=now)
     real, key = batch.real[0], before.key
@@ -124,9 +122,7 @@ def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
 
 
 def test_a_nonfinite_update_of_finite_gradients_changes_nothing_and_is_counted():
-    config = dataclasses.replace(
-        PLAIN, disc_opt=Optimizer("sgd", lr=1e38, b1=0.0), loss="wasserstein"
-    )
+    config = PLAIN.replace(disc_opt=Optimizer("sgd", lr=1e38, b1=0.0), loss="wasserstein")
     with jax.debug_nans(False):
         before, after, metrics, _ = one_step(config, real=jnp.full((1, 16, 8, 8, 1), 1e5))
     assert np.isfinite(metrics["disc_grad_norm"])
@@ -143,15 +139,13 @@ def test_good_steps_reset_the_row_of_skipped_ones():
 
 
 def test_weight_clipping_bounds_the_critic():
-    _, after, _, _ = one_step(dataclasses.replace(PLAIN, loss="wasserstein", weight_clip=0.01))
+    _, after, _, _ = one_step(PLAIN.replace(loss="wasserstein", weight_clip=0.01))
     largest = max(np.abs(leaf).max() for leaf in small.leaves(after.disc.params).values())
     assert largest == np.float32(0.01)
 
 
 def test_moving_average_has_its_half_life():
-    config = dataclasses.replace(
-        PLAIN, ema_half_life=16.0 * 4, gen_opt=Optimizer("sgd", lr=0.0, b1=0.0)
-    )
+    config = PLAIN.replace(ema_half_life=16.0 * 4, gen_opt=Optimizer("sgd", lr=0.0, b1=0.0))
     step = jax.jit(make_train_step(config))
     state, _, _, batch = one_step(config)
     state = state.replace(ema=jax.tree.map(lambda leaf: leaf + 1.0, state.ema))
@@ -163,7 +157,7 @@ def test_moving_average_has_its_half_life():
 
 
 def test_moving_average_ramp_starts_at_the_weights_themselves():
-    config = dataclasses.replace(PLAIN, ema_half_life=1e9, ema_ramp=0.05)
+    config = PLAIN.replace(ema_half_life=1e9, ema_ramp=0.05)
     _, after, _, _ = one_step(config)
     # Half-life of 0.8 images after a batch of 16: 2^-20 of the old weights is left.
     small.assert_trees_close(after.ema["params"], after.gen.params, rtol=1e-7, atol=1e-5)
@@ -171,9 +165,7 @@ def test_moving_average_ramp_starts_at_the_weights_themselves():
 
 @pytest.mark.parametrize("name", ["adam", "optimistic_adam", "rmsprop", "sgd"])
 def test_every_optimizer_steps(name):
-    config = dataclasses.replace(
-        PLAIN, gen_opt=Optimizer(name, lr=1e-3), disc_opt=Optimizer(name, lr=1e-3)
-    )
-    _, metrics = small.train_state(dataclasses.replace(config, steps=2))
+    config = PLAIN.replace(gen_opt=Optimizer(name, lr=1e-3), disc_opt=Optimizer(name, lr=1e-3))
+    _, metrics = small.train_state(config.replace(steps=2))
     assert metrics["skipped"].sum() == 0
     assert metrics["disc_loss"][0] != metrics["disc_loss"][1]

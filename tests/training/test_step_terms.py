@@ -1,7 +1,5 @@
 """What a step may have beside loss and penalties: augmentation, a class head, path length."""
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax.config import Augment, Data, Optimizer, Penalties
+from gan_jax.config import Augment, ImageData, Optimizer, Penalties
 from gan_jax.config.validation import validate
 from gan_jax.core.errors import UserError
 from gan_jax.core.keys import Purpose, example_keys, latents, root, step_key
@@ -75,7 +73,7 @@ def descended(params, objective, rate=RATE):
 
 
 def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
-    config = dataclasses.replace(PLAIN, augment=Augment(blit=1.0, cutout=0.8, p=0.7))
+    config = PLAIN.replace(augment=Augment(blit=1.0, cutout=0.8, p=0.7))
     before, after, _, real = stepped(config)
     fake = config.gen.apply(
         {"params": before.gen.params}, noise(before, Purpose.CRITIC_Z), train=True
@@ -112,19 +110,18 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
 
 def test_an_adaptive_p_is_in_the_state_and_moves_by_the_rule():
     rule = Augment(cutout=1.0, p=0.5, adaptive=True, target=-0.999, adapt_images=640.0)
-    config = dataclasses.replace(PLAIN, augment=rule, n_critic=2, steps=4, batch_size=16)
-    state, metrics = small.train_state(dataclasses.replace(config, z_dim=8))
+    config = PLAIN.replace(augment=rule, n_critic=2, steps=4, batch_size=16)
+    state, metrics = small.train_state(config.replace(z_dim=8))
     move = 4 * 16 / 640  # every 4 critic updates, that is 2 steps
     np.testing.assert_allclose(state.augment.p, 0.5 + 2 * move, atol=1e-6)  # float32
     np.testing.assert_allclose(metrics["augment_p"], [0.5, 0.5, 0.5 + move, 0.5 + move], atol=1e-6)
 
 
 def test_a_class_head_learns_from_reals_and_teaches_the_generator():
-    config = dataclasses.replace(
-        PLAIN,
+    config = PLAIN.replace(
         disc=small.WithClassHead(),
         penalties=Penalties(),
-        data=Data("digits", "all", labels=True),
+        data=ImageData("digits", "all", labels=True),
         auxiliary_disc=0.9,
         auxiliary_gen=0.4,
     )
@@ -164,7 +161,7 @@ def test_a_repair_is_compared_by_the_critics_features():
     """Of the critic that has just moved, of each stage; and of reals it is a constant."""
     fields = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
     networks = {"gen": unet.Generator(**fields), "disc": unet.Discriminator(**fields)}
-    config = dataclasses.replace(PLAIN, **networks, penalties=Penalties(), perceptual=0.8)
+    config = PLAIN.replace(**networks, penalties=Penalties(), perceptual=0.8)
     before, after, metrics, real = stepped(config)
 
     def judge(params, x):
@@ -199,12 +196,12 @@ def test_a_repair_is_compared_by_the_critics_features():
 
 
 def test_path_length_is_an_update_of_its_own_at_every_kth_step():
-    config = dataclasses.replace(PLAIN, path_length=0.5, path_length_every=3)
+    config = PLAIN.replace(path_length=0.5, path_length_every=3)
     before, after, metrics, _ = stepped(config, step=1)  # not due
     assert (metrics["path_length"], after.mean_path) == (0, 0)
     before, after, metrics, _ = stepped(config, step=2)
     rate = RATE * 3 / 4  # of the lazy updates, appendix B of 1912.04958
-    alone = dataclasses.replace(PLAIN, gen_opt=Optimizer("sgd", lr=rate, b1=0.0))
+    alone = PLAIN.replace(gen_opt=Optimizer("sgd", lr=rate, b1=0.0))
     _, first, _, _ = stepped(alone, step=2)
     z = noise(before, Purpose.PATH_LENGTH)
 
@@ -224,13 +221,12 @@ def test_path_length_is_an_update_of_its_own_at_every_kth_step():
 
 
 def test_devices_agree_with_all_of_it_at_once():
-    config = dataclasses.replace(
-        PLAIN,
+    config = PLAIN.replace(
         disc=small.WithClassHead(),
         augment=Augment(blit=1.0, colour=1.0, adaptive=True, p=0.5, diffaugment=("cutout",)),
         path_length=0.5,
         path_length_every=2,
-        data=Data("digits", "all", labels=True),
+        data=ImageData("digits", "all", labels=True),
         batch_size=16,
         n_critic=2,
         steps=3,
@@ -254,12 +250,12 @@ def test_devices_agree_with_all_of_it_at_once():
 )
 def test_what_makes_no_sense_is_refused(changes, said):
     with pytest.raises(UserError, match=said):
-        validate(dataclasses.replace(PLAIN, **changes))
+        validate(PLAIN.replace(**changes))
 
 
 def test_packs_train_on_one_and_two_devices():
-    config = dataclasses.replace(
-        PLAIN, disc=Packed(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
+    config = PLAIN.replace(
+        disc=Packed(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
     )
     (one, _), (two, _) = small.train_state(config), small.train_state(config, 2)
     small.assert_trees_close(two, one, rtol=1e-4, atol=1e-5)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.config import Data
+from gan_jax.config import AudioData
 from gan_jax.core.errors import UserError
 from gan_jax.data.audio import spectrogram, waves
 from gan_jax.data.audio.spectrogram import Bins
@@ -56,7 +56,7 @@ def from_json(found: dict[str, Any]) -> Sound:
     return Sound(rate, length, bins)
 
 
-def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     """The Free Spoken Digit Dataset as tensorflow-datasets prepared it, read without TensorFlow.
 
     TFDS has it in one split. As its makers have it, the first five takes of each digit by each
@@ -92,7 +92,7 @@ def _spoken_digit(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]
     return np.stack(found_waves), np.asarray(labels, np.int32), data.rate or 8000
 
 
-def _tones(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _tones(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Plucked tones of the twelve pitches from middle C on and of the octave above, and the pitch
     classes: three harmonics of random strengths and phases, a random start and decay, and noise of
     50 to 30 decibels below full scale."""
@@ -126,18 +126,11 @@ def _tones(data: Data, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     return np.rint(wave * FULL).astype(np.int16), label.astype(np.int32), rate
 
 
-def _check(data: Data, length: int) -> None:
-    for field in ("size", "channels"):
-        if getattr(data, field):
-            raise UserError(
-                f"data.{field} is {getattr(data, field)}: the data set {data.name!r} holds sounds, "
-                "not pictures; leave it out"
-            )
-    if not data.symmetric:
-        raise UserError(f"data.symmetric is off: the sounds of {data.name!r} are in [-1, 1]")
-    if length < 2 or not 1000 <= (data.rate or 8000) <= 192_000:
-        what, value = ("rate", data.rate) if length >= 2 else ("length", length)
-        raise UserError(f"data.{what} is {value}: length at least 2, rate 1000 to 192000 allowed")
+def _check(data: AudioData, length: int) -> None:
+    if length < 2:
+        raise UserError(f"data.length must be at least 2, got {length}")
+    if not 1000 <= (data.rate or 8000) <= 192_000:
+        raise UserError(f"data.rate must be from 1000 to 192000, got {data.rate}")
     if data.spectrogram:
         spectrogram.hop_of(length)
 
@@ -159,7 +152,7 @@ def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, Bins]:
 OWN = {"tones": _tones, "sounds": waves.folder}
 
 
-def load(data: Data) -> tuple[np.ndarray, np.ndarray | None, Sound]:
+def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, Sound]:
     """The sounds int16 [n, t, 1], or their spectrograms int16 [n, 128, 128, 1], both to be divided
     by 32767; labels int32 [n] or None; and how they are heard. Raises UserError if the set is
     absent, or `data` asks for what there is not."""

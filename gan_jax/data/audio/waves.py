@@ -14,7 +14,7 @@ import numpy as np
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
-from gan_jax.config import Data
+from gan_jax.config import AudioData
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import files
 
@@ -25,7 +25,7 @@ SILENCE = 1e-4  # peak of a sound that is taken for silent: -80 dB
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 
 
-def fit(wave: np.ndarray, rate: int, data: Data, length: int) -> np.ndarray:
+def fit(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.ndarray:
     """A sound float [t] in [-1, 1] at `rate` as the set has it: int16 [length].
 
     Raises ValueError where nothing can be heard of what is kept.
@@ -75,7 +75,7 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     return wave, int(rate)
 
 
-def folder(data: Data, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
+def folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
     """All sounds below `data.path`, in the order of their names: int16 [n, length], labels int32
     [n] by folder where there are several, and the rate.
 

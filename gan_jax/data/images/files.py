@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.config import Data
+from gan_jax.config import Data, ImageData
 from gan_jax.core import memory
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import pixels
@@ -48,7 +48,7 @@ def walk(root: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() in suffixes)
 
 
-def folder(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+def folder(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """All pictures below `data.path`, in the order of their names: uint8 [n, h, w, c].
 
     Links to files are followed, links to folders are not. See `pictures.decode` for what becomes of
@@ -112,7 +112,7 @@ def _checked(labels: np.ndarray | None, n: int, path: Path) -> np.ndarray | None
     return labels.astype(np.int32)
 
 
-def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+def npz(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """Arrays `images` (or `x`, or the only one) and, if there, `labels` (or `y`) of an npz file.
 
     Pictures uint8 [n, h, w, c], or points float32 [n, d], and labels int32 [n]. Raises UserError on
@@ -130,7 +130,7 @@ def npz(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     return real, _checked(labels, len(real), path)
 
 
-def conditions(data: Data, n: int) -> dict[str, np.ndarray]:
+def conditions(data: ImageData, n: int) -> dict[str, np.ndarray]:
     """The arrays of an npz file that `data.cond` names, for its n examples: pictures uint8
     [n, h, w, c], or numbers float32 [n, d]. Raises UserError if one is neither."""
     if data.name != "npz":
@@ -210,7 +210,7 @@ def _read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def idx(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+def idx(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """MNIST's own files in the folder `data.path`: pictures uint8 [n, h, w, 1], labels int32 [n].
 
     They are SPLIT-images-idx3-ubyte and, if there, SPLIT-labels-idx1-ubyte, plain or .gz; the split

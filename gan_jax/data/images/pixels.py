@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def recolour(real: np.ndarray, channels: int) -> np.ndarray:
     return np.stack(grey)[..., None]
 
 
-def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
+def stack(found: Sequence[np.ndarray], data: ImageData) -> np.ndarray:
     """At least one picture uint8 [h, w, c] as one array [n, h, w, c], cropped and resized to
     `data.size`; without it, if they differ in size, to the shortest side of any, with a log."""
     size, sizes = data.size, {picture.shape[:2] for picture in found}
@@ -103,15 +103,9 @@ def stack(found: Sequence[np.ndarray], data: Data) -> np.ndarray:
     return np.stack([resize(picture, size) for picture in found] if size else found)
 
 
-def conform(real: np.ndarray, data: Data) -> np.ndarray:
+def conform(real: np.ndarray, data: ImageData) -> np.ndarray:
     """Arrays of any source, with at least one example, in the size and the channels that `data`
-    asks for. Raises UserError if it asks for them of points [n, d], or for what sounds have."""
-    for field in ("length", "rate", "normalize", "spectrogram"):
-        if getattr(data, field):
-            raise UserError(
-                f"data.{field} is {getattr(data, field)}: the data set {data.name!r} holds no "
-                "sounds; leave it out"
-            )
+    asks for. Raises UserError if it asks for them of points [n, d]."""
     if real.ndim != 4:
         for field in ("size", "channels", "symmetric"):
             if getattr(data, field):

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core import locking
 from gan_jax.core.errors import UserError, reason
 from gan_jax.core.files import write_atomically
@@ -59,7 +59,7 @@ class Source:
     labelled: bool
 
 
-def _of_folder(data: Data) -> Source:
+def _of_folder(data: ImageData) -> Source:
     """The pictures below `data.path`; the folders are classes, where there are several."""
     root = files.given_path(data)
     try:
@@ -98,7 +98,7 @@ def _of_folder(data: Data) -> Source:
     return Source(len(paths), digest.hexdigest(), read, shape, len(classes) > 1)
 
 
-def _of_set(data: Data) -> Source:
+def _of_set(data: ImageData) -> Source:
     """A set by name: one of tensorflow-datasets, of which only so much is in memory as is read at a
     time; or another one of pictures, whole in memory."""
     if sources.is_tfds(data):
@@ -121,7 +121,7 @@ def _of_set(data: Data) -> Source:
     return Source(len(real), dataset.fingerprint, read, shape, labels is not None)
 
 
-def _of_tfds(data: Data) -> Source:
+def _of_tfds(data: ImageData) -> Source:
     found = tfds.Tfds(data)
     channels = data.channels or found.channels
     if not len(found):
@@ -198,7 +198,7 @@ def _plan(folder: Path, plan: dict[str, Any]) -> bool:
     return False
 
 
-def prepare(data: Data, out: Path, form: str = "png", shard: int = SHARD) -> dict[str, Any]:
+def prepare(data: ImageData, out: Path, form: str = "png", shard: int = SHARD) -> dict[str, Any]:
     """Writes the set that `data` names into the folder `out`, or goes on with that; returns its
     prepared.json. Raises UserError where there is no such set, it holds no picture, `out` has
     another one, or cannot be written."""

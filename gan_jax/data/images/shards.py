@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Data
+from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import files
 from gan_jax.data.images import pixels as images_pixels
@@ -198,7 +198,7 @@ def _labels(folder: Path, info: Info) -> np.ndarray | None:
     return labels
 
 
-def read(data: Data) -> tuple[Stored, np.ndarray | None]:
+def read(data: ImageData) -> tuple[Stored, np.ndarray | None]:
     """The prepared set in the folder `data.path`, at `data.size` and in `data.channels`, and its
     labels int32 [n] if it has any. Raises UserError where it is damaged, or of another split."""
     folder = files.given_path(data)

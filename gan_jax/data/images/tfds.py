@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Data
+from gan_jax.config import Data, ImageData
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import pixels as images_pixels
 
@@ -98,7 +98,7 @@ class Tfds:
         return found, labels
 
 
-def read(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+def read(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """The whole set, uint8 [n, h, w, c], and its labels int32 [n] if it has any."""
     source = Tfds(data)
     if not len(source):

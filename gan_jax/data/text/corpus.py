@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.config import Data
+from gan_jax.config import TextData
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json
 from gan_jax.data.images import files
@@ -57,7 +57,7 @@ def _of_python() -> str:
     return "\n\n".join(text for _, text in sorted(topics.items()))
 
 
-def _sentences(data: Data, text: str, shown: str) -> list[list[str]]:
+def _sentences(data: TextData, text: str, shown: str) -> list[list[str]]:
     """Lines that are not blank, as tokens; those of more than data.tokens are left out."""
     lines = [tokens(line.strip(), data.level) for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if len(line) <= data.tokens]
@@ -71,7 +71,7 @@ def _sentences(data: Data, text: str, shown: str) -> list[list[str]]:
     return kept
 
 
-def _windows(data: Data, text: str, shown: str) -> list[list[str]]:
+def _windows(data: TextData, text: str, shown: str) -> list[list[str]]:
     """The text cut into examples of data.tokens tokens; what is left at its end is left out."""
     whole = tokens(text.replace("\r\n", "\n"), data.level)
     starts = range(0, len(whole) - data.tokens + 1, data.tokens)
@@ -81,7 +81,7 @@ def _windows(data: Data, text: str, shown: str) -> list[list[str]]:
     return [whole[start : start + data.tokens] for start in starts]
 
 
-def _parts(data: Data) -> tuple[list[list[str]], list[list[str]]]:
+def _parts(data: TextData) -> tuple[list[list[str]], list[list[str]]]:
     """The training part, and the part that `data.split` names."""
     cut = _sentences if data.name == "lines" else _windows
     if data.path is None and data.name == "running_text":
@@ -102,7 +102,7 @@ def _parts(data: Data) -> tuple[list[list[str]], list[list[str]]]:
     return train, {"all": found, "train": train, "test": test}[data.split]
 
 
-def read(data: Data) -> tuple[np.ndarray, tuple[str, ...]]:
+def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
     """The examples uint16 [n, data.tokens] of `data.split` (all, train or test), and the
     vocabulary, of data.vocabulary entries; empty ones stand for no token.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gan_jax.config import Data
+from gan_jax.config import TextData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.networks import lstm
@@ -28,7 +28,7 @@ def variables(length: int, vocabulary: int) -> Any:
     return jax.jit(init)(keys.root(SEED), keys.no_latents(1, 2, "key"))
 
 
-def read(data: Data) -> tuple[np.ndarray, tuple[str, ...]]:
+def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
     """10,000 sequences uint16 [n, data.tokens], other ones for the split `test` than for `train`,
     and a vocabulary of their numbers: there is no end and nothing unknown.
 

@@ -1,6 +1,5 @@
 """An artefact in the place of a run folder: its functions as a generator that commands apply."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ def load(path: Path) -> Trained:
         config: Config = serialization.loads(json.dumps(manifest["config"]))
         gen: Any = Applied(found)
         return Trained(
-            dataclasses.replace(config, gen=gen),
+            config.replace(gen=gen),
             found.variables,
             manifest["step"],
             manifest["member"],

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax.config import schedules, schema, serialization
+from gan_jax.config import TextData, schedules, serialization
 from gan_jax.data.audio import sounds
 from gan_jax.inference import sampling
 from gan_jax.inference.export import standalone, write
@@ -26,7 +26,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
     shared = dataclasses.replace(config, data=data)
     function, z, cond = write.function(trained)
     made = jax.eval_shape(function, trained.variables, z, cond)
-    of_text = schema.of_tokens(config)
+    of_text = isinstance(config.data, TextData)
     shapes = jax.tree.map(lambda leaf: [["n", *leaf.shape[1:]], str(leaf.dtype)], cond)
     unit = "pixels in [0, 1]" if made.ndim == 4 else "as the data"
     return {
@@ -35,7 +35,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
         "step": trained.step,
         "member": trained.member,
         "classes": sampling.classes(config),
-        "z": {"dim": z.shape[1], "law": config.latent},
+        "z": {"dim": z.shape[1], "law": config.prior.distribution},
         "w": _w(trained),
         "cond": shapes if isinstance(cond, dict) else None,
         "output": {
@@ -47,7 +47,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
         "sound": sounds.to_json(trained.sound) if trained.sound else None,
         "vocabulary": list(trained.vocabulary),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(trained.variables["params"])),
-        "average": not schedules.is_off(config.ema_half_life),
+        "average": not schedules.is_off(config.ema.half_life),
         "digest": digest.read(workdir).get(trained.step),
         "config": json.loads(serialization.dumps(shared)),
         "scores": _scores(workdir, trained),

@@ -21,7 +21,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jax import export
 
-from gan_jax.config import schema
+from gan_jax.config import TextData
 from gan_jax.core import files, keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import masks
@@ -89,7 +89,7 @@ def function(trained: Trained) -> tuple[Callable, jax.Array, Any]:
     one example. Of texts (variables, z, temperature) -> tokens uint16 [n, t]."""
     config = trained.config
     gen: Any = config.gen
-    of_text = schema.of_tokens(config)
+    of_text = isinstance(config.data, TextData)
 
     def generate(variables: Any, z: jax.Array, cond: Any) -> jax.Array:
         if of_text:
@@ -98,7 +98,7 @@ def function(trained: Trained) -> tuple[Callable, jax.Array, Any]:
         cond = conditions.Incomplete(**{"cond": None, **cond}) if config.masks.kinds else cond
         return jnp.asarray(gen.apply(variables, z, cond, train=False), jnp.float32)
 
-    z = keys.no_latents(1, config.z_dim, config.latent)
+    z = keys.no_latents(1, config.prior.dim, config.prior.distribution)
     return generate, z, jnp.ones(()) if of_text else condition(trained)
 
 

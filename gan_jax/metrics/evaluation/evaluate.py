@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 
-from gan_jax.config import Config, Data, moved
+from gan_jax.config import Config, Data, ImageData
+from gan_jax.config.schema import with_data_dir
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -37,7 +38,7 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
 
     Raises UserError if it is not the same to the bit.
     """
-    dataset = sources.load(moved(config.data, folder))
+    dataset = sources.load(with_data_dir(config.data, folder))
     there = run_folder.load_versions(workdir)["data"]["fingerprint"]
     if there != dataset.fingerprint:
         raise UserError(
@@ -183,8 +184,8 @@ def score_folders(
     Raises:
       UserError: the images of the folders differ in size.
     """
-    loaded = [sources.load(Data("folder", path=str(real))) if dataset is None else dataset]
-    loaded += [sources.load(Data("folder", path=str(fake)))]
+    loaded = [sources.load(ImageData("folder", path=str(real))) if dataset is None else dataset]
+    loaded += [sources.load(ImageData("folder", path=str(fake)))]
     shapes = [folder.batch.real.shape[1:] for folder in loaded]
     if shapes[0] != shapes[1]:
         raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")

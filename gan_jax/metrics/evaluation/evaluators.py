@@ -3,9 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from gan_jax.config import Config, schema
+from gan_jax.config import Config, PointData, TextData
 from gan_jax.core.errors import UserError
-from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.evaluation import audio, image, mixtures, stacked_mnist, text
 from gan_jax.metrics.evaluation.evaluator import Evaluation, Evaluator, TrainingEvaluator
@@ -41,11 +40,11 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(config: Config, dataset: Dataset) -> str | None:
     """Return the key in KINDS of a run's data; None where nothing scores samples of it."""
-    if config.data.name in sources.MIXTURES:
+    if isinstance(config.data, PointData):
         return "mixture"
     if config.data.name == STACKED_MNIST:
         return "stacked_mnist"
-    if schema.of_tokens(config):
+    if isinstance(config.data, TextData):
         return "text"
     if dataset.sound is not None:
         return "audio"
@@ -80,7 +79,7 @@ def make_training_evaluator(evaluation: Evaluation) -> TrainingEvaluator:
     make = KINDS[name].in_training if name is not None else None
     if make is None:
         raise UserError(
-            f"score_every is {config.score_every}: there is no metric for data "
-            f"{config.data.name!r} of shape {[*dataset.batch.real.shape[1:]]}, only 0 is allowed"
+            f"score_every must be 0: there is no metric for data {config.data.name!r} of shape "
+            f"{[*dataset.batch.real.shape[1:]]}"
         )
     return make(evaluation)

@@ -102,7 +102,7 @@ class PerceptualPathLength:
     ):
         """`fingerprint` is that of the run's data."""
         self._quiet = quiet
-        interpolation = "slerp" if config.latent == "normal" else "lerp"
+        interpolation = "slerp" if config.prior.distribution == "normal" else "lerp"
         note = f"{interpolation} in Z, epsilon {path_length.EPSILON}, percentiles 1 to 99"
         self._features = features
         self.protocol = EvaluationProtocol(
@@ -122,9 +122,9 @@ class PerceptualPathLength:
         lengths = path_length.path_lengths(
             Partial(_generator(config), member.variables),
             Partial(_distance(self._features), self._features.variables),
-            lambda path_keys: keys.latents(path_keys, config.z_dim, config.latent),
+            lambda path_keys: keys.latents(path_keys, config.prior.dim, config.prior.distribution),
             inference_interpolation.slerp
-            if config.latent == "normal"
+            if config.prior.distribution == "normal"
             else inference_interpolation.lerp,
             keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
             self.protocol.n_fake,

@@ -71,7 +71,7 @@ def make_scorer(
     protocol = protocol_fields(evaluator) | {
         "seeds": [member.seed for member in population.members(config)],
         "sample_seed": None,
-        "weights": "raw" if schedules.is_off(config.ema_half_life) else "ema",
+        "weights": "raw" if schedules.is_off(config.ema.half_life) else "ema",
     }
 
     def score(state: TrainState) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json, write_atomically
 from gan_jax.data.sources import Dataset
 from gan_jax.runs.metrics_log import MetricsLog
-from gan_jax.training.state import TrainState
+from gan_jax.training.hooks import Chunk, Hook
 
 ROWS, CARD = "scores.jsonl", "scores_card.json"
 
@@ -25,7 +25,7 @@ def read_card(workdir: Path) -> dict[str, Any]:
     return card
 
 
-class InTrainingScores:
+class InTrainingScores(Hook):
     """Scores a run each `score_every` steps; does nothing where that is 0.
 
     Samples, features and real data are always the same, so a rerun writes the same bytes. A resumed
@@ -33,10 +33,16 @@ class InTrainingScores:
     """
 
     def __init__(
-        self, config: Config, dataset: Dataset, device: jax.Device, *, quiet: bool = False
+        self,
+        config: Config,
+        dataset: Dataset,
+        device: jax.Device,
+        score_every: int,
+        *,
+        quiet: bool = False,
     ):
         """Raises UserError if there is no metric for the data. May train its classifier."""
-        self._every, self._solo = config.score_every, not population.is_population(config)
+        self._every, self._solo = score_every, not population.is_population(config)
         if self._every:
             from gan_jax.metrics.evaluation import in_training  # slow to import
 
@@ -57,10 +63,10 @@ class InTrainingScores:
         write_atomically(workdir / CARD, json.dumps(self._card, indent=1) + "\n")
         self._log = MetricsLog(workdir / ROWS, self._every, step)
 
-    def reached(self, step: int, state: TrainState) -> None:
-        """Write the row of `step` if it is due. The state is not consumed."""
-        if not self._every or step % self._every:
+    def on_chunk(self, chunk: Chunk) -> None:
+        """Write the row of the chunk's last step if it is due."""
+        if not self._every or not chunk.is_due(self._every):
             return
-        scores = self._score(state)
+        scores = self._score(chunk.state)
         rows = {name: column if self._solo else column[None] for name, column in scores.items()}
-        self._log.write(step, rows)
+        self._log.write(chunk.step, rows)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.config import Config, population
+from gan_jax.config import Config, PointData, population
 from gan_jax.core import keys
 from gan_jax.data.sources import MIXTURES
 from gan_jax.inference import sampling
@@ -43,7 +43,7 @@ def scores(config: Config, state: TrainState) -> list[dict[str, float]]:
     NaN where a member has diverged. Members of runs on other data have no scores: {}.
     """
     numbers = range(len(population.members(config)))
-    if config.data.name not in MIXTURES:
+    if not isinstance(config.data, PointData):
         return [{} for _ in numbers]
     lost = dict.fromkeys(Modes._fields, float("nan"))
     counts = [score_modes(*population_state.member(config, state, number)) for number in numbers]

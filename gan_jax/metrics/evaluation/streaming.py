@@ -72,7 +72,7 @@ def generate(config: Config, variables: Any, root: jax.Array, index: jax.Array) 
 def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Array) -> jax.Array:
     """Generate the samples with numbers `index` [m] from the key of samples, float32 [m, ...]."""
     example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    z = keys.latents(example_keys, config.z_dim, config.latent)
+    z = keys.latents(example_keys, config.prior.dim, config.prior.distribution)
     classes = sampling.classes(config)
     cond = index % classes if classes else None
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Config, population, schema, serialization
+from gan_jax.config import Config, TextData, population, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.reporting import curves
 from gan_jax.reporting.html import latent_walk, media
@@ -54,7 +54,7 @@ def run_folder(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]
 
 
 def _kind(workdir: Path, config: Config) -> str:
-    if schema.of_tokens(config):
+    if isinstance(config.data, TextData):
         return "texts"
     if runs_folder.load_sound(workdir):
         return "sounds"
@@ -78,7 +78,7 @@ def _folders(workdir: Path, config: Config) -> list[tuple[str, Path]]:
 
 def _samples(workdir: Path, config: Config, room: int) -> list[dict[str, Any]]:
     """A member's frames in turn, each of one step."""
-    folders, of_text = _folders(workdir, config), schema.of_tokens(config)
+    folders, of_text = _folders(workdir, config), isinstance(config.data, TextData)
     heard = runs_folder.load_sound(workdir)
     most = max((HEARD if heard else FRAMES) // len(folders), 6)
     suffix, found = ".txt" if of_text else ".png", []
@@ -109,7 +109,7 @@ def _frame(path: Path, limit: int, heard: Any) -> dict[str, Any]:
 
 
 def _real(workdir: Path, config: Config, limit: int) -> dict[str, Any] | None:
-    suffix = "txt" if schema.of_tokens(config) else "png"
+    suffix = "txt" if isinstance(config.data, TextData) else "png"
     path = workdir / "samples" / f"real.{suffix}"
     if not path.exists():
         return None

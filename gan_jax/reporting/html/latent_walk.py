@@ -28,7 +28,7 @@ def walk(workdir: Path, room: int) -> dict[str, Any]:
     """
     found = load.load(workdir)
     config = found.config
-    if config.latent == "key":
+    if config.prior.distribution == "key":
         raise UserError(
             f"{config.name} draws its noise itself: there is nothing between its samples"
         )
@@ -64,8 +64,8 @@ def _made(found: Trained) -> np.ndarray:
         both = None if labels is None else np.concatenate([labels, labels])
         ends, law = space.draw(own, both), space.law
     else:
-        ends = keys.latents(own, config.z_dim, config.latent)
-        law = "uniform" if config.latent == "uniform" else "normal"
+        ends = keys.latents(own, config.prior.dim, config.prior.distribution)
+        law = "uniform" if config.prior.distribution == "uniform" else "normal"
     along = interpolation.interpolate(ends[:WAYS], ends[WAYS:], FRAMES, law)
 
     @jax.jit

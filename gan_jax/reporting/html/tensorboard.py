@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import population, schema
+from gan_jax.config import TextData, population
 from gan_jax.core import files
 from gan_jax.core.errors import UserError
 from gan_jax.reporting import curves
@@ -27,7 +27,7 @@ def write(workdir: Path) -> str:
         raise UserError("tensorboardX is missing: pip install 'gan-jax[tensorboard]'") from None
     config, folder, count = run_folder.load_config(workdir), workdir / FOLDER, 0
     metrics, scores = curves.read(workdir)
-    of_text, several = schema.of_tokens(config), population.is_population(config)
+    of_text, several = isinstance(config.data, TextData), population.is_population(config)
     with files.writing(folder):
         shutil.rmtree(folder, ignore_errors=True)
     for member in range(len(population.members(config))):

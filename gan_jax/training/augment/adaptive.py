@@ -14,7 +14,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from gan_jax.config import GROUPS, Augment, is_off, schedules
+from gan_jax.config import Augment, schedules
+from gan_jax.config.schema import ADA_GROUPS
 from gan_jax.core.errors import UserError
 from gan_jax.training.augment import blit, color, cutout, diffaugment, geometry
 
@@ -67,7 +68,7 @@ def augment(
     [n] are the examples' own: each one's changes depend on its key alone. Raises UserError if x is
     no batch of pictures of at least 2x2 pixels; for colours, of 1 or 3 channels.
     """
-    if is_off(config):
+    if config.is_off:
         return x
     if x.ndim != 4 or min(x.shape[1:3]) < 2:
         raise UserError(
@@ -86,10 +87,10 @@ def augment(
 
 def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
     """One picture [h, w, c], pixels in [-1, 1]. A group's draws do not depend on which are on."""
-    own = {group: jax.random.fold_in(key, i) for i, group in enumerate(GROUPS)}
+    own = {group: jax.random.fold_in(key, i) for i, group in enumerate(ADA_GROUPS)}
     on = {
         group: getattr(config, group) * p
-        for group in GROUPS
+        for group in ADA_GROUPS
         if not schedules.is_off(getattr(config, group))
     }
     if schedules.is_off(p):
@@ -109,5 +110,5 @@ def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
         x = cutout.cut(x, cutout.draw(own["cutout"], on["cutout"]))
     for i, (part, transform) in enumerate(diffaugment.PARTS.items()):
         if part in config.diffaugment:
-            x = transform(x, jax.random.fold_in(key, len(GROUPS) + i))
+            x = transform(x, jax.random.fold_in(key, len(ADA_GROUPS) + i))
     return x
