@@ -120,6 +120,27 @@ def _places(found: list[Path], source: Path, out: Path, count: int) -> list[list
     return places
 
 
+def _write(places: list[Path], images: list[np.ndarray]) -> None:
+    """Writes each image to its place. Raises UserError if one cannot be written."""
+    for place, pixels in zip(places, images, strict=True):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(place)
+        except OSError as error:
+            raise UserError(f"{place} cannot be written: {error.strerror}") from None
+
+
+def _check(source: Path, out: Path, mask: str, count: int, force: bool) -> None:
+    if count < 1:
+        raise UserError(f"num_samples must be at least 1, got {count}")
+    if not source.is_dir():
+        raise UserError(f"{source} is not a folder")
+    if mask != "alpha" and not re.fullmatch("#[0-9a-fA-F]{6}", mask) and not Path(mask).is_dir():
+        raise UserError(f"mask is {mask!r}: it must be a folder, a colour #rrggbb, or alpha")
+    if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists: give --force to overwrite what is in it, or another --out")
+
+
 def repair_folder(
     run: Path,
     source: Path,
@@ -142,14 +163,7 @@ def repair_folder(
     can be done at all, where two pictures (a.png and a.jpg) would go to one place, and where `out`
     holds files already, unless `force`.
     """
-    if count < 1:
-        raise UserError(f"num is {count}: it must be at least 1")
-    if not source.is_dir():
-        raise UserError(f"{source} is not a folder")
-    if mask != "alpha" and not re.fullmatch("#[0-9a-fA-F]{6}", mask) and not Path(mask).is_dir():
-        raise UserError(f"mask is {mask!r}: it must be a folder, a colour #rrggbb, or alpha")
-    if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists: give --force to overwrite what is in it, or another --out")
+    _check(source, out, mask, count, force)
     key, found, done = keys.sample_key(seed), files.walk(source), 0
     places = _places(found, source, out, count)
     _, _, config, state = restore_member(run, step, member)
@@ -182,12 +196,7 @@ def repair_folder(
         except Exception as error:  # Pillow's readers raise kinds of their own
             log.warning("left out %s: %s", path, " ".join(str(error).split()))
             continue
-        for place, pixels in zip(places[i], made, strict=True):
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(place)
-            except OSError as error:
-                raise UserError(f"{place} cannot be written: {error.strerror}") from None
+        _write(places[i], made)
         done += 1
     if not done:
         raise UserError(f"{source} holds no picture that could be repaired ({len(found)} tried)")

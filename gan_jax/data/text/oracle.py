@@ -40,14 +40,12 @@ def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
     network = lstm.oracle(data.tokens, data.vocabulary)
     root = keys.step_key(keys.root(SEED), keys.Purpose.SAMPLE, splits[data.split])
 
-    @jax.jit
-    def sample(parameters: Any) -> jax.Array:
-        def part(index: jax.Array) -> jax.Array:
-            own = keys.indexed_keys(root, index)
-            rows = network.apply(parameters, keys.latents(own, 2, "key"), train=False)
-            return jnp.asarray(rows).argmax(-1).astype(jnp.uint16)
+    def sample(parameters: Any, index: jax.Array) -> jax.Array:
+        latents = keys.latents(keys.indexed_keys(root, index), 2, "key")
+        rows = network.apply(parameters, latents, train=False)
+        return jnp.asarray(rows).argmax(-1).astype(jnp.uint16)
 
-        return lax.map(part, jnp.arange(EXAMPLES).reshape(-1, BATCH))
-
-    rows = np.asarray(sample(variables(data.tokens, data.vocabulary)))
+    parameters, index = variables(data.tokens, data.vocabulary), jnp.arange(EXAMPLES)
+    batches = index.reshape(-1, BATCH)
+    rows = np.asarray(jax.jit(lambda p: lax.map(functools.partial(sample, p), batches))(parameters))
     return rows.reshape(EXAMPLES, data.tokens), tuple(map(str, range(data.vocabulary)))

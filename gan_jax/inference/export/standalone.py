@@ -13,6 +13,7 @@ this file, and a README.md. `jax.jit`, `jax.grad` (once, by latents: the weights
 """
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -138,14 +139,17 @@ def _of_examples(function: Any) -> Any:
         if any(jax.tree.leaves(which[0])):
             raise NotImplementedError("vmap over the weights of an artefact")
 
-        def fold(x: Any, is_batched: bool) -> Any:
-            x = x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
-            return x.reshape(-1, *x.shape[2:])
-
-        made = batched(variables, *jax.tree.map(fold, arrays, tuple(which[1:])))
-        return made.reshape(size, -1, *made.shape[1:]), True
+        fold = functools.partial(_fold, size)
+        samples = batched(variables, *jax.tree.map(fold, arrays, tuple(which[1:])))
+        return samples.reshape(size, -1, *samples.shape[1:]), True
 
     return batched
+
+
+def _fold(size: int, x: Any, is_batched: bool) -> Any:
+    """Merges a mapped axis of `size` into the axis of examples: [size, n, ...] -> [size n, ...]."""
+    x = x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
+    return x.reshape(-1, *x.shape[2:])
 
 
 def main() -> None:

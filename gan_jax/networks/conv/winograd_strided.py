@@ -108,20 +108,24 @@ def _inputs(x: jax.Array) -> jax.Array:
     return jnp.stack(tiles).reshape(9, -1, 4 * c)
 
 
+def _shifted(x: jax.Array, axis: int, by: int) -> jax.Array:
+    """Shifts `x` along an axis, with zeros from outside."""
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (max(by, 0), max(-by, 0))
+    first = max(-by, 0)
+    return lax.slice_in_dim(jnp.pad(x, padding), first, x.shape[axis] + first, 1, axis)
+
+
 def _inputs_transposed(tiles: jax.Array) -> jax.Array:
     """The transpose of `_inputs`: [3, 3, n, h/4, w/4, 2, 2, c] -> [n, h, w, c]."""
 
     def along(parts: jax.Array, axis: int, pixel: int) -> list[jax.Array]:
         """The four pixels of a tile; neighbours' tiles overlap with its first and its last."""
         (a0, a1), (b0, b1), (c0, c1) = (jnp.moveaxis(part, pixel, 0) for part in parts)
-        length = a0.shape[axis]
-
-        def shifted(x: jax.Array, by: int) -> jax.Array:
-            padding = [(0, 0)] * x.ndim
-            padding[axis] = (max(by, 0), max(-by, 0))
-            return lax.slice_in_dim(jnp.pad(x, padding), max(-by, 0), length + max(-by, 0), 1, axis)
-
-        return [a1 - shifted(c1, 1), b0 + c0 - a0, b1 + c1 - a1, shifted(a0, -1) - c0]
+        return [
+            *(a1 - _shifted(c1, axis, 1), b0 + c0 - a0, b1 + c1 - a1),
+            _shifted(a0, axis, -1) - c0,
+        ]
 
     rows = along(tiles, 2, 4)  # 4 x [3, n, h/4, w/4, 2, c]
     pixels = jnp.stack([jnp.stack(along(row, 2, 3), 3) for row in rows], 2)
