@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
-    from gan_jax.inference.generator import Trained
     from gan_jax.inference.latent_space import Space
 
 EXPORT_SUFFIXES = (".jaxexport", ".safetensors")
@@ -54,53 +53,29 @@ def sample(
         temperature: Temperature of texts.
     """
     from gan_jax.core import keys
-    from gan_jax.inference import load, sampling
-    from gan_jax.inference import text as inference_text
+    from gan_jax.core.errors import UserError
+    from gan_jax.inference import load, sampling, text
+    from gan_jax.reporting.formats import Context, format_of
 
     at_least(1, num_samples=num_samples)
     key = keys.sample_key(seed)
     loaded = load.load(generator.run, generator.step, generator.member)
     config, variables = loaded.config, loaded.variables
-    is_text = isinstance(config.data, TextData)
-    out = output.out or Path("samples.txt" if is_text else "samples.png")
+    form = format_of(config)
+    out = output.out or Path(f"samples{form.suffix}")
     refuse_existing(output.force, out)
-    if is_text:
-        tokens = inference_text.sample(config, variables, key, num_samples, temperature)
-        _write_text(out, inference_text.written(config, tokens, loaded.vocabulary))
+    if isinstance(config.data, TextData):
+        samples = text.sample(config, variables, key, num_samples, temperature)
     else:
-        _write_samples(out, sampling.sample(config, variables, key, num_samples), loaded)
-    print(f"{out}: {num_samples} samples of {loaded.title}, seed {seed}")
-
-
-def _write_text(out: Path, text: str) -> None:
-    from gan_jax.core.errors import UserError
-
+        samples = form.sample(config, variables, key, num_samples)
+    columns = min(num_samples, sampling.classes(config) or 8)
+    context = Context(config, loaded.sound, loaded.vocabulary)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
+        form.write(samples, out, columns, context)
+    except (OSError, ValueError) as error:
         raise UserError(f"out is {str(out)!r}: {error}") from None
-
-
-def _write_samples(out: Path, samples: "np.ndarray", generator: "Trained") -> None:
-    """Write sounds, points of the plane, or images."""
-    from gan_jax.core.errors import UserError
-    from gan_jax.data.images import pixels as images_pixels
-    from gan_jax.inference import sampling
-    from gan_jax.reporting import plots
-    from gan_jax.reporting.audio import write_sounds
-
-    columns = min(len(samples), sampling.classes(generator.config) or 8)
-    if sound := generator.sound:
-        try:
-            write_sounds(out, samples, sound, columns)
-        except (OSError, ValueError) as error:
-            raise UserError(f"out is {str(out)!r}: {error}") from None
-    elif samples.ndim == 2:
-        save_image(plots.density(samples, samples), out)
-    else:
-        pixels = images_pixels.to_pixels(samples, symmetric=generator.config.data.symmetric)
-        save_image(plots.grid(pixels, columns), out)
+    print(f"{out}: {num_samples} samples of {loaded.title}, seed {seed}")
 
 
 def interpolate(

@@ -109,6 +109,12 @@ def with_data_dir(data: Data, folder: str | None) -> Data:
     return dataclasses.replace(data, **{field: folder})
 
 
+def without_location(data: Data) -> Data:
+    """Removes the places from which a data set is read: fingerprints identify its contents."""
+    location = {"path", "test_path", "dir"} & {field.name for field in dataclasses.fields(data)}
+    return dataclasses.replace(data, **dict.fromkeys(location))
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     """An optimizer."""
@@ -409,16 +415,11 @@ def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
         Both values of each field that differs, by dotted flag name.
     """
 
-    def identity(config: Config) -> Config:
-        located = {"path": None, "test_path": None, "dir": None}
-        fields = {field.name for field in dataclasses.fields(config.data)}
-        data = {name: value for name, value in located.items() if name in fields}
-        return dataclasses.replace(config, steps=0, data=dataclasses.replace(config.data, **data))
-
-    return {
-        flag_of(path): values
-        for path, values in _compare("", identity(ours), identity(theirs)).items()
-    }
+    ours, theirs = (
+        dataclasses.replace(config, steps=0, data=without_location(config.data))
+        for config in (ours, theirs)
+    )
+    return {flag_of(path): values for path, values in _compare("", ours, theirs).items()}
 
 
 def _compare(path: str, ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:

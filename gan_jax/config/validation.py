@@ -262,12 +262,9 @@ def validate(config: Config) -> None:
         for inside in names:
             if inside.startswith(f"{sweep.field}."):
                 raise UserError(f"sweep {sweep.field}: {inside} is swept too")
-        if (
-            config.objective.penalty_every > 1
-            and sweep.field.startswith("penalties")
-            and 0 in sweep.values
-        ):
-            lazy = f"with penalty_every {config.objective.penalty_every} a run without it is another program"
+        every = config.objective.penalty_every
+        if every > 1 and sweep.field.startswith("penalties") and 0 in sweep.values:
+            lazy = f"with penalty_every {every} a run without it is another program"
             raise UserError(f"sweep {sweep}: {lazy}")
         if sweep.field == "path_length" and 0 in sweep.values:
             raise UserError(f"sweep {sweep}: a run without it is another program")

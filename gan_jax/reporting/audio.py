@@ -7,10 +7,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from gan_jax.data.audio import mel
-from gan_jax.data.audio.sounds import Sound
 from gan_jax.data.audio.waves import FULL
-from gan_jax.metrics.features import preprocess
-from gan_jax.reporting import plots
 
 GAP = 0.1  # seconds of silence between two sounds in a file
 COLUMNS = 128  # of a picture, in pixels
@@ -47,14 +44,3 @@ def pictures(waves: np.ndarray, rate: int) -> np.ndarray:
     bands = np.asarray(mel.log_mel(np.asarray(waves, np.float32), rate))  # pyright: ignore[reportArgumentType]
     at = np.arange(COLUMNS) * bands.shape[2] // COLUMNS
     return np.concatenate([waveform(waves), bands[:, :, at]], 1)
-
-
-def write_sounds(out: Path, made: np.ndarray, sound: Sound, columns: int) -> None:
-    """Samples of a run on sounds, or on their spectrograms, as a wav file, or as a grid of pictures
-    where `out` does not end in .wav. Raises OSError or ValueError where it cannot be written."""
-    waves = preprocess.waveforms(made, sound)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == ".wav":
-        write(out, waves, sound.rate)
-    else:
-        plots.grid(pictures(waves, sound.rate), columns).save(out)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from gan_jax.config import Config, PointData, TextData
+from gan_jax.config import AudioData, Config, Data, ImageData, PointData, TextData
 from gan_jax.core.errors import UserError
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.evaluation import audio, image, mixtures, stacked_mnist, text
@@ -25,30 +25,27 @@ class Kind:
     """Whether classification accuracy and path length are defined."""
 
 
-KINDS: dict[str, Kind] = {
-    "image": Kind(image.image_evaluators, image.training_feature_metrics, True, True),
-    "audio": Kind(audio.audio_evaluators, image.training_feature_metrics, True, True),
-    "text": Kind(text.text_evaluators, None),
-    "mixture": Kind(lambda run: [mixtures.mode_coverage(run)], mixtures.mode_coverage),
-    "stacked_mnist": Kind(
-        lambda run: [stacked_mnist.stacked_mode_coverage(run)],
-        stacked_mnist.stacked_mode_coverage,
-        has_features=True,
-    ),
+KINDS: dict[type[Data], Kind] = {
+    ImageData: Kind(image.image_evaluators, image.training_feature_metrics, True, True),
+    AudioData: Kind(audio.audio_evaluators, image.training_feature_metrics, True, True),
+    TextData: Kind(text.text_evaluators, None),
+    PointData: Kind(lambda run: [mixtures.mode_coverage(run)], mixtures.mode_coverage),
 }
+# Its 1000 modes are counted instead of features compared.
+STACKED = Kind(
+    lambda run: [stacked_mnist.stacked_mode_coverage(run)],
+    stacked_mnist.stacked_mode_coverage,
+    has_features=True,
+)
 
 
-def kind_of(config: Config, dataset: Dataset) -> str | None:
-    """Return the key in KINDS of a run's data; None where nothing scores samples of it."""
-    if isinstance(config.data, PointData):
-        return "mixture"
+def kind_of(config: Config, dataset: Dataset) -> Kind | None:
+    """Return how samples of a run are evaluated; None where nothing scores them."""
     if config.data.name == STACKED_MNIST:
-        return "stacked_mnist"
-    if isinstance(config.data, TextData):
-        return "text"
-    if dataset.sound is not None:
-        return "audio"
-    return "image" if dataset.batch.real.ndim == 4 else None
+        return STACKED
+    if isinstance(config.data, ImageData) and dataset.batch.real.ndim != 4:
+        return None  # arrays of an npz file that are not images
+    return KINDS[type(config.data)]
 
 
 def make_evaluators(evaluation: Evaluation) -> Sequence[Evaluator]:
@@ -57,10 +54,9 @@ def make_evaluators(evaluation: Evaluation) -> Sequence[Evaluator]:
     Raises UserError if there are none, or the settings are not for the run's kind of data.
     """
     config, settings = evaluation.config, evaluation.settings
-    name = kind_of(config, evaluation.dataset)
-    if name is None:
+    kind = kind_of(config, evaluation.dataset)
+    if kind is None:
         raise UserError(f"data is {config.data.name!r}: there is no metric for it")
-    kind = KINDS[name]
     if kind.has_features != (settings.features is not None):
         need = "must be given" if kind.has_features else "must not be given"
         raise UserError(f"features {need} for data {config.data.name!r}")
@@ -75,8 +71,8 @@ def make_training_evaluator(evaluation: Evaluation) -> TrainingEvaluator:
     Raises UserError if there is none for the run's data.
     """
     config, dataset = evaluation.config, evaluation.dataset
-    name = kind_of(config, dataset)
-    make = KINDS[name].in_training if name is not None else None
+    kind = kind_of(config, dataset)
+    make = kind and kind.in_training
     if make is None:
         raise UserError(
             f"score_every must be 0: there is no metric for data {config.data.name!r} of shape "

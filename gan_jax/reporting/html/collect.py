@@ -10,6 +10,7 @@ from PIL import Image
 from gan_jax.config import Config, TextData, population, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.reporting import curves
+from gan_jax.reporting.formats import format_of
 from gan_jax.reporting.html import latent_walk, media
 from gan_jax.runs import folder as runs_folder
 from gan_jax.runs import score_card, timing
@@ -78,10 +79,10 @@ def _folders(workdir: Path, config: Config) -> list[tuple[str, Path]]:
 
 def _samples(workdir: Path, config: Config, room: int) -> list[dict[str, Any]]:
     """A member's frames in turn, each of one step."""
-    folders, of_text = _folders(workdir, config), isinstance(config.data, TextData)
+    folders, suffix = _folders(workdir, config), format_of(config).suffix
     heard = runs_folder.load_sound(workdir)
     most = max((HEARD if heard else FRAMES) // len(folders), 6)
-    suffix, found = ".txt" if of_text else ".png", []
+    found = []
     for title, folder in folders:
         files = sorted(folder.glob(f"step_*{suffix}"))
         spread = np.linspace(0, len(files) - 1, min(most, len(files)))
@@ -109,11 +110,11 @@ def _frame(path: Path, limit: int, heard: Any) -> dict[str, Any]:
 
 
 def _real(workdir: Path, config: Config, limit: int) -> dict[str, Any] | None:
-    suffix = "txt" if isinstance(config.data, TextData) else "png"
-    path = workdir / "samples" / f"real.{suffix}"
+    suffix = format_of(config).suffix
+    path = workdir / "samples" / f"real{suffix}"
     if not path.exists():
         return None
-    if suffix == "txt":
+    if suffix == ".txt":
         return {"lines": path.read_text(encoding="utf-8").splitlines()[:LINES]}
     with Image.open(path) as image:
         size = {"width": image.width, "height": image.height}

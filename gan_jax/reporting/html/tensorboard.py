@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import TextData, population
+from gan_jax.config import population
 from gan_jax.core import files
 from gan_jax.core.errors import UserError
 from gan_jax.reporting import curves
@@ -27,7 +27,7 @@ def write(workdir: Path) -> str:
         raise UserError("tensorboardX is missing: pip install 'gan-jax[tensorboard]'") from None
     config, folder, count = run_folder.load_config(workdir), workdir / FOLDER, 0
     metrics, scores = curves.read(workdir)
-    of_text, several = isinstance(config.data, TextData), population.is_population(config)
+    several = population.is_population(config)
     with files.writing(folder):
         shutil.rmtree(folder, ignore_errors=True)
     for member in range(len(population.members(config))):
@@ -36,7 +36,7 @@ def write(workdir: Path) -> str:
             for kind, rows in (("train", metrics), ("score", scores or {})):
                 count += _scalars(writer, kind, rows, member)
             for path in sorted((workdir / "samples" / of).glob("step_*")):
-                _samples(writer, path, of_text)
+                _samples(writer, path)
     return f"{folder}: {count} numbers"
 
 
@@ -52,9 +52,9 @@ def _scalars(writer, kind: str, rows: dict[str, np.ndarray], member: int) -> int
     return written
 
 
-def _samples(writer, path: Path, of_text: bool) -> None:
+def _samples(writer, path: Path) -> None:
     step = int(path.stem.removeprefix("step_"))
-    if of_text:
+    if path.suffix == ".txt":
         writer.add_text("samples", "    " + path.read_text("utf-8").replace("\n", "\n    "), step)
     elif path.suffix == ".png":
         with Image.open(path) as image:
