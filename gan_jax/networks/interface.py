@@ -29,6 +29,11 @@ class Generator(Network):
     """Base class of generators: __call__(z, cond=None, *, train) -> examples [n, ...]."""
 
     @property
+    def out(self) -> str:
+        """Output activation: tanh, sigmoid, or linear, which fits any range of pixels."""
+        return "linear"
+
+    @property
     def latent(self) -> int | None:
         """Leading entries of z that a mapping network maps to w; None without one (StyleGAN2)."""
         return None

@@ -46,6 +46,12 @@ def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: i
     if logits[:1] != (n // pack,) or len(logits) > 2:
         wanted = f"[{n // pack}], or [{n // pack}, r]"
         raise UserError(f"the discriminator makes logits {list(logits)}: they must be {wanted}")
+    symmetric = {"tanh": True, "sigmoid": False}.get(config.gen.out, config.data.symmetric)
+    if example.real.ndim == 4 and symmetric != config.data.symmetric:
+        raise UserError(
+            f"data.symmetric must be {symmetric} with a generator whose output is "
+            f"{config.gen.out}, got {config.data.symmetric}"
+        )
     for player, network in (("gen", config.gen), ("disc", config.disc)):
         classes, labels = network.classes, dataset.labels
         if classes and config.data.labels and labels is not None and labels.max() >= classes:

@@ -81,7 +81,7 @@ def pretrain_step(
     Returns:
         The state after the step, and the metrics of the phase.
     """
-    gan = Gan(schedules.resolve(config, state.step), axis, microbatch)
+    gan = Gan(schedules.resolve(config, state.step, config.batch_size), axis, microbatch)
     iterations = jnp.arange(config.n_critic)
     gen, metrics = lax.scan(partial(_update, gan, state), state.gen, (iterations, batch))
     last = state.step + 1 == config.pretrain.steps

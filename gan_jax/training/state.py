@@ -63,7 +63,7 @@ def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
     1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
     if ema is None:
         return None
-    half_life = schedules.at(config.ema.half_life, step)
+    half_life = schedules.at(config.ema.half_life, step, config.batch_size)
     if not schedules.is_off(config.ema.ramp):
         ramp = jnp.where(config.ema.ramp == 0, jnp.inf, config.ema.ramp)
         seen = step.astype(jnp.float32) * config.batch_size

@@ -60,7 +60,7 @@ def make_train_step(config: Config, axis: str | None = None, *, microbatch: int 
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        gan = Gan(schedules.resolve(config, state.step), axis, microbatch)
+        gan = Gan(schedules.resolve(config, state.step, config.batch_size), axis, microbatch)
         (disc, augment_state), disc_metrics = lax.scan(
             partial(update_disc, gan, state),
             (state.disc, state.augment),

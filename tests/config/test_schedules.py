@@ -15,7 +15,9 @@ from tests.helpers import small
 # Of the sizes that rates and weights have: float32 loses the relation between ends beyond these.
 ENDS = st.floats(-1e6, 1e6, width=32)
 SCHEDULES = st.builds(
-    Schedule, ENDS, ENDS, st.integers(1, 2**31 - 1), st.sampled_from(["linear", "cosine"])
+    *(Schedule, ENDS, ENDS, st.integers(1, 2**31 - 1)),
+    st.sampled_from(["linear", "cosine"]),
+    st.sampled_from(["steps", "images"]),
 )
 
 
@@ -120,9 +122,9 @@ def test_resolve_replaces_every_schedule_and_nothing_else():
     config = small.config(disc_opt=Optimizer(b2=Schedule(0.9, 0.5, 4)))
     resolved = schedules.resolve(config, jnp.int32(2))
     assert resolved.disc_opt.b2 == np.float32(0.7)
-    assert resolved.penalties.r2 == schedules.at(config.objective.penalties.r2, 2)
+    assert resolved.objective.penalties.r2 == schedules.at(config.objective.penalties.r2, 2)
     assert resolved.gen_opt.lr == schedules.at(config.gen_opt.lr, 2)
-    assert resolved.penalties.r1 is config.objective.penalties.r1
+    assert resolved.objective.penalties.r1 is config.objective.penalties.r1
     assert resolved.gen is config.gen
     assert schedules.resolve(config.data, 2) is config.data
 
@@ -130,3 +132,20 @@ def test_resolve_replaces_every_schedule_and_nothing_else():
 def test_a_resolved_schedule_is_never_off():
     assert schedules.is_off(schedules.resolve(0.0, 3))
     assert not schedules.is_off(schedules.resolve(Schedule(0.0, 0.0, 1), 3))
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_a_schedule_over_images_counts_a_batch_per_step(shape):
+    images = Schedule(1.0, 0.25, 640, shape, "images")
+    steps = Schedule(1.0, 0.25, 10, shape)
+    for step in (0, 3, 10, 20):
+        assert schedules.at(images, step, 64) == schedules.at(steps, step)
+    config = small.config(batch_size=64, gen_opt=Optimizer(lr=images))
+    assert schedules.resolve(config, 3, config.batch_size).gen_opt.lr == schedules.at(steps, 3)
+    assert schedules.parse(str(images)) == images
+    assert schedules.parse(f"1:0.25:640img:{shape}") == images
+
+
+def test_a_schedule_has_a_known_unit():
+    with pytest.raises(UserError, match="schedule unit 'epochs': allowed are steps, images"):
+        Schedule(1.0, 0.0, 10, "linear", "epochs")

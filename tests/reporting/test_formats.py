@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax.config import AudioData, Data, ImageData, PointData, TextData
+from gan_jax.config import AudioData, Data, ImageData, PointData
 from gan_jax.config.validation import NAMES
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
