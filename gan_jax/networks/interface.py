@@ -5,11 +5,14 @@ the package reads these attributes and never tests for them. A network changes o
 by a field of the same name, which then needs a default and is stored in the config:
 
     class Critic(Discriminator):
-        auxiliary: bool = True      # a field
-        returns_features = True     # a constant
+        auxiliary: bool = True  # a field
 
-(They are properties here: an annotated class attribute would join the fields of a subclass that
-overrides it, before its own ones.)
+        @property
+        def returns_features(self) -> bool:
+            return True
+
+(The defaults are properties because an annotated class attribute would come first among the fields
+of a subclass that overrides it.)
 """
 
 import flax.linen as nn
