@@ -39,13 +39,14 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pill
 def _git_commit() -> str | None:
     """The commit of this package's checkout, with + where its Python files differ from it; None
     where the package is not the checkout's own (but installed into some environment)."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    package = Path(gan_jax.__file__)
+    git = ["git", "-C", str(package.parent)]
 
     def ask(*words: str) -> str:
         return subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout
 
     try:
-        ask("ls-files", "--error-unmatch", Path(__file__).name)
+        ask("ls-files", "--error-unmatch", package.name)
         commit = ask("rev-parse", "HEAD").strip()
         return commit + ("+" if ask("status", "--porcelain", "--", "*.py", "../*.py") else "")
     except (OSError, subprocess.CalledProcessError):
