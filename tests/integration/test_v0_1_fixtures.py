@@ -21,9 +21,9 @@ from gan_jax.data import sources
 from gan_jax.inference import load
 from gan_jax.runs import folder as run_folder
 from gan_jax.runs import restore
+from tests.helpers.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
-FIXTURES = Path("tests/fixtures/v0_1")
+FIXTURES = Path("tests/fixtures/v0_1")  # relative to the root of the repository
 RUNS = {"images": ".png", "population": ".png", "audio": ".wav", "text": ".txt"}
 
 
