@@ -350,7 +350,7 @@ def test_a_sweep_leaves_its_table(swept):
 
 def test_a_cell_is_the_solo_run(swept, solo):
     one = run_folder.load_config(solo)
-    assert (one.gen_opt.lr, one.label_smoothing, one.seed) == (1e-2, 0.1, 3)
+    assert (one.gen_opt.lr, one.objective.label_smoothing, one.seed) == (1e-2, 0.1, 3)
     alone, rows = metrics_log.read_metrics(solo), metrics_log.read_metrics(swept)
     for name, values in alone.items():
         mine = rows[name] if name == "step" else rows[name][:, 9]
