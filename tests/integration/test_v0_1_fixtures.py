@@ -1,7 +1,8 @@
 """What version 0.1 wrote is read, sampled, resumed and reproduced.
 
-`fixtures/v0_1/COMMANDS.md` has the commands that made the files. Numbers that are computed anew
-have the same bits where versions and processor are those of the fixtures, and are close elsewhere.
+`tests/fixtures/v0_1/COMMANDS.md` has the commands that made the files. Numbers that are computed
+anew have the same bits where versions and processor are those of the fixtures, and are close
+elsewhere.
 """
 
 import hashlib
