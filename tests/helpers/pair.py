@@ -95,9 +95,9 @@ def inputs(out: str) -> None:
 
 def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
     """Trains tests/helpers/small.py's config so far."""
-    config = dataclasses.replace(getattr(small, kind), steps=int(steps))
+    config = getattr(small, kind).replace(steps=int(steps))
     devices = core_devices.pick_devices(None, config.batch_size)
-    train.fit(config, Path(workdir), devices=devices, quiet=True)
+    train.fit(config, Path(workdir), devices=devices, logging=small.LOGGING, quiet=True)
 
 
 if __name__ == "__main__":

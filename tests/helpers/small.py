@@ -243,7 +243,7 @@ def fit(
         return train.fit(config, workdir, devices=on, **how)
 
 
-def spy(config: Config, axis: str | None = None) -> Any:
+def spy(config: Config, axis: str | None = None, *, microbatch: int = 0) -> Any:  # noqa: ARG001
     """In place of make_train_step: a step that only shows the reals and noise of all devices."""
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:

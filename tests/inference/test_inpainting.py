@@ -104,15 +104,14 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
     [
         ({"masks": schema.Masks(("box", "box"))}, "masks.kinds"),
         ({"data": AudioData("tones")}, "none with data 'tones'"),
-        ({"score_every": 10}, "score_every"),
         ({"reconstruction": -1.0}, "reconstruction"),
         ({"perceptual": -1.0}, "perceptual"),
-        ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "critic that hands out no features"),
+        ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "discriminator that returns no features"),
         (
             {"perceptual": 1.0, "masks": schema.Masks(), "augment": Augment(blit=1.0, p=0.5)},
-            "alters the two pictures differently",
+            "transforms the two images differently",
         ),
-        ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment is on"),
+        ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment must be off"),
     ],
 )
 def test_configs_that_make_no_sense(changes, said):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets
 
 from gan_jax.cli import app
-from gan_jax.config import ImageData, Penalties
+from gan_jax.config import ImageData, Logging, Penalties
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -41,7 +41,7 @@ CLASSES = [2, 9, 11]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "conditional"
-    small.fit(CONFIG, workdir)
+    small.fit(CONFIG, workdir, logging=Logging(checkpoint_every=1))
     return workdir
 
 

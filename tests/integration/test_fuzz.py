@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax.config import ImageData, serialization
+from gan_jax.config import AudioData, ImageData, Runtime, TextData, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.images import pixels, prepare
@@ -194,6 +194,10 @@ FOLDER_FILES = {
         json.dumps(VERSIONS),
         [lambda f: run_folder.load_example(f, 2), run_folder.load_sound, of_run],
     ),
+    "settings.json": (
+        serialization.dumps_settings(small.LOGGING, Runtime()),
+        [run_folder.load_settings, of_run],
+    ),
     "timing.json": (json.dumps(TIMING), [timing.read_timing, timed, summarise]),
     "scores.json": (
         json.dumps(SCORES),
@@ -327,11 +331,13 @@ def test_data_of_any_bytes(tmp_path, name, drawn):
     file, raws = DATA_FILES[name]
     (tmp_path / file).write_bytes(drawn.draw(raws))
     whole_folder = name in ("folder", "idx", "sounds")
-    data = ImageData(name, path=str(tmp_path if whole_folder else tmp_path / file))
+    path = str(tmp_path if whole_folder else tmp_path / file)
     if name in ("lines", "running_text"):
-        data = dataclasses.replace(data, tokens=3, vocabulary=20)
-    if name == "sounds":
-        data = dataclasses.replace(data, symmetric=True, length=64)
+        data = TextData(name, path=path, tokens=3, vocabulary=20)
+    elif name == "sounds":
+        data = AudioData(name, path=path, length=64)
+    else:
+        data = ImageData(name, path=path)
     found = survives(sources.load, data)
     assert found is None or len(found) > 0
 

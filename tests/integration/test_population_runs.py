@@ -1,6 +1,5 @@
 """Populations in run folders: rows, pictures, checkpoints, commands, and a sweep's table."""
 
-import dataclasses
 import json
 import shutil
 
@@ -11,7 +10,15 @@ from PIL import Image
 
 from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import Optimizer, Penalties, PointData, population
+from gan_jax.config import (
+    Logging,
+    Optimizer,
+    Penalties,
+    PointData,
+    Preset,
+    Runtime,
+    population,
+)
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.sweeps import Sweep
 from gan_jax.core import keys
@@ -49,6 +56,8 @@ SWEEP = small.config(
     n_critic=1,
     steps=20,
 )
+LOGGING = Logging(log_every=1, sample_every=10, checkpoint_every=5)
+RARELY = Logging(log_every=1, sample_every=20, checkpoint_every=20)
 ONE = jax.local_devices()[:1]
 
 
@@ -56,7 +65,7 @@ ONE = jax.local_devices()[:1]
 def digits(tmp_path_factory):
     """(a run folder of DIGITS, its last state): checkpoints of 5, 10 and 12. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "digits"
-    return workdir, small.fit(DIGITS, workdir)
+    return workdir, small.fit(DIGITS, workdir, logging=LOGGING)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +79,7 @@ def swept(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["swept", *words.split()])
         patch.setattr("gan_jax.core.command_line.use_compilation_cache", lambda: None)
-        train.main(SWEEP)
+        train.main({"full": Preset(SWEEP, RARELY)})
     return workdir
 
 
@@ -78,7 +87,8 @@ def swept(tmp_path_factory):
 def solo(swept, tmp_path_factory):
     """A run folder of the sweep's member 9 alone. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "solo"
-    small.fit(population.members(run_folder.load_config(swept))[9], workdir)
+    member = population.members(run_folder.load_config(swept))[9]
+    small.fit(member, workdir, logging=RARELY)
     return workdir
 
 
@@ -154,14 +164,14 @@ def test_config_and_checkpoints(digits):
 
 
 def test_rerun(digits, tmp_path):
-    again = small.fit(DIGITS, tmp_path / "again")
+    again = small.fit(DIGITS, tmp_path / "again", logging=LOGGING)
     small.assert_same_bits(digits[1], again)
     assert files(digits[0]) == files(tmp_path / "again")
 
 
 def test_stop_and_resume(digits, tmp_path):
-    small.fit(dataclasses.replace(DIGITS, steps=7), tmp_path / "cut")
-    state = small.fit(DIGITS, tmp_path / "cut")
+    small.fit(DIGITS.replace(steps=7), tmp_path / "cut", logging=LOGGING)
+    state = small.fit(DIGITS, tmp_path / "cut", logging=LOGGING)
     small.assert_same_bits(digits[1], state)
     for number in range(4):  # an end is a reason for a grid; so the films differ
         (tmp_path / "cut" / f"samples/member_{number:02d}/step_00000007.png").unlink()
@@ -184,8 +194,8 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
     """Member 2 (seed 1) has a loss of NaN from its sixth step on."""
     make = parallel.make_train_step
 
-    def poisoned(config, axis=None):
-        step = make(config, axis)
+    def poisoned(config, axis=None, **options):
+        step = make(config, axis, **options)
 
         def broken(state, batch):
             bits = jax.random.key_data(state.key)
@@ -196,9 +206,9 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
         return broken
 
     monkeypatch.setattr(parallel, "make_train_step", poisoned)
-    config = dataclasses.replace(DIGITS, steps=10)
+    config, runtime = DIGITS.replace(steps=10), Runtime(skip_limit=3)
     with jax.debug_nans(False):
-        state = small.fit(config, tmp_path / "run")
+        state = small.fit(config, tmp_path / "run", logging=LOGGING, runtime=runtime)
     said = "member 2 (seed 1): 3 steps in a row had non-finite updates"
     assert [said in one.getMessage() for one in caplog.records].count(True) == 1
     assert (state.skipped.tolist(), state.skipped_in_row.tolist()) == ([0, 0, 5, 0], [0, 0, 5, 0])
@@ -227,7 +237,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 )
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
-    other = dataclasses.replace(DIGITS, **changes)
+    other = DIGITS.replace(**changes)
     opened = run_folder.opened(digits[0], other, sources.load(DIGITS.data), ONE)
     with pytest.raises(UserError) as error, opened:
         pass
@@ -340,7 +350,7 @@ def test_a_sweep_leaves_its_table(swept):
 
 def test_a_cell_is_the_solo_run(swept, solo):
     one = run_folder.load_config(solo)
-    assert (one.gen_opt.lr, one.label_smoothing, one.seed) == (1e-2, 0.1, 3)
+    assert (one.gen_opt.lr, one.objective.label_smoothing, one.seed) == (1e-2, 0.1, 3)
     alone, rows = metrics_log.read_metrics(solo), metrics_log.read_metrics(swept)
     for name, values in alone.items():
         mine = rows[name] if name == "step" else rows[name][:, 9]

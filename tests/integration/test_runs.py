@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
-from gan_jax.config import serialization
+from gan_jax.config import Logging, Runtime
 from gan_jax.core import locking
 from gan_jax.core.errors import UserError
 from gan_jax.losses import adversarial
@@ -23,29 +23,35 @@ from gan_jax.runs.restore import restore
 from tests.helpers import small
 
 TRAIN = """
-import dataclasses, sys
+import json, sys
 from pathlib import Path
 import jax
 jax.config.update("jax_compilation_cache_dir", {cache!r})
-from gan_jax import command_line, config_json, train
+from gan_jax import train
+from gan_jax.config import serialization
+from gan_jax.core import command_line
 if len(sys.argv) > 4:  # no file may grow beyond so many bytes: as on a full disk
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
-config = config_json.loads(Path(sys.argv[1]).read_text())
+config = serialization.loads(Path(sys.argv[1], "config.json").read_text())
+settings = json.loads(Path(sys.argv[1], "settings.json").read_text())
+logging, runtime = serialization.load_settings(settings, "settings.json")
 with command_line.user_errors():
-    train.fit(dataclasses.replace(config, steps=int(sys.argv[3])), sys.argv[2])
+    config = config.replace(steps=int(sys.argv[3]))
+    train.fit(config, sys.argv[2], logging=logging, runtime=runtime)
 """
 
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory):
-    """Starts a run of small.CONFIG in a new process: launch(workdir, steps, **changes) -> Popen."""
+    """Starts a run of small.CONFIG in a new process: launch(workdir, steps, ...) -> Popen."""
 
-    def start(workdir, steps, limit=None, stderr=subprocess.DEVNULL, **changes):
-        config = tmp_path_factory.mktemp("start") / "config.json"
-        config.write_text(serialization.dumps(small.config(**changes)))
+    def start(workdir, steps, limit=None, stderr=subprocess.DEVNULL, logging=small.LOGGING):
+        given = tmp_path_factory.mktemp("start")
+        run_folder.write_config(given, small.CONFIG)
+        run_folder.write_settings(given, logging, Runtime())
         code = TRAIN.format(cache=jax.config.jax_compilation_cache_dir)
-        words = [config, workdir, steps] + ([] if limit is None else [limit])
+        words = [given, workdir, steps] + ([] if limit is None else [limit])
         return subprocess.Popen(
             [sys.executable, "-c", code, *map(str, words)],
             stderr=stderr,
@@ -77,14 +83,15 @@ def unbroken(launch, tmp_path_factory):
 
 
 LONG = 3000  # steps, enough to be stopped among them
-OFTEN = {"log_every": 100, "checkpoint_every": 250, "sample_every": 1000}
+OFTEN = Logging(log_every=100, checkpoint_every=250, sample_every=1000)
+RARELY = Logging(log_every=3, checkpoint_every=10**6, sample_every=10**6)
 
 
 @pytest.fixture(scope="module")
 def long_run(launch, tmp_path_factory):
     """A run of LONG steps that nothing stops. Not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "long"
-    assert launch(folder, LONG, **OFTEN).wait() == 0
+    assert launch(folder, LONG, logging=OFTEN).wait() == 0
     return folder
 
 
@@ -108,7 +115,7 @@ def test_stop_at_an_odd_step_and_resume_in_a_new_process(launch, unbroken, tmp_p
 @pytest.mark.nightly
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_kill_and_resume(launch, long_run, tmp_path, number, status):
-    process = launch(tmp_path / "cut", LONG, **OFTEN)
+    process = launch(tmp_path / "cut", LONG, logging=OFTEN)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list((tmp_path / "cut").glob("checkpoints/[0-9]*")):
         time.sleep(0.02)
@@ -116,7 +123,7 @@ def test_kill_and_resume(launch, long_run, tmp_path, number, status):
     assert process.wait() == status
     rows = metrics_log.read_metrics(tmp_path / "cut")["step"]
     assert rows[-1] < LONG  # it was stopped in the middle
-    assert launch(tmp_path / "cut", LONG, **OFTEN).wait() == 0
+    assert launch(tmp_path / "cut", LONG, logging=OFTEN).wait() == 0
     assert_same_run(tmp_path / "cut", long_run, LONG)
 
 
@@ -204,16 +211,13 @@ def test_a_full_disk(launch, unbroken, tmp_path):
 
 def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
     """A second process is refused and told who holds it; a killed one holds nothing."""
-    process = launch(tmp_path / "run", 10**6, checkpoint_every=10**6, sample_every=10**6)
+    process = launch(tmp_path / "run", 10**6, logging=RARELY)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (tmp_path / "run" / "metrics.jsonl").exists():
         time.sleep(0.02)
     process_id = process.pid
-    config = small.config(
-        steps=10**6,
-    )
     with pytest.raises(UserError, match=rf"is in use by process {process_id} on .*, since"):
-        small.fit(config, tmp_path / "run")
+        small.fit(small.config(steps=10**6), tmp_path / "run")
     process.kill()
     process.wait()
     with locking.held(tmp_path / "run"):
@@ -268,27 +272,18 @@ def test_a_run_killed_after_its_last_checkpoint_is_completed(tmp_path):
 
 
 def test_nonfinite_updates_stop_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
-    good = small.config(
-        steps=5,
-    )
-    folder = tmp_path / "run"
-    one = jax.local_devices()[:1]
-    small.fit(good, folder)
+    folder, runtime = tmp_path / "run", Runtime(skip_limit=20)
+    small.fit(small.config(steps=5), folder)
     broken = adversarial.GanLoss(
         lambda real, fake: (real * jax.numpy.nan).mean(), adversarial.relativistic_gen
     )
     monkeypatch.setattr(adversarial, "gan_loss", lambda name, smoothing: broken)
+    # Not a shared program, which would hold the good loss.
+    config, one = small.config(steps=400), jax.local_devices()[:1]
     with (
         jax.debug_nans(False),
         pytest.raises(UserError, match=r"20 steps in a row .* checkpoint is of step 5"),
     ):
-        train.fit(
-            small.config(
-                steps=400,
-            ),
-            folder,
-            devices=one,
-            quiet=True,
-        )
+        train.fit(config, folder, devices=one, runtime=runtime, logging=small.LOGGING, quiet=True)
     with Checkpoints(folder / "checkpoints", 3) as checkpoints:
         assert checkpoints.steps() == [5]

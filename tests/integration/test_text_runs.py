@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import TextData
+from gan_jax.config import Logging, TextData
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, sources
@@ -39,15 +39,15 @@ def config(tmp_path_factory):
     path.write_text("\n".join(LINES * 10), encoding="utf-8")
     data = TextData("lines", path=str(path), tokens=5, vocabulary=9)
     gen = dataclasses.replace(CONFIG.gen, length=5, vocabulary=9)
-    rest = {"sample_every": 2, "checkpoint_every": 4, "log_every": 1}
-    return CONFIG.replace(gen=gen, data=data, **rest)
+    return CONFIG.replace(gen=gen, data=data)
 
 
 @pytest.fixture(scope="module")
 def run(config, tmp_path_factory):
     """Its run folder."""
     folder = tmp_path_factory.mktemp("run")
-    small.fit(config, folder, draw=True)
+    logging = Logging(log_every=1, sample_every=2, checkpoint_every=4)
+    small.fit(config, folder, logging=logging, draw=True)
     return folder
 
 
@@ -149,9 +149,8 @@ def test_unknown_words_of_the_test_match_nothing(config):
 
 
 def test_scores_while_it_trains_are_refused(config):
-    ours = dataclasses.replace(config)
     with pytest.raises(UserError, match="there is no metric for data 'lines'"):
-        in_training.make_scorer(ours, sources.load(ours.data), jax.local_devices()[0])
+        in_training.make_scorer(config, sources.load(config.data), jax.local_devices()[0])
 
 
 def test_networks_of_another_vocabulary_are_refused(config):

@@ -1,7 +1,8 @@
 """What version 0.1 wrote is read, sampled, resumed and reproduced.
 
-`fixtures/v0_1/COMMANDS.md` has the commands that made the files. Numbers that are computed anew
-have the same bits where versions and processor are those of the fixtures, and are close elsewhere.
+`tests/fixtures/v0_1/COMMANDS.md` has the commands that made the files. Numbers that are computed
+anew have the same bits where versions and processor are those of the fixtures, and are close
+elsewhere.
 """
 
 import hashlib
@@ -21,9 +22,9 @@ from gan_jax.data import sources
 from gan_jax.inference import load
 from gan_jax.runs import folder as run_folder
 from gan_jax.runs import restore
+from tests.helpers.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
-FIXTURES = Path("tests/fixtures/v0_1")
+FIXTURES = Path("tests/fixtures/v0_1")  # relative to the root of the repository
 RUNS = {"images": ".png", "population": ".png", "audio": ".wav", "text": ".txt"}
 
 

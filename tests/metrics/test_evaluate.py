@@ -333,8 +333,8 @@ def test_mistakes_are_one_line(command, trained, words, says):
     ],
 )
 def test_data_lie_elsewhere_now(data, field):
-    assert schema.moved(data, "here") == dataclasses.replace(data, **{field: "here"})
-    assert schema.moved(data, None) == data
+    assert schema.with_data_dir(data, "here") == dataclasses.replace(data, **{field: "here"})
+    assert schema.with_data_dir(data, None) == data
 
 
 def test_other_data_are_refused(trained):

@@ -1,6 +1,5 @@
 """Scores while training: their program against the host's metrics, and the rows of runs."""
 
-import dataclasses
 import json
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
-from gan_jax.config import ImageData, Penalties, PointData, population
+from gan_jax.config import ImageData, Logging, Penalties, PointData, population
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
@@ -38,6 +37,7 @@ POINTS = PICTURES.replace(
     data=PointData("ring"),
     loss="non_saturating",
 )
+LOGGING = Logging(log_every=3, score_every=4, sample_every=10, checkpoint_every=3)
 SEEDS = {"solo": (), "population": (3, 5, 1)}
 
 
@@ -171,7 +171,7 @@ def features_with_head():
 
 @pytest.mark.parametrize("seeds", SEEDS.values(), ids=SEEDS)
 def test_scores_of_pictures_are_those_of_their_features(seeds):
-    config = dataclasses.replace(PICTURES, seeds=seeds)
+    config = PICTURES.replace(seeds=seeds)
     real = sources.load(config.data).batch.real[:300]  # not a whole number of batches
     dataset, features = Dataset(Batch(real), "f" * 64), features_with_head()
     state = train.start(config, dataset, ONE)
@@ -219,8 +219,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
     config = POINTS.replace(seeds=(3, 5, 1))
 
     def fit(folder, steps):
-        changed = config.replace(steps=steps)
-        return small.fit(changed, tmp_path / folder)
+        return small.fit(config.replace(steps=steps), tmp_path / folder, logging=LOGGING)
 
     state = fit("whole", 8)
     whole = (tmp_path / "whole" / in_training_log.ROWS).read_bytes()
@@ -250,8 +249,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
 def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     folders = [tmp_path / "scored", tmp_path / "plain"]
     for folder, every in zip(folders, (1, 0), strict=True):
-        config = dataclasses.replace(POINTS, log_every=1)
-        small.fit(config, folder)
+        small.fit(POINTS, folder, logging=Logging(log_every=1, score_every=every))
     ours, theirs = ((folder / "metrics.jsonl").read_bytes() for folder in folders)
     assert ours == theirs
     assert not list(folders[1].glob("scores*"))
@@ -272,7 +270,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
 def test_data_without_a_metric_is_refused_before_there_is_a_folder(tmp_path):
     path = tmp_path / "points.npz"
     np.savez(path, real=np.zeros((50, 2), np.float32))
-    config = dataclasses.replace(POINTS, data=ImageData("npz", path=str(path)))
+    config = POINTS.replace(data=ImageData("npz", path=str(path)))
     with pytest.raises(UserError, match=r"score_every is 4: there is no metric for data 'npz'"):
-        small.fit(config, tmp_path / "run")
+        small.fit(config, tmp_path / "run", logging=LOGGING)
     assert not (tmp_path / "run").exists()

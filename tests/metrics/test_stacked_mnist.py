@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.config import ImageData
+from gan_jax.config import ImageData, Logging
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -90,13 +90,9 @@ def digits(monkeypatch):
 
 @pytest.mark.usefixtures("digits")
 def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
-    one = config(
-        gen=mlp.Generator((28, 28, 3), (2,)),
-        steps=4,
-        seeds=(0, 1),
-    )
-    one = one.replace(batch_size=16)
-    state = small.fit(one, tmp_path / "run")
+    one = config(gen=mlp.Generator((28, 28, 3), (2,)), steps=4, seeds=(0, 1), batch_size=16)
+    logging = Logging(checkpoint_every=4, score_every=4)
+    state = small.fit(one, tmp_path / "run", logging=logging)
     dataset = sources.load(one.data)
     protocol, score = in_training.make_scorer(one, dataset, jax.local_devices()[0])
     found = score(state)

@@ -113,8 +113,8 @@ def test_a_run_traces_its_step_once(monkeypatch):
     traces = []
     make = parallel.make_train_step
 
-    def counted(config, axis=None):
-        step = make(config, axis)
+    def counted(config, axis=None, **options):
+        step = make(config, axis, **options)
         return lambda state, batch: traces.append(1) or step(state, batch)
 
     monkeypatch.setattr(parallel, "make_train_step", counted)
@@ -133,7 +133,8 @@ def test_a_run_compiles_one_program():
         lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None
     )
     try:
-        steps = [reached for reached, _, _ in loop.iterate(config, dataset, state, devices)]
+        chunks = loop.iterate(config, dataset, state, devices, logging=small.LOGGING)
+        steps = [reached for reached, _, _ in chunks]
     finally:
         jax.monitoring.clear_event_listeners()
     assert steps[-1] == 12

@@ -1,6 +1,5 @@
 """Gradient accumulation: the step on microbatches is that on the whole batch, or it is refused."""
 
-import dataclasses
 import json
 
 import flax.linen as nn
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import train
-from gan_jax.config import Augment, ImageData, Masks, Optimizer, Penalties
+from gan_jax.config import Augment, ImageData, Masks, Optimizer, Penalties, Runtime
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.sweeps import Sweep
 from gan_jax.core.errors import UserError
@@ -75,18 +74,19 @@ LONG = ("adaptive augmentation", "w's mean", "holes")
 def test_microbatches_are_the_whole_batch(name):
     config = CASES[name]
     whole = small.train_state(config)
-    small.assert_trees_close(small.train_state(dataclasses.replace(config)), whole, **CLOSE)
+    small.assert_trees_close(small.train_state(config, microbatch=4), whole, **CLOSE)
 
 
 def test_microbatches_of_two_devices_and_of_a_population():
     whole = small.train_state(BASE)
-    small.assert_trees_close(small.train_state(changed(microbatch=4), devices=2), whole, **CLOSE)
-    many = small.train_state(changed(seeds=(0, 3)))
-    small.assert_trees_close(small.train_state(changed(seeds=(0, 3), microbatch=2)), many, **CLOSE)
+    small.assert_trees_close(small.train_state(BASE, devices=2, microbatch=4), whole, **CLOSE)
+    population = changed(seeds=(0, 3))
+    many = small.train_state(population)
+    small.assert_trees_close(small.train_state(population, microbatch=2), many, **CLOSE)
 
 
 def test_a_microbatch_as_large_as_the_batch_changes_no_bit():
-    small.assert_same_bits(small.train_state(BASE)[0], small.train_state(changed(microbatch=16))[0])
+    small.assert_same_bits(small.train_state(BASE)[0], small.train_state(BASE, microbatch=16)[0])
 
 
 def test_every_loss_is_exact_or_refused():
@@ -103,33 +103,33 @@ def test_every_loss_is_exact_or_refused():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "microbatch", "says"),
     [
-        ({"microbatch": 5}, "it must divide 16, a device's examples"),
-        ({"loss": "relativistic_average_hinge"}, "with loss 'relativistic_average_hinge'"),
-        ({"penalties": Penalties(dragan=1.0)}, "with penalties.dragan"),
-        ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, "with penalties.dragan"),
-        ({"gen": small.CONFIG.gen}, "with BatchNorm of gen"),
-        ({"disc": small.CONFIG.disc}, "with MinibatchStd of disc"),
+        ({}, 5, "it must divide 16, a device's examples"),
+        ({"loss": "relativistic_average_hinge"}, 4, "with loss 'relativistic_average_hinge'"),
+        ({"penalties": Penalties(dragan=1.0)}, 4, "with penalties.dragan"),
+        ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, 4, "with penalties.dragan"),
+        ({"gen": small.CONFIG.gen}, 4, "with BatchNorm of gen"),
+        ({"disc": small.CONFIG.disc}, 4, "with MinibatchStd of disc"),
         (
-            {"microbatch": 2, "disc": pacgan.Packed(mlp.Discriminator(widths=(24,)), 4)},
+            {"disc": pacgan.Packed(mlp.Discriminator(widths=(24,)), 4)},
+            2,
             "made of whole packs of 4",
         ),
-        ({"microbatch": -1}, "microbatch is -1: it must be at least 0"),
     ],
 )
-def test_what_looks_at_the_whole_batch_is_refused(changes, says):
-    config = changed(**{"microbatch": 4, **changes})
+def test_what_looks_at_the_whole_batch_is_refused(changes, microbatch, says):
+    config = changed(**changes)
     with pytest.raises(UserError) as error:
-        train.start(config, sources.load(config.data), jax.local_devices()[:1])
+        train.start(config, sources.load(config.data), jax.local_devices()[:1], microbatch)
     assert says in str(error.value)
 
 
-def temporaries(config):
+def temporaries(config, microbatch):
     """Bytes that the program needs between its arguments and its results."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices)
-    program = parallel.make_program(config, devices, 4)
+    state = train.start(config, dataset, devices, microbatch)
+    program = parallel.make_program(config, devices, 4, microbatch=microbatch)
     program(state, 1, dataset.batch)
     return program.memory()["temp_size"]
 
@@ -146,7 +146,7 @@ LARGE = changed(
 @pytest.mark.usefixtures("optimized")
 def test_microbatches_need_less_memory():
     # Of 1024 examples activations are most of it; of 64 a sixteenth of that.
-    assert temporaries(dataclasses.replace(LARGE)) < 0.4 * temporaries(LARGE)
+    assert temporaries(LARGE, 64) < 0.4 * temporaries(LARGE, 0)
 
 
 def test_remat_keeps_less_for_the_gradient():
@@ -188,9 +188,11 @@ def test_remat_changes_no_gradient(network):
 
 def test_a_run_may_go_on_with_another_microbatch(tmp_path, caplog):
     small.fit(changed(steps=2), tmp_path)
-    small.fit(changed(steps=4, microbatch=4, remat=True), tmp_path)
-    assert "microbatch is 0 there, 4 here" in caplog.text
-    assert folder.load_config(tmp_path).microbatch == 4
+    runtime = Runtime(microbatch=4, remat=True)
+    small.fit(changed(steps=4), tmp_path, runtime=runtime)
+    assert "microbatch was 0, is 4" in caplog.text
+    assert "remat was False, is True" in caplog.text
+    assert folder.load_settings(tmp_path)[1] == runtime
 
 
 def test_a_run_says_what_memory_it_took(tmp_path):
@@ -212,6 +214,6 @@ class Own(interface.Discriminator):
 
 
 def test_batch_norm_is_found_however_deep():
-    config = changed(disc=pacgan.Packed(Own(), 2), microbatch=4)
+    config = changed(disc=pacgan.Packed(Own(), 2))
     with pytest.raises(UserError, match="with BatchNorm of disc"):
-        train.start(config, sources.load(config.data), jax.local_devices()[:1])
+        train.start(config, sources.load(config.data), jax.local_devices()[:1], 4)

@@ -145,7 +145,8 @@ def test_reconstruction_by_hand(microbatch):
     )
     real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
     state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
-    step = jax.jit(pretrain.with_pretraining(make_train_step(ours), ours))
+    train_step = make_train_step(ours, microbatch=microbatch)
+    step = jax.jit(pretrain.with_pretraining(train_step, ours, microbatch=microbatch))
     after, metrics = step(state, Batch(real))
     value, found = 0.5, []
     for iteration in range(2):
@@ -195,7 +196,7 @@ def test_a_run_without_the_phase_is_the_game_itself():
         ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
         ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
         ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
-        ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent law 'key'"),
+        ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent distribution 'key'"),
         (
             {"data": TextData("lines", vocabulary=2)},
             "data.vocabulary is 2: it must be from 3 to 65536",
