@@ -68,7 +68,7 @@ CASES = {
 }
 
 
-LONG = ("adaptive augmentation", "w's mean", "holes")
+LONG = ("adaptive augmentation", "w's mean", "holes", "texts")
 
 
 @pytest.mark.parametrize("name", [small.nightly(x) if x in LONG else x for x in CASES])
@@ -80,6 +80,7 @@ def test_microbatches_are_the_whole_batch(name):
     )
 
 
+@pytest.mark.nightly
 def test_microbatches_of_two_devices_and_of_a_population():
     whole = small.train_state(BASE)
     small.assert_trees_close(small.train_state(changed(microbatch=4), devices=2), whole, **CLOSE)
