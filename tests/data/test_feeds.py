@@ -41,7 +41,7 @@ def ran(some, devices, state=None, **how):
     return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
-@pytest.mark.parametrize(("devices", "seeds"), [(1, ()), (2, (0, 3))])
+@pytest.mark.parametrize(("devices", "seeds"), [(1, ()), small.nightly(2, (0, 3))])
 @pytest.mark.usefixtures("short_blocks")
 def test_a_streamed_run_has_the_bits_of_a_resident_one(devices, seeds):
     some = config(steps=12, seeds=seeds)

@@ -115,9 +115,7 @@ def test_a_command_of_an_experiment(line, tmp_path, monkeypatch, command):
         words += [] if "--help" in words else ["--steps", "1", "--batch-size", "8"]
         if "--score-every" in words:
             words[words.index("--score-every") + 1] = "1"
-    status, _, error = command(
-        lambda: train.main(module.presets), " ".join(words)
-    )
+    status, _, error = command(lambda: train.main(module.presets), " ".join(words))
     assert (status, "Traceback" in error) == (0, False), error
     assert asked or "--help" in words or list((tmp_path / "runs").glob("*/checkpoints/1"))
 

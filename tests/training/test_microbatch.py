@@ -67,7 +67,7 @@ CASES = {
 }
 
 
-LONG = ("adaptive augmentation", "w's mean", "holes")
+LONG = ("adaptive augmentation", "w's mean", "holes", "texts")
 
 
 @pytest.mark.parametrize("name", [small.nightly(x) if x in LONG else x for x in CASES])
@@ -77,6 +77,7 @@ def test_microbatches_are_the_whole_batch(name):
     small.assert_trees_close(small.train_state(config, microbatch=4), whole, **CLOSE)
 
 
+@pytest.mark.nightly
 def test_microbatches_of_two_devices_and_of_a_population():
     whole = small.train_state(BASE)
     small.assert_trees_close(small.train_state(BASE, devices=2, microbatch=4), whole, **CLOSE)
