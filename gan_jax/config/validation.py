@@ -267,7 +267,8 @@ def validate(config: Config) -> None:
             and sweep.field.startswith("penalties")
             and 0 in sweep.values
         ):
-            lazy = f"with penalty_every {config.objective.penalty_every} a run without it is another program"
+            every = config.objective.penalty_every
+            lazy = f"with penalty_every {every} a run without it is another program"
             raise UserError(f"sweep {sweep}: {lazy}")
         if sweep.field == "path_length" and 0 in sweep.values:
             raise UserError(f"sweep {sweep}: a run without it is another program")

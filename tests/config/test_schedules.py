@@ -120,9 +120,9 @@ def test_resolve_replaces_every_schedule_and_nothing_else():
     config = small.config(disc_opt=Optimizer(b2=Schedule(0.9, 0.5, 4)))
     resolved = schedules.resolve(config, jnp.int32(2))
     assert resolved.disc_opt.b2 == np.float32(0.7)
-    assert resolved.penalties.r2 == schedules.at(config.objective.penalties.r2, 2)
+    assert resolved.objective.penalties.r2 == schedules.at(config.objective.penalties.r2, 2)
     assert resolved.gen_opt.lr == schedules.at(config.gen_opt.lr, 2)
-    assert resolved.penalties.r1 is config.objective.penalties.r1
+    assert resolved.objective.penalties.r1 is config.objective.penalties.r1
     assert resolved.gen is config.gen
     assert schedules.resolve(config.data, 2) is config.data
 
