@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gan_jax.config import ImageData
-
 
 def prepare(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
@@ -36,6 +34,7 @@ def prepare(
         format: Format of the images; raw is larger, and faster to read.
         shard: Number of images in a file.
     """
+    from gan_jax.config import ImageData
     from gan_jax.data.images import prepare
 
     options: dict[str, Any] = {"split": split, "path": path, "dir": dir}

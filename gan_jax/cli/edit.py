@@ -17,7 +17,6 @@ from gan_jax.cli.shared import (
     open_generator,
     refuse_existing,
 )
-from gan_jax.config import ImageData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +183,7 @@ def _images(
     in words."""
     import numpy as np
 
-    from gan_jax.config import schema
+    from gan_jax.config import ImageData, schema
     from gan_jax.data import sources
     from gan_jax.inference import sampling
 

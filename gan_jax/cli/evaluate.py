@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, at_least, refuse_existing
-from gan_jax.config import ImageData, PointData, TextData
 
 if TYPE_CHECKING:
     from gan_jax.config import Config, Data
@@ -55,7 +54,7 @@ def evaluate(
             labels.
         devices: Number of devices; all by default.
     """
-    from gan_jax.config import schema
+    from gan_jax.config import TextData, schema
     from gan_jax.core import devices as core_devices
     from gan_jax.core import keys
     from gan_jax.metrics.evaluation import evaluate as scoring
@@ -99,6 +98,7 @@ def _text_settings(run: Path, score: ScoreArgs, feature: FeatureArgs) -> dict[st
 def _settings(
     config: "Config", data: "Data", dataset: "Dataset", score: ScoreArgs, feature: FeatureArgs
 ) -> dict[str, Any]:
+    from gan_jax.config import PointData
     from gan_jax.metrics.evaluation import generator
     from gan_jax.metrics.features.select import select_features
 
@@ -137,6 +137,7 @@ def evaluate_folders(
         feature: Features that images are compared by.
         devices: Number of devices; all by default.
     """
+    from gan_jax.config import ImageData
     from gan_jax.core import devices as core_devices
     from gan_jax.data import sources
     from gan_jax.metrics.evaluation import evaluate as scoring

@@ -14,7 +14,6 @@ from gan_jax.cli.shared import (
     refuse_existing,
     save_image,
 )
-from gan_jax.config import TextData
 
 if TYPE_CHECKING:
     import jax
@@ -52,6 +51,7 @@ def sample(
         seed: Seed of the latents.
         temperature: Temperature of texts.
     """
+    from gan_jax.config import TextData
     from gan_jax.core import keys
     from gan_jax.core.errors import UserError
     from gan_jax.inference import load, sampling, text

@@ -411,11 +411,12 @@ def load_settings(tree: Any, where: str) -> tuple[Logging, Runtime]:
     Raises:
         UserError: If a value is not of its field's type.
     """
+    if not isinstance(tree, dict):
+        raise UserError(f"{where} is damaged: it must be an object, got {_show(tree)}")
+    absent = {} if "format" in tree else tree  # version 0.1 has all settings beside each other
     settings = []
     for name, default in _settings(Logging(), Runtime()):
-        values = (
-            tree.get(name, {} if "format" in tree else tree) if isinstance(tree, dict) else None
-        )
+        values = tree.get(name, absent)
         if not isinstance(values, dict):
             raise UserError(f"{where} is damaged: {name} must be an object, got {_show(values)}")
         known = {f.name: f for f in dataclasses.fields(default) if f.name in values}

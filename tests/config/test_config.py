@@ -1,29 +1,35 @@
 """The config: exact JSON, every value that validation refuses, and what tells two configs apart."""
 
-import dataclasses
 import json
 import math
+import operator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_jax.config import Config, Data, Optimizer, Penalties, schema, serialization
+from gan_jax.config import (
+    EMA,
+    Config,
+    ImageData,
+    Logging,
+    Objective,
+    Optimizer,
+    Penalties,
+    PointData,
+    Runtime,
+    schema,
+    serialization,
+)
 from gan_jax.config.schedules import Schedule
-from gan_jax.config.validation import validate
+from gan_jax.config.validation import NAMES, validate, validate_logging, validate_runtime
 from gan_jax.core.errors import UserError
+from gan_jax.data import sources
 from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import layers, mlp
 from tests.helpers.odd_config import CONFIG
 
-
-def changed(config, path, value):
-    """The config with another value at a dotted name."""
-    name, _, rest = path.partition(".")
-    inner = changed(getattr(config, name), rest, value) if rest else value
-    return config.replace(**{name: inner})
-
-
+NOT_IMAGES = [name for names in NAMES.values() for name in names]
 SHARE = st.floats(0, 1, exclude_max=True)
 POSITIVE = st.floats(0, 1e300)
 STEPS = st.integers(1, 2**10)
@@ -40,13 +46,21 @@ CONFIGS = st.builds(
     gen=st.builds(mlp.Generator, shape=WIDTHS, widths=WIDTHS, activation=st.just("elu")),
     disc=st.builds(mlp.Discriminator, widths=WIDTHS, norm=st.sampled_from(["none", "spectral"])),
     steps=STEPS,
-    data=st.builds(Data, st.text(), st.text(), path=st.none() | st.text(), size=st.none() | STEPS),
-    loss=st.sampled_from(sorted(adversarial.LOSSES)),
-    penalties=st.builds(Penalties, VALUE, VALUE, VALUE, VALUE, VALUE),
+    data=st.builds(
+        ImageData,
+        st.text().filter(lambda name: name.partition(":")[0] not in NOT_IMAGES),
+        st.text(),
+        path=st.none() | st.text(),
+        size=st.none() | STEPS,
+    ),
+    objective=st.builds(
+        Objective,
+        st.sampled_from(sorted(adversarial.LOSSES)),
+        penalties=st.builds(Penalties, VALUE, VALUE, VALUE, VALUE, VALUE),
+    ),
     gen_opt=OPTIMIZER,
     disc_opt=OPTIMIZER,
-    ema_half_life=VALUE,
-    ema_ramp=SHARE,
+    ema=st.builds(EMA, VALUE, SHARE),
     n_critic=STEPS,
     seed=st.integers(0, 2**32 - 1),
 )
@@ -65,12 +79,12 @@ def test_json_of_everything_that_is_not_a_default():
     assert again == CONFIG
     assert type(again.gen) is mlp.Generator
     assert again.gen.widths == (7, 5)
-    assert type(again.penalties.r2) is Schedule
+    assert type(again.objective.penalties.r2) is Schedule
 
 
 def test_a_left_out_field_has_its_default():
     tree = json.loads(serialization.dumps(CONFIG))
-    del tree["ema_half_life"]
+    del tree["ema"]["half_life"]
     assert serialization.loads(json.dumps(tree)) == CONFIG.replace(ema_half_life=0.0)
 
 
@@ -83,10 +97,6 @@ def test_the_device_axis_is_not_written():
 NAN = math.nan
 WRONG = {
     **dict.fromkeys(("steps", "penalty_every", "n_critic", "z_dim", "batch_size"), (0, -1)),
-    **dict.fromkeys(
-        ("log_every", "sample_every", "checkpoint_every", "keep", "skip_limit"), (0, -5)
-    ),
-    "score_every": (-1, 2**31),
     "seed": (-1, 2**32),
     "loss": ("hingee", ""),
     "label_smoothing": (-0.1, 1.0, NAN),
@@ -118,10 +128,45 @@ WRONG = {
 def test_validate_names_field_and_value(path, value):
     validate(CONFIG)
     with pytest.raises(UserError) as error:
-        validate(changed(CONFIG, path, value))
+        validate(CONFIG.replace(**{path: value}))
     shown = repr(str(value)) if isinstance(value, Schedule) else repr(value)
     assert str(error.value).startswith(f"{path} is {shown}: it must be ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [0, -5, 2**31])
+@pytest.mark.parametrize("field", ["log_every", "sample_every", "checkpoint_every", "keep"])
+def test_validate_logging_names_field_and_value(field, value):
+    with pytest.raises(UserError, match=f"^{field} is {value}: it must be at least 1"):
+        validate_logging(CONFIG, Logging(**{field: value}))
+
+
+@pytest.mark.parametrize("value", [-1, 2**31])
+def test_validate_logging_names_score_every(value):
+    with pytest.raises(UserError, match=f"^score_every is {value}: it must be at least 0"):
+        validate_logging(CONFIG, Logging(score_every=value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("skip_limit", 0),
+        ("skip_limit", 2**31),
+        ("microbatch", -1),
+        ("members_at_once", 0),
+        ("workers", -1),
+        ("workers", 2),  # without stream
+    ],
+)
+def test_validate_runtime_names_field_and_value(field, value):
+    with pytest.raises(UserError, match=f"^{field} is {value}: it must be "):
+        validate_runtime(Runtime(**{field: value}))
+
+
+def test_validate_lets_the_default_settings_pass():
+    validate_logging(CONFIG, Logging())
+    validate_runtime(Runtime())
+    validate_runtime(Runtime(stream=True, workers=2, members_at_once=1))
 
 
 @pytest.mark.parametrize(
@@ -163,17 +208,55 @@ def test_validate_lets_the_edges_pass(changes):
         ("gen_opt.lr", 2e-4),
         ("gen_opt.lr.end", 1.0),
         ("penalties.r1", Schedule(1 / 3, 1 / 3, 1)),
+        ("loss", "hinge"),
+        ("z_dim", 3),
+        ("latent", "uniform"),
+        ("ema_half_life", 1.0),
     ],
 )
 def test_differences_name_the_field(path, value):
-    other = dataclasses.replace(changed(CONFIG, path, value), steps=77)  # steps do not count
-    other = changed(other, "data.path", "elsewhere")  # nor does the place of the data
-    here = CONFIG
-    for name in path.split("."):
-        here = getattr(here, name)
-    assert schema.differences(CONFIG, other) == {path: (here, value)}
+    other = CONFIG.replace(**{path: value}, steps=77)  # steps do not count
+    other = other.replace(**{"data.path": "elsewhere"})  # nor does the place of the data
+    present = operator.attrgetter(".".join(schema.path_of(path)))(CONFIG)
+    assert schema.differences(CONFIG, other) == {path: (present, value)}
 
 
 def test_differences_of_the_same_config_are_none():
     other = CONFIG.replace(steps=1, gen=CONFIG.gen.clone(parent=None))
     assert schema.differences(CONFIG, other) == {}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "path"),
+    [
+        ("loss", "hinge", "objective.loss"),
+        ("penalties", Penalties(dragan=1.0), "objective.penalties"),
+        ("penalties.r1", 2.0, "objective.penalties.r1"),
+        ("path_length_every", 3, "objective.path_length_every"),
+        ("z_dim", 7, "prior.dim"),
+        ("latent", "uniform", "prior.distribution"),
+        ("ema_half_life", 5.0, "ema.half_life"),
+        ("ema_ramp", 0.25, "ema.ramp"),
+        ("steps", 3, "steps"),
+        ("gen_opt.lr.start", 0.5, "gen_opt.lr.start"),
+        ("data", PointData("grid"), "data"),
+        ("objective", Objective("hinge"), "objective"),
+    ],
+)
+def test_replace_takes_the_names_of_flags(flag, value, path):
+    config = CONFIG.replace(**{flag: value})
+    assert operator.attrgetter(path)(config) == value
+    assert CONFIG.replace(**{flag: operator.attrgetter(path)(CONFIG)}) == CONFIG
+    assert schema.flag_of(path) == flag
+    assert ".".join(schema.path_of(flag)) == path
+
+
+def test_replace_refuses_names_that_no_field_has():
+    for name in ("dim", "half_life", "log_every", "learning_rate"):
+        with pytest.raises(TypeError, match=name):
+            CONFIG.replace(**{name: 1})
+
+
+def test_every_type_of_data_can_be_loaded_and_validated():
+    types = set(schema.Data.__subclasses__())
+    assert types == set(NAMES) == set(sources.LOADERS)

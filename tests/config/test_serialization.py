@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import math
+import operator
 import os
 import subprocess
 import sys
@@ -16,8 +17,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_jax.cli import app
-from gan_jax.config import Config, serialization, sweeps
+from gan_jax.config import (
+    Augment,
+    Config,
+    ImageData,
+    Logging,
+    Masks,
+    Optimizer,
+    Penalties,
+    Pretrain,
+    Runtime,
+    schema,
+    serialization,
+    sweeps,
+)
 from gan_jax.config.schedules import Schedule
+from gan_jax.config.validation import NAMES
 from gan_jax.core.errors import UserError
 from gan_jax.networks import interface, lstm, mlp, pacgan
 from tests.helpers.odd_config import CONFIG
@@ -29,13 +44,6 @@ TREE = json.loads(serialization.dumps(CONFIG))
 
 class Foreign(interface.Generator):
     width: int = 3
-
-
-def changed(config, path, value):
-    """The config with another value at a dotted name."""
-    name, _, rest = path.partition(".")
-    inner = changed(getattr(config, name), rest, value) if rest else value
-    return config.replace(**{name: inner})
 
 
 def written(path, value):
@@ -61,20 +69,24 @@ def refused(text, *said):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("gen", Foreign(), "gen must be of a registered type, got test_config_json.Foreign"),
+        (
+            "gen",
+            Foreign(),
+            "gen must be of a registered type, got tests.config.test_serialization.Foreign",
+        ),
         ("gen.widths", [7, 5], "write a tuple"),
         ("gen.activation", nn.relu, "gen.activation is <"),
         ("steps", np.int64(3), "steps is np.int64(3)"),
         ("batch_size", 64.0, "batch_size is 64.0: it must be an integer"),
         ("gen_opt.lr", math.nan, "gen_opt.lr is nan"),
-        ("penalties.r1", math.inf, "penalties.r1 is inf"),
+        ("penalties.r1", math.inf, "objective.penalties.r1 is inf"),
         ("data.labels", 1, "data.labels is 1: it must be true or false"),
         ("gen", "mlp", "gen is 'mlp': it must be a generator"),
     ],
 )
 def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
     with pytest.raises(UserError) as error:
-        serialization.dumps(changed(CONFIG, path, value))
+        serialization.dumps(CONFIG.replace(**{path: value}))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -93,7 +105,7 @@ def test_text_that_is_no_config_is_refused(text):
     refused(text)
 
 
-@pytest.mark.parametrize("path", ["_type", "gen._type", "penalties.r2._type", "seed"])
+@pytest.mark.parametrize("path", ["_type", "gen._type", "objective.penalties.r2._type", "seed"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -125,33 +137,147 @@ def test_every_type_of_a_config_has_one_name():
     names = [name for name, _ in serialization._of_package().items()]
     types = [*serialization._of_package().values()]
     assert len(set(types)) == len(names)
-    assert set(serialization._dataclasses_of(Config)) <= set(types)
+    assert {*serialization._dataclasses_of(Config), *NAMES} - {schema.Data} <= set(types)
     assert not [name for name in names if name.startswith("gan_jax")]
 
 
+RECORD_0_1 = json.loads((FIXTURES / "record" / "digits_cgan.json").read_text())["config"]
+DATA_0_1 = {  # the fields of version 0.1's Data with values that are no defaults, by present type
+    "ImageData": {"size": 9, "channels": 3, "cond": ["a"], "symmetric": True},
+    "PointData": {},
+    "AudioData": {"length": 512, "rate": 8000, "normalize": True, "spectrogram": True},
+    "TextData": {"test_path": "/t", "level": "characters", "tokens": 5, "vocabulary": 9},
+}
+SHARED_0_1 = {"split": "all", "path": "/p", "dir": "/d", "labels": True, "per_class": 3, "draw": 4}
+NAMES_0_1 = {"ImageData": "npz", "PointData": "grid", "AudioData": "sounds", "TextData": "lines"}
+# Another value of each field of version 0.1's Config, by the path that the field has now.
+CONFIG_0_1 = {
+    "name": "other",
+    "steps": 7,
+    "objective.loss": "minimax",
+    "objective.label_smoothing": 0.25,
+    "objective.penalty_every": 2,
+    "objective.path_length_every": 3,
+    "objective.auxiliary_disc": 0.5,
+    "objective.auxiliary_gen": 0.125,
+    "objective.reconstruction": 0.5,
+    "objective.weight_clip": 0.5,
+    "n_critic": 2,
+    "prior.dim": 3,
+    "prior.distribution": "uniform",
+    "ema.half_life": 4.0,
+    "ema.ramp": 0.5,
+    "batch_size": 9,
+    "seed": 5,
+    "seeds": [1, 2],
+}
+SETTINGS_0_1 = {
+    "microbatch": 4,
+    "remat": True,
+    "log_every": 2,
+    "score_every": 3,
+    "sample_every": 4,
+    "checkpoint_every": 5,
+    "keep": 6,
+    "skip_limit": 7,
+}
+# Fields whose value is an object, or cannot be another with the networks of the record.
+OTHERS_0_1 = {"_type", "gen", "disc", "data", "penalties", "augment", "masks", "sweep"}
+OTHERS_0_1 |= {"gen_opt", "disc_opt", "pretrain", "path_length", "perceptual"}
+
+
+def value_at(config, path):
+    value = operator.attrgetter(path)(config)
+    return list(value) if isinstance(value, tuple) else value
+
+
 def test_types_of_version_0_1():
-    """Of a record as 0.1 wrote it: only names of types differ from what is written now."""
-    tree = json.loads((FIXTURES / "record" / "digits_cgan.json").read_text())["config"]
-    config = serialization.loads(json.dumps(tree))
+    config = serialization.loads(json.dumps(RECORD_0_1))
     assert config.gen == mlp.Generator(shape=(8, 8, 1), widths=(4,), classes=10)
-    again = json.loads(serialization.dumps(config))
-    assert again.pop("format") == 2
-    names = {
-        "gan_jax.config:Config": "Config",
-        "gan_jax.config:Data": "Data",
-        "gan_jax.config:Optimizer": "Optimizer",
-        "gan_jax.config:Penalties": "Penalties",
-        "gan_jax.config:Pretrain": "Pretrain",
-        "gan_jax.augment:Augment": "Augment",
-        "gan_jax.masks:Masks": "Masks",
-        "gan_jax.networks.mlp:Generator": "networks.mlp.Generator",
-        "gan_jax.networks.mlp:Discriminator": "networks.mlp.Discriminator",
-    }
-    old = json.dumps(tree)
-    for path, name in names.items():
-        assert f'"{path}"' in old
-        old = old.replace(f'"{path}"', f'"{name}"')
-    assert json.loads(old).items() <= again.items()
+    assert config.data == ImageData("digits", "all", size=8, labels=True)
+    assert config.objective.penalties == Penalties(r1=1.0)
+    assert (config.augment, config.masks) == (Augment(), Masks())
+    assert config.gen_opt == Optimizer(lr=0.0004)
+    assert config.pretrain == Pretrain()
+    assert serialization.loads(serialization.dumps(config)) == config
+
+
+def test_the_tables_have_every_field_of_version_0_1():
+    flags = {schema.flag_of(path) for path in CONFIG_0_1}
+    assert flags | SETTINGS_0_1.keys() | OTHERS_0_1 == RECORD_0_1.keys()
+    fields = {name for data in DATA_0_1.values() for name in data} | SHARED_0_1.keys()
+    assert fields | {"_type", "name"} == RECORD_0_1["data"].keys()
+
+
+@pytest.mark.parametrize("path", CONFIG_0_1)
+def test_a_field_of_version_0_1_has_its_place(path):
+    value, flag = CONFIG_0_1[path], schema.flag_of(path)
+    config = serialization.loads(json.dumps({**RECORD_0_1, flag: value}))
+    assert value_at(config, path) == value
+    assert value_at(serialization.loads(json.dumps(RECORD_0_1)), path) != value
+    unchanged = {name: CONFIG_0_1[name] for name in CONFIG_0_1 if name != path}
+    assert all(value_at(config, name) != other for name, other in unchanged.items())
+
+
+@pytest.mark.parametrize("field", ["path_length", "perceptual"])
+def test_a_weight_of_version_0_1_has_its_place(field):
+    tree = serialization._upgrade({**RECORD_0_1, field: 0.5})
+    assert tree["objective"][field] == 0.5
+    assert field not in tree
+
+
+@pytest.mark.parametrize("kind", DATA_0_1)
+def test_data_of_version_0_1_have_their_type_by_name(kind):
+    given = SHARED_0_1 | DATA_0_1[kind]
+    data = {**RECORD_0_1["data"], **given, "name": NAMES_0_1[kind]}
+    tree = {**RECORD_0_1, "data": data, "augment": {"_type": "gan_jax.augment:Augment"}}
+    config = serialization.loads(json.dumps(tree))
+    assert type(config.data).__name__ == kind
+    assert config.data.name == NAMES_0_1[kind]
+    assert {name: value_at(config.data, name) for name in given} == given
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist:3.0.1", "folder", "stacked_mnist"])
+def test_data_of_version_0_1_are_images_by_default(name):
+    tree = {**RECORD_0_1, "data": {**RECORD_0_1["data"], "name": name}}
+    assert serialization.loads(json.dumps(tree)).data == ImageData(name, "all", size=8, labels=True)
+
+
+def test_settings_of_version_0_1_are_read_from_its_config():
+    logging, runtime = serialization.load_settings({**RECORD_0_1, **SETTINGS_0_1}, "config.json")
+    assert logging == Logging(2, 3, 4, 5, 6)
+    assert runtime == Runtime(microbatch=4, remat=True, skip_limit=7)
+    config = serialization.loads(json.dumps({**RECORD_0_1, **SETTINGS_0_1}))
+    assert config == serialization.loads(json.dumps(RECORD_0_1))
+
+
+def test_settings_are_read_back():
+    logging = Logging(2, 3, 4, 5, 6)
+    runtime = Runtime(3, 2, 4, remat=True, stream=True, workers=5, skip_limit=7)
+    text = serialization.dumps_settings(logging, runtime)
+    assert serialization.load_settings(json.loads(text), "settings.json") == (logging, runtime)
+    assert set(json.loads(text)) == {"format", "logging", "runtime"}
+    partial = {"format": 2, "logging": {"keep": 4}}
+    settings = serialization.load_settings(partial, "settings.json")
+    assert settings == (Logging(keep=4), Runtime())
+    assert serialization.load_settings(TREE, "config.json") == (Logging(), Runtime())
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ([], "must be an object, got []"),
+        ({"format": 2, "runtime": 3}, "runtime must be an object, got 3"),
+        ({"format": 2, "logging": {"keep": "all"}}, "keep must be an integer, got 'all'"),
+        ({"format": 2, "runtime": {"remat": 1}}, "remat must be true or false, got 1"),
+        ({"log_every": 1.5}, "log_every must be an integer, got 1.5"),
+    ],
+)
+def test_damaged_settings_are_refused(tree, said):
+    with pytest.raises(UserError) as error:
+        serialization.load_settings(tree, "settings.json")
+    assert str(error.value).startswith("settings.json is damaged: ")
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -172,29 +298,30 @@ NETWORKS = """
 import dataclasses
 import flax.linen as nn
 from gan_jax import train
-from gan_jax.config import Config, Data
+from gan_jax.config import Config, PointData, Preset, Prior
+from gan_jax.networks import interface
 
 @dataclasses.dataclass(frozen=True)
 class Size:
     width: int = 4
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     size: Size = Size()
 
     @nn.compact
     def __call__(self, z, cond=None, *, train):
         return nn.Dense(2)(nn.relu(nn.Dense(self.size.width)(z)))
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     @nn.compact
     def __call__(self, x, cond=None, *, train):
         return nn.Dense(1)(nn.relu(nn.Dense(4)(x)))[:, 0]
 
 config = Config(
-    name="mine", gen=Generator(Size(3)), disc=Discriminator(), steps=1, data=Data("ring"), z_dim=2
+    "mine", Generator(Size(3)), Discriminator(), steps=1, data=PointData("ring"), prior=Prior(2)
 )
 if __name__ == "__main__":
-    train.main(config)
+    train.main({"full": Preset(config)})
 """
 
 
@@ -236,7 +363,7 @@ def test_imported_types_have_names(name, module):
 def test_types_of_a_config_can_be_registered():
     sys.path.append(os.getcwd())
     config = importlib.import_module("my_package.inner.nets").config
-    with pytest.raises(UserError, match=r"config_json\.register"):
+    with pytest.raises(UserError, match=r"serialization\.register"):
         serialization.dumps(config)
     serialization.register_types_of(config)
     assert serialization.loads(serialization.dumps(config)) == config
@@ -262,8 +389,7 @@ def test_what_cannot_be_imported(user, name):
 @pytest.mark.nightly
 @pytest.mark.usefixtures("user")
 def test_a_recipe_file_is_trained_and_sampled(command):
-    root = Path(__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     words = [sys.executable, "my_recipe.py", "--workdir", "run", "--batch-size", "8"]
     subprocess.run([*words, "--devices", "1"], check=True, env=environment, capture_output=True)
     assert json.loads(Path("run/config.json").read_text())["gen"]["_type"] == "my_recipe.Generator"
@@ -281,13 +407,13 @@ def test_a_recipe_file_is_trained_and_sampled(command):
         ("batch_size", 1.5, "batch_size is 1.5: it must be an integer"),
         ("batch_size", 64.0, "batch_size is 64.0: it must be an integer"),
         ("seed", True, "seed is True: it must be an integer"),
-        ("loss", 3, "loss is 3: it must be text"),
-        ("loss", ["hinge"], "loss is ('hinge',): it must be text"),
+        ("objective.loss", 3, "objective.loss is 3: it must be text"),
+        ("objective.loss", ["hinge"], "objective.loss is ('hinge',): it must be text"),
         ("name", 3, "name is 3: it must be text"),
-        ("weight_clip", "0.1", "weight_clip is '0.1': it must be a number"),
-        ("weight_clip", False, "weight_clip is False: it must be a number"),
-        ("weight_clip", 10**400, "it must be a number"),
-        ("weight_clip", 2**53 + 1, "weight_clip is 9007199254740993: it must be a number"),
+        ("objective.weight_clip", "0.1", "objective.weight_clip is '0.1': it must be a number"),
+        ("objective.weight_clip", False, "objective.weight_clip is False: it must be a number"),
+        ("objective.weight_clip", 10**400, "it must be a number"),
+        ("objective.weight_clip", 2**53 + 1, "9007199254740993: it must be a number"),
         ("gen", 3, "gen is 3: it must be a generator"),
         ("gen", TREE["gen_opt"], "gen is an Optimizer: it must be a generator"),
         ("gen.widths", 7, "gen.widths is 7: it must be a list, each an integer"),
@@ -305,7 +431,7 @@ def test_a_recipe_file_is_trained_and_sampled(command):
         ("gen_opt.lr.shape", "square", "gen_opt.lr.shape is 'square'"),
         ("gen_opt.lr.start", math.nan, "gen_opt.lr.start is nan: it must be finite"),
         ("gen_opt.b1", TREE["gen_opt"]["lr"], "gen_opt.b1 is a Schedule: it must be a number"),
-        ("penalties.r1", math.inf, "penalties.r1 is inf: it must be finite"),
+        ("objective.penalties.r1", math.inf, "objective.penalties.r1 is inf: it must be finite"),
         ("data", None, "data is None: it must be a Data"),
         ("data.labels", 1, "data.labels is 1: it must be true or false"),
         ("data.channels", 2, "data.channels is 2: it must be one of 1, 3 or null"),
@@ -323,7 +449,7 @@ def test_a_wrong_value_is_named(path, value, said):
 
 
 def test_an_integer_serves_where_a_number_is_meant():
-    assert serialization.loads(written("weight_clip", 1)).weight_clip == 1
+    assert serialization.loads(written("objective.weight_clip", 1)).objective.weight_clip == 1
 
 
 def holds(tree, other):

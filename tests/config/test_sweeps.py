@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from gan_jax import train
-from gan_jax.config import Penalties, serialization, sweeps
+from gan_jax.config import Penalties, Preset, serialization, sweeps
 from gan_jax.config.sweeps import Sweep
 from gan_jax.config.validation import validate
 from gan_jax.core.errors import UserError
@@ -18,7 +18,7 @@ def parsed(monkeypatch):
 
     def parse(words, **changes):
         monkeypatch.setattr(sys, "argv", ["command", *words.split()])
-        return train.parse(small.config(**changes)).config
+        return train.parse({"full": Preset(small.config(**changes))}).config
 
     return parse
 
@@ -136,7 +136,7 @@ NETWORK = "a network's fields decide shapes, and all members share one program; 
     ],
 )
 def test_refusals_are_one_line_and_status_2(command, tmp_path, words, says):
-    main = lambda: train.main(small.CONFIG)  # noqa: E731
+    main = lambda: train.main({"full": Preset(small.CONFIG)})  # noqa: E731
     status, _, error = command(main, f"--workdir {tmp_path / 'run'} --devices 1", words)
     assert status == 2
     assert error.startswith("error: ")

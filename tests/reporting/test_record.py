@@ -1,5 +1,6 @@
 """What is put on record of finished runs, recomputed from their files; and what is refused."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -18,9 +19,8 @@ from tests.helpers import small
 pytestmark = pytest.mark.integration
 
 STEPS = 20
-CONFIG = small.config(
-    steps=STEPS,
-)
+CONFIG = small.config(steps=STEPS)
+LOGGING = dataclasses.replace(small.LOGGING, log_every=1)
 SCORES = [[{"modes": 7.0, "kl": 0.25}], [{"modes": 8.0, "kl": 0.5}]]
 
 
@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
     for seed in (3, 4):
         folders.append(tmp_path_factory.mktemp("runs") / f"seed{seed}")
         config = CONFIG.replace(seed=seed)
-        small.fit(config, folders[-1])
+        small.fit(config, folders[-1], logging=LOGGING)
     return folders
 
 

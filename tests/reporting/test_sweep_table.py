@@ -95,7 +95,7 @@ def test_cells_hold_the_scores_of_their_own_members(monkeypatch, tmp_path):
     config = small.config(sweep=(LR, B1), seeds=(5, 6), steps=10)
     members = np.arange(12.0)
     log = {"step": np.float64([10]), "disc_loss": members[None], "gen_loss": -members[None]}
-    monkeypatch.setattr(reporting_sweeps.logs, "read_metrics", lambda workdir: log)
+    monkeypatch.setattr(reporting_sweeps.metrics_log, "read_metrics", lambda workdir: log)
     monkeypatch.setattr(
         reporting_sweeps,
         "scores",

@@ -58,7 +58,8 @@ def card(manifest: dict[str, Any], file: str) -> str:
         "gives": f"{output['dtype']} {['n', *output['shape']]}, {output['range']}".replace("'", ""),
         "trained on": f"`{config['data']['name']}` {config['data']['split']}, "
         f"{versions['data']['examples']} examples, fingerprint `{versions['data']['fingerprint']}`",
-        "training": f"loss {config['objective']['loss']}, step {manifest['step']}{of}, seed {config['seed']}",
+        "training": f"loss {config['objective']['loss']}, step {manifest['step']}{of}, "
+        f"seed {config['seed']}",
         "weights": "of the moving average" if manifest["average"] else "of the last step",
         "state": f"sha256 `{manifest['digest']}`",
         "made with": f"gan_jax {versions['gan_jax']}, commit `{versions['git_commit']}`, "

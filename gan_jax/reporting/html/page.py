@@ -26,7 +26,7 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
         "runs": [{name: run[name] for name in ("title", "samples", "walk")} for run in shown],
         "panels": panels(shown),
     }
-    files = resources.files(gan_jax) / "reporting" / "html"
+    files = resources.files("gan_jax.reporting.html")
     text = {name: (files / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     title = " and ".join(titles) if len(titles) < 4 else f"{titles[0]} and {len(titles) - 1} more"
     return Template(text["html"]).substitute(
