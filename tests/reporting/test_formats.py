@@ -19,7 +19,9 @@ TYPES = set(Data.__subclasses__())
 
 
 @pytest.mark.parametrize(
-    "table", [NAMES, sources.LOADERS, evaluators.KINDS, formats.FORMATS], ids=str
+    "table",
+    [NAMES, sources.LOADERS, evaluators.KINDS, formats.FORMATS],
+    ids=["names", "loaders", "evaluators", "formats"],
 )
 def test_every_type_of_data_is_in_the_table(table):
     assert set(table) == TYPES
