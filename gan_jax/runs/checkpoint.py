@@ -47,12 +47,11 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int | None):
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
+        # Orbax warns of what it is asked for, and prints a traceback of each error that it raises.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         if keep is None:
-            # What read_only implies, spelled out: orbax warns of each that it has to change.
-            options = ocp.CheckpointManagerOptions(
-                read_only=True, save_interval_steps=0, create=False
-            )
+            options = ocp.CheckpointManagerOptions(read_only=True)
         else:
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._writes, self._workdir = keep is not None, folder.absolute().parent
@@ -65,7 +64,7 @@ class Checkpoints:
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix="reader"
             )
             options = ocp.CheckpointManagerOptions(
-                read_only=True, save_interval_steps=0, create=False, multiprocessing_options=alone
+                read_only=True, create=False, multiprocessing_options=alone
             )
             self._reader = ocp.CheckpointManager(
                 folder.absolute(), options=options, item_names=("state",)
