@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import mnist_dcgan
 from gan_jax import train
 from gan_jax.cli import app
-from gan_jax.config import ImageData, serialization
+from gan_jax.config import ImageData, Logging, Preset, Runtime, serialization
 from gan_jax.networks import mlp
-from gan_jax.runs import folder, metrics_log
+from gan_jax.runs import folder, metrics_log, restore
 from tests.helpers import small
 
 
 def experiment(**changes):
-    return lambda: train.main(small.config(**changes))
+    return lambda: train.main({"full": Preset(small.config(**changes), small.LOGGING)})
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,41 @@ def test_resume_goes_on(command, tmp_path):
     assert metrics_log.read_metrics(workdir)["step"].tolist() == [3, 6, 9, 12]
 
 
+RECIPE = """
+from gan_jax.config import Config, Logging, PointData, Preset, Prior
+from gan_jax.networks import mlp
+
+config = Config(
+    "points", mlp.Generator((2,), (8,)), mlp.Discriminator((8,)), steps=5, data=PointData("ring"),
+    prior=Prior(2), batch_size=16,
+)
+presets = {"full": Preset(config, Logging(log_every=2, sample_every=5, checkpoint_every=2))}
+"""
+
+
+@pytest.mark.parametrize("again", ["resume {run}", "train {recipe} --workdir {run}"])
+def test_a_run_is_continued_with_other_logging(command, tmp_path, again):
+    places = {"recipe": tmp_path / f"points_{again.split()[0]}.py", "run": tmp_path / "run"}
+    places["recipe"].write_text(RECIPE)
+    words = "train {recipe} --workdir {run} --devices 1"
+    assert command(app.main, words.format(**places))[0] == 0
+    logging = Logging(log_every=1, score_every=6, sample_every=4, checkpoint_every=3, keep=2)
+    assert folder.load_settings(places["run"])[0] == Logging(2, 0, 5, 2, 3)
+    flags = "--log-every 1 --score-every 6 --sample-every 4 --checkpoint-every 3 --keep 2"
+    words = f"{again} --devices 1 --steps 10 {flags}"
+    status, _, error = command(app.main, words.format(**places))
+    assert (status, error.count("error")) == (0, 0)
+    assert folder.load_settings(places["run"]) == (logging, Runtime(devices=1))
+    assert metrics_log.read_metrics(places["run"])["step"].tolist() == [2, 4, 6, 7, 8, 9, 10]
+    samples = sorted(path.stem for path in (places["run"] / "samples").glob("step_*"))
+    assert samples == [f"step_{step:08d}" for step in (5, 8, 10)]
+    scores = (places["run"] / "scores.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in scores] == [6]
+    assert restore.steps(places["run"]) == [9, 10]
+    _, config, state = restore.restore(places["run"])
+    small.assert_same_bits(state, small.train_state(config)[0])
+
+
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "40")
@@ -199,8 +235,8 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
         ("sample RUN --num 3", "--num is now --num-samples"),
         ("invert RUN --num=3 --out x", "--num is now --num-images"),
         ("train ring_mlp --small", "--small is now --preset small"),
-        ("train ring_mlp --preset small", "preset must be full, got small: ring_mlp has no small"),
-        ("train mnist_dcgan --preset tiny", "preset must be one of full, small, got 'tiny'"),
+        ("train ring_mlp --preset small", "preset must be one of full, got small"),
+        ("train mnist_dcgan --preset tiny", "preset must be one of full, small, got tiny"),
         ("train mnist_dcgan --preset", "Missing value for argument '--preset'"),
         ("train no_recipe", "'no_recipe'"),
         ("train", "Missing from gan-jax train: RECIPE"),
@@ -209,7 +245,10 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
         ("sample RUN --out a b", "Unrecognized options: b"),
         ("sample RUN --num-samples x", "num-samples must be INT, got 'x'"),
         ("interpolate RUN", "--out PATH"),
-        ("sample RUN --import no_such_module", "import must be a module, got 'no_such_module'"),
+        (
+            "sample RUN --import no_such_module",
+            "--import must be a module or a file, got no_such_module",
+        ),
         ("", "Expected one of {train, resume,"),
     ],
 )
@@ -228,15 +267,13 @@ def test_flags_are_laid_over_the_preset(command, monkeypatch):
     assert command(app.main, words)[0] == 0
     ((config, options),) = runs
     assert (config.name, config.gen.width, config.seed) == ("mnist_dcgan_small", 16, 5)
-    assert options["stream"]
-    assert len(options["devices"]) == 1
+    assert options["runtime"] == Runtime(devices=1, stream=True)
+    assert options["logging"] == mnist_dcgan.presets["small"].logging
 
 
 def test_a_recipe_of_the_users_own(command, monkeypatch, tmp_path):
     (tmp_path / "my_recipe.py").write_text(
-        "import dataclasses\n"
-        "from experiments import digits_mlp\n"
-        "config = dataclasses.replace(digits_mlp.config, name='mine')\n"
+        "from experiments import digits_mlp\nconfig = digits_mlp.config.replace(name='mine')\n"
     )
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **_: runs.append((config, workdir)))
@@ -251,7 +288,7 @@ def test_resume_takes_the_flags_of_train(command, finished, monkeypatch):
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **options: runs.append(options))
     assert command(app.main, f"resume {finished} --devices 1 --stream --silence 9")[0] == 0
-    assert runs[0]["stream"]
+    assert runs == [{"logging": small.LOGGING, "runtime": Runtime(devices=1, stream=True)}]
 
 
 def test_help_imports_nothing_heavy():

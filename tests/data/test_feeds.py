@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import ImageData, Penalties, population
+from gan_jax.config import ImageData, Penalties, Runtime, population
 from gan_jax.core import keys, memory
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, order, sources
@@ -33,10 +33,11 @@ def config(**changes):
     return small.config(**{"loss": "hinge", "penalties": Penalties(), **changes})
 
 
-def ran(some, devices, state=None, **how):
-    """The last state and all metrics of `iterate`."""
+def ran(some, devices, state=None, **options):
+    """The last state and all metrics of `iterate` with these options of the runtime."""
+    used = jax.local_devices()[:devices]
     with small.sharing_programs():
-        found = list(loop.iterate(some, None, state, jax.local_devices()[:devices], **how))
+        found = list(loop.iterate(some, None, state, used, runtime=Runtime(**options)))
     rows = [metrics for _, _, metrics in found]
     return found[-1][1], {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
@@ -56,16 +57,18 @@ def test_a_streamed_run_goes_on_in_the_middle_of_a_block():
     whole, _ = ran(config(steps=12), 1, stream=True)
     part, _ = ran(config(steps=7), 1, stream=True)
     assert_same_bits(whole, ran(config(steps=12), 1, state=part, stream=True)[0])
-    assert list(loop.iterate(config(steps=12), None, whole, stream=True)) == []  # at its end
+    assert (
+        list(loop.iterate(config(steps=12), None, whole, runtime=Runtime(stream=True))) == []
+    )  # at its end
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
-    [({"workers": 2}, "workers is 2: only"), ({"members_at_once": 0}, "members_at_once is 0: at")],
+    ("options", "says"),
+    [({"workers": 2}, "workers is 2: it"), ({"members_at_once": 0}, "members_at_once is 0: it")],
 )
-def test_ways_of_running_that_would_be_ignored_are_refused(how, says):
+def test_ways_of_running_that_would_be_ignored_are_refused(options, says):
     with pytest.raises(UserError, match=says):
-        loop.iterate(config(steps=12), None, **how)
+        loop.iterate(config(steps=12), None, runtime=Runtime(**options))
 
 
 @pytest.mark.parametrize("shards", [1, 4])
@@ -151,7 +154,7 @@ def test_what_goes_wrong_in_the_thread_is_raised(monkeypatch):
 @pytest.mark.usefixtures("short_blocks")
 def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
     for name, stream in (("a", False), ("b", True)):
-        fit(config(steps=12), tmp_path / name, stream=stream)
+        fit(config(steps=12), tmp_path / name, runtime=Runtime(stream=stream))
     for path in ("metrics.jsonl", "samples/step_00000012.png", "config.json"):
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
     rows = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax.config import ImageData
-from gan_jax.config.validation import validate
+from gan_jax.config import ImageData, Logging
+from gan_jax.config.validation import validate_logging
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.images import files
@@ -266,4 +266,4 @@ def test_a_run_on_pairs_of_pictures(tmp_path):
     with pytest.raises(UserError, match="is conditioned on"):
         sampling.sample(config, generator_variables(state), jax.random.key(0), 2)
     with pytest.raises(UserError, match="score_every"):
-        validate(dataclasses.replace(config))
+        validate_logging(config, Logging(score_every=5))

@@ -55,7 +55,7 @@ def test_digits_have_no_other_split():
     [("ring", 8, 0.01, (1, 1), 2 * np.sin(np.pi / 8)), ("grid", 25, 0.05, (0, np.sqrt(32)), 2)],
 )
 def test_mixtures(name, modes, sigma, radii, apart):
-    dataset = sources.load(ImageData(name, labels=True))
+    dataset = sources.load(PointData(name, labels=True))
     points, labels = dataset.batch.real.astype(np.float64), dataset.batch.cond
     n = len(points)
     assert dataset.batch.real.dtype == np.float32
@@ -80,16 +80,9 @@ def test_mixtures(name, modes, sigma, radii, apart):
 
 @pytest.mark.parametrize("name", sources.MIXTURES)
 def test_mixtures_are_always_the_same(name):
-    first = sources.load(ImageData(name))
+    first = sources.load(PointData(name))
     with jax.enable_x64(True):  # JAX_ENABLE_X64 makes other default dtypes
-        assert sources.load(ImageData(name)).fingerprint == first.fingerprint
-
-
-def test_mixtures_hold_no_pictures():
-    small.refused(PointData("ring", size=28), "data.size is 28", "points, not pictures")
-    small.refused(
-        PointData("grid", symmetric=True), "data.symmetric is True", "points, not pictures"
-    )
+        assert sources.load(PointData(name)).fingerprint == first.fingerprint
 
 
 # --- what load makes of them ---

@@ -13,13 +13,12 @@ import pytest
 from PIL import Image
 
 from gan_jax import train
-from gan_jax.config import ImageData
+from gan_jax.config import ImageData, Runtime
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
 from gan_jax.runs import folder, metrics_log
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.training import loop
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -32,15 +31,15 @@ def at(monkeypatch):
     """at(step, act): calls act(), once, when a run has done so many steps."""
 
     def plan(step, act):
-        real, left = loop.iterate, [act]
+        real, left = train.iterate, [act]
 
-        def watched(*args):
-            for item in real(*args):
+        def watched(*args, **options):
+            for item in real(*args, **options):
                 if item[0] >= step and left:
                     left.pop()()
                 yield item
 
-        monkeypatch.setattr(loop, "iterate", watched)
+        monkeypatch.setattr(train, "iterate", watched)
 
     return plan
 
@@ -90,9 +89,8 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
 def test_nan_in_some_gradients(tmp_path, monkeypatch):
     """One example of NaNs: the steps that see it are skipped and counted, no other, and nothing
     that is kept is touched by it."""
-    config = small.config(
-        steps=20,
-    )
+    config = small.config(steps=20)
+    logging = dataclasses.replace(small.LOGGING, log_every=1)
     dataset = sources.load(config.data)
     real = dataset.batch.real.astype(np.float32) / 255
     few, bad = real[:100].copy(), 90
@@ -100,7 +98,7 @@ def test_nan_in_some_gradients(tmp_path, monkeypatch):
     broken = dataclasses.replace(dataset, batch=dataset.batch.replace(real=few))
     monkeypatch.setattr(sources, "load", lambda _: broken)
     with jax.debug_nans(False):
-        state = small.fit(config, tmp_path / "run")
+        state = small.fit(config, tmp_path / "run", logging=logging, runtime=Runtime(skip_limit=10))
     root = keys.root(config.seed)
     seen = [
         bool((np.asarray(order.indices(root, step, 2, config.batch_size, 100)) == bad).any())
@@ -123,10 +121,10 @@ def test_a_clock_that_jumps(tmp_path, monkeypatch, jump):
         time=lambda: jump * next(looks),
         strftime=lambda _: "1970-01-01 00:00:00",
     )
-    for name in ("train", "progress", "logs", "lock"):
+    for name in ("train", "core.progress", "core.locking", "runs.timing", "training.loop"):
         monkeypatch.setattr(f"gan_jax.{name}.time", jumping)
-    state = train.fit(small.config(), tmp_path / "run", devices=ONE)
+    state = train.fit(small.config(), tmp_path / "run", devices=ONE, logging=small.LOGGING)
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
     assert metrics_log.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
-    again = train.fit(small.config(), tmp_path / "run", devices=ONE)
+    again = train.fit(small.config(), tmp_path / "run", devices=ONE, logging=small.LOGGING)
     small.assert_same_bits(state, again)

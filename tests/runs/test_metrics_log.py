@@ -140,7 +140,7 @@ def launch(tmp_path, monkeypatch):
 
     def start(step):
         clock = types.SimpleNamespace(now=100.0)
-        monkeypatch.setattr(metrics_log, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+        monkeypatch.setattr(runs_timing, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
         return runs_timing.Timing(tmp_path / "timing.json", [7], step, {"jax": f"of {step}"}), clock
 
     return start
@@ -165,9 +165,9 @@ def train(timing, clock, first, last):
     clock.now += 1.5
     timing.ready(1.5)
     clock.now += 2
-    timing.reached(first + 1)
+    timing.on_chunk(types.SimpleNamespace(step=first + 1))
     clock.now += 10
-    timing.reached(last)
+    timing.on_chunk(types.SimpleNamespace(step=last))
     timing.write()
 
 
@@ -181,11 +181,11 @@ def test_timing_over_an_end_and_a_resume(launch, tmp_path, resumed):
     assert on_record() == [entry(0, 10, 12.0)]
     timing, clock = launch(resumed)
     assert on_record() == [entry(0, 10, 12.0)]  # nothing is done yet
-    timing.close()
+    timing.on_end(None, stopped=False)
     assert on_record() == [entry(0, 10, 12.0)]  # nor was anything
     train(timing, clock, resumed, 20)
     clock.now += 3  # the last checkpoint
-    timing.close()
+    timing.on_end(None, stopped=False)
     first = entry(0, resumed, 12.0) | ({} if resumed == 10 else {"undone": True})
     assert on_record() == [first, entry(resumed, 20, 15.0)]
 

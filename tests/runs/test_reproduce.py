@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax import train
 from gan_jax.cli import app, reproduce
-from gan_jax.config import ImageData, serialization
+from gan_jax.config import ImageData, Logging, serialization
 from gan_jax.data import sources
 from gan_jax.reporting import record
 from gan_jax.runs import compare
@@ -23,6 +23,7 @@ from tests.helpers.paths import REPOSITORY
 pytestmark = pytest.mark.integration
 
 STEPS = 6
+LOGGING = Logging(log_every=2, checkpoint_every=3, sample_every=3)
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +36,13 @@ def pixels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(pixels):
-    data = ImageData("npz", path=str(pixels))
-    return small.config(
-        data=data,
-        steps=STEPS,
-    )
+    return small.config(data=ImageData("npz", path=str(pixels)), steps=STEPS)
 
 
 @pytest.fixture(scope="module")
 def done(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
-    small.fit(config, folder)
+    small.fit(config, folder, logging=LOGGING)
     return folder
 
 
@@ -83,7 +80,7 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     shutil.copytree(done, copy)
     other = config.replace(ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(serialization.dumps(other))
-    small.fit(other, tmp_path / "other")
+    small.fit(other, tmp_path / "other", logging=LOGGING)
     status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
