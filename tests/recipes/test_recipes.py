@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 import experiments
-from gan_jax import train
 from gan_jax.config import serialization
 from gan_jax.config.validation import validate
+from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
 from gan_jax.data import sources
 from gan_jax.data.batch import Batch
 from gan_jax.inference import sampling
 from gan_jax.metrics.modes import modes
+from gan_jax.training import parallel
+from gan_jax.training.initialize import start
 from gan_jax.training.parallel import train_step_of
 from gan_jax.training.state import generator_variables, init_state
 from tests.helpers import small
@@ -133,11 +135,11 @@ def test_ring_covers_every_mode():
     config = importlib.import_module("experiments.ring_mlp").config
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
-    chunk = train.parallel.make_program(config, devices, config.steps)
-    examples = train.placement.place(dataset.batch, devices)
+    program = parallel.make_program(config, devices, config.steps)
+    examples = core_devices.place(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
-    state = train.start(config.replace(seed=0), dataset, devices)
-    state, _ = chunk(state, config.steps, examples)
+    state = start(config.replace(seed=0), dataset, devices)
+    state, _ = program(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
     found = modes(points, centres, sigma)
     assert found.covered == 8

@@ -12,7 +12,7 @@ from tests.helpers.paths import REPOSITORY
 pytestmark = pytest.mark.nightly
 FIND = """
 import sys
-from gan_jax.recipe_files import find, recipe_names
+from gan_jax.cli.recipes import find, recipe_names
 recipe = find("digits_mlp")
 print(recipe.path, recipe.config.name, len(recipe_names()))
 """
@@ -62,8 +62,11 @@ def test_a_recipe_is_found_and_trains_outside_of_the_clone(installed, tmp_path):
     assert (name, int(count) >= 30) == ("digits_mlp", True)
     words = "--steps 3 --gen.widths 8 --disc.widths 8 --batch-size 8 --no-compilation-cache"
     words += " --devices 1"
-    python("-m", "gan_jax.recipes.digits_mlp", *words.split(), cwd=tmp_path, **environment)
-    assert (tmp_path / "runs" / "digits_mlp" / "checkpoints" / "3").is_dir()
+    for command in ("gan_jax train digits_mlp", "gan_jax.recipes.digits_mlp"):
+        folder = tmp_path / command
+        line = f"-m {command} {words}".split()
+        python(*line, "--workdir", folder, cwd=tmp_path, **environment)
+        assert (folder / "checkpoints" / "3").is_dir()
 
 
 def test_an_editable_install_reads_the_clone(tmp_path):
