@@ -64,7 +64,7 @@ def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypat
     class AskedError(Exception):
         pass
 
-    def fit(config, workdir, devices):  # noqa: ARG001
+    def fit(*_, devices, **__):
         raise AskedError(len(devices))
 
     shutil.copytree(done, tmp_path / "run")
@@ -81,7 +81,7 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     other = config.replace(ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(serialization.dumps(other))
     small.fit(other, tmp_path / "other", logging=LOGGING)
-    status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")
+    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
     assert "metrics: step 2, " in said
