@@ -61,11 +61,10 @@ def write_recipe(tmp_path, monkeypatch):
 def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     path = write_recipe(
         '"""Mine."""\n'
-        "import dataclasses\n"
         "from my_networks import Mine\n"
-        "from gan_jax.recipe_files import find\n"
-        'gen = Mine(shape=(8, 8, 1))\nconfig = dataclasses.replace(find("digits_mlp").config, '
-        'name="mine", gen=gen)\n'
+        "from gan_jax.cli.recipes import find\n"
+        "gen = Mine(shape=(8, 8, 1))\n"
+        'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
     recipe = find(path, register=registered.append)

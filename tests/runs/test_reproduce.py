@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax import train
 from gan_jax.cli import app, reproduce
-from gan_jax.config import ImageData, Logging, serialization
+from gan_jax.config import ImageData, Logging, Runtime, serialization
 from gan_jax.data import sources
 from gan_jax.reporting import record
 from gan_jax.runs import compare
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.integration
 
 STEPS = 6
 LOGGING = Logging(log_every=2, checkpoint_every=3, sample_every=3)
+RUNTIME = Runtime(skip_limit=7)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def config(pixels):
 @pytest.fixture(scope="module")
 def done(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
-    small.fit(config, folder, logging=LOGGING)
+    small.fit(config, folder, logging=LOGGING, runtime=RUNTIME)
     return folder
 
 
@@ -64,7 +65,8 @@ def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypat
     class AskedError(Exception):
         pass
 
-    def fit(*_, devices, **__):
+    def fit(*_, devices, **options):
+        assert options == {"logging": LOGGING, "runtime": RUNTIME}
         raise AskedError(len(devices))
 
     shutil.copytree(done, tmp_path / "run")
