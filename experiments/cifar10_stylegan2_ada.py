@@ -47,7 +47,7 @@ config = Config(
     ema=EMA(half_life=500_000.0, ramp=0.05),
     augment=Augment(blit=1.0, geometry=1.0, colour=1.0, adaptive=True),
 )
-small_gen = gen.replace(channel_base=1024, channel_max=64, latent=128, w_dim=128)
+small_gen = dataclasses.replace(gen, channel_base=1024, channel_max=64, latent=128, w_dim=128)
 small = config.replace(
     name="cifar10_stylegan2_ada_small",
     gen=small_gen,
