@@ -12,7 +12,7 @@ from tests.helpers.paths import REPOSITORY
 pytestmark = pytest.mark.nightly
 FIND = """
 import sys
-from gan_jax.recipe_files import find, recipe_names
+from gan_jax.cli.recipes import find, recipe_names
 recipe = find("digits_mlp")
 print(recipe.path, recipe.config.name, len(recipe_names()))
 """
