@@ -30,11 +30,11 @@ The variables of the network `{gen}` by their paths; with this project:
 from flax.traverse_util import unflatten_dict
 from safetensors import safe_open
 
-from gan_jax import config_json
+from gan_jax.config import serialization
 
 with safe_open("{file}", "numpy") as file:
     variables = unflatten_dict({{name: file.get_tensor(name) for name in file.keys()}}, sep="/")
-    config = config_json.loads(file.metadata()["config"])
+    config = serialization.loads(file.metadata()["config"])
 examples = config.gen.apply(variables, z, {cond}, train=False)
 ```
 """
