@@ -35,6 +35,7 @@ def prepare(
         shard: Number of images in a file.
     """
     from gan_jax.config import ImageData
+    from gan_jax.config.validation import validate_data
     from gan_jax.data.images import prepare
 
     options: dict[str, Any] = {"split": split, "path": path, "dir": dir}
@@ -42,6 +43,7 @@ def prepare(
         options["path"] = source
         source = "folder"
     data = ImageData(source, **options, size=size, channels=channels)
+    validate_data(data)
     prepared = prepare.prepare(data, out, format, shard)
     report, tried = prepared["report"], prepared["plan"]["tried"]
     shape = " x ".join(map(str, prepared["shape"]))

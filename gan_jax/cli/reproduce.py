@@ -26,5 +26,5 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
     if not isinstance(count, int) or not 1 <= count <= len(devices.pick_devices(None)):
         count = None
     on = devices.pick_devices(count, config.batch_size)
-    train.fit(again, workdir, devices=on, logging=there.logging)
+    train.fit(again, workdir, devices=on, runtime=there.runtime, logging=there.logging)
     return compare(there, recorded(workdir))

@@ -67,7 +67,7 @@ def _check_member(config: Config) -> None:
     if config.steps * config.n_critic * config.batch_size >= 2**32:
         _fail("steps", config.steps, "fewer: steps x n_critic x batch_size must stay below 2^32")
     _check_prior(config)
-    _check_data(config.data)
+    validate_data(config.data)
     for field in ("half_life", "ramp"):
         _check_value(f"ema_{field}", getattr(config.ema, field), 0.0, math.inf, "at least 0")
     _check_objective(config)
@@ -91,7 +91,8 @@ def _check_prior(config: Config) -> None:
         _fail("z_dim", prior.dim, "2 with the latent distribution 'key'")
 
 
-def _check_data(data: Data) -> None:
+def validate_data(data: Data) -> None:
+    """Checks the options of a data set that are checked without loading it. Raises UserError."""
     if type(data) not in NAMES:
         _fail("data", data, f"one of {', '.join(kind.__name__ for kind in NAMES)}")
     others = {name: kind for kind, names in NAMES.items() for name in names}

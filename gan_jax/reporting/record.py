@@ -153,10 +153,12 @@ def record(
     if any(protocol != protocols[0] for protocol in protocols):
         raise UserError("scores.json of the runs are of different protocols: evaluate them alike")
     each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
+    logging, runtime = folder.load_settings(workdirs[0])
     entry = {
         "experiment": config.name,
         "config": json.loads(serialization.dumps(config)),
-        "logging": dataclasses.asdict(folder.load_settings(workdirs[0])[0]),
+        "logging": dataclasses.asdict(logging),
+        "runtime": dataclasses.asdict(runtime),
         "versions": files.read_json(workdirs[0] / "versions.json"),
         "protocol": protocols[0],
         "runs": [one for members in each for one in members],

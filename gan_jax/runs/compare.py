@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.config import Config, Logging, differences, serialization
+from gan_jax.config import Config, Logging, Runtime, differences, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json
 from gan_jax.runs import digest, folder
@@ -31,6 +31,8 @@ class Recorded:
     digests: dict[int, str]
     logging: Logging
     """When rows and samples were written."""
+    runtime: Runtime
+    """How the last launch was executed."""
     samples: dict[str, bytes]
     """Files by name, pictures, texts and sounds; a population's members' with their folder's."""
     rounded: bool = False
@@ -58,8 +60,8 @@ def recorded(path: Path) -> Recorded:
     rows = {one["step"]: one for one in read_rows(path / "metrics.jsonl")}
     found = sorted((path / "samples").rglob("step_*"))
     samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
-    logging = folder.load_settings(path)[0]
-    return Recorded(config, versions, rows, digest.read(path), logging, samples)
+    settings = folder.load_settings(path)
+    return Recorded(config, versions, rows, digest.read(path), *settings, samples)
 
 
 def _result(path: Path) -> Recorded:
@@ -74,8 +76,8 @@ def _result(path: Path) -> Recorded:
         what = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is neither a run folder nor a result of one: {what}") from None
     settings = found if "logging" in found else found["config"]  # the latter in version 0.1
-    logging = serialization.load_settings(settings, str(path))[0]
-    return Recorded(config, versions, rows, {}, logging, {}, rounded=True)
+    logging, runtime = serialization.load_settings(settings, str(path))
+    return Recorded(config, versions, rows, {}, logging, runtime, {}, rounded=True)
 
 
 def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from gan_jax.cli import app
 from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
-from gan_jax.data.images import prepare
+from gan_jax.data.images import pixels, prepare
 from gan_jax.data.images.shards import Stored
 from tests.helpers import small
 
@@ -134,7 +134,7 @@ def test_it_is_brought_to_what_data_asks_for(folder, tmp_path, changes):
     if "per_class" in changes:
         np.testing.assert_array_equal(found.real, sources.draw(memory, data).batch.real)
     else:
-        expected = sources.pictures.conform(memory.batch.real, data)
+        expected = pixels.conform(memory.batch.real, data)
         np.testing.assert_array_equal(np.asarray(found.real), expected)
 
 
@@ -207,11 +207,11 @@ def test_damage_is_named(folder, tmp_path, name, says):
     ("words", "says"),
     [
         ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
-        ("{folder} --out {out} --size 0", "size 0: at least 1"),
+        ("{folder} --out {out} --size 0", "data.size is 0: it must be at least 1"),
         ("{folder} --out {folder}", "is neither empty nor a set"),
         ("{folder} --out {out} --size 6", "holds another set: shape is [8, 8, 3] there"),
         ("digits --split all --out {out}", "holds another set: source is 'folder' there"),
-        ("ring --out {out}2", "data set 'ring' holds float32 [2]"),
+        ("ring --out {out}2", "data.name is 'ring': it must be a set of images"),
         ("{empty} --size 8 --out {out}2", "no readable picture"),
         ("nowhere --out {out}2", "data set 'nowhere' is not in"),
     ],

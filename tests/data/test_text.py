@@ -142,7 +142,6 @@ def test_other_refusals(lines):
     small.refused(dataclasses.replace(lines, test_path="/nowhere"), "/nowhere", "No such file")
     small.refused(dataclasses.replace(lines, test_path="~nobody-here/a"), "~nobody-here/a")
     small.refused(dataclasses.replace(lines, labels=True), "has no labels")
-    small.refused(dataclasses.replace(lines, size=8), "data.size")
     small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "fewer than")
     small.refused(TextData("oracle", split="all"), "train, test")
     with pytest.raises(UserError, match="cannot be read"):

@@ -9,6 +9,7 @@ import pytest
 
 from gan_jax.cli import recipes
 from gan_jax.cli.recipes import find
+from gan_jax.config import Runtime
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.training import dry_run
@@ -61,11 +62,10 @@ def write_recipe(tmp_path, monkeypatch):
 def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     path = write_recipe(
         '"""Mine."""\n'
-        "import dataclasses\n"
         "from my_networks import Mine\n"
-        "from gan_jax.recipe_files import find\n"
-        'gen = Mine(shape=(8, 8, 1))\nconfig = dataclasses.replace(find("digits_mlp").config, '
-        'name="mine", gen=gen)\n'
+        "from gan_jax.cli.recipes import find\n"
+        "gen = Mine(shape=(8, 8, 1))\n"
+        'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
     recipe = find(path, register=registered.append)
@@ -151,7 +151,7 @@ def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, caps
 def test_a_dry_run_of_a_population_counts_one_member(monkeypatch, capsys):
     monkeypatch.setattr(dry_run, "MEASURED_SECONDS", 0.0)
     config = small.config(**small.QUICK, seeds=(0, 1, 2), steps=2)
-    lines, _ = dry_run_lines(capsys, config, members_at_once=1, stream=True)
+    lines, _ = dry_run_lines(capsys, config, runtime=Runtime(members_at_once=1, stream=True))
     assert lines["parameters"].endswith("of each of 3 members")
     assert "2 steps of training at" in lines["time"]
     assert "pretraining" not in lines["time"]

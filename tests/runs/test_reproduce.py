@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax import train
 from gan_jax.cli import app, reproduce
-from gan_jax.config import ImageData, Logging, serialization
+from gan_jax.config import ImageData, Logging, Runtime, serialization
 from gan_jax.data import sources
 from gan_jax.reporting import record
 from gan_jax.runs import compare
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.integration
 
 STEPS = 6
 LOGGING = Logging(log_every=2, checkpoint_every=3, sample_every=3)
+RUNTIME = Runtime(skip_limit=7)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def config(pixels):
 @pytest.fixture(scope="module")
 def done(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
-    small.fit(config, folder, logging=LOGGING)
+    small.fit(config, folder, logging=LOGGING, runtime=RUNTIME)
     return folder
 
 
@@ -64,7 +65,8 @@ def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypat
     class AskedError(Exception):
         pass
 
-    def fit(config, workdir, devices):  # noqa: ARG001
+    def fit(*_, devices, **options):
+        assert options == {"logging": LOGGING, "runtime": RUNTIME}
         raise AskedError(len(devices))
 
     shutil.copytree(done, tmp_path / "run")
@@ -81,7 +83,7 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     other = config.replace(ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(serialization.dumps(other))
     small.fit(other, tmp_path / "other", logging=LOGGING)
-    status, said, _ = command(app.main, f"diff {done} {tmp_path / 'other'}")
+    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
     assert status == 1
     assert "config: ema_half_life is 100.0 there, 200.0 here" in said
     assert "metrics: step 2, " in said
