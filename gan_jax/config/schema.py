@@ -109,6 +109,12 @@ def with_data_dir(data: Data, folder: str | None) -> Data:
     return dataclasses.replace(data, **{field: folder})
 
 
+def without_location(data: Data) -> Data:
+    """Removes the places from which a data set is read."""
+    names = {field.name for field in dataclasses.fields(data)} & {"path", "test_path", "dir"}
+    return dataclasses.replace(data, **dict.fromkeys(names))
+
+
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     """An optimizer."""
@@ -410,10 +416,7 @@ def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
     """
 
     def identity(config: Config) -> Config:
-        located = {"path": None, "test_path": None, "dir": None}
-        fields = {field.name for field in dataclasses.fields(config.data)}
-        data = {name: value for name, value in located.items() if name in fields}
-        return dataclasses.replace(config, steps=0, data=dataclasses.replace(config.data, **data))
+        return dataclasses.replace(config, steps=0, data=without_location(config.data))
 
     return {
         flag_of(path): values

@@ -1,6 +1,5 @@
 """What an exported generator is, in JSON."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax.config import TextData, schedules, serialization
+from gan_jax.config import TextData, schedules, schema, serialization
 from gan_jax.data.audio import sounds
 from gan_jax.inference import sampling
 from gan_jax.inference.export import standalone, write
@@ -22,8 +21,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
     """The manifest of a run's generator, but for the hashes of an artefact's parts. The config in
     it does not say where data lay."""
     config = trained.config
-    data = dataclasses.replace(config.data, path=None, test_path=None, dir=None)
-    shared = dataclasses.replace(config, data=data)
+    shared = config.replace(data=schema.without_location(config.data))
     function, z, cond = write.function(trained)
     made = jax.eval_shape(function, trained.variables, z, cond)
     of_text = isinstance(config.data, TextData)
