@@ -54,9 +54,9 @@ def mapped_pieces() -> int:
 def forget_programs():
     """Lets go of the programs of the modules so far where they are many: each is mapped to memory
     in many pieces, and a process that holds those of the whole suite meets Linux's limit, and
-    crashes. With 10,000 pieces it takes about 2 GB."""
+    crashes. With 6,000 pieces it takes about 2 GB."""
     yield
-    if not Path("/proc/self/maps").exists() or mapped_pieces() > 10_000:
+    if not Path("/proc/self/maps").exists() or mapped_pieces() > 6_000:
         small.forget()
         jax.clear_caches()
         gc.collect()

@@ -76,5 +76,5 @@ def config(name, size, classes=0):
     gen, disc = pair(name, size, classes)
     # Its updates are the gradients, but for a factor: larger ones where kernels are stored large.
     sgd = Optimizer("sgd", lr=1.0 if name == "stylegan2" else 1e-3, b1=0.0)
-    sizes = {"steps": 3, "batch_size": N, "z_dim": Z, "loss": "hinge"}
-    return Config(name=name, gen=gen, disc=disc, gen_opt=sgd, disc_opt=sgd, **sizes)
+    base = Config(name=name, gen=gen, disc=disc, steps=3, gen_opt=sgd, disc_opt=sgd)
+    return base.replace(batch_size=N, z_dim=Z, loss="hinge")

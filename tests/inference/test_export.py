@@ -203,7 +203,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--out gen.onnx", "out is 'gen.onnx': it must end in .jaxexport or .safetensors"),
+        ("--out gen.onnx", "out must end in .jaxexport or .safetensors, got 'gen.onnx'"),
         ("--out gen.jaxexport --step 3", "step is 3: the run has checkpoints of steps 5, 10, 12"),
         ("--out gen.jaxexport --member 1", "is no population"),
     ],
