@@ -1,5 +1,6 @@
 """What an exported generator is, in JSON."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
