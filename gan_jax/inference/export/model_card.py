@@ -30,11 +30,11 @@ The variables of the network `{gen}` by their paths; with this project:
 from flax.traverse_util import unflatten_dict
 from safetensors import safe_open
 
-from gan_jax import config_json
+from gan_jax.config import serialization
 
 with safe_open("{file}", "numpy") as file:
     variables = unflatten_dict({{name: file.get_tensor(name) for name in file.keys()}}, sep="/")
-    config = config_json.loads(file.metadata()["config"])
+    config = serialization.loads(file.metadata()["config"])
 examples = config.gen.apply(variables, z, {cond}, train=False)
 ```
 """
@@ -58,7 +58,8 @@ def card(manifest: dict[str, Any], file: str) -> str:
         "gives": f"{output['dtype']} {['n', *output['shape']]}, {output['range']}".replace("'", ""),
         "trained on": f"`{config['data']['name']}` {config['data']['split']}, "
         f"{versions['data']['examples']} examples, fingerprint `{versions['data']['fingerprint']}`",
-        "training": f"loss {config['loss']}, step {manifest['step']}{of}, seed {config['seed']}",
+        "training": f"loss {config['objective']['loss']}, step {manifest['step']}{of}, "
+        f"seed {config['seed']}",
         "weights": "of the moving average" if manifest["average"] else "of the last step",
         "state": f"sha256 `{manifest['digest']}`",
         "made with": f"gan_jax {versions['gan_jax']}, commit `{versions['git_commit']}`, "
