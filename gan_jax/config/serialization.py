@@ -259,7 +259,7 @@ def _encode(value: Any, where: str) -> Any:
         if name is None:
             raise UserError(
                 f"{where} must be of a registered type, got {cls.__module__}.{cls.__qualname__}: "
-                "config_json.register registers the types of a module"
+                "serialization.register registers the types of a module"
             )
         encoded: dict[str, Any] = {"_type": name}
         for name, field in _fields(cls).items():
