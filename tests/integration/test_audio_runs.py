@@ -67,8 +67,9 @@ def finished(trained_run, tmp_path_factory):
 
 def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
     cut = tmp_path / "cut"
-    small.fit(CONFIG.replace(steps=3), cut)
-    small.fit(CONFIG, cut)
+    logging = small.RUNS_LOGGING["sounds"]
+    small.fit(CONFIG.replace(steps=3), cut, logging=logging)
+    small.fit(CONFIG, cut, logging=logging)
     names = sorted(path.name for path in (finished / "samples").iterdir())
     stems = ("real", "step_00000003", "step_00000006")
     assert names == [f"{stem}.{kind}" for stem in stems for kind in ("png", "wav")]
