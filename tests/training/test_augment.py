@@ -12,7 +12,7 @@ import pytest
 import tyro
 from scipy.spatial.transform import Rotation
 
-from gan_jax.config import Augment, schema
+from gan_jax.config import Augment
 from gan_jax.config.schedules import Schedule, resolve
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
@@ -86,7 +86,7 @@ def test_identity_at_zero(symmetric):
     ids=["default", "no-group", "no-p", "adaptive-no-group"],
 )
 def test_off(config):
-    assert schema.is_off(config)
+    assert config.is_off
     own = KEYS[:4]
     program = jax.make_jaxpr(lambda x: augment_adaptive.augment(config, x, own, 1.0, True))(
         pictures()
@@ -105,7 +105,7 @@ def test_off(config):
     ids=["fixed", "schedule", "adaptive", "diffaugment"],
 )
 def test_on(config):
-    assert not schema.is_off(config)
+    assert not config.is_off
 
 
 def test_turn():
