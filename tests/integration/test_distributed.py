@@ -141,7 +141,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     assert last.startswith("error: another process of this run has died")
 
     assert statuses(pair(f"fit,{cut},{steps},PLAIN")) == [0, 0]
-    if stopped % 10:  # a stop is a reason for a checkpoint
+    if stopped % small.LOGGING.checkpoint_every:  # a stop is a reason for a checkpoint
         lines = (cut / digest.NAME).read_text().splitlines(keepends=True)
         (cut / digest.NAME).write_text("".join(x for x in lines if f": {stopped}," not in x))
     same_run(cut, whole)
