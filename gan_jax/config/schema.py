@@ -381,7 +381,7 @@ class Runtime:
 
 @dataclasses.dataclass(frozen=True)
 class Logging:
-    """What a run writes, and when. It changes no number."""
+    """Files that a run writes, and when. It changes no number."""
 
     log_every: int = 10
     """Steps between rows of metrics.jsonl."""

@@ -206,7 +206,7 @@ def forget() -> None:
 
 @contextlib.contextmanager
 def sharing_programs() -> Iterator[None]:
-    """What is trained inside uses `shared_chunk`."""
+    """Uses `shared_program` for everything that is trained inside."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "make_program", shared_program)
         yield
