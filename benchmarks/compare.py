@@ -28,7 +28,7 @@ from gan_jax.core.keys import Purpose
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
 from gan_jax.networks import mlp
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 from gan_jax.training.step import make_train_step
 
@@ -91,7 +91,7 @@ def differences(config: Config, dataset: Dataset) -> dict[str, float]:
     """
     still = {name: dataclasses.replace(getattr(config, name), lr=0.0) for name in PLAYERS}
     config = config.replace(n_critic=1, batch_size=2, **still)
-    state = moved(start(config, dataset, jax.local_devices()[:1]))
+    state = moved(initialize(config, dataset, jax.local_devices()[:1]))
     batch = critic_batch(config, dataset)
     gen, disc = twins(config, state, shape := batch.real.shape[2:])
     real = [*weights.examples(np.asarray(batch.real), len(shape))]
@@ -160,13 +160,13 @@ def _way(
 ) -> Way:
     """The examples are float32 in memory, in the layout of the way; a step takes random ones."""
     layout = torch.channels_last if last else torch.contiguous_format
-    state = start(config, dataset, jax.local_devices()[:1])
+    state = initialize(config, dataset, jax.local_devices()[:1])
     gen, disc = twins(config, state, shape := dataset.batch.real.shape[1:])
     for twin in (gen, disc):
         for tensor in (*twin.parameters(), *twin.buffers()):
             if tensor.ndim == 4:
                 tensor.data = tensor.data.contiguous(memory_format=layout)
-    real = feeds.scale(jnp.asarray(dataset.batch.real), symmetric=config.data.symmetric)
+    real = feeds.to_network_range(jnp.asarray(dataset.batch.real), symmetric=config.data.symmetric)
     real = weights.examples(np.asarray(real), len(shape)).contiguous(memory_format=layout)
     plain = disc if eager_slope else None
     if compiled:

@@ -48,9 +48,9 @@ def bare_step(config: Config) -> float:
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state = train.start(config, dataset, devices)
     batch = Batch(dataset.batch.real[: config.batch_size][None])
-    batch = batch.replace(real=feeds.scale(batch.real, symmetric=config.data.symmetric))
+    batch = batch.replace(real=feeds.to_network_range(batch.real, symmetric=config.data.symmetric))
     step = jax.jit(make_train_step(config), donate_argnums=0)
-    batch = core_devices.place(batch, devices)
+    batch = core_devices.replicate(batch, devices)
     state, _ = jax.block_until_ready(step(state, batch))
     began = time.perf_counter()
     for _ in range(config.steps - 1):
@@ -64,7 +64,7 @@ def bare_chunk(config: Config) -> float:
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state, examples = (
         train.start(config, dataset, devices),
-        core_devices.place(dataset.batch, devices),
+        core_devices.replicate(dataset.batch, devices),
     )
     program = parallel.make_program(config, devices, config.steps)
     state, _ = jax.block_until_ready(program(state, 1, examples))

@@ -27,7 +27,7 @@ from gan_jax.data import feeds
 from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.step import make_train_step
 
 LONGEST = 1000  # steps of a measurement
@@ -59,14 +59,16 @@ def seconds(function: Callable, *arguments: Any) -> float:
 def critic_batch(config: Config, dataset: Dataset) -> Batch:
     """The batch of one train step [n_critic, n, ...], as the networks see it: the set's first."""
     chosen = np.arange(config.n_critic * config.batch_size) % len(dataset)
-    return feeds.take(config, dataset.batch, jnp.asarray(chosen.reshape(config.n_critic, -1)))
+    return feeds.take_examples(
+        config, dataset.batch, jnp.asarray(chosen.reshape(config.n_critic, -1))
+    )
 
 
 def step_way(config: Config, dataset: Dataset) -> Way:
     """jit."""
     devices = jax.local_devices()[:1]
-    state = start(config, dataset, devices)
-    batch = core_devices.place(critic_batch(config, dataset), devices)
+    state = initialize(config, dataset, devices)
+    batch = core_devices.replicate(critic_batch(config, dataset), devices)
     step = jax.jit(make_train_step(config), donate_argnums=0)
     began = time.perf_counter()
     compiled = step.lower(state, batch).compile()
@@ -91,8 +93,8 @@ def chunk_way(
     at_once: int | None = None,
 ) -> Way:
     """scan, population or pmap: whichever `config` and the devices make of it."""
-    state = start(config, dataset, devices)
-    data = core_devices.place(dataset.batch, devices)
+    state = initialize(config, dataset, devices)
+    data = core_devices.replicate(dataset.batch, devices)
     program = parallel.make_program(config, devices, LONGEST, at_once)
 
     def run(steps: int) -> None:
@@ -102,7 +104,7 @@ def chunk_way(
     before = devices[0].client.live_executables()
     first, second = seconds(run, 1), seconds(run, 1)
     new = [one for one in devices[0].client.live_executables() if one not in before]
-    members = len(population.members(config))
+    members = len(population.member_configs(config))
     facts = {
         "compile_seconds": max(first - second, 0.0),  # with tracing, as above
         "memory_bytes": max(_bytes(one.get_compiled_memory_stats()) for one in new),
@@ -165,7 +167,10 @@ def step_flops(config: Config, dataset: Dataset) -> float:
     XLA counts a loop's body once, and CPUs compute convolutions by loops of gan_jax's own; so the
     loop over critic updates is unrolled, and convolutions are counted as accelerators have them.
     """
-    state, batch = start(config, dataset, jax.local_devices()[:1]), critic_batch(config, dataset)
+    state, batch = (
+        initialize(config, dataset, jax.local_devices()[:1]),
+        critic_batch(config, dataset),
+    )
     with jax.disable_jit():  # under which `lax.scan` is a loop of Python
         traced = jax.make_jaxpr(make_train_step(config))(state, batch)
     needed, _ = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.out_avals))

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import report
 from gan_jax.core import files
 from gan_jax.reporting import tables as reporting_tables
-from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.reporting.sweeps import format_mean_std
 from studies import augment_study, common, inpaint_study, scaling_model, streaming_study, text_study
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +24,9 @@ def tables() -> dict[str, str]:
     benchmark = json.loads((RESULTS / "benchmark.json").read_text())
     return {
         "first": _first(),
-        "results": reporting_tables.results(RESULTS),
-        "scores": reporting_tables.scores(RESULTS),
-        "sounds": reporting_tables.sounds(RESULTS),
+        "results": reporting_tables.results_table(RESULTS),
+        "scores": reporting_tables.image_score_table(RESULTS),
+        "sounds": reporting_tables.audio_score_table(RESULTS),
         "cifar10": _side_by_side(),
         "speed": report.table(benchmark),
         **_studies(),
@@ -46,7 +46,7 @@ def _first() -> str:
     for name, (metric, meaning) in FIRST.items():
         runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
         command = reporting_tables.current_command(runs[0]["launches"][0]["command"])
-        score = mean_sd([one["scores"][metric] for one in runs], 2)
+        score = format_mean_std([one["scores"][metric] for one in runs], 2)
         rows.append([f"`{command}`", f"{runs[0]['train_seconds']:.0f} s", f"{score} {meaning}"])
     return common.table(("command", "2 CPU cores", "on record"), rows)
 

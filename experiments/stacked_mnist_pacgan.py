@@ -9,14 +9,14 @@ Lin et al. 2018 (1712.04086), sec. 4.2: packs of two cover all 1000 modes there,
 
 from gan_jax import train
 from gan_jax.config import Config, Logging, Preset
-from gan_jax.networks.pacgan import Packed
+from gan_jax.networks.pacgan import PacGAN
 
 from . import stacked_mnist_dcgan
 
 
 def packed(config: Config, name: str) -> Config:
     """The same, the critic judging packs of two."""
-    return config.replace(name=name, disc=Packed(config.disc, pack=2))
+    return config.replace(name=name, disc=PacGAN(config.disc, pack=2))
 
 
 config = packed(stacked_mnist_dcgan.config, "stacked_mnist_pacgan")

@@ -39,7 +39,7 @@ from gan_jax.runs.metrics_log import MetricsLog
 from gan_jax.runs.timing import Timing
 from gan_jax.training.dry_run import dry_run
 from gan_jax.training.hooks import Chunk, Hook, ProgressBar
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.loop import iterate
 from gan_jax.training.nonfinite import NonFiniteGuard
 from gan_jax.training.state import TrainState
@@ -85,7 +85,7 @@ def fit(
     if devices is None:
         devices = core_devices.pick_devices(runtime.devices, config.batch_size)
     dataset = sources.load(config.data)
-    state = start(config, dataset, devices, runtime.microbatch)
+    state = initialize(config, dataset, devices, runtime.microbatch)
     texts = {"the config": serialization.dumps(config), "the data": dataset.fingerprint}
     processes.check_same(**texts)
     launch = _Launch(config, Path(workdir), dataset, devices, runtime, logging, quiet, began)
@@ -93,7 +93,7 @@ def fit(
     scores = launch.scores() if processes.is_leader() else None
     with (
         launch.open_folder() as versions,
-        signals.caught() as received,
+        signals.catch_signals() as received,
         Checkpoints(launch.workdir / "checkpoints", logging.keep) as checkpoints,
         contextlib.ExitStack() as stack,
     ):
@@ -165,7 +165,7 @@ class _Launch:
             processes.barrier()
             yield {}
             return
-        with folder.opened(self.workdir, self.config, self.dataset, self.devices) as versions:
+        with folder.open_folder(self.workdir, self.config, self.dataset, self.devices) as versions:
             yield versions
 
     def restore(self, checkpoints: Checkpoints, initial: TrainState) -> TrainState:
@@ -179,7 +179,7 @@ class _Launch:
             return state
         processes.barrier()
         processes.connect_devices(self.devices)
-        return core_devices.place(processes.broadcast_tree(state), self.devices)
+        return core_devices.replicate(processes.broadcast_tree(state), self.devices)
 
     def scores(self) -> InTrainingScores:
         """Makes the hook that scores the run. Raises UserError if there is no metric for it."""
@@ -188,7 +188,7 @@ class _Launch:
 
     def timing(self, versions: dict[str, Any], step: int) -> Timing:
         """Makes the hook that times the launch."""
-        seeds = [member.seed for member in population.members(self.config)]
+        seeds = [member.seed for member in population.member_configs(self.config)]
         return Timing(self.workdir / "timing.json", seeds, step, versions, self.devices)
 
     def hooks(
@@ -207,7 +207,7 @@ class _Launch:
         log = MetricsLog(workdir / "metrics.jsonl", logging.log_every, step)
         scores.open(workdir, step)
         samples = SampleWriter(workdir, config, self.dataset, logging.sample_every)
-        rate = config.batch_size * len(population.members(config))
+        rate = config.batch_size * len(population.member_configs(config))
         progress = Progress(step, config.steps, rate, quiet=self.quiet)
         stack.enter_context(contextlib.closing(progress))
         if step == 0:

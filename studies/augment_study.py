@@ -42,7 +42,7 @@ from gan_jax.data.sources import Dataset
 from gan_jax.inference import synthetic_dataset
 from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Network, Recipe
-from gan_jax.metrics.significance import interval
+from gan_jax.metrics.significance import confidence_interval
 from gan_jax.reporting import plots
 from gan_jax.runs import folder, timing
 from gan_jax.training import loop, population_state
@@ -94,7 +94,7 @@ class Study:
 
 def train_gans(config: Config, sets: Sequence[Dataset]) -> list[tuple[Config, Any]]:
     """The members of the population `config`, one on each set: config and generator's variables."""
-    members, state = population.members(config), None
+    members, state = population.member_configs(config), None
     progress = Progress(0, config.steps, config.batch_size * len(members))
     done = 0
     for reached, state, metrics in loop.iterate(  # noqa: B007
@@ -105,7 +105,7 @@ def train_gans(config: Config, sets: Sequence[Dataset]) -> list[tuple[Config, An
         done = reached
     progress.close()
     assert state is not None
-    each = [population_state.member(config, state, i) for i in range(len(members))]
+    each = [population_state.member_run(config, state, i) for i in range(len(members))]
     return [(one, generator_variables(own)) for one, own in each]
 
 
@@ -147,11 +147,11 @@ def summary(accuracy: dict[str, list[float]]) -> dict[str, Any]:
     within repeats, with the p of the paired t test."""
     arms, differences = {}, {}
     for arm, values in accuracy.items():
-        mean, half, _ = interval(values)
+        mean, half, _ = confidence_interval(values)
         arms[arm] = {"mean": mean, "half": half}
     for arm, against in PAIRS:
         difference = np.subtract(accuracy[arm], accuracy[against])
-        differences[f"{arm} - {against}"] = interval(difference)._asdict()
+        differences[f"{arm} - {against}"] = confidence_interval(difference)._asdict()
     return {"arms": arms, "differences": differences}
 
 
@@ -183,7 +183,7 @@ def one_k(
     """All repeats of one k, as the record has them; and ten samples a class of the first's GAN."""
     began, seeds = time.monotonic(), config.seeds
     draws = [dataclasses.replace(config.data, per_class=k, draw=seed) for seed in seeds]
-    real = [sources.draw(whole, data) for data in draws]
+    real = [sources.subsample(whole, data) for data in draws]
     made = [
         synthetic_dataset.labelled_samples(one, variables, one.seed, SAMPLES)
         for one, variables in train_gans(config, real)
@@ -226,7 +226,9 @@ def main() -> None:
         data = dataclasses.replace(config.data, dir=flags.dir)
         gan = config.replace(steps=flags.steps, seeds=flags.seeds, data=data)
         validate(gan)
-        whole, test = (sources.load(sources.whole(data, split)) for split in ("train", "test"))
+        whole, test = (
+            sources.load(sources.load_complete(data, split)) for split in ("train", "test")
+        )
         settings = {
             "seeds": list(flags.seeds),
             "gan": json.loads(serialization.dumps(dataclasses.replace(gan, data=config.data))),

@@ -27,7 +27,7 @@ from gan_jax.inference import inpainting
 from gan_jax.metrics import inpainting as metrics_inpainting
 from gan_jax.metrics.features import classifier
 from gan_jax.reporting import plots
-from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.reporting.sweeps import format_mean_std
 from gan_jax.runs import folder, restore
 from gan_jax.training import population_state
 from gan_jax.training.state import generator_variables
@@ -84,26 +84,27 @@ def won_back(accuracy: float, best_other: float, untouched: float) -> float:
 def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
     """All scores, a row a kind of hole and a way of repair, and the pictures of a grid."""
     step, config, state = restore.restore(flags.run)
-    inpainting.check(config)
+    inpainting.require_inpainting(config)
     if config.data.name in classifier.UNSPLIT:
         raise UserError(f"run {flags.run} is on {config.data.name!r}, which has no split test")
     if missing := [name for name in ("cv2", "skimage") if find_spec(name) is None]:
         raise UserError(f"{' and '.join(missing)}: not there: pip install 'gan-jax[study]'")
     data = dataclasses.replace(config.data, dir=flags.dir or config.data.dir)
-    judge = classifier.classifier(data)
-    test = sources.load(sources.whole(data, "test"))
+    judge = classifier.load_classifier(data)
+    test = sources.load(sources.load_complete(data, "test"))
     truth, labels = test.batch.real[: flags.num], test.batch.cond[: flags.num]
     mean = np.rint(sources.load(data).batch.real.mean(0, dtype=np.float64)).astype(np.uint8)
     untouched = float((classifier.predict(judge, truth) == labels).mean())
     members = [
-        population_state.member(config, state, i) for i in range(len(population.members(config)))
+        population_state.member_run(config, state, i)
+        for i in range(len(population.member_configs(config)))
     ]
     if not population.is_population(config):
         members = [(config, state)]
-    rows, shown, root = [], [], keys.root(0)
+    rows, shown, root = [], [], keys.root_key(0)
     for number, kind in enumerate(config.masks.kinds):
         key = keys.step_key(root, keys.Purpose.MASK, number)
-        hole = inpainting.holes(kind, key, truth.shape)
+        hole = inpainting.sample_masks(kind, key, truth.shape)
         known = np.where(hole, 0, truth).astype(np.uint8)
         ways = {}
         for name in OTHERS[:-1]:
@@ -113,16 +114,18 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         found = {name: [scores(truth, labels, one, hole, judge)] for name, one in ways.items()}
         found["repair"] = []
         for own, member in members:
-            key = keys.step_key(keys.root(own.seed), keys.Purpose.SAMPLE, 0)
+            key = keys.step_key(keys.root_key(own.seed), keys.Purpose.SAMPLE, 0)
             given = known, hole, REPAIRS, labels if config.data.labels else None
-            made = inpainting.repair(own, generator_variables(member), key, *given)
+            made = inpainting.inpaint(own, generator_variables(member), key, *given)
             diverse = {"diversity": metrics_inpainting.diversity(made, hole)}
             found["repair"].append(scores(truth, labels, made[0], hole, judge) | diverse)
             if not found["repair"][1:]:
                 columns = [*made, ways["biharmonic"], ways["telea"]]
                 first = np.s_[:, 6 * number : 6 * number + 6]
                 shown.append(
-                    inpainting.show(truth[first[1]], hole[first[1]], np.stack(columns)[first])
+                    inpainting.comparison_rows(
+                        truth[first[1]], hole[first[1]], np.stack(columns)[first]
+                    )
                 )
         best = max(one[0]["accuracy"] for name, one in found.items() if name != "repair")
         for name, values in found.items():
@@ -156,7 +159,9 @@ def table(reports: Sequence[dict[str, Any]]) -> str:
             found.setdefault((row["kind"], row["way"]), {})[row["metric"]] = row["values"]
         for (kind, way), of in found.items():
             digits = {"psnr": 1, "ssim": 3, "accuracy": 3, "won_back": 2, "diversity": 1}
-            scored = [mean_sd(of[name], n) if name in of else "" for name, n in digits.items()]
+            scored = [
+                format_mean_std(of[name], n) if name in of else "" for name, n in digits.items()
+            ]
             rows.append([report["run"], kind, way, *scored])
         whole = f"{report['untouched_accuracy']:.3f}"
         rows.append([report["run"], "none", "untouched", "", "", whole, "", ""])

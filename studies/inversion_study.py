@@ -22,8 +22,8 @@ from gan_jax.core import command_line, devices, keys
 from gan_jax.data import sources
 from gan_jax.inference import inversion, latent_space
 from gan_jax.inference.inversion import Search
-from gan_jax.inference.latent_space import Space
-from gan_jax.inference.nearest import nearest
+from gan_jax.inference.latent_space import LatentSpace
+from gan_jax.inference.nearest import nearest_samples
 from gan_jax.runs import folder
 from gan_jax.runs.restore import restore_member
 from gan_jax.training.state import generator_variables
@@ -49,9 +49,11 @@ class Study:
     out: Path | None = None
 
 
-def measured(study: Study, space: Space, target: np.ndarray, cond: Any, key: Any) -> dict[str, Any]:
+def measured(
+    study: Study, space: LatentSpace, target: np.ndarray, cond: Any, key: Any
+) -> dict[str, Any]:
     """Errors of the inversions of the targets, and of their nearest samples."""
-    near = nearest(space, target, key, study.samples, cond=cond)[0][:, 0]
+    near = nearest_samples(space, target, key, study.samples, cond=cond)[0][:, 0]
     errors = inversion.invert(space, target, key, study.search, cond=cond, quiet=False).errors
     deviation = {"inversion": errors.std(ddof=1), "nearest": near.std(ddof=1)}
     return {
@@ -70,12 +72,12 @@ def main() -> None:
     """Prints the figures, and writes them to --out."""
     study = command_line.parse(Study())
     step, _, config, state = restore_member(study.run, number=study.member)
-    space = latent_space.space(config, generator_variables(state))
+    space = latent_space.make_latent_space(config, generator_variables(state))
     dataset = sources.load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
     real = dataset.batch.real[picked].astype(np.float32) / 255
     labels = dataset.batch.cond[picked] if space.classes else None
-    root = keys.root(study.seed)
+    root = keys.root_key(study.seed)
     key, others = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
     latents = space.draw(keys.example_keys(others, study.num), labels)
     made = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)

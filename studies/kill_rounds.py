@@ -94,7 +94,7 @@ def finished(workdir: Path, steps: int) -> tuple[bytes, str]:
     status = start(workdir, steps).wait()
     if status:
         raise UserError(f"the run in {workdir} ended with status {status}")
-    return (workdir / "metrics.jsonl").read_bytes(), digest.read(workdir)[steps]
+    return (workdir / "metrics.jsonl").read_bytes(), digest.read_digests(workdir)[steps]
 
 
 def study(flags: Study, folder: Path) -> dict[str, Any]:

@@ -95,11 +95,13 @@ def communicated(machine: Machine, found: list[Collective], devices: int) -> flo
 def operations(config: Config, dataset: Dataset) -> float:
     """XLA's count for one step on one device, its convolutions as accelerators have them: CPUs
     compute them by loops, whose bodies XLA counts once."""
-    example = sources.example(dataset, config.batch_size)
-    roots = population.roots(config)
-    state = jax.eval_shape(lambda key: population_state.init(config, key, example), roots)
+    example = sources.dummy_examples(dataset, config.batch_size)
+    roots = population.root_keys(config)
+    state = jax.eval_shape(
+        lambda key: population_state.init_population(config, key, example), roots
+    )
     chosen = jax.numpy.zeros((config.n_critic, config.batch_size), jax.numpy.int32)
-    batch = jax.eval_shape(lambda examples: feeds.take(config, examples, chosen), example)
+    batch = jax.eval_shape(lambda examples: feeds.take_examples(config, examples, chosen), example)
     traced = jax.jit(step.make_train_step(config)).trace(state, batch)
     found = traced.lower(lowering_platforms=("cuda",)).cost_analysis()
     assert found is not None  # XLA counts on every platform

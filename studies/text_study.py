@@ -24,9 +24,9 @@ from gan_jax.core import command_line
 from gan_jax.core.errors import UserError
 from gan_jax.metrics.evaluation import evaluate
 from gan_jax.metrics.evaluation.evaluator import Settings
-from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.reporting.sweeps import format_mean_std
 from gan_jax.runs import folder as run_folder
-from gan_jax.runs.score_card import Card
+from gan_jax.runs.score_card import ScoreCard
 from studies import common
 
 QUALITY, SAMENESS = "bleu_4", "self_bleu_4"
@@ -55,7 +55,7 @@ def stages(config: Config) -> dict[str, int]:
     return found | ({f"{name}, game": config.steps} if config.steps > before else {})
 
 
-def points(cards: Sequence[Card]) -> list[dict[str, Any]]:
+def points(cards: Sequence[ScoreCard]) -> list[dict[str, Any]]:
     """A row a temperature, from the highest: the values of each metric, one a member."""
     rows: dict[float, dict[str, Any]] = {}
     for card in cards:
@@ -107,7 +107,11 @@ def table(report: dict[str, Any]) -> str:
     rows = []
     for model, way in models.items():
         for row in (next(row for row in way if row["temperature"] == 1), way[-1]):
-            cells = [model, f"{row['temperature']:g}", *(mean_sd(row[name], 3) for name in names)]
+            cells = [
+                model,
+                f"{row['temperature']:g}",
+                *(format_mean_std(row[name], 3) for name in names),
+            ]
             rows.append(cells)
     return common.table(head, rows)
 

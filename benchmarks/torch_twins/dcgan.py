@@ -12,7 +12,7 @@ class Generator(nn.Module):
 
     def __init__(self, of: dcgan.Generator, z_dim: int):
         super().__init__()
-        self.of, self.count = of, dcgan.stages(of.size)
+        self.of, self.count = of, dcgan.num_stages(of.size)
         self.side, width = of.size >> self.count, of.width << (self.count - 1)
         self.Dense_0 = nn.Linear(z_dim, self.side**2 * width, bias=False)
         self.BatchNorm_0 = nn.BatchNorm2d(width)
@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         super().__init__()
         if of.norm != "batch":
             raise ValueError(f"the twin has batch norm, not {of.norm}")
-        self.count, channels = dcgan.stages(of.size), shape[-1]
+        self.count, channels = dcgan.num_stages(of.size), shape[-1]
         for stage in range(self.count):
             features = of.width << stage
             layer = layers.conv(channels, features, 4, stride=2, bias=stage == 0)

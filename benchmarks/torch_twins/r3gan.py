@@ -92,7 +92,7 @@ class Generator(Stages):
     def __init__(self, of: r3gan.Generator, z_dim: int):
         super().__init__(of, up=True)
         self.out, width = of.out, of.widths[0]
-        side = r3gan.smallest(of.size, of.widths)
+        side = r3gan.smallest_side(of.size, of.widths)
         self.basis = nn.Parameter(torch.zeros(width, side, side))
         self.start = nn.Linear(z_dim, width, bias=False)
         self.Conv_0 = layers.conv(of.widths[-1], of.channels, 1, bias=False)
@@ -108,7 +108,7 @@ class Discriminator(Stages):
 
     def __init__(self, of: r3gan.Discriminator, shape: tuple[int, ...]):
         super().__init__(of, up=False)
-        width, side = of.widths[0], r3gan.smallest(of.size, of.widths)
+        width, side = of.widths[0], r3gan.smallest_side(of.size, of.widths)
         self.Conv_0 = layers.conv(shape[-1], of.widths[-1], 1, bias=False)
         self.basis = nn.Parameter(torch.zeros(width, side, side))
         self.end = nn.Linear(width, 1, bias=False)

@@ -67,7 +67,7 @@ def adam(optimizer: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
     """The network's optimiser."""
     if optimizer.name != "adam":
         raise ValueError(f"the twins train by adam, not {optimizer.name}")
-    lr, b2 = float(schedules.at(optimizer.lr, 0)), float(schedules.at(optimizer.b2, 0))
+    lr, b2 = float(schedules.value_at(optimizer.lr, 0)), float(schedules.value_at(optimizer.b2, 0))
     betas = (optimizer.b1, b2)
     return torch.optim.Adam(network.parameters(), lr, betas, optimizer.eps, fused=True)
 
@@ -86,7 +86,7 @@ def make_train_step(
     critic = disc if sloped is None else sloped
     gen_opt, disc_opt = adam(config.gen_opt, gen), adam(config.disc_opt, disc)
     weights = {
-        field.name: float(schedules.at(getattr(config.objective.penalties, field.name), 0))
+        field.name: float(schedules.value_at(getattr(config.objective.penalties, field.name), 0))
         for field in dataclasses.fields(config.objective.penalties)
     }
     r1, r2, mixed = (weights.pop(name) for name in ("r1", "r2", "gradient_penalty"))

@@ -13,7 +13,7 @@ from gan_jax.cli import data, edit, evaluate, generate, runs
 from gan_jax.cli.shared import Flat
 from gan_jax.core import command_line
 from gan_jax.core.command_line import Imports
-from gan_jax.core.errors import UserError, nearest
+from gan_jax.core.errors import UserError, suggestion
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": runs.train,
@@ -73,7 +73,7 @@ def run(words: Sequence[str]) -> None:
         raise UserError(f"{name} is now {RENAMED_COMMANDS[name]}: gan-jax {RENAMED_COMMANDS[name]}")
     if name not in COMMANDS:
         raise UserError(
-            f"command must be one of {', '.join(COMMANDS)}, got {name}{nearest(name, COMMANDS)}"
+            f"command must be one of {', '.join(COMMANDS)}, got {name}{suggestion(name, COMMANDS)}"
         )
     if name in FIRST_ARGUMENT and args and not args[0].startswith("-"):
         FIRST_ARGUMENT[name](args[0], args[1:])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gan_jax.config import Config
-    from gan_jax.inference.generator import Trained
+    from gan_jax.inference.generator import TrainedGenerator
     from gan_jax.inference.inversion import Inversion, Search
 
 COLUMNS = 16  # of images and their inversions
@@ -106,7 +106,7 @@ def invert(
     loaded, latent_space, key = open_generator(generator, space, seed)
     pixels, labels, source = _images(generator.images, split, data, num_images, loaded)
     term = _perceptual_term(feature, perceptual, data, loaded.config)
-    mask = None if mask_kind is None else inpainting.holes(mask_kind, key, pixels.shape)
+    mask = None if mask_kind is None else inpainting.sample_masks(mask_kind, key, pixels.shape)
     result = inversion.invert(
         latent_space,
         pixels.astype(np.float32) / 255,
@@ -125,7 +125,7 @@ def invert(
         "seed": seed,
         "pictures": source,
         "hole": mask_kind,
-        "space": "w" if latent_space.law == "w" else "z",
+        "space": "w" if latent_space.distribution == "w" else "z",
         "error": error + (f" + {perceptual} x {feature.features}" if term else ""),
     }
     _write_inversion(output.out, shown, result, record, method)
@@ -177,7 +177,7 @@ def _images(
     split: str | None,
     data: str | None,
     count: int | None,
-    generator: "Trained",
+    generator: "TrainedGenerator",
 ) -> tuple["np.ndarray", "np.ndarray | None", str]:
     """Return images uint8 [n, h, w, c], their labels if the generator takes them, and their source
     in words."""
@@ -199,7 +199,7 @@ def _images(
     count = min(count or len(dataset), len(dataset))
     picked = np.arange(count) * len(dataset) // count
     labels = None
-    if split is not None and sampling.classes(config) and dataset.labels is not None:
+    if split is not None and sampling.num_classes(config) and dataset.labels is not None:
         labels = dataset.labels[picked]
     return dataset.batch.real[picked], labels, f"{source}, {count} of {len(dataset)}, evenly spaced"
 
@@ -253,10 +253,10 @@ def inpaint(
         fit: What to do with other sizes: resize the whole image, or work tile by tile.
         seed: Seed of the latents.
     """
-    from gan_jax.inference.inpainting_files import repair_folder
+    from gan_jax.inference.inpainting_files import inpaint_folder
 
     at_least(1, num_samples=num_samples)
-    done, tried = repair_folder(
+    done, tried = inpaint_folder(
         generator.run,
         generator.images,
         output.out,

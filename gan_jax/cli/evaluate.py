@@ -76,8 +76,8 @@ def evaluate(
         settings |= _settings(config, data, dataset, score, feature)
     cards = scoring.evaluate(run, Settings(**settings), steps=steps, dataset=dataset, data=data)
     out = run / "scores.json"
-    score_card.write(out, cards, folder.packages(used))
-    print(score_card.table(cards))
+    score_card.write_cards(out, cards, folder.packages(used))
+    print(score_card.format_table(cards))
     print(f"{out}: {len(cards)} cards")
 
 
@@ -103,7 +103,7 @@ def _settings(
     from gan_jax.metrics.features.select import select_features
 
     settings: dict[str, Any] = {"paths": score.num_paths if score.path_length else 0}
-    settings["test"] = generator.labelled_test(config, data) if score.cas else None
+    settings["test"] = generator.load_labeled_test(config, data) if score.cas else None
     if not isinstance(config.data, PointData):
         settings["features"] = select_features(
             feature.features, data, feature.weights, dataset=dataset
@@ -151,6 +151,6 @@ def evaluate_folders(
     dataset = sources.load(data)
     features = select_features(feature.features, data, feature.weights, dataset=dataset)
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
-    print(score_card.table(cards))
+    print(score_card.format_table(cards))
     if output.out:
-        score_card.write(output.out, cards, folder.packages(used))
+        score_card.write_cards(output.out, cards, folder.packages(used))

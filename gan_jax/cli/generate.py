@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
-    from gan_jax.inference.latent_space import Space
+    from gan_jax.inference.latent_space import LatentSpace
+
 
 EXPORT_SUFFIXES = (".jaxexport", ".safetensors")
 
@@ -59,7 +60,7 @@ def sample(
 
     at_least(1, num_samples=num_samples)
     key = keys.sample_key(seed)
-    loaded = load.load(generator.run, generator.step, generator.member)
+    loaded = load.load_generator(generator.run, generator.step, generator.member)
     config, variables = loaded.config, loaded.variables
     form = format_of(config)
     out = output.out or Path(f"samples{form.suffix}")
@@ -68,7 +69,7 @@ def sample(
         samples = text.sample(config, variables, key, num_samples, temperature)
     else:
         samples = form.sample(config, variables, key, num_samples)
-    columns = min(num_samples, sampling.classes(config) or 8)
+    columns = min(num_samples, sampling.num_classes(config) or 8)
     context = Context(config, loaded.sound, loaded.vocabulary)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +110,11 @@ def interpolate(
     at_least(2, columns=columns)
     loaded, latent_space, key = open_generator(generator, space, seed)
     if truncation is not None:
-        latent_space = interpolation.truncated(latent_space, truncation)
+        latent_space = interpolation.truncate(latent_space, truncation)
     ends, labels = _draw(latent_space, key, 2 * num_pairs)
-    walks = interpolation.interpolate(ends[:num_pairs], ends[num_pairs:], columns, latent_space.law)
+    walks = interpolation.interpolate(
+        ends[:num_pairs], ends[num_pairs:], columns, latent_space.distribution
+    )
     save_image(plots.grid(_generate(latent_space, walks, labels), columns), output.out)
     print(f"{output.out}: {num_pairs} rows of {columns} images, {loaded.title}, seed {seed}")
 
@@ -154,7 +157,7 @@ def directions(
     if not 0 < extent < float("inf"):
         raise UserError(f"extent must be above 0 and finite, got {extent}")
     loaded, latent_space, key = open_generator(generator, space, seed)
-    moves = inference_directions.directions(
+    moves = inference_directions.find_directions(
         loaded.config, loaded.variables, latent_space, method, num_directions, key
     )
     start, labels = _draw(latent_space, key, 1)
@@ -166,7 +169,7 @@ def directions(
     print(f"{output.out}: {method} of {loaded.title}, seed {seed}; strengths {strengths}")
 
 
-def _draw(space: "Space", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
+def _draw(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
     """Draw latents [n, d] of n keys, and their labels, if any: the second half repeats the first,
     so that both ends of a walk have one label."""
     import numpy as np
@@ -178,7 +181,7 @@ def _draw(space: "Space", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
     return space.draw(keys.example_keys(key, n), labels), labels
 
 
-def _generate(space: "Space", latents: "jax.Array", labels: Any) -> "np.ndarray":
+def _generate(space: "LatentSpace", latents: "jax.Array", labels: Any) -> "np.ndarray":
     """Generate images of latents [rows, columns, d], uint8 [rows columns, h, w, c]; row i has
     labels[i], or the only label."""
     import jax
@@ -218,9 +221,9 @@ def synthesize(
     """
     from gan_jax.inference import load, synthetic_dataset
 
-    synthetic_dataset.check_out(output.out, format, force=output.force)
-    loaded = load.load(generator.run, generator.step, generator.member)
-    count = synthetic_dataset.augment(
+    synthetic_dataset.check_output(output.out, format, force=output.force)
+    loaded = load.load_generator(generator.run, generator.step, generator.member)
+    count = synthetic_dataset.synthesize(
         loaded.config,
         loaded.variables,
         output.out,
@@ -259,14 +262,14 @@ def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
     refuse_existing(output.force, out, *([out.with_suffix(".md")] if is_safetensors else []))
     config = folder.load_config(generator.run)
     if population.is_population(config) and generator.member is None:
-        last = len(population.members(config)) - 1
+        last = len(population.member_configs(config)) - 1
         raise UserError(f"{generator.run} is a population: give one --member, 0 to {last}")
-    loaded = load.load(generator.run, generator.step, generator.member)
-    description = manifest.describe(generator.run, loaded)
+    loaded = load.load_generator(generator.run, generator.step, generator.member)
+    description = manifest.make_manifest(generator.run, loaded)
     if is_safetensors:
-        files = f"{out}, {safetensors.save(out, loaded, description)}"
+        files = f"{out}, {safetensors.save_safetensors(out, loaded, description)}"
     else:
-        write.write(out, loaded, description)
+        write.write_artifact(out, loaded, description)
         files = str(out)
     size = out.stat().st_size / 2**20
     print(f"{files}: the generator of {loaded.config.name}, {loaded.title}; {size:.1f} MiB")

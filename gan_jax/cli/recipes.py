@@ -16,7 +16,7 @@ from typing import Any
 import gan_jax
 from gan_jax.config import Config, Preset
 from gan_jax.core.errors import UserError
-from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.reporting.sweeps import format_mean_std
 from gan_jax.training.dry_run import duration
 
 PACKAGE = "gan_jax.recipes"
@@ -199,11 +199,11 @@ def _result(record: dict[str, Any], study: Path) -> str:
         features, expected = (cards.get(metric, {}).get(key) for key in ("features", "expected"))
         total = f" of {expected:g}" if expected else ""
         source = f" ({features})" if features and features != "tokens" else ""
-        return f"{metric} {mean_sd(values, digits)}{total}{source}, {seeds}"
+        return f"{metric} {format_mean_std(values, digits)}{total}{source}, {seeds}"
     rows = json.loads(study.read_text()).get("rows", []) if study.is_file() else []
     for row in rows:
         if row["metric"] == "won_back":
-            return f"won_back {mean_sd(row['values'], 2)} ({row['kind']}), {seeds}"
+            return f"won_back {format_mean_std(row['values'], 2)} ({row['kind']}), {seeds}"
     return ""
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from gan_jax.core.errors import UserError
-from gan_jax.runs.compare import Verdict, compare, recorded
+from gan_jax.runs.compare import Comparison, compare, load_run_record
 
 
-def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None) -> Verdict:
+def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None) -> Comparison:
     """Trains what is recorded at `path` again in the new folder `workdir`, to `steps` or to its
     end, on as many devices, if there are so many, and compares. `data_dir` is where its data lies
     now, if elsewhere."""
@@ -14,7 +14,7 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
     from gan_jax.config import schema
     from gan_jax.core import devices
 
-    there = recorded(path)
+    there = load_run_record(path)
     config = there.config
     last = config.steps if steps is None else min(steps, config.steps)
     if last < min(there.rows, default=1):
@@ -27,4 +27,4 @@ def reproduce(path: Path, workdir: Path, steps: int | None, data_dir: str | None
         count = None
     on = devices.pick_devices(count, config.batch_size)
     train.fit(again, workdir, devices=on, runtime=there.runtime, logging=there.logging)
-    return compare(there, recorded(workdir))
+    return compare(there, load_run_record(workdir))

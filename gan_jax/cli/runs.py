@@ -81,8 +81,8 @@ def compare(
     """
     from gan_jax.runs import compare as run_compare
 
-    verdict = run_compare.compare(*map(run_compare.recorded, (run, other)))
-    print(run_compare.report(verdict))
+    verdict = run_compare.compare(*map(run_compare.load_run_record, (run, other)))
+    print(run_compare.format_comparison(verdict))
     if verdict.parted:
         raise SystemExit(1)
 
@@ -112,7 +112,7 @@ def reproduce(
         raise UserError(f"{out} exists: give another --out")
     with tempfile.TemporaryDirectory() as folder:
         verdict = reproduce.reproduce(run, out or Path(folder) / "run", steps, data)
-    print(run_compare.report(verdict))
+    print(run_compare.format_comparison(verdict))
     if verdict.parted:
         raise SystemExit(1)
 
@@ -143,8 +143,8 @@ def record(
     results = []
     for folder in runs:
         _, config, state = restore(folder)
-        results.append(record.on_record(folder, config) or scores(config, state))
-    print(record.record(runs, results, out))
+        results.append(record.recorded_scores(folder, config) or scores(config, state))
+    print(record.write_record(runs, results, out))
 
 
 def report(
@@ -177,7 +177,7 @@ def report(
     out = out or run / "report.html"
     folders = [run, *compare]
     room = page.ROOM // len(folders)
-    text = page.page([collect.run_folder(folder, room, walk=walk) for folder in folders])
+    text = page.page([collect.collect_run(folder, room, walk=walk) for folder in folders])
     if (size := len(text.encode())) > page.LIMIT:
         raise UserError(f"the page must have at most {page.LIMIT} bytes, got {size}")
     with files.writing(out):
@@ -187,7 +187,7 @@ def report(
     if tensorboard:
         from gan_jax.reporting.html import tensorboard as html_tensorboard
 
-        written += [html_tensorboard.write(folder) for folder in folders]
+        written += [html_tensorboard.write_events(folder) for folder in folders]
     print("; ".join(written))
 
 

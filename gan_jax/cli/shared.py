@@ -11,8 +11,9 @@ from gan_jax.core.command_line import Flat, Group
 if TYPE_CHECKING:
     import jax
 
-    from gan_jax.inference.generator import Trained
-    from gan_jax.inference.latent_space import Space
+    from gan_jax.inference.generator import TrainedGenerator
+    from gan_jax.inference.latent_space import LatentSpace
+
 
 RunFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
@@ -72,7 +73,7 @@ def at_least(least: float, **values: float | None) -> None:
 
 def open_generator(
     generator: GeneratorArgs, space: Literal["z", "w"] | None, seed: int
-) -> tuple["Trained", "Space", "jax.Array"]:
+) -> tuple["TrainedGenerator", "LatentSpace", "jax.Array"]:
     """Return the generator, its latent space, and the command's key.
 
     Args:
@@ -84,8 +85,8 @@ def open_generator(
     from gan_jax.inference import latent_space, load
 
     key = keys.sample_key(seed)
-    loaded = load.load(generator.run, generator.step, generator.member)
-    return loaded, latent_space.space(loaded.config, loaded.variables, space), key
+    loaded = load.load_generator(generator.run, generator.step, generator.member)
+    return loaded, latent_space.make_latent_space(loaded.config, loaded.variables, space), key
 
 
 def save_image(image: Any, out: Path) -> None:

@@ -90,7 +90,9 @@ def is_off(value: Any) -> bool:
     return isinstance(value, float | int) and value == 0
 
 
-def at(value: float | Schedule, step: jax.Array | int, batch_size: int = 1) -> float | jax.Array:
+def value_at(
+    value: float | Schedule, step: jax.Array | int, batch_size: int = 1
+) -> float | jax.Array:
     """Evaluates a value at a train step. Both ends of a schedule are met exactly.
 
     Args:
@@ -124,7 +126,7 @@ def resolve(config: T, step: jax.Array | int, batch_size: int = 1) -> T:
         The dataclass without schedules.
     """
     if isinstance(config, Schedule):
-        return cast(T, at(config, step, batch_size))
+        return cast(T, value_at(config, step, batch_size))
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return config
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}

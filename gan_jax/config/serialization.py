@@ -29,12 +29,12 @@ import flax.linen as nn
 from gan_jax import networks
 from gan_jax.config.schema import FLAT_FIELDS, Config, Data, ImageData, Logging, Runtime
 from gan_jax.config.validation import NAMES, validate
-from gan_jax.core.errors import UserError, nearest
+from gan_jax.core.errors import UserError, suggestion
 from gan_jax.networks import interface, layers
 
 FORMAT = 2  # of config.json; 1, which no file names, is version 0.1's, with Python paths as types
 # Modules of networks/ that had another name in version 0.1.
-RENAMED = {"networks.packed.Packed": "networks.pacgan.Packed"}
+RENAMED = {"networks.packed.Packed": "networks.pacgan.PacGAN"}
 # The dataclasses of version 0.1 by the module that they were in.
 V0_1_MODULES = {
     "gan_jax.config": ("Config", "Data", "Optimizer", "Penalties", "Pretrain"),
@@ -301,7 +301,7 @@ def _decode(value: Any, where: str) -> Any:
             continue
         if name not in known:
             raise UserError(
-                f"{where}: {cls.__name__} has no field {_show(name)}{nearest(name, known)}"
+                f"{where}: {cls.__name__} has no field {_show(name)}{suggestion(name, known)}"
             )
         inner = _inside(where, name)
         values[name] = _decode(item, inner)

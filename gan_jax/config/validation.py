@@ -25,7 +25,7 @@ from gan_jax.config.schema import (
     TextData,
     path_of,
 )
-from gan_jax.core.errors import UserError, nearest
+from gan_jax.core.errors import UserError, suggestion
 from gan_jax.losses import adversarial, penalties
 from gan_jax.networks.interface import Discriminator, Generator
 
@@ -117,7 +117,7 @@ def _check_objective(config: Config) -> None:
     objective = config.objective
     _check_whole(objective, 1, "penalty_every", "path_length_every")
     if objective.loss not in adversarial.LOSSES:
-        hint = nearest(objective.loss, adversarial.LOSSES)
+        hint = suggestion(objective.loss, adversarial.LOSSES)
         _fail("loss", objective.loss, f"one of {', '.join(adversarial.LOSSES)}{hint}")
     smoothing = objective.label_smoothing
     if not 0 <= smoothing < 1:
@@ -239,7 +239,7 @@ def _check_sweep(config: Config, field: str) -> None:
             raise UserError(f"sweep {field}: there is no field {name!r} in {value!r}")
         fields = {one.name: one for one in dataclasses.fields(value)}
         if name not in fields:
-            hint = nearest(name, fields)
+            hint = suggestion(name, fields)
             raise UserError(f"sweep {field}: {type(value).__name__} has no field {name!r}{hint}")
         kind, value = fields[name].type, getattr(value, name)
     if field in ("seed", "seeds"):
@@ -271,7 +271,7 @@ def validate(config: Config) -> None:
             raise UserError(f"sweep {sweep}: {lazy}")
         if sweep.field == "path_length" and 0 in sweep.values:
             raise UserError(f"sweep {sweep}: a run without it is another program")
-    for one in population.members(config):
+    for one in population.member_configs(config):
         _check_member(one)
 
 

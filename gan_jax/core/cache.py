@@ -16,7 +16,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GAN_JAX_CACHE", root)).expanduser()
 
 
-def keep(path: Path, arrays: dict[str, Any]) -> None:
+def save_cached(path: Path, arrays: dict[str, Any]) -> None:
     """Write a .npz file of the cache, whole or not at all.
 
     A failure is logged and not raised: the arrays are in memory, and can be computed again.

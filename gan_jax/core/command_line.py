@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from gan_jax.core.errors import UserError, nearest
+from gan_jax.core.errors import UserError, suggestion
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
@@ -103,7 +103,7 @@ def parse_as(
             raise UserError(f"{flag} is now {(renamed or {})[flag]}")
         if re.match(r"--[a-zA-Z]", flag) and flag.replace("_", "-") not in flags:
             raise UserError(
-                f"flag must be one of those that --help lists, got {flag}{nearest(flag, flags)}"
+                f"flag must be one of those that --help lists, got {flag}{suggestion(flag, flags)}"
             )
     raise UserError(_one_line(panel.getvalue()))
 

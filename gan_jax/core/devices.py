@@ -35,7 +35,7 @@ def pick_devices(count: int | None, batch_size: int = 0) -> list[jax.Device]:
     return [device for its in each for device in its[:count]]
 
 
-def local_places(devices: Sequence[jax.Device]) -> list[int]:
+def local_indices(devices: Sequence[jax.Device]) -> list[int]:
     """Which of the devices, by their place among them, are this process's."""
     return [i for i, one in enumerate(devices) if one.process_index == jax.process_index()]
 
@@ -43,20 +43,20 @@ def local_places(devices: Sequence[jax.Device]) -> list[int]:
 def _mesh(devices: Sequence[jax.Device]) -> Mesh:
     """Of this process's devices among these. Arrays are always a process's own, as `pmap` has them,
     so what reads a state need not know of other processes."""
-    return Mesh(np.asarray([devices[i] for i in local_places(devices)]), (AXIS,))
+    return Mesh(np.asarray([devices[i] for i in local_indices(devices)]), (AXIS,))
 
 
-def everywhere(devices: Sequence[jax.Device]) -> NamedSharding:
+def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
     """Whole on each of the devices."""
     return NamedSharding(_mesh(devices), PartitionSpec())
 
 
-def place(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The pytree whole on each of the devices: where a chunk wants its state and its data."""
-    return jax.device_put(tree, everywhere(devices))
+    return jax.device_put(tree, replicated(devices))
 
 
-def split(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def shard(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """The pytree cut along its leaves' first axis, one slice of it on each of the devices, of which
     there are this process's slices only."""
     mesh = _mesh(devices)

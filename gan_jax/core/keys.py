@@ -31,7 +31,7 @@ class Purpose(enum.IntEnum):
     MASK = 11
 
 
-def root(seed: int) -> jax.Array:
+def root_key(seed: int) -> jax.Array:
     """The root key of a run, or of a command's samples. Threefry, whatever JAX's default is: with
     some others a draw depends on what else is in the batch."""
     return jax.random.key(seed, impl="threefry2x32")
@@ -42,7 +42,7 @@ def sample_key(seed: int) -> jax.Array:
     silently be the same as one below 2^32."""
     if not 0 <= seed < 2**32:
         raise UserError(f"seed is {seed}: it must be from 0 to 4294967295")
-    return step_key(root(seed), Purpose.SAMPLE, 0)
+    return step_key(root_key(seed), Purpose.SAMPLE, 0)
 
 
 def step_key(
@@ -63,21 +63,21 @@ def example_keys(key: jax.Array, n: int, axis: str | None = None) -> jax.Array:
     return indexed_keys(key, first + jnp.arange(n))
 
 
-def latents(keys: jax.Array, dim: int, law: str) -> jax.Array:
+def latents(keys: jax.Array, dim: int, distribution: str) -> jax.Array:
     """z [n, dim], one row per key: float32 `normal` N(0, 1) or `uniform` on [-1, 1); or the `key`
     itself, uint32 [n, 2], for a network that draws as it goes (`of_latents` is the way back)."""
-    if law == "key":
+    if distribution == "key":
         return jax.random.key_data(keys)
-    if law == "uniform":
+    if distribution == "uniform":
         return jax.vmap(lambda key: jax.random.uniform(key, (dim,), jnp.float32, -1.0))(keys)
     return jax.vmap(lambda key: jax.random.normal(key, (dim,), jnp.float32))(keys)
 
 
-def no_latents(n: int, dim: int, law: str) -> jax.Array:
+def dummy_latents(n: int, dim: int, distribution: str) -> jax.Array:
     """Zeros of the shape and dtype of `latents`."""
-    return jnp.zeros((n, dim), jnp.uint32 if law == "key" else jnp.float32)
+    return jnp.zeros((n, dim), jnp.uint32 if distribution == "key" else jnp.float32)
 
 
-def of_latents(z: jax.Array) -> jax.Array:
+def keys_from_latents(z: jax.Array) -> jax.Array:
     """The keys [n] that the law `key` made z [n, 2] of."""
     return jax.random.wrap_key_data(z, impl="threefry2x32")

@@ -18,7 +18,7 @@ _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
-def held(workdir: Path) -> Iterator[None]:
+def lock_folder(workdir: Path) -> Iterator[None]:
     """Hold the folder's lock, which the kernel releases however the process ends.
 
     Nothing is locked where the file system supports no locks.

@@ -11,7 +11,7 @@ import jax
 PARTS = ("argument_size", "output_size", "alias_size", "temp_size", "generated_code_size")
 
 
-def host_most() -> int:
+def host_limit() -> int:
     """Bytes that one thing may take of this machine's memory: half of it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -19,9 +19,9 @@ def host_most() -> int:
         return 2**62
 
 
-def most(device: jax.Device) -> int:
+def device_limit(device: jax.Device) -> int:
     """Bytes that arrays on the device may take; of a CPU, `host_most`."""
-    return int((device.memory_stats() or {}).get("bytes_limit", 0)) or host_most()
+    return int((device.memory_stats() or {}).get("bytes_limit", 0)) or host_limit()
 
 
 def host_peak() -> int | None:
@@ -34,7 +34,7 @@ def host_peak() -> int | None:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def peaks(devices: Sequence[jax.Device]) -> dict[str, Any]:
+def peak_memory(devices: Sequence[jax.Device]) -> dict[str, Any]:
     """Of this process, and of each of its devices that counts (CPUs do not), in bytes."""
     own = [device for device in devices if device.process_index == jax.process_index()]
     stats = [device.memory_stats() or {} for device in own]
@@ -42,7 +42,7 @@ def peaks(devices: Sequence[jax.Device]) -> dict[str, Any]:
     return {"host_peak_bytes": host_peak(), "device_peak_bytes": each or None}
 
 
-def of_program(compiled: Any) -> dict[str, int] | None:
+def program_memory(compiled: Any) -> dict[str, int] | None:
     """What XLA says that a compiled program takes of each device, in bytes: its arguments, its
     results, how much of these lies where arguments were (donated), and what it needs between. None
     where it does not say."""

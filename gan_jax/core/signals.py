@@ -7,7 +7,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def caught() -> Iterator[list[int]]:
+def catch_signals() -> Iterator[list[int]]:
     """The SIGINTs and SIGTERMs that have come so far; a second SIGINT interrupts as ever."""
     came: list[int] = []
 

@@ -19,7 +19,7 @@ from jax import lax
 
 from gan_jax.config import Config, TextData, population
 from gan_jax.core import memory
-from gan_jax.core.devices import local_places, place, split
+from gan_jax.core.devices import local_indices, replicate, shard
 from gan_jax.core.errors import UserError
 from gan_jax.data import order, stream
 from gan_jax.data.batch import Batch
@@ -39,7 +39,7 @@ class Block(flax.struct.PyTreeNode):
     """int32 [shards] (or [shards, members])."""
 
 
-def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
+def to_network_range(real: jax.Array, *, symmetric: bool) -> jax.Array:
     """uint8 pixels to float32 in [0, 1], or [-1, 1] if `symmetric`; int16 sounds in [-1, 1];
     anything else as it is."""
     if real.dtype == jnp.int16:
@@ -50,10 +50,10 @@ def scale(real: jax.Array, *, symmetric: bool) -> jax.Array:
     return unit * 2 - 1 if symmetric else unit
 
 
-def take(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
+def take_examples(config: Config, examples: Batch, chosen: jax.Array) -> Batch:
     """The chosen examples as the networks see them; leaves [*chosen.shape, ...]."""
     batch = jax.tree.map(lambda leaf: leaf[chosen], examples)
-    scaled = functools.partial(scale, symmetric=config.data.symmetric)
+    scaled = functools.partial(to_network_range, symmetric=config.data.symmetric)
     real = batch.real
     if isinstance(config.data, TextData):
         real = corpus.one_hot(real, config.data.vocabulary)
@@ -66,22 +66,22 @@ def batch_at(
     """The batch of `step` of the run with root key `key` as the networks see it: of its n examples
     those of one of `shards` equal parts. `data` is a whole set, or a Block with this part only."""
     if isinstance(data, Block):
-        return take(config, data.batch, step - data.first)
+        return take_examples(config, data.batch, step - data.first)
     total, n = len(data.real), config.batch_size // shards
     chosen = order.indices(key, step, config.n_critic, config.batch_size, total)
-    return take(config, data, lax.dynamic_slice_in_dim(chosen, shard * n, n, axis=1))
+    return take_examples(config, data, lax.dynamic_slice_in_dim(chosen, shard * n, n, axis=1))
 
 
 def resident(dataset: Dataset, devices: Sequence[jax.Device]) -> Iterator[tuple[Batch, int]]:
     """(the whole set on every device, the step where what it offers ends: never). Raises UserError
     where a prepared set is larger than memory."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.batch))
-    if size > (limit := memory.most(devices[local_places(devices)[0]])):
+    if size > (limit := memory.device_limit(devices[local_indices(devices)[0]])):
         raise UserError(
             f"the data set is of {size / 2**30:.1f} GiB, of which {limit / 2**30:.1f} fit: give "
             "--stream"
         )
-    data = place(jax.tree.map(np.asarray, dataset.batch), devices)
+    data = replicate(jax.tree.map(np.asarray, dataset.batch), devices)
     while True:
         yield data, 2**31 - 1
 
@@ -101,19 +101,19 @@ def streamed(
     """
     sets = [dataset] if isinstance(dataset, Dataset) else dataset
     each = sum(leaf[:1].nbytes for leaf in jax.tree.leaves(sets[0].batch))
-    each *= config.n_critic * config.batch_size * len(population.members(config))
+    each *= config.n_critic * config.batch_size * len(population.member_configs(config))
     length = int(np.clip(BLOCK_BYTES // each, 1, min(LONGEST_BLOCK, config.steps)))
     length -= length % 8 if length > 8 else 0  # so that it has equal parts
     structure = jax.tree.structure(sets[0].batch)
     number = step // length
-    mine = local_places(devices)  # another process reads the others
+    mine = local_indices(devices)  # another process reads the others
     shards = (len(devices), mine)
-    pieces = stream.pieces(config, sets, shards, length, number * length, workers)
+    pieces = stream.stream_blocks(config, sets, shards, length, number * length, workers)
 
     def gather(number: int) -> Block:
         batch = jax.tree.unflatten(structure, next(pieces))
         first = batch.real.shape[: 2 if population.is_population(config) else 1]
-        return split(Block(batch, np.full(first, np.int32(number * length))), devices)
+        return shard(Block(batch, np.full(first, np.int32(number * length))), devices)
 
     with contextlib.closing(pieces), ThreadPoolExecutor(1, "feed") as thread:
         ahead = thread.submit(gather, number)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.config import Masks
-from gan_jax.networks.conditions import Incomplete
+from gan_jax.networks.conditions import MaskedImage
 
 STROKES, VERTICES = 4, 6  # the most of a free-form hole
 
@@ -76,7 +76,7 @@ def pixels(key: jax.Array, height: int, width: int) -> jax.Array:
 KINDS = {"box": box, "half": half, "free": free, "pixels": pixels}
 
 
-def draw(masks: Masks, keys: jax.Array, height: int, width: int) -> jax.Array:
+def sample_masks(masks: Masks, keys: jax.Array, height: int, width: int) -> jax.Array:
     """A hole for each of `keys` [n], by its key alone: bool [n, h, w, 1], True in the hole."""
 
     def one(key: jax.Array) -> jax.Array:
@@ -87,21 +87,21 @@ def draw(masks: Masks, keys: jax.Array, height: int, width: int) -> jax.Array:
     return jax.vmap(one)(keys)[..., None]
 
 
-def incomplete(real: jax.Array, hole: jax.Array, cond: Any = None) -> Incomplete:
+def mask_image(real: jax.Array, hole: jax.Array, cond: Any = None) -> MaskedImage:
     """Pictures [n, h, w, c] with holes bool [n, h, w, 1]."""
-    return Incomplete(jnp.where(hole, 0.0, real), hole.astype(jnp.float32), cond)
+    return MaskedImage(jnp.where(hole, 0.0, real), hole.astype(jnp.float32), cond)
 
 
-def condition(masks: Masks, real: jax.Array, cond: Any, keys: jax.Array) -> Any:
+def apply_masks(masks: Masks, real: jax.Array, cond: Any, keys: jax.Array) -> Any:
     """What the networks are conditioned on: `cond` itself, or with masks the pictures `real`
     [n, h, w, c] with a hole each, drawn from its key of `keys` [n]."""
     if not masks.kinds:
         return cond
-    return incomplete(real, draw(masks, keys, *real.shape[1:3]), cond)
+    return mask_image(real, sample_masks(masks, keys, *real.shape[1:3]), cond)
 
 
-def example(masks: Masks, real: Any, cond: Any) -> Any:
+def dummy_condition(masks: Masks, real: Any, cond: Any) -> Any:
     """`condition` of examples of which only shapes and dtypes count: nothing is drawn."""
     if not masks.kinds:
         return cond
-    return incomplete(jnp.asarray(real), jnp.zeros((*real.shape[:3], 1), bool), cond)
+    return mask_image(jnp.asarray(real), jnp.zeros((*real.shape[:3], 1), bool), cond)

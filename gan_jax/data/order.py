@@ -69,7 +69,7 @@ def _walk(secrets: jax.Array, place: jax.Array, size: int) -> jax.Array:
     return lax.while_loop(lambda carry: carry[1].any(), again, start)[0]
 
 
-def permute(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
+def permuted_positions(key: jax.Array, place: jax.Array, size: int) -> jax.Array:
     """Where the permutation of range(size) that `key` picks sends each `place`.
 
     `place` is uint32 of any shape, below `size`; so is the result. `size` is 1 to 2^31 - 1.

@@ -14,15 +14,15 @@ from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data import order
 from gan_jax.data.audio import sounds
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.batch import Batch
 from gan_jax.data.images import files, pixels, shards, tfds
-from gan_jax.data.images.shards import Stored
+from gan_jax.data.images.shards import PreparedImages
 from gan_jax.data.text import corpus, oracle
 
 SYNTHETIC_EXAMPLES = 100_000  # as many as PacGAN trains on (1712.04086, sec. 4.1)
 STACKED_EXAMPLES = 128_000  # the same paper's, sec. 4.2
-_permuted = jax.jit(order.permute, static_argnums=2)
+_permuted = jax.jit(order.permuted_positions, static_argnums=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Dataset:
     that it has of them; and over a vocabulary."""
     labels: np.ndarray | None = None
     """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
-    sound: Sound | None = None
+    sound: AudioFormat | None = None
     """How its examples are heard; None where they are no sounds."""
     vocabulary: tuple[str, ...] | None = None
     """What tokens stand for, as many as the rows that networks see are wide; None: no tokens."""
@@ -57,7 +57,7 @@ def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(batch):
         digest.update(f"{leaf.dtype.str}{leaf.shape}".encode())
-        if isinstance(leaf, Stored):
+        if isinstance(leaf, PreparedImages):
             digest.update(leaf.fingerprint.encode())
         else:
             digest.update(np.ascontiguousarray(leaf).data)
@@ -92,13 +92,13 @@ def _mixture(centres: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]
     return points.astype(np.float32), mode.astype(np.int32)
 
 
-def ring_centres() -> np.ndarray:
+def ring_centers() -> np.ndarray:
     """Eight modes on the unit circle, [8, 2]."""
     angle = 2 * np.pi * np.arange(8) / 8
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
-def grid_centres() -> np.ndarray:
+def grid_centers() -> np.ndarray:
     """Twenty-five modes at spacing 2 around the origin, [25, 2]."""
     place = np.arange(-4.0, 5.0, 2.0)
     return np.stack(np.meshgrid(place, place, indexing="ij"), -1).reshape(-1, 2)
@@ -124,10 +124,15 @@ def stacked_mnist(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Centres and standard deviation of the 2-D mixtures, those of VEEGAN and PacGAN (1712.04086, 4.1).
-MIXTURES = {"ring": (ring_centres, 0.01), "grid": (grid_centres, 0.05)}
+MIXTURES = {"ring": (ring_centers, 0.01), "grid": (grid_centers, 0.05)}
 
 
-READERS = {"digits": digits, "folder": files.folder, "npz": files.npz, "idx": files.idx}
+READERS = {
+    "digits": digits,
+    "folder": files.load_folder,
+    "npz": files.load_npz,
+    "idx": files.load_idx,
+}
 READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
 
 
@@ -136,14 +141,14 @@ def is_tfds(data: Data) -> bool:
     return isinstance(data, ImageData) and data.name not in READERS
 
 
-def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
+def subsample_indices(labels: np.ndarray | None, data: Data) -> np.ndarray:
     """Which examples of a set with `labels` int32 [n] are the `data.per_class` of each class that
     the seed `data.draw` draws, in their order: int64. Raises UserError where there are fewer."""
     if labels is None:
         raise UserError(
             f"data.per_class is {data.per_class}, but the data set {data.name!r} has no labels"
         )
-    root, chosen = keys.root(data.draw), []
+    root, chosen = keys.root_key(data.draw), []
     for label in np.unique(labels):
         places = np.flatnonzero(labels == label)
         if len(places) < data.per_class:
@@ -157,16 +162,16 @@ def drawn(labels: np.ndarray | None, data: Data) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def draw(dataset: Dataset, data: Data) -> Dataset:
+def subsample(dataset: Dataset, data: Data) -> Dataset:
     """Of a whole set the examples that `load` gives where `data.per_class` and `data.draw` are so.
     Raises UserError as `drawn`."""
-    chosen = drawn(dataset.labels, data)
+    chosen = subsample_indices(dataset.labels, data)
     batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
     labels = np.asarray(dataset.labels)[chosen]
     return Dataset(batch, _fingerprint(batch), labels, dataset.sound)
 
 
-def whole(data: Data, split: str) -> Data:
+def load_complete(data: Data, split: str) -> Data:
     """All labelled examples of a split of the set, of which `data` may be a draw."""
     everything = dataclasses.replace(data, split=split, labels=True, per_class=0)
     if isinstance(everything, ImageData):
@@ -184,7 +189,7 @@ def load_split(data: Data, split: str) -> Dataset:
     return load(dataclasses.replace(data, split=split, per_class=0))
 
 
-def title(data: Data) -> str:
+def describe(data: Data) -> str:
     """Name, split and, where it is one, the draw."""
     of = f", {data.per_class} a class (draw {data.draw})" if data.per_class else ""
     return f"{data.name} {data.split}{of}"
@@ -195,7 +200,7 @@ class Arrays(NamedTuple):
 
     real: Any
     labels: np.ndarray | None = None
-    sound: Sound | None = None
+    sound: AudioFormat | None = None
     vocabulary: tuple[str, ...] | None = None
 
 
@@ -241,13 +246,13 @@ def load(data: Data) -> Dataset:
         raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
     cond: Any = labels if data.labels else None
     if isinstance(data, ImageData) and data.cond:
-        cond = files.conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
+        cond = files.load_conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
     batch = Batch(real, cond)
     dataset = Dataset(batch, _fingerprint(batch, vocabulary), labels, sound, vocabulary)
-    return draw(dataset, data) if data.per_class else dataset
+    return subsample(dataset, data) if data.per_class else dataset
 
 
-def labelled(dataset: Dataset, name: str) -> Dataset:
+def with_labels(dataset: Dataset, name: str) -> Dataset:
     """The same examples with their labels, as `load` gives them with data.labels on. Raises
     UserError if there are none in the set of this `name`."""
     if dataset.labels is None:
@@ -256,7 +261,7 @@ def labelled(dataset: Dataset, name: str) -> Dataset:
     return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.sound)
 
 
-def example(dataset: Dataset, n: int) -> Batch:
+def dummy_examples(dataset: Dataset, n: int) -> Batch:
     """What `n` of its examples look like to a network: zeros, of the right shapes and dtypes."""
     real = np.zeros((n, *dataset.shape), np.float32)
 

@@ -15,7 +15,7 @@ from absl import flags
 from gan_jax.config import Config, population
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data import order
-from gan_jax.data.images.shards import Stored
+from gan_jax.data.images.shards import PreparedImages
 from gan_jax.data.sources import Dataset
 
 PIECE = 512  # examples, at least, that are read from the disk at once
@@ -24,7 +24,7 @@ AHEAD = 8  # pieces
 
 
 @dataclasses.dataclass(frozen=True)
-class Gather:
+class BatchGatherer:
     """The batches of the steps from `length` x number on, `length` of them, by number: leaves
     [shards, steps, n_critic, n, ...], of a population [shards, members, steps, ...], of this
     process's shards."""
@@ -55,7 +55,7 @@ class Gather:
         return [np.stack([leaf[index[:, i]] for i, leaf in enumerate(one)], 1) for one in columns]
 
 
-def pieces(
+def stream_blocks(
     config: Config,
     sets: Sequence[Dataset],
     shards: tuple[int, list[int]],
@@ -71,7 +71,7 @@ def pieces(
     import grain  # slow to import, and not every run streams
 
     leaves = tuple(jax.tree.leaves(one.batch) for one in sets)
-    stored = any(isinstance(leaf, Stored) for leaf in leaves[0])
+    stored = any(isinstance(leaf, PreparedImages) for leaf in leaves[0])
     if workers < 0 or (workers and not stored):
         what = "only a prepared set is read by processes" if workers > 0 else "at least 0"
         raise UserError(f"workers is {workers}: {what}")
@@ -79,13 +79,13 @@ def pieces(
     last = -(-config.steps // length) * length
     epochs = range(step * examples // len(sets[0]), last * examples // len(sets[0]) + 1)
     with jax.default_device(jax.local_devices(backend="cpu")[0]):  # the others are training
-        roots = jax.numpy.atleast_1d(population.roots(config))
+        roots = jax.numpy.atleast_1d(population.root_keys(config))
         secrets = np.stack([order.epoch_secrets(root, epochs) for root in roots])
     # A part of a block, that several may be read at a time; one in memory is gathered whole.
     part = min(length, -(-PIECE // examples)) if stored else length
     part = max(one for one in range(1, part + 1) if length % one == 0)
     many, sizes = population.is_population(config), (part, config.n_critic, config.batch_size)
-    gather = Gather(leaves, secrets, epochs.start, *sizes, shards, many)
+    gather = BatchGatherer(leaves, secrets, epochs.start, *sizes, shards, many)
     read = grain.ReadOptions(THREADS if stored else 0, AHEAD if stored else 0)
     numbers = grain.MapDataset.range(step // part, last // part)
     stream = numbers.map(gather).to_iter_dataset(read)

@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 from gan_jax.config import Config
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
-from gan_jax.inference.latent_space import Space
+from gan_jax.inference.latent_space import LatentSpace
 from gan_jax.networks import dcgan, layers, mlp, r3gan, sngan, stylegan2, wgan_gp
 
 SAMPLES = 2048  # that directions are told from; GANSpace has 10^6 of a much larger network
@@ -68,8 +68,8 @@ def _signed(vectors: np.ndarray) -> np.ndarray:
     return vectors * np.where(largest < 0, -1, 1)
 
 
-def directions(
-    config: Config, variables: Any, space: Space, method: str, count: int, key: jax.Array
+def find_directions(
+    config: Config, variables: Any, space: LatentSpace, method: str, count: int, key: jax.Array
 ) -> Directions:
     """`count` directions in the `space` of a run's generator, by `method`, pca or sefa.
 
@@ -89,7 +89,7 @@ def directions(
         vectors, strengths = sefa(_first_weight(config, variables, space), count)
     elif method == "pca":
         made = latents
-        if space.law != "w":
+        if space.distribution != "w":
             name, after = _tap(config, space)
             early = functools.partial(_early, config.gen, name, after)
             made = _of_samples(space, key, Partial(early, variables, space.draw))
@@ -100,21 +100,21 @@ def directions(
     return Directions(vectors.astype(np.float32), scales.astype(np.float32), strengths)
 
 
-def _refuse(config: Config, space: Space) -> UserError:
+def _refuse(config: Config, space: LatentSpace) -> UserError:
     if not isinstance(config.gen, nn.Module):
         return UserError("directions: an artefact does not show its layers, the run folder does")
     name = type(config.gen).__module__.rpartition(".")[2]
-    place = "W" if space.law == "w" else "Z"
+    place = "W" if space.distribution == "w" else "Z"
     return UserError(
         f"directions: not known for {name} in {place}, only for mlp, dcgan, sngan, wgan_gp and "
         "r3gan in Z, stylegan2 in W"
     )
 
 
-def _first_weight(config: Config, variables: Any, space: Space) -> np.ndarray:
+def _first_weight(config: Config, variables: Any, space: LatentSpace) -> np.ndarray:
     params = variables["params"]
     match config.gen:
-        case stylegan2.Generator() if space.law == "w":
+        case stylegan2.Generator() if space.distribution == "w":
             styles = [params[name]["style"] for name in sorted(params) if "StyledConv" in name]
             return np.concatenate([style["kernel"] for style in styles], 1)
         case mlp.Generator() | dcgan.Generator() | sngan.Generator() | wgan_gp.Generator():
@@ -126,7 +126,7 @@ def _first_weight(config: Config, variables: Any, space: Space) -> np.ndarray:
     raise _refuse(config, space)
 
 
-def _tap(config: Config, space: Space) -> tuple[str, layers.Activation | layers.Output]:
+def _tap(config: Config, space: LatentSpace) -> tuple[str, layers.Activation | layers.Output]:
     """The module whose output has the activations, and what comes after it."""
     match config.gen:
         case mlp.Generator(widths=widths, norm=norm, activation=activation, out=out):
@@ -141,7 +141,7 @@ def _tap(config: Config, space: Space) -> tuple[str, layers.Activation | layers.
     raise _refuse(config, space)
 
 
-def _of_samples(space: Space, key: jax.Array, function: Partial) -> np.ndarray:
+def _of_samples(space: LatentSpace, key: jax.Array, function: Partial) -> np.ndarray:
     """function(keys [m], labels [m] or None) -> [m, ...] of SAMPLES ones, labels one after the
     other, flat: [SAMPLES, d]."""
 

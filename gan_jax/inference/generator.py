@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 from gan_jax.config import Config
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.batch import Batch
 
 
-class Trained(NamedTuple):
+class TrainedGenerator(NamedTuple):
     """A generator as commands use it."""
 
     config: Config
@@ -20,7 +20,7 @@ class Trained(NamedTuple):
     """Its number in a population; None: of no population."""
     example: Batch
     """What one example of the data looks like to a network: zeros [1, ...]."""
-    sound: Sound | None
+    sound: AudioFormat | None
     """How examples are heard; None where they are no sounds."""
     vocabulary: tuple[str, ...]
     """Of texts, else ()."""

@@ -16,7 +16,7 @@ from gan_jax.data.images import pixels
 from gan_jax.inference import sampling
 
 
-def check(config: Config) -> None:
+def require_inpainting(config: Config) -> None:
     """Raises UserError if the run does not repair pictures."""
     if not config.masks.kinds:
         raise UserError(f"{config.name} was trained without masks: it cannot repair pictures")
@@ -24,16 +24,18 @@ def check(config: Config) -> None:
         raise UserError(f"{config.name} is conditioned on {config.data.cond} too: not supported")
 
 
-def holes(kind: MaskKind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
+def sample_masks(kind: MaskKind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
     """Holes of one kind for pictures of `shape` [n, h, w, c], each by its own key: bool [n, h, w,
     1]. Keys of their own, so `key` may also be that of `repair`: no picture has this number."""
     own = jax.random.fold_in(jax.random.fold_in(key, keys.Purpose.MASK), 2**31 - 1)
     own = keys.example_keys(own, shape[0])
-    drawn = jax.jit(masks.draw, static_argnums=(0, 2, 3))(schema.Masks((kind,)), own, *shape[1:3])
+    drawn = jax.jit(masks.sample_masks, static_argnums=(0, 2, 3))(
+        schema.Masks((kind,)), own, *shape[1:3]
+    )
     return np.asarray(drawn)
 
 
-def repair(
+def inpaint(
     config: Config,
     variables: Any,
     key: jax.Array,
@@ -51,7 +53,7 @@ def repair(
     r and i alone, not on what is in the hole. Raises UserError if the run does not repair pictures,
     or pictures and holes do not go together.
     """
-    check(config)
+    require_inpainting(config)
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or not len(pictures):
         given = f"{pictures.dtype} {list(pictures.shape)}"
         raise UserError(f"pictures are {given}: they must be uint8 [n, h, w, c]")
@@ -62,8 +64,8 @@ def repair(
         given = "none are" if labels is None else "they are"
         raise UserError(f"labels: data.labels is {config.data.labels}, and {given} given")
     known = jnp.asarray(np.where(hole, np.uint8(0), pictures))
-    real = feeds.scale(known, symmetric=config.data.symmetric)
-    cond = jax.device_get(masks.incomplete(real, jnp.asarray(hole), labels))
+    real = feeds.to_network_range(known, symmetric=config.data.symmetric)
+    cond = jax.device_get(masks.mask_image(real, jnp.asarray(hole), labels))
     made = [
         sampling.sample(
             config,
@@ -79,7 +81,7 @@ def repair(
     return np.where(hole, np.stack(filled), pictures)
 
 
-def show(pictures: np.ndarray, hole: np.ndarray, repairs: np.ndarray) -> np.ndarray:
+def comparison_rows(pictures: np.ndarray, hole: np.ndarray, repairs: np.ndarray) -> np.ndarray:
     """What a grid shows of each picture: what is known, the hole grey; the repairs; the picture.
 
     uint8 [n, h, w, c], bool [n, h, w, 1], uint8 [r, n, h, w, c] -> uint8 [n (r + 2), h, w, c].

@@ -27,7 +27,7 @@ Fit = Literal["resize", "tiles"]
 Repair = Callable[[np.ndarray, np.ndarray, jax.Array], np.ndarray]
 
 
-def hole_of(path: Path, root: Path, mask: str) -> np.ndarray:
+def load_mask(path: Path, root: Path, mask: str) -> np.ndarray:
     """Where the picture file is to be repaired, bool [h, w, 1], by `mask`: a folder of black and
     white pictures of the same names (white: repair), a colour #rrggbb that marks the holes in the
     pictures themselves, or `alpha`, their transparent pixels. Raises ValueError where there is no
@@ -47,7 +47,7 @@ def hole_of(path: Path, root: Path, mask: str) -> np.ndarray:
     return images_pixels.decode(found[0], 1) > 127
 
 
-def whole(
+def inpaint_resized(
     picture: np.ndarray, hole: np.ndarray, key: jax.Array, side: int, fill: Repair
 ) -> np.ndarray:
     """A picture of any size repaired at `side` pixels: made square by repeating its edges, brought
@@ -82,7 +82,7 @@ def _shrink(picture: np.ndarray, hole: np.ndarray, side: int) -> tuple[np.ndarra
     return np.rint(np.clip(np.stack(planes, -1), 0, 255)).astype(np.uint8), lost
 
 
-def tiles(
+def inpaint_tiled(
     picture: np.ndarray, hole: np.ndarray, key: jax.Array, side: int, fill: Repair
 ) -> np.ndarray:
     """A picture at its own size repaired tile by tile, each of `side` pixels: always that one next
@@ -141,7 +141,7 @@ def _check(source: Path, out: Path, mask: str, count: int, force: bool) -> None:
         raise UserError(f"{out} exists: give --force to overwrite what is in it, or another --out")
 
 
-def repair_folder(
+def inpaint_folder(
     run: Path,
     source: Path,
     out: Path,
@@ -164,23 +164,25 @@ def repair_folder(
     holds files already, unless `force`.
     """
     _check(source, out, mask, count, force)
-    key, found, done = keys.sample_key(seed), files.walk(source), 0
+    key, found, done = keys.sample_key(seed), files.find_files(source), 0
     places = _places(found, source, out, count)
     _, _, config, state = restore_member(run, step, member)
-    inpainting.check(config)
+    inpainting.require_inpainting(config)
     if config.data.labels:
         raise UserError(f"{config.name} is conditioned on labels too: repair from Python")
     side, channels = load_example(run, 1).real.shape[2:]
     variables = generator_variables(state)
 
     def fill(picture: np.ndarray, hole: np.ndarray, key: jax.Array) -> np.ndarray:
-        return inpainting.repair(config, variables, key, picture[None], hole[None])[0, 0]
+        return inpainting.inpaint(config, variables, key, picture[None], hole[None])[0, 0]
 
-    sized = functools.partial(whole if fit == "resize" else tiles, side=side, fill=fill)
+    sized = functools.partial(
+        inpaint_resized if fit == "resize" else inpaint_tiled, side=side, fill=fill
+    )
     for i, path in enumerate(tqdm(found, unit="picture", disable=None)):
         own = jax.random.fold_in(key, i)
         try:
-            picture, hole = images_pixels.decode(path, channels), hole_of(path, source, mask)
+            picture, hole = images_pixels.decode(path, channels), load_mask(path, source, mask)
             if hole.shape[:2] != picture.shape[:2]:
                 sizes = [f"{w} x {h}" for h, w in (hole.shape[:2], picture.shape[:2])]
                 raise ValueError(f"its mask is {sizes[0]}, the picture {sizes[1]}")

@@ -9,7 +9,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from gan_jax.core.errors import UserError
-from gan_jax.inference.latent_space import Law, Space
+from gan_jax.inference.latent_space import Distribution, LatentSpace
 
 
 def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
@@ -38,7 +38,7 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
     return jnp.where(parallel, lerp(a, b, t), along)
 
 
-def interpolate(a: jax.Array, b: jax.Array, count: int, law: Law) -> jax.Array:
+def interpolate(a: jax.Array, b: jax.Array, count: int, distribution: Distribution) -> jax.Array:
     """`count` latents on each way from a to b [n, d], both among them: [n, count, d]. Normal z move
     along great circles, others on straight lines, on which uniform z do not leave their cube.
 
@@ -48,20 +48,20 @@ def interpolate(a: jax.Array, b: jax.Array, count: int, law: Law) -> jax.Array:
         raise UserError(f"steps is {count}: it must be at least 2")
     t = jnp.linspace(0.0, 1.0, count)[None, :, None]
     a, b = (jnp.repeat(end[:, None], count, 1) for end in (a, b))
-    along = slerp if law == "normal" else lerp
+    along = slerp if distribution == "normal" else lerp
     return along(a, b, jnp.broadcast_to(t, (len(a), count, 1)))
 
 
-def truncated(space: Space, amount: float) -> Space:
+def truncate(space: LatentSpace, amount: float) -> LatentSpace:
     """The space whose draws are nearer to its middle: more typical pictures, less various.
 
     In W, w = mean + amount (w - mean) (StyleGAN, 1812.04948, app. B): psi, 0 to 1. Of normal z,
     numbers outside of [-amount, amount] are drawn again (Brock et al. 2019, 1809.11096, sec. 3.1):
     a threshold above 0. Raises UserError for other amounts, and for uniform z, which have no tail.
     """
-    if space.law == "uniform":
+    if space.distribution == "uniform":
         raise UserError(f"truncation is {amount}: uniform z have no tail, normal z and w have")
-    if space.law == "w":
+    if space.distribution == "w":
         if not 0 <= amount <= 1:
             raise UserError(f"truncation is {amount}: psi must be from 0 to 1")
         return space._replace(

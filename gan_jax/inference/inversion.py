@@ -19,8 +19,8 @@ from jax.tree_util import Partial
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.core.progress import tqdm
-from gan_jax.inference.latent_space import Law, Space
-from gan_jax.inference.nearest import checked, nearest
+from gan_jax.inference.latent_space import Distribution, LatentSpace
+from gan_jax.inference.nearest import check_targets, nearest_samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Inversion(NamedTuple):
     """int32 [n], those of a class-conditional generator."""
 
 
-def prior(latents: jax.Array, law: Law) -> jax.Array:
+def latent_prior(latents: jax.Array, distribution: Distribution) -> jax.Array:
     """How far latents [m, d] are from their shell, float32 [m]: for normal z the surprise of their
     length r over that of the likeliest, a dimension.
 
@@ -73,7 +73,7 @@ def prior(latents: jax.Array, law: Law) -> jax.Array:
     Without it, z leave the shell of radius sqrt(d) on which the generator was trained (Menon et al.
     2020, 2003.03808, sec. 3.2, who do not leave it at all). 0 for others.
     """
-    if law != "normal":
+    if distribution != "normal":
         return jnp.zeros(len(latents))
     d = latents.shape[-1]
     squared = jnp.maximum(jnp.square(latents).sum(-1), 1e-12)
@@ -103,7 +103,7 @@ def _descend(
     known: jax.Array,
     cond: Any,
     *,
-    law: Law,
+    distribution: Distribution,
     search: Search,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Latents, pictures and errors of targets [b, h, w, c], from samples `index` [restarts, b]."""
@@ -115,7 +115,7 @@ def _descend(
     def objective(latents: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The sum, of which each latent's gradient is its own; and each one's."""
         found = _error(generate(latents, cond), target, known, term)
-        found += search.prior * prior(latents, law)
+        found += search.prior * latent_prior(latents, distribution)
         return found.sum(), found
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
@@ -125,7 +125,7 @@ def _descend(
         best, least = jnp.where(better[:, None], latents, best), jnp.where(better, found, least)
         update, state = optimizer.update(slope, state)
         latents = latents + jnp.asarray(update)
-        if law == "uniform":
+        if distribution == "uniform":
             latents = jnp.clip(latents, -1.0, 1.0)
         return (latents, state, best, least), None
 
@@ -142,7 +142,7 @@ def _descend(
 
 
 def invert(
-    space: Space,
+    space: LatentSpace,
     target: np.ndarray,
     key: jax.Array,
     search: Search = Search(),
@@ -184,9 +184,9 @@ def invert(
         best = np.argmin([one.errors for one in each], 0)
         fields = [np.stack(field) for field in zip(*each, strict=True)]
         return Inversion(*(field[best, np.arange(len(best))] for field in fields))
-    target, known, cond = checked(space, target, mask, cond)
+    target, known, cond = check_targets(space, target, mask, cond)
     n, batch = len(target), search.batch
-    _, index = nearest(
+    _, index = nearest_samples(
         space, target, key, search.samples, search.restarts, cond=cond, mask=mask, batch=batch
     )
     made = []
@@ -195,7 +195,9 @@ def invert(
             part = np.resize(np.arange(start, min(start + batch, n)), batch)
             own = None if cond is None else cond[part]
             inputs = index[part].T, target[part], known[part], own
-            found = _descend(space[:2], term, key, *inputs, law=space.law, search=search)
+            found = _descend(
+                space[:2], term, key, *inputs, distribution=space.distribution, search=search
+            )
             made.append(jax.device_get(found))
             bar.update(min(batch, n - start))
     latents, pictures, errors = (np.concatenate(field)[:n] for field in zip(*made, strict=True))

@@ -14,10 +14,10 @@ from gan_jax.core.errors import UserError
 from gan_jax.inference import sampling
 from gan_jax.networks import layers, stylegan2
 
-Law = Literal["normal", "uniform", "w"]
+Distribution = Literal["normal", "uniform", "w"]
 
 
-class Space(NamedTuple):
+class LatentSpace(NamedTuple):
     """A generator in evaluation mode, as a function of latents [m, d]."""
 
     generate: Partial
@@ -25,7 +25,7 @@ class Space(NamedTuple):
     data are in [0, 1]."""
     draw: Partial
     """(keys [m], labels [m] or None) -> latents float32 [m, d]."""
-    law: Law
+    distribution: Distribution
     """normal: N(0, 1); uniform: on [-1, 1]; w: what a mapping network makes."""
     classes: int = 0
     """Labels that `generate` needs, 0 for none."""
@@ -33,7 +33,9 @@ class Space(NamedTuple):
     """The mean w [d]."""
 
 
-def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None) -> Space:
+def make_latent_space(
+    config: Config, variables: Any, name: Literal["z", "w"] | None = None
+) -> LatentSpace:
     """The space Z of a run's generator with `variables`, or W where it is StyleGAN2's; by default W
     where there is one.
 
@@ -42,13 +44,13 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
     the run makes no pictures or is conditioned on more than labels, or has no W.
     """
     refuse_conditions(config)
-    gen, classes = config.gen, sampling.classes(config)
+    gen, classes = config.gen, sampling.num_classes(config)
     mapped = gen.latent is not None
     if name == "w" and not mapped:
         raise UserError(f"space is 'w': {_name(gen)} has no w, only z; StyleGAN2's has")
     label = jnp.zeros(1, jnp.int32) if classes else None
     apply = functools.partial(gen.apply, train=False)
-    z = keys.no_latents(1, config.prior.dim, config.prior.distribution)
+    z = keys.dummy_latents(1, config.prior.dim, config.prior.distribution)
     made: Any = jax.eval_shape(apply, variables, z, label)
     if made.ndim != 4 or config.prior.distribution == "key":
         raise UserError(
@@ -58,10 +60,10 @@ def space(config: Config, variables: Any, name: Literal["z", "w"] | None = None)
     if mapped and name != "z":
         pictures = Partial(functools.partial(_of_w, gen, symmetric), variables)
         draw = Partial(functools.partial(_draw_w, gen), variables)
-        return Space(pictures, draw, "w", classes, variables["moments"]["w_mean"])
+        return LatentSpace(pictures, draw, "w", classes, variables["moments"]["w_mean"])
     pictures = Partial(functools.partial(_of_z, gen, symmetric), variables)
     draw = Partial(functools.partial(_draw_z, config.prior.dim, config.prior.distribution))
-    return Space(pictures, draw, config.prior.distribution, classes)
+    return LatentSpace(pictures, draw, config.prior.distribution, classes)
 
 
 def refuse_conditions(config: Config) -> None:
@@ -84,8 +86,8 @@ def _of_z(gen: nn.Module, symmetric: bool, variables: Any, z: jax.Array, cond: A
     return _unit(made, symmetric)
 
 
-def _draw_z(dim: int, law: str, own: jax.Array, cond: Any) -> jax.Array:  # noqa: ARG001
-    return keys.latents(own, dim, law)
+def _draw_z(dim: int, distribution: str, own: jax.Array, cond: Any) -> jax.Array:  # noqa: ARG001
+    return keys.latents(own, dim, distribution)
 
 
 def map_w(gen: Any, variables: Any, z: jax.Array, cond: Any) -> jax.Array:
@@ -98,7 +100,7 @@ def map_w(gen: Any, variables: Any, z: jax.Array, cond: Any) -> jax.Array:
     return found
 
 
-def of_w(gen: Any, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
+def synthesize_from_w(gen: Any, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
     """Pictures [m, h, w, c] as the data has them, of w [m, d] in all layers and no noise."""
     if not isinstance(gen, stylegan2.Generator):
         return gen.of_w(variables, w, cond)  # an artefact's
@@ -112,7 +114,7 @@ def of_w(gen: Any, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
 
 
 def _of_w(gen: Any, symmetric: bool, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
-    return _unit(of_w(gen, variables, w, cond), symmetric)
+    return _unit(synthesize_from_w(gen, variables, w, cond), symmetric)
 
 
 def _draw_w(gen: Any, variables: Any, own: jax.Array, cond: Any) -> jax.Array:

@@ -5,13 +5,15 @@ from pathlib import Path
 from gan_jax.config import TextData
 from gan_jax.core.errors import UserError
 from gan_jax.data.text import corpus
-from gan_jax.inference.generator import Trained
+from gan_jax.inference.generator import TrainedGenerator
 from gan_jax.runs import folder
 from gan_jax.runs.restore import restore_member
 from gan_jax.training.state import generator_variables
 
 
-def load(path: Path, step: int | None = None, member: int | None = None) -> Trained:
+def load_generator(
+    path: Path, step: int | None = None, member: int | None = None
+) -> TrainedGenerator:
     """The generator of a run folder's newest checkpoint, or that of `step`, of a population the
     first member or number `member`; or of the artefact `path`.
 
@@ -32,7 +34,7 @@ def load(path: Path, step: int | None = None, member: int | None = None) -> Trai
             f"{path / 'vocabulary.json'} has {len(vocabulary)} entries, the run "
             f"{config.data.vocabulary}"
         )
-    return Trained(
+    return TrainedGenerator(
         config,
         generator_variables(state),
         step,

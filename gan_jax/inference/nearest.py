@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
-from gan_jax.inference.latent_space import Space
+from gan_jax.inference.latent_space import LatentSpace
 
 SAMPLES_AT_ONCE = 128
 
@@ -34,8 +34,8 @@ def _distances(samples: jax.Array, target: jax.Array, known: jax.Array) -> jax.A
     return jnp.maximum(squares, 0) / known.sum(1, keepdims=True)
 
 
-def nearest(
-    space: Space,
+def nearest_samples(
+    space: LatentSpace,
     target: np.ndarray,
     key: jax.Array,
     samples: int,
@@ -51,7 +51,7 @@ def nearest(
     Sample i has the key fold_in(key, i), for every target, and a target's label. Arguments as of
     `invert`. Differences are by inner products: exact to about 1e-6 of a white picture's square.
     """
-    target, known, cond = checked(space, target, mask, cond)
+    target, known, cond = check_targets(space, target, mask, cond)
     n = len(target)
     flat = target.reshape(n, -1)
     known = np.broadcast_to(known, target.shape).reshape(n, -1)
@@ -78,8 +78,8 @@ def nearest(
     return least, which
 
 
-def checked(
-    space: Space, target: np.ndarray, mask: np.ndarray | None, cond: np.ndarray | None
+def check_targets(
+    space: LatentSpace, target: np.ndarray, mask: np.ndarray | None, cond: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Targets float32, which of their pixels are known [n, h, w, 1], and labels int32 or None."""
     target = np.asarray(target)

@@ -18,7 +18,7 @@ from gan_jax.core.errors import UserError
 _BATCH = 128  # examples in one program
 
 
-def classes(config: Config) -> int:
+def num_classes(config: Config) -> int:
     """How many class labels the generator is conditioned on, 0 for none."""
     return config.gen.classes
 
@@ -26,7 +26,7 @@ def classes(config: Config) -> int:
 def cycled_labels(config: Config, n: int, first: int = 0) -> np.ndarray | None:
     """Labels of examples `first` to `first` + n - 1: 0, 1, 2, ... over and over, int32 [n]; None
     for an unconditional generator."""
-    if not (count := classes(config)):
+    if not (count := num_classes(config)):
         return None
     return (first + np.arange(n, dtype=np.int32)) % count
 
@@ -75,13 +75,13 @@ def sample(
         raise UserError(f"{n} samples asked for, {max(given)} labels given")
     devices = devices or jax.local_devices()[:1]
     devices = devices[: math.gcd(len(devices), _BATCH)]
-    variables, key = core_devices.place((variables, key), devices)
+    variables, key = core_devices.replicate((variables, key), devices)
     made = []
     for start in range(0, n, _BATCH):
         index = first + start + np.arange(_BATCH, dtype=np.int32)
         rows = (start + np.arange(_BATCH)) % n
         part = jax.tree.map(lambda leaf: leaf[rows], cond)  # noqa: B023
-        index, part = core_devices.split((index, part), devices)
+        index, part = core_devices.shard((index, part), devices)
         what = (config.gen, config.prior.dim, config.prior.distribution)
         made.append(_generate(*what, variables, key, index, part))
     return np.concatenate(jax.device_get(made))[:n]

@@ -37,9 +37,9 @@ VERSION = "1.0.0"
 SHARD = 100_000  # examples in one file of array_record
 
 
-def chosen_classes(config: Config, asked: Sequence[int] | None) -> list[int]:
+def select_classes(config: Config, asked: Sequence[int] | None) -> list[int]:
     """The classes asked for, or all. Raises UserError if the generator has none, or not these."""
-    count = sampling.classes(config)
+    count = sampling.num_classes(config)
     if not count:
         raise UserError(f"{config.name} is not conditioned on classes: its samples have no labels")
     wanted = list(range(count)) if asked is None else list(asked)
@@ -66,7 +66,7 @@ def labelled_samples(
     The noise is that of `sampling.sample` with this seed. Raises UserError for classes that it has
     not, samples that are no pictures, and those that are not finite.
     """
-    wanted = chosen_classes(config, classes)
+    wanted = select_classes(config, classes)
     if per_class < 1:
         raise UserError(f"per_class is {per_class}: it must be at least 1")
     labels = np.tile(np.asarray(wanted, np.int32), per_class)
@@ -121,7 +121,7 @@ def _array_record(
     writer.close_all()
 
 
-def check_out(out: Path, form: str, *, force: bool) -> None:
+def check_output(out: Path, form: str, *, force: bool) -> None:
     """Raises UserError if a set of this form cannot be `out`: there is something, and no `force`;
     there is something else than such a set, force or not; or its name is none for TFDS."""
     if out.exists() or out.is_symlink():
@@ -153,7 +153,7 @@ def write(
 
     Raises UserError as `check_out` does, and if it cannot be written.
     """
-    check_out(out, form, force=force)
+    check_output(out, form, force=force)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
@@ -179,7 +179,7 @@ def write(
         raise UserError(f"out is {str(out)!r}: {error.strerror or error}") from None
 
 
-def augment(
+def synthesize(
     config: Config,
     variables: Any,
     out: Path,
@@ -194,7 +194,7 @@ def augment(
 ) -> int:
     """Writes the set of samples of a run's generator; `step` and `member` are for its record.
     Returns how many there are. Raises UserError before anything is made, where it is a mistake."""
-    check_out(out, form, force=force)
+    check_output(out, form, force=force)
     images, labels = labelled_samples(config, variables, seed, per_class, classes)
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS proposes OpenCV
     record = {
@@ -210,5 +210,5 @@ def augment(
         "format": form,
         "versions": run_folder.packages(jax.local_devices()[:1]),
     }
-    write(out, form, images, labels, sampling.classes(config), record, force=force)
+    write(out, form, images, labels, sampling.num_classes(config), record, force=force)
     return len(images)

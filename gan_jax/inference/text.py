@@ -62,8 +62,8 @@ def log_likelihood(
     return np.concatenate(parts)[: len(rows)].astype(np.float64)
 
 
-def written(config: Config, rows: np.ndarray, vocabulary: Sequence[str]) -> str:
+def detokenize(config: Config, rows: np.ndarray, vocabulary: Sequence[str]) -> str:
     """Rows of tokens uint16 [n, t] as lines of text."""
     assert isinstance(config.data, TextData)
-    lines = corpus.readable(rows, vocabulary, config.data.level)
+    lines = corpus.detokenize(rows, vocabulary, config.data.level)
     return "".join(line + "\n" for line in lines)

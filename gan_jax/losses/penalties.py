@@ -49,7 +49,7 @@ def _per_example(factors: Array, x: Array) -> Array:
     return factors.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def between(real: Array, fake: Array, keys: Array, pack: int = 1) -> Array:
+def interpolate(real: Array, fake: Array, keys: Array, pack: int = 1) -> Array:
     """x = e real + (1-e) fake with one e ~ U(0, 1) per example, or pack, by the key of its first
     example. 1704.00028, alg. 1."""
     e = jax.vmap(jax.random.uniform)(keys[::pack])
@@ -75,14 +75,14 @@ def gradient_penalty(
     critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
 ) -> Array:
     """E (|grad f(x)| - 1)^2 between reals and fakes. Gulrajani et al. 2017 (1704.00028), eq. 3."""
-    return jnp.square(slope_norm(critic, between(real, fake, keys, pack), pack) - 1).mean()
+    return jnp.square(slope_norm(critic, interpolate(real, fake, keys, pack), pack) - 1).mean()
 
 
 def one_sided(
     critic: Critic, real: Array, fake: Array, keys: Array, axis: str | None = None, pack: int = 1
 ) -> Array:
     """E max(0, |grad f(x)| - 1)^2: WGAN-LP. Petzka et al. 2018 (1709.08894), eq. 8."""
-    slope = slope_norm(critic, between(real, fake, keys, pack), pack)
+    slope = slope_norm(critic, interpolate(real, fake, keys, pack), pack)
     return jnp.square(jax.nn.relu(slope - 1)).mean()
 
 

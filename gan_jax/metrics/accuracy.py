@@ -23,8 +23,8 @@ def accuracy(predictions: Any, labels: Any, classes: int) -> Accuracy:
     on labelled samples of the generator. Ravuri and Vinyals 2019 (1905.10887). Raises UserError
     unless both are labels from 0 to classes - 1, as many of one as of the other.
     """
-    predictions = checks.labels("predictions", predictions, classes)
-    labels = checks.labels("labels", labels, classes)
+    predictions = checks.check_labels("predictions", predictions, classes)
+    labels = checks.check_labels("labels", labels, classes)
     if len(predictions) != len(labels):
         n, m = len(predictions), len(labels)
         raise UserError(f"{n} predictions and {m} labels given: as many of both allowed")

@@ -8,7 +8,7 @@ import numpy as np
 from gan_jax.core.errors import UserError
 
 
-def matrix(what: str, values: Any, least: int = 1) -> np.ndarray:
+def check_matrix(what: str, values: Any, least: int = 1) -> np.ndarray:
     """`values`, a numpy or jax array [n, d], as a numpy array of their own dtype.
 
     Raises UserError unless they are finite floats or integers with n >= least and d >= 1.
@@ -26,23 +26,23 @@ def matrix(what: str, values: Any, least: int = 1) -> np.ndarray:
     return array
 
 
-def pair(real: Any, fake: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(real: Any, fake: Any) -> tuple[np.ndarray, np.ndarray]:
     """Features [n, d] and [m, d] of two sets as numpy arrays.
 
     Raises UserError as `matrix` does, if n or m is below 2, and if they differ in d.
     """
-    real, fake = matrix("real features", real, 2), matrix("fake features", fake, 2)
-    same_width(real.shape[1], fake.shape[1])
+    real, fake = check_matrix("real features", real, 2), check_matrix("fake features", fake, 2)
+    check_same_width(real.shape[1], fake.shape[1])
     return real, fake
 
 
-def same_width(real: int, fake: int) -> None:
+def check_same_width(real: int, fake: int) -> None:
     """Raises UserError unless both sets have as many features."""
     if real != fake:
         raise UserError(f"{real} real and {fake} fake features given: as many of both allowed")
 
 
-def labels(what: str, values: Any, classes: int) -> np.ndarray:
+def check_labels(what: str, values: Any, classes: int) -> np.ndarray:
     """`values`, class labels [n], as a numpy array of integers.
 
     Raises UserError unless they are integers from 0 to classes - 1 and n >= 1.
@@ -58,7 +58,7 @@ def labels(what: str, values: Any, classes: int) -> np.ndarray:
     return array
 
 
-def between(what: str, value: int, low: int, high: int) -> None:
+def check_between(what: str, value: int, low: int, high: int) -> None:
     """Raises UserError unless `value` is an integer from low to high."""
     if not (isinstance(value, int | np.integer) and low <= value <= high):
         raise UserError(f"{what}: {value} given, {low} to {high} allowed")

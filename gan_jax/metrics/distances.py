@@ -10,12 +10,12 @@ import numpy as np
 
 BLOCK = 1024  # examples; a block of products is 8 MiB, which caches hold
 
-Seen = Callable[[str, slice, slice, np.ndarray], None]
+ProgressCallback = Callable[[str, slice, slice, np.ndarray], None]
 """seen(of, rows, columns, products): looks at a block of `real`, `fake` or `across`, which are real
 by real, fake by fake, and real by fake. It leaves the products as they are."""
 
 
-def unseen(*_: object) -> None:
+def no_progress(*_: object) -> None:
     """A `Seen` that does not look."""
 
 
@@ -23,7 +23,7 @@ def _slices(n: int, block: int) -> Iterator[slice]:
     return (slice(first, min(first + block, n)) for first in range(0, n, block))
 
 
-def products(
+def inner_products(
     x: np.ndarray, y: np.ndarray, block: int = BLOCK
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """rows, columns and x[rows] @ y[columns].T, in float64, of all blocks of x [n, d] and y [m, d].

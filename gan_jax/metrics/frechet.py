@@ -27,7 +27,7 @@ class Moments(NamedTuple):
 
 def moments(features: Any) -> Moments:
     """Of features [n, d], n >= 1. Raises UserError if they are not finite numbers."""
-    features = checks.matrix("features", features)
+    features = checks.check_matrix("features", features)
     count, d = features.shape
     blocks = [features[first : first + _BLOCK] for first in range(0, count, _BLOCK)]
     mean = sum(block.astype(np.float64).sum(0) for block in blocks) / count
@@ -40,7 +40,7 @@ def moments(features: Any) -> Moments:
 
 def merge(a: Moments, b: Moments) -> Moments:
     """The moments of both sets together. Chan, Golub and LeVeque 1983, eq. 2.1."""
-    checks.same_width(len(a.mean), len(b.mean))
+    checks.check_same_width(len(a.mean), len(b.mean))
     count, step = a.count + b.count, b.mean - a.mean
     between = (a.count * b.count / count) * np.outer(step, step)
     return Moments(count, a.mean + step * (b.count / count), a.scatter + b.scatter + between)
@@ -48,7 +48,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 def covariance(of: Moments) -> np.ndarray:
     """[d, d], unbiased: over n - 1. Raises UserError for a single example."""
-    checks.between("examples of a covariance", of.count, 2, np.iinfo(int).max)
+    checks.check_between("examples of a covariance", of.count, 2, np.iinfo(int).max)
     return of.scatter / (of.count - 1)
 
 
@@ -73,7 +73,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     the trace of the root is their sum. Nothing is regularised: with fewer examples than features
     A1^T A2 [rank, rank] just is smaller. Raises UserError if the sets differ in d or one has n < 2.
     """
-    checks.same_width(len(real.mean), len(fake.mean))
+    checks.check_same_width(len(real.mean), len(fake.mean))
     covariances = covariance(real), covariance(fake)
     traces = sum(np.trace(one) for one in covariances)
     left, right = map(_factor, covariances)

@@ -28,7 +28,7 @@ def inception_score(logits: Any, splits: int = 10) -> InceptionScore:
     Salimans et al. 2016 (1606.03498), sec. 4. Samples that are in order, by class for instance, are
     to be shuffled first. Raises UserError if a logit is not finite or splits is not in 1 to n.
     """
-    logits = checks.matrix("logits", logits).astype(np.float64)
+    logits = checks.check_matrix("logits", logits).astype(np.float64)
     return _score(scipy.special.softmax(logits, 1), scipy.special.log_softmax(logits, 1), splits)
 
 
@@ -38,7 +38,7 @@ def inception_score_of_probabilities(probabilities: Any, splits: int = 10) -> In
     Raises UserError if one is below zero, or a row's sum is off 1 by more than its dtype's rounding
     allows: sqrt(eps), 3e-4 for float32.
     """
-    p = checks.matrix("probabilities", probabilities)
+    p = checks.check_matrix("probabilities", probabilities)
     if not jnp.issubdtype(p.dtype, jnp.floating):
         p = p.astype(np.float64)
     allowed = float(jnp.finfo(p.dtype).eps) ** 0.5
@@ -54,7 +54,7 @@ def inception_score_of_probabilities(probabilities: Any, splits: int = 10) -> In
 
 def _score(p: np.ndarray, log_p: np.ndarray, splits: int) -> InceptionScore:
     n = len(p)
-    checks.between("splits", splits, 1, n)
+    checks.check_between("splits", splits, 1, n)
     edges = [split * n // splits for split in range(splits + 1)]
     scores = []
     for first, last in itertools.pairwise(edges):

@@ -71,8 +71,8 @@ def kernel_distance(real: Any, fake: Any, block: int = _BLOCK) -> float:
 
     Raises UserError if they are not finite numbers, differ in d, or n or m is below 2.
     """
-    checks.between("block", block, 1, np.iinfo(int).max)
-    return _estimate(*checks.pair(real, fake), block)
+    checks.check_between("block", block, 1, np.iinfo(int).max)
+    return _estimate(*checks.check_pair(real, fake), block)
 
 
 def subset_kernel_distance(
@@ -84,7 +84,7 @@ def subset_kernel_distance(
     with ten thousand examples or fewer `kernel_distance` is as quick, and has no draw in it. Raises
     UserError as that does, for fewer than two subsets, and for a size below 2 or above n or m.
     """
-    real, fake = checks.pair(real, fake)
+    real, fake = checks.check_pair(real, fake)
     chosen = _draw(key, len(real), len(fake), subsets, size)
     return _mean([_estimate(real[i], fake[j], block=size) for i, j in chosen])
 
@@ -93,8 +93,8 @@ def _draw(
     key: jax.Array, n: int, m: int, subsets: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The examples [size] of n and of m that are in each subset."""
-    checks.between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
-    checks.between("size of kernel distance's subsets", size, 2, min(n, m))
+    checks.check_between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
+    checks.check_between("size of kernel distance's subsets", size, 2, min(n, m))
     for subset in range(subsets):
         first, second = jax.random.split(jax.random.fold_in(key, subset))
         i, j = jax.random.permutation(first, n), jax.random.permutation(second, m)

@@ -56,14 +56,14 @@ def squared_radii(
     features: np.ndarray,
     k: int,
     block: int = distances.BLOCK,
-    seen: Callable[[slice, slice, np.ndarray], None] = distances.unseen,
+    seen: Callable[[slice, slice, np.ndarray], None] = distances.no_progress,
 ) -> np.ndarray:
     """Squared distances [n, k] from each of features [n, d] to its k nearest others, ascending.
 
     `seen` looks at the inner products first (distances.py).
     """
     radii, squares = np.full((len(features), k), np.inf), _squares(features)
-    for rows, columns, products in distances.products(features, features, block):
+    for rows, columns, products in distances.inner_products(features, features, block):
         seen(rows, columns, products)
         squared = _squared_distances(products, squares[rows], squares[columns])
         if rows == columns:
@@ -80,7 +80,7 @@ def manifold_scores(
     precision_k: int = 3,
     density_k: int = 5,
     block: int = distances.BLOCK,
-    seen: distances.Seen = distances.unseen,
+    seen: distances.ProgressCallback = distances.no_progress,
 ) -> ManifoldScores:
     """All four of real [n, d] and fake [m, d], which share the distances.
 
@@ -90,10 +90,10 @@ def manifold_scores(
     are not finite numbers or differ in d, or if a k is not below the number of examples that have
     balls of that k: density's are around reals only.
     """
-    real, fake = checks.pair(real, fake)
-    checks.between("precision's k", precision_k, 1, min(len(real), len(fake)) - 1)
-    checks.between("density's k", density_k, 1, len(real) - 1)
-    checks.between("block", block, 1, np.iinfo(int).max)
+    real, fake = checks.check_pair(real, fake)
+    checks.check_between("precision's k", precision_k, 1, min(len(real), len(fake)) - 1)
+    checks.check_between("density's k", density_k, 1, len(real) - 1)
+    checks.check_between("block", block, 1, np.iinfo(int).max)
     seen_real, seen_fake = functools.partial(seen, "real"), functools.partial(seen, "fake")
     of_real = squared_radii(real, max(precision_k, density_k), block, seen_real)
     of_fake = squared_radii(fake, precision_k, block, seen_fake)[:, -1].copy()
@@ -101,7 +101,7 @@ def manifold_scores(
     precise, recalled = np.zeros(len(fake), bool), np.zeros(len(real), bool)
     covered, inside = np.zeros(len(real), bool), 0
     left, right = _squares(real), _squares(fake)
-    for rows, columns, products in distances.products(real, fake, block):
+    for rows, columns, products in distances.inner_products(real, fake, block):
         seen("across", rows, columns, products)
         squared = _squared_distances(products, left[rows], right[columns])
         precise[columns] |= (squared <= closed[rows]).any(0)

@@ -48,7 +48,7 @@ def kl_to_uniform(counts: np.ndarray) -> float:
     return float((share * np.log(share * len(counts))).sum())
 
 
-def modes(samples: np.ndarray, centres: np.ndarray, sigma: float) -> Modes:
+def modes(samples: np.ndarray, centers: np.ndarray, sigma: float) -> Modes:
     """Coverage by samples [n, 2] of equally likely Gaussians at `centres` [K, 2].
 
     The papers use 2500 samples. Raises ValueError if a sample is not finite.
@@ -56,13 +56,13 @@ def modes(samples: np.ndarray, centres: np.ndarray, sigma: float) -> Modes:
     samples = np.asarray(samples, np.float64)
     if not np.isfinite(samples).all():
         raise ValueError("modes: a sample is not finite")
-    distance = np.linalg.norm(samples[:, None, :] - centres[None, :, :], axis=-1)  # [n, K]
+    distance = np.linalg.norm(samples[:, None, :] - centers[None, :, :], axis=-1)  # [n, K]
     nearest = distance.argmin(1)
     good = distance.min(1) <= 3 * sigma
     return Modes(
         covered=len(np.unique(nearest[good])),
         high_quality=float(good.mean()),
-        kl=kl_to_uniform(np.bincount(nearest, minlength=len(centres))),
+        kl=kl_to_uniform(np.bincount(nearest, minlength=len(centers))),
     )
 
 
@@ -72,6 +72,6 @@ def stacked_modes(labels: Any, classes: int = 1000) -> StackedModes:
     The papers use 26,000 samples, whose `kl_floor` is 0.0192. Raises UserError unless they are
     integers from 0 to classes - 1.
     """
-    counts = np.bincount(checks.labels("labels", labels, classes), minlength=classes)
+    counts = np.bincount(checks.check_labels("labels", labels, classes), minlength=classes)
     kl = kl_to_uniform(counts)
     return StackedModes(int((counts > 0).sum()), kl, kl - kl_floor(classes, int(counts.sum())))

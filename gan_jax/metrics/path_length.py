@@ -52,7 +52,7 @@ def path_lengths(
     Raises UserError if n, batch or epsilon make no sense, or a length is not finite.
     """
     for name, value in (("path lengths", n), ("batch", batch)):
-        checks.between(name, value, 1, np.iinfo(np.int32).max)
+        checks.check_between(name, value, 1, np.iinfo(np.int32).max)
     if not 0 < epsilon < 1:
         raise UserError(f"epsilon: {epsilon} given, above 0 and below 1 allowed")
 
@@ -72,12 +72,12 @@ def path_lengths(
 
     devices = devices or jax.local_devices()[:1]
     devices = devices[: math.gcd(len(devices), batch)]
-    functions, key = core_devices.place((functions, key), devices)
+    functions, key = core_devices.replicate((functions, key), devices)
     made = []
     with tqdm(total=n, unit="path", disable=quiet, desc="path length") as bar:
         for start in range(0, n, batch):  # the last one is filled up, so that one program serves
             index = np.minimum(np.arange(start, start + batch, dtype=np.int32), n - 1)
-            found = lengths(functions, key, core_devices.split(index, devices))
+            found = lengths(functions, key, core_devices.shard(index, devices))
             made.append(np.asarray(found, np.float64))
             if made[-1].shape != (batch,):
                 raise UserError(f"distance: shape {made[-1].shape} given, [{batch}] allowed")
@@ -89,7 +89,7 @@ def path_lengths(
     return found
 
 
-def trimmed(lengths: np.ndarray) -> np.ndarray:
+def trim_percentiles(lengths: np.ndarray) -> np.ndarray:
     """Those of `path_lengths` [n] from the percentile 1 to 99, as the authors' code takes them."""
     low = np.percentile(lengths, 1, method="lower")
     high = np.percentile(lengths, 99, method="higher")

@@ -17,7 +17,7 @@ class Interval(NamedTuple):
     p: float | None
 
 
-def interval(values: ArrayLike) -> Interval:
+def confidence_interval(values: ArrayLike) -> Interval:
     """Of the mean of n >= 2 independent normal values [n], by Student's t at n - 1 degrees of
     freedom (Student 1908); p is two-sided. Of differences it is the paired t test."""
     values = np.asarray(values, np.float64)

@@ -5,7 +5,7 @@ from typing import Any
 import flax.struct
 
 
-class Incomplete(flax.struct.PyTreeNode):
+class MaskedImage(flax.struct.PyTreeNode):
     """Pictures with holes, as the networks see them."""
 
     known: Any

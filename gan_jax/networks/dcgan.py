@@ -24,7 +24,7 @@ STAGES = {28: 2, 32: 3, 64: 4}  # of stride 2, from 7x7 or 4x4
 normal = nn.initializers.normal(0.02)
 
 
-def stages(size: int) -> int:
+def num_stages(size: int) -> int:
     """How often the side of a picture is halved. Raises ValueError for other sizes than 28, 32 and
     64 pixels."""
     if size not in STAGES:
@@ -60,7 +60,7 @@ class Generator(interface.Generator):
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        count = stages(self.size)
+        count = num_stages(self.size)
         side, width = self.size >> count, self.width << (count - 1)
 
         def hidden(y: jax.Array) -> jax.Array:
@@ -101,7 +101,7 @@ class Discriminator(interface.Discriminator):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        count = stages(self.size)
+        count = num_stages(self.size)
         layers.check_side("dcgan", self.size, x)
 
         if self.auxiliary and not self.classes:

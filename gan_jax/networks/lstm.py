@@ -38,7 +38,7 @@ class Cell(nn.Module):
         return jnp.zeros((n, self.width)), jnp.zeros((n, self.width))
 
 
-def oracle(length: int, vocabulary: int) -> sequence.Generator:
+def oracle_generator(length: int, vocabulary: int) -> sequence.Generator:
     """The law of SeqGAN's synthetic data: all its parameters start as N(0, 1)."""
     return sequence.Generator(
         Cell(32, deviation=1.0), length, vocabulary, embedding=32, deviation=1.0

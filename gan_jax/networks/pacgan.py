@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from gan_jax.networks.interface import Discriminator
 
 
-class Packed(Discriminator):
+class PacGAN(Discriminator):
     """Examples [n, ..., c] -> logits [n/pack]: packs of `pack` examples that follow one another.
 
     Raises ValueError where `pack` does not divide n, and for labels: it is unconditional.

@@ -132,7 +132,7 @@ class Generator(interface.Generator):
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        side = smallest(self.size, self.widths, self.cardinality, self.blocks)
+        side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         labels = layers.one_hot(cond, self.classes, z.shape[0])
         if self.classes:
             z = jnp.concatenate([z, linear(z.shape[-1], self.dtype, "embed")(labels)], -1)
@@ -176,7 +176,7 @@ class Discriminator(interface.Discriminator):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        side = smallest(self.size, self.widths, self.cardinality, self.blocks)
+        side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         layers.check_side("r3gan", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))
         first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
@@ -203,7 +203,7 @@ def linear(features: int, dtype: Dtype, name: str) -> nn.Dense:
     return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=he(1), name=name)
 
 
-def smallest(size: int, *fields: tuple[int, ...], name: str = "r3gan", patch: int = 1) -> int:
+def smallest_side(size: int, *fields: tuple[int, ...], name: str = "r3gan", patch: int = 1) -> int:
     """Side of the smallest stage's pictures. Raises ValueError, for the network `name`, where the
     stages do not make `size` / `patch` from one of 4 to 7, or the fields, each with an entry a
     stage, differ in length."""

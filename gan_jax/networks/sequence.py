@@ -90,7 +90,7 @@ class Generator(interface.Generator):
     ) -> jax.Array:
         """Samples of the law softmax(logits / temperature)."""
         layers.one_hot(cond, 0, z.shape[0])  # refuses labels
-        own, beta = keys.of_latents(z), self._beta(train=train)
+        own, beta = keys.keys_from_latents(z), self._beta(train=train)
 
         def step(self: Any, carry: Any, t: jax.Array) -> tuple[Any, jax.Array]:
             inner, x = carry

@@ -22,7 +22,7 @@ from gan_jax.networks.layers import Dtype, Output
 SMALLEST = 4
 
 
-def stages(size: int) -> int:
+def num_stages(size: int) -> int:
     """Convolutions between 4x4 and `size`. Raises ValueError unless it is a power of two from 8."""
     if size < 2 * SMALLEST or size & (size - 1):
         raise ValueError(f"specgan: size is {size}, it must be 8, 16, 32, ..., a power of two")
@@ -47,7 +47,7 @@ class Generator(interface.Generator):
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        count = stages(self.size)
+        count = num_stages(self.size)
         width = self.width << (count - 1)
         z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         y = nn.Dense(SMALLEST**2 * width, dtype=self.dtype, kernel_init=glorot)(z)
@@ -74,7 +74,7 @@ class Discriminator(interface.Discriminator):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        count = stages(self.size)
+        count = num_stages(self.size)
         layers.check_side("specgan", self.size, x)
         labels, y = layers.one_hot(cond, self.classes, len(x)), x
         for stage in range(count):

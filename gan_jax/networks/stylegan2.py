@@ -103,10 +103,12 @@ class Generator(interface.Generator):
     @property
     def w_shape(self) -> tuple[int, int]:
         """Of an example's w as the layers take it: one row a convolution, and the last colours'."""
-        return 2 * len(sides(self.size)), self.w_dim
+        return 2 * len(stage_sides(self.size)), self.w_dim
 
     def _noise_sides(self) -> list[int]:
-        return [side for side in sides(self.size) for _ in range(1 + (side > 4)) if self.noise]
+        return [
+            side for side in stage_sides(self.size) for _ in range(1 + (side > 4)) if self.noise
+        ]
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
@@ -150,7 +152,7 @@ class Generator(interface.Generator):
         constant = self.param("constant", nn.initializers.normal(1), (4, 4, widths(4)))
         y = jnp.broadcast_to(constant, (w.shape[0], *constant.shape))
         picture = jnp.zeros((w.shape[0], 2, 2, self.channels))
-        for side in sides(self.size):
+        for side in stage_sides(self.size):
             y = conv(y, side, up=True) if side > 4 else y
             y = conv(y, side, up=False)
             # The colours share the w of the next size's first convolution.
@@ -190,7 +192,7 @@ class Discriminator(interface.Discriminator):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        smallest, *larger = sides(self.size)
+        smallest, *larger = stage_sides(self.size)
         layers.check_side("stylegan2", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))
 
@@ -232,7 +234,7 @@ def mix(w: jax.Array, other: jax.Array, draws: jax.Array, probability: float) ->
     return jnp.where(own[:, :, None], w, other[:, None])
 
 
-def sides(size: int) -> list[int]:
+def stage_sides(size: int) -> list[int]:
     """4, 8, ..., size. Raises ValueError where size is not a power of two from 8."""
     if size < 8 or size & (size - 1):
         raise ValueError(f"stylegan2: size is {size}, it must be 8, 16, 32, ..., a power of two")

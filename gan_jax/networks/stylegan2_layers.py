@@ -120,7 +120,10 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x, kernel = x.astype(self.dtype), equalised(self, x.shape[-1], self.features, self.size)
+        x, kernel = (
+            x.astype(self.dtype),
+            equalized_kernel(self, x.shape[-1], self.features, self.size),
+        )
         kernel = kernel.astype(self.dtype)
         if self.down and self.size == 3:
             y = down_conv(x, kernel)
@@ -142,7 +145,7 @@ class StyledConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array | None) -> jax.Array:
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
-        kernel = equalised(self, x.shape[-1], self.features, 3)
+        kernel = equalized_kernel(self, x.shape[-1], self.features, 3)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, up=self.up)
         if noise is not None:
             strength = self.param("noise_strength", nn.initializers.zeros, ())
@@ -160,13 +163,13 @@ class ToRGB(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
-        kernel = equalised(self, x.shape[-1], self.channels, 1)
+        kernel = equalized_kernel(self, x.shape[-1], self.channels, 1)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, demodulate=False)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         return y.astype(jnp.float32) + jnp.broadcast_to(bias, y.shape)
 
 
-def equalised(module: nn.Module, c_in: int, c_out: int, size: int) -> jax.Array:
+def equalized_kernel(module: nn.Module, c_in: int, c_out: int, size: int) -> jax.Array:
     """The module's parameter `kernel` [size, size, c_in, c_out], times 1/sqrt(fan-in), float32."""
     kernel = module.param("kernel", normal, (size, size, c_in, c_out))
     return kernel * (1 / math.sqrt(size * size * c_in))

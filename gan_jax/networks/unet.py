@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks import interface, layers
-from gan_jax.networks.conditions import Incomplete
+from gan_jax.networks.conditions import MaskedImage
 from gan_jax.networks.conv.layers import Conv
 from gan_jax.networks.layers import Dtype, Output, fold, unfold
-from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest
+from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest_side
 
 
-def planes(cond: Any, classes: int, n: int, size: int) -> jax.Array:
+def condition_channels(cond: Any, classes: int, n: int, size: int) -> jax.Array:
     """A condition as channels of a picture, float32 [n, size, size, k]: pictures as they are, each
     attribute a plane of its value, a label the one-hot planes of `classes`; of nothing, ones.
 
@@ -76,7 +76,7 @@ class Generator(interface.Generator):
     @nn.compact
     def __call__(self, z: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
-        side = smallest(self.size, *fields, name="unet", patch=self.patch)
+        side = smallest_side(self.size, *fields, name="unet", patch=self.patch)
         total, top = 2 * sum(self.blocks), len(self.widths) - 1
 
         def stage_of(y: jax.Array, stage: int) -> jax.Array:
@@ -88,7 +88,7 @@ class Generator(interface.Generator):
             conv = Conv(features, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
             return conv(jnp.concatenate(parts, -1))
 
-        y = fold(planes(cond, self.classes, z.shape[0], self.size), self.patch)
+        y = fold(condition_channels(cond, self.classes, z.shape[0], self.size), self.patch)
         y, known = join(self.widths[top], y), {}
         for stage in range(top, -1, -1):
             y = known[stage] = stage_of(y, stage)
@@ -107,7 +107,7 @@ class Generator(interface.Generator):
             y = stage_of(y, stage)
         y = unfold(join(self.channels * self.patch**2, y), self.patch)
         y = layers.activate(y.astype(jnp.float32), self.out)
-        return jnp.where(cond.hole > 0, y, cond.known) if isinstance(cond, Incomplete) else y
+        return jnp.where(cond.hole > 0, y, cond.known) if isinstance(cond, MaskedImage) else y
 
 
 class Discriminator(interface.Discriminator):
@@ -138,9 +138,9 @@ class Discriminator(interface.Discriminator):
     @nn.compact
     def __call__(self, x: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
         fields = self.widths, self.cardinality, self.blocks
-        side = smallest(self.size, *fields, name="unet", patch=self.patch)
+        side = smallest_side(self.size, *fields, name="unet", patch=self.patch)
         layers.check_side("unet", self.size, x)
-        y = jnp.concatenate([x, planes(cond, self.classes, len(x), self.size)], -1)
+        y = jnp.concatenate([x, condition_channels(cond, self.classes, len(x), self.size)], -1)
         first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
         y, patches = first(fold(y, self.patch)), jnp.zeros(len(x))
         for stage in reversed(range(len(self.widths))):

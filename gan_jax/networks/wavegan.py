@@ -29,7 +29,7 @@ STRIDE = 4
 FOLD = 1000  # of the stages' draws, apart from those that an augmentation makes of the same keys
 
 
-def places(length: int, stages: int) -> int:
+def smallest_length(length: int, stages: int) -> int:
     """Of the smallest stage. Raises ValueError where stages of stride 4 do not divide the length
     into at least two, which reflection needs at the next one."""
     if length % STRIDE**stages or length < 2 * STRIDE**stages:
@@ -73,7 +73,7 @@ class Generator(interface.Generator):
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        start, width = places(self.length, self.stages), self.width << (self.stages - 1)
+        start, width = smallest_length(self.length, self.stages), self.width << (self.stages - 1)
         z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         y = nn.Dense(start * width, dtype=self.dtype, kernel_init=glorot)(z)
         y = nn.relu(y.reshape(z.shape[0], start, width))
@@ -115,7 +115,7 @@ class Discriminator(interface.Discriminator):
         *,
         train: bool,
     ) -> jax.Array:
-        places(self.length, self.stages)
+        smallest_length(self.length, self.stages)
         if x.shape[1] != self.length:
             raise ValueError(f"wavegan: length is {self.length}, sounds have {x.shape[1]} samples")
         labels, y, most = layers.one_hot(cond, self.classes, len(x)), x, self.phase_shuffle

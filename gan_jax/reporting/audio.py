@@ -14,7 +14,7 @@ COLUMNS = 128  # of a picture, in pixels
 HEIGHT = 48  # of its waveform
 
 
-def write(path: Path, waves: np.ndarray, rate: int) -> None:
+def write_wav(path: Path, waves: np.ndarray, rate: int) -> None:
     """Sounds float [n, t] in [-1, 1] one after another as a wav file of 16 bits. Raises OSError
     where it cannot be written."""
     gap = np.zeros((len(waves), round(GAP * rate)), np.float32)
@@ -22,7 +22,7 @@ def write(path: Path, waves: np.ndarray, rate: int) -> None:
     wavfile.write(path, rate, np.rint(whole * FULL).astype(np.int16))
 
 
-def waveform(waves: np.ndarray) -> np.ndarray:
+def waveform_images(waves: np.ndarray) -> np.ndarray:
     """Sounds float [n, t] as pictures uint8 [n, 48, 128, 1]: in every column the range of its
     samples, black on white, full scale from bottom to top."""
     edges = np.linspace(0, waves.shape[1], COLUMNS + 1).astype(int)
@@ -38,9 +38,9 @@ def waveform(waves: np.ndarray) -> np.ndarray:
     return np.where(inside, 0, 255).astype(np.uint8)[..., None]
 
 
-def pictures(waves: np.ndarray, rate: int) -> np.ndarray:
+def audio_images(waves: np.ndarray, rate: int) -> np.ndarray:
     """Sounds float [n, t] as uint8 [n, 112, 128, 1]: the waveform, and below it the log-mel
     spectrogram, time to the right and pitch up, loud in white."""
     bands = np.asarray(mel.log_mel(np.asarray(waves, np.float32), rate))  # pyright: ignore[reportArgumentType]
     at = np.arange(COLUMNS) * bands.shape[2] // COLUMNS
-    return np.concatenate([waveform(waves), bands[:, :, at]], 1)
+    return np.concatenate([waveform_images(waves), bands[:, :, at]], 1)

@@ -93,7 +93,7 @@ def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None 
     axes = [*drawn.subplots(rows, 2, squeeze=False).flat]
     for axis, panel in zip(axes, found, strict=False):
         for name, (x, y) in panel.lines.items():
-            x, mean, low, high = band(x, y)
+            x, mean, low, high = plot_band(x, y)
             (line,) = axis.plot(x, mean, label=name, linewidth=1)
             axis.fill_between(x, low, high, alpha=0.25, color=line.get_color(), lw=0)
         axis.set_title(panel.title, fontsize=9)
@@ -107,7 +107,7 @@ def figure(metrics: dict[str, np.ndarray], scores: dict[str, np.ndarray] | None 
     return drawn
 
 
-def band(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+def plot_band(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     """x [rows] with mean, least and most [rows] over the members of y [rows, members], where one is
     finite: a member that has diverged hides no other."""
     finite = np.isfinite(y).any(1)
@@ -115,17 +115,17 @@ def band(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     return x[finite], np.nanmean(y, 1), np.nanmin(y, 1), np.nanmax(y, 1)
 
 
-def read(workdir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
+def read_curves(workdir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
     """A run folder's rows of metrics, and of scores if it has some."""
     metrics = metrics_log.read_metrics(workdir)
     scores = metrics_log.read_metrics(workdir, SCORES) if (workdir / SCORES).exists() else None
     return metrics, scores if scores and len(scores["step"]) else None
 
 
-def draw(workdir: Path, out: Path) -> None:
+def plot_curves(workdir: Path, out: Path) -> None:
     """Of a run folder that has rows of metrics, and of scores if it has some, into the picture file
     `out`."""
-    metrics, scores = read(workdir)
+    metrics, scores = read_curves(workdir)
     if len(metrics["step"]):
         figure(metrics, scores).savefig(out, dpi=90)
 
@@ -137,15 +137,15 @@ class CurvesPlot(Hook):
         self._workdir = workdir
 
     def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002
-        draw(self._workdir, self._workdir / "curves.png")
+        plot_curves(self._workdir, self._workdir / "curves.png")
 
 
-def members(groups: Mapping[str, ArrayLike], what: str) -> Any:
+def plot_seeds(groups: Mapping[str, ArrayLike], what: str) -> Any:
     """A figure of what repeats came to: of each group a dot for every one of its values [n >= 2],
     and their mean with the interval of 95 % (significance.py)."""
     from matplotlib.figure import Figure  # slow to import, both
 
-    from gan_jax.metrics.significance import interval
+    from gan_jax.metrics.significance import confidence_interval
 
     drawn = Figure((1.6 + 1.3 * len(groups), 3.0), dpi=75, layout="constrained")
     axis = drawn.subplots()
@@ -153,7 +153,7 @@ def members(groups: Mapping[str, ArrayLike], what: str) -> Any:
         values = np.asarray(values, np.float64)
         beside = np.linspace(-0.15, 0.15, len(values))  # equal ones would hide each other
         axis.plot(place + beside, values, "o", color="tab:gray", markersize=4, alpha=0.7)
-        mean, half, _ = interval(values)
+        mean, half, _ = confidence_interval(values)
         axis.errorbar(place + 0.28, mean, half, fmt="_", color="tab:red", capsize=4, markersize=10)
     axis.set_xticks(range(len(groups)), [*groups])
     axis.set_xlim(-0.5, len(groups) - 0.3)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan_jax.config import AudioData, Config, Data, ImageData, PointData, TextData
 from gan_jax.core import files
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.images import pixels
 from gan_jax.inference import sampling, text
 from gan_jax.metrics.features import preprocess
@@ -28,7 +28,7 @@ class Context:
     """What samples are shown with."""
 
     config: Config
-    sound: Sound | None = None
+    sound: AudioFormat | None = None
     """Sample rate and spectrogram of audio."""
     vocabulary: Sequence[str] = ()
     """Tokens of texts."""
@@ -119,7 +119,7 @@ class Audio(_Drawn):
     def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
         assert context.sound is not None
         waves = preprocess.waveforms(samples, context.sound)
-        return plots.grid(audio.pictures(waves, context.sound.rate), columns)
+        return plots.grid(audio.audio_images(waves, context.sound.rate), columns)
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:
         if path.suffix.lower() != ".wav":
@@ -127,7 +127,7 @@ class Audio(_Drawn):
             return
         assert context.sound is not None
         with files.writing(path):
-            audio.write(path, preprocess.waveforms(samples, context.sound), context.sound.rate)
+            audio.write_wav(path, preprocess.waveforms(samples, context.sound), context.sound.rate)
 
 
 class Text:
@@ -144,7 +144,7 @@ class Text:
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:  # noqa: ARG002
         with files.writing(path):
-            lines = text.written(context.config, samples, context.vocabulary)
+            lines = text.detokenize(context.config, samples, context.vocabulary)
             path.write_text(lines, encoding="utf-8")
 
 

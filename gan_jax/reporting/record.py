@@ -19,7 +19,7 @@ CURVE_POINTS = 100
 OF_MEMBERS = ("values", "seeds", "standard_error", "mean", "sd")  # what a protocol leaves out
 
 
-def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
+def summarize_run(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
     """One run, an entry a member: launches, speed after the first step (which compiles), last
     losses, and the given `scores`. What a population's members share is in each entry, and is the
     whole population's: training time and examples a second of all.
@@ -43,7 +43,7 @@ def summarise(workdir: Path, scores: Sequence[dict[str, float]]) -> list[dict[st
         raise UserError(f"{workdir}: timing.json does not account for all steps")
     if last != config.steps:
         raise UserError(f"{workdir} is at step {last} of {config.steps}")
-    members = population.members(config)
+    members = population.member_configs(config)
     losses = sweeps.last_tenth(metrics, config)
     if not all(np.isfinite([*one.values()]).all() for one in losses):
         raise UserError(f"{workdir} has no row of finite losses in its last tenth")
@@ -106,15 +106,17 @@ def _protocol(workdir: Path, config: Config) -> list[dict[str, Any]]:
     """The cards of the run's last step in its scores.json, if it has been evaluated."""
     path = workdir / "scores.json"
     return (
-        [c for c in score_card.read(path) if c.get("step") == config.steps] if path.exists() else []
+        [c for c in score_card.read_cards(path) if c.get("step") == config.steps]
+        if path.exists()
+        else []
     )
 
 
-def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
+def recorded_scores(workdir: Path, config: Config) -> list[dict[str, float]] | None:
     """The scores of scores.json, an entry a member; None where the run's last step has none."""
     if not (cards := _protocol(workdir, config)):
         return None
-    members = range(len(population.members(config)))
+    members = range(len(population.member_configs(config)))
     try:
         found = [{c["metric"]: c["values"][i] for c in cards} for i in members]
     except (KeyError, TypeError, IndexError) as error:
@@ -125,7 +127,7 @@ def on_record(workdir: Path, config: Config) -> list[dict[str, float]] | None:
     ]
 
 
-def record(
+def write_record(
     workdirs: Sequence[Path], scores: Sequence[Sequence[dict[str, float]]], out: Path
 ) -> Path:
     """Writes OUT/NAME.json of runs of one experiment that differ by their seeds alone, NAME.png,
@@ -152,7 +154,7 @@ def record(
     ]
     if any(protocol != protocols[0] for protocol in protocols):
         raise UserError("scores.json of the runs are of different protocols: evaluate them alike")
-    each = [summarise(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
+    each = [summarize_run(workdir, score) for workdir, score in zip(workdirs, scores, strict=True)]
     logging, runtime = folder.load_settings(workdirs[0])
     entry = {
         "experiment": config.name,
@@ -177,5 +179,5 @@ def record(
             raise UserError(f"{shown} is not there, nor as .txt: the run's samples are lost")
         for kind in kinds:
             (out / f"{name}{kind}").write_bytes(shown.with_suffix(kind).read_bytes())
-    curves.draw(workdirs[0], out / f"{config.name}_curves.png")
+    curves.plot_curves(workdirs[0], out / f"{config.name}_curves.png")
     return path

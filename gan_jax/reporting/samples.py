@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import Config
-from gan_jax.config.population import is_population, members
+from gan_jax.config.population import is_population, member_configs
 from gan_jax.core import keys
 from gan_jax.data import feeds
 from gan_jax.data.sources import Dataset
@@ -16,7 +16,7 @@ from gan_jax.inference import inpainting, sampling
 from gan_jax.reporting import plots
 from gan_jax.reporting.formats import Context, format_of, save_image
 from gan_jax.training.hooks import Chunk, Hook
-from gan_jax.training.population_state import select
+from gan_jax.training.population_state import select_member
 from gan_jax.training.state import TrainState, generator_variables
 
 POINTS = 2560  # samples of a generator of points
@@ -40,10 +40,10 @@ class SampleWriter(Hook):
         """
         self._workdir, self._config, self._dataset = workdir, config, dataset
         self._every, self._format = every, format_of(config)
-        self._columns = sampling.classes(config) or 8
+        self._columns = sampling.num_classes(config) or 8
         is_points = dataset.batch.real.ndim == 2 and dataset.vocabulary is None
         self._count = POINTS if is_points else 8 * self._columns
-        self._members = len(members(config))
+        self._members = len(member_configs(config))
         if config.masks.kinds:  # in two blocks: masked image, results, whole image
             self._columns, self._count = 2 * (INPAINTINGS + 2), 16
         points = dataset.batch.real[:10_000] if is_points else None
@@ -61,7 +61,7 @@ class SampleWriter(Hook):
 
     def real(self) -> None:
         """Writes examples of the data in the form of the samples, as samples/real.*."""
-        real = feeds.scale(
+        real = feeds.to_network_range(
             self._dataset.batch.real[: self._count], symmetric=self._config.data.symmetric
         )
         self._write(np.asarray(real), self._workdir / "samples" / "real")
@@ -70,7 +70,7 @@ class SampleWriter(Hook):
         """Writes the samples of a step, as step_NNNNNNNN.*."""
         shown = jax.device_put((generator_variables(state), state.key), jax.local_devices()[0])
         for number in range(self._members):
-            variables, root = select(self._config, shown, number)
+            variables, root = select_member(self._config, shown, number)
             key = keys.step_key(root, keys.Purpose.GRID, 0)
             folder = self.folder(number)
             folder.mkdir(exist_ok=True)
@@ -112,18 +112,20 @@ class SampleWriter(Hook):
             return None
         rows = np.arange(self._count) % len(self._dataset)
         first = jax.tree.map(lambda leaf: leaf[rows], self._dataset.batch)
-        return jax.device_get(feeds.take(self._config, first, jnp.arange(self._count)).cond)
+        return jax.device_get(
+            feeds.take_examples(self._config, first, jnp.arange(self._count)).cond
+        )
 
     def _inpainted(self, variables: Any, key: jax.Array) -> Any:
         """The first images with masks of all kinds in turn, and how they are completed."""
         kinds, batch = self._config.masks.kinds, self._dataset.batch
         images, labels = jax.tree.map(lambda leaf: leaf[: self._count], (batch.real, batch.cond))
-        masks = [inpainting.holes(kind, key, images.shape) for kind in kinds]
+        masks = [inpainting.sample_masks(kind, key, images.shape) for kind in kinds]
         turn = np.arange(len(images))
         mask = np.stack(masks)[turn % len(kinds), turn]
         config, count = self._config, INPAINTINGS
-        results = inpainting.repair(config, variables, key, images, mask, count, labels)
-        return plots.grid(inpainting.show(images, mask, results), self._columns)
+        results = inpainting.inpaint(config, variables, key, images, mask, count, labels)
+        return plots.grid(inpainting.comparison_rows(images, mask, results), self._columns)
 
 
 class FilmStrip(Hook):

@@ -16,7 +16,7 @@ from gan_jax.training.hooks import Hook
 from gan_jax.training.state import TrainState
 
 
-def mean_sd(values: Sequence[float], digits: int) -> str:
+def format_mean_std(values: Sequence[float], digits: int) -> str:
     """`mean ± standard deviation` (n-1), or the one value there is."""
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
@@ -25,7 +25,7 @@ def mean_sd(values: Sequence[float], digits: int) -> str:
 def last_tenth(metrics: dict[str, np.ndarray], config: Config) -> list[dict[str, float]]:
     """Each member's losses, means of the finite rows of the last tenth of the run: single steps are
     noisy. NaN where there is none."""
-    count, late = len(population.members(config)), metrics["step"] > 0.9 * config.steps
+    count, late = len(population.member_configs(config)), metrics["step"] > 0.9 * config.steps
     found = [{} for _ in range(count)]
     for name in ("disc_loss", "gen_loss"):
         rows = metrics.get(name, np.empty(0)).reshape(len(late), count)[late]
@@ -35,7 +35,7 @@ def last_tenth(metrics: dict[str, np.ndarray], config: Config) -> list[dict[str,
     return found
 
 
-def cells(workdir: Path, config: Config, state: TrainState) -> list[dict[str, Any]]:
+def score_cells(workdir: Path, config: Config, state: TrainState) -> list[dict[str, Any]]:
     """A row a cell: its `values`, its `seeds`, and of each score the seeds' values in `scores`."""
     losses = last_tenth(metrics_log.read_metrics(workdir), config)
     skipped = np.asarray(jax.device_get(state.skipped))
@@ -50,18 +50,18 @@ def cells(workdir: Path, config: Config, state: TrainState) -> list[dict[str, An
             "seeds": seeds,
             "scores": {name: [one[name] for one in part] for name in part[0]},
         }
-        for i, values in enumerate(population.cells(config))
+        for i, values in enumerate(population.sweep_cells(config))
         if (part := each[i * len(seeds) : (i + 1) * len(seeds)])
     ]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def format_table(rows: list[dict[str, Any]]) -> str:
     """The cells in Markdown, scores as mean ± standard deviation over the seeds."""
     names = [*rows[0]["values"], *rows[0]["scores"]]
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for row in rows:
         given = [f"{value:g}" for value in row["values"].values()]
-        given += [mean_sd(values, 3) for values in row["scores"].values()]
+        given += [format_mean_std(values, 3) for values in row["scores"].values()]
         lines.append(f"| {' | '.join(given)} |")
     return "\n".join(lines)
 
@@ -97,14 +97,14 @@ def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def write(workdir: Path, config: Config, state: TrainState) -> None:
+def write_sweep(workdir: Path, config: Config, state: TrainState) -> None:
     """Writes sweep.json, sweep.md and sweep.png into the run folder, and prints the table."""
-    rows = cells(workdir, config, state)
+    rows = score_cells(workdir, config, state)
     finite = json.loads(json.dumps(rows), parse_constant=lambda _: None)  # NaN, in JSON, is null
     files.write_atomically(workdir / "sweep.json", json.dumps(finite, indent=1) + "\n")
-    files.write_atomically(workdir / "sweep.md", table(rows) + "\n")
+    files.write_atomically(workdir / "sweep.md", format_table(rows) + "\n")
     heat_map(rows, workdir / "sweep.png")
-    print(table(rows))
+    print(format_table(rows))
 
 
 class SweepTable(Hook):
@@ -115,4 +115,4 @@ class SweepTable(Hook):
 
     def on_end(self, state: TrainState, *, stopped: bool) -> None:
         if self._config.sweep and not stopped:
-            write(self._workdir, self._config, state)
+            write_sweep(self._workdir, self._config, state)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.core import files
-from gan_jax.reporting.sweeps import mean_sd
+from gan_jax.reporting.sweeps import format_mean_std
 
 # After the point, for scores that are not told to three.
 DIGITS = {"frechet": 2, "kernel": 4, "classifier_score": 2, "classes_covered": 1}
@@ -45,7 +45,7 @@ def current_command(command: str) -> str:
     return command.replace(" --small", " --preset small")
 
 
-def results(folder: Path) -> str:
+def results_table(folder: Path) -> str:
     """The README's table: a row for each NAME.json with runs in `folder`, by name, with the command
     that began the first of them.
 
@@ -63,7 +63,7 @@ def results(folder: Path) -> str:
         launched = [one for one in runs if one["launches"]]
         # Of texts one temperature and one order; studies/text_study.py has all.
         names = [n for n in runs[0]["scores"] if not re.search(r" at |bleu_[235]$", n)]
-        shown = [f"{n} {mean_sd([r['scores'][n] for r in runs], 3)}" for n in names]
+        shown = [f"{n} {format_mean_std([r['scores'][n] for r in runs], 3)}" for n in names]
         if _of_pictures(entry):
             shown = []  # they have a table of their own
         if not shown or path.with_suffix(".txt").exists():
@@ -71,10 +71,11 @@ def results(folder: Path) -> str:
         cells = [
             f"`{current_command(runs[0]['launches'][0]['command'])}`",
             _seeds(runs),
-            f"{runs[0]['steps']} steps, {mean_sd([r['train_seconds'] for r in launched], 0)} s",
-            mean_sd([r["examples_per_second"] for r in launched], 0),
-            mean_sd([r["last_tenth"]["disc_loss"] for r in runs], 3),
-            mean_sd([r["last_tenth"]["gen_loss"] for r in runs], 3),
+            f"{runs[0]['steps']} steps, "
+            f"{format_mean_std([r['train_seconds'] for r in launched], 0)} s",
+            format_mean_std([r["examples_per_second"] for r in launched], 0),
+            format_mean_std([r["last_tenth"]["disc_loss"] for r in runs], 3),
+            format_mean_std([r["last_tenth"]["gen_loss"] for r in runs], 3),
             ", ".join(shown),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -89,7 +90,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 def _says(entry: dict[str, Any], metric: str) -> str:
     """Mean and standard deviation over the seeds; nothing where there is no such score."""
     values = [one["scores"][metric] for one in entry["runs"] if metric in one["scores"]]
-    return mean_sd(values, DIGITS.get(metric, 3)) if values else ""
+    return format_mean_std(values, DIGITS.get(metric, 3)) if values else ""
 
 
 def _title(entry: dict[str, Any]) -> str:
@@ -97,7 +98,7 @@ def _title(entry: dict[str, Any]) -> str:
     return f"`{entry['experiment']}`, {seeds} seed{'s' * (seeds > 1)}"
 
 
-def scores(folder: Path) -> str:
+def image_score_table(folder: Path) -> str:
     """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
     by name. Means and standard deviations over the seeds."""
     scored = [one for one in _entries(folder) if _of_pictures(one) and not _of_sounds(one)]
@@ -112,7 +113,7 @@ def scores(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def sounds(folder: Path) -> str:
+def audio_score_table(folder: Path) -> str:
     """The README's table of scores of sounds: a column for each experiment, a row a metric."""
     scored = [one for one in _entries(folder) if _of_sounds(one)]
     names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))

@@ -80,7 +80,7 @@ class Checkpoints:
         before it, which was written meanwhile, cannot be written."""
         copy = jax.tree.map(jnp.copy, state)
         if processes.is_leader():
-            digest.write(self._workdir, step, digest.digest(copy))
+            digest.write_digest(self._workdir, step, digest.digest(copy))
         if jax.process_count() > 1:
             copy = jax.tree.map(_of_all_processes, copy)
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
@@ -124,7 +124,7 @@ class Checkpoints:
         )
         args = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(abstract))
         tried = self.steps()[::-1] if step is None else [step]
-        digests = digest.read(self._workdir)
+        digests = digest.read_digests(self._workdir)
         for i, candidate in enumerate(tried):
             try:
                 state = self._reader.restore(candidate, args=args)["state"]

@@ -21,7 +21,7 @@ from gan_jax.runs.metrics_log import check_rows, read_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorded:
+class RunRecord:
     """What there is of a run to compare with."""
 
     config: Config
@@ -40,7 +40,7 @@ class Recorded:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """What a comparison came to."""
 
     compared: list[str]
@@ -51,7 +51,7 @@ class Verdict:
     """What else differs between the runs, and may be why."""
 
 
-def recorded(path: Path) -> Recorded:
+def load_run_record(path: Path) -> RunRecord:
     """Of a run folder, or a result file. Raises UserError if it is neither, or is damaged."""
     if path.is_file():
         return _result(path)
@@ -61,10 +61,10 @@ def recorded(path: Path) -> Recorded:
     found = sorted((path / "samples").rglob("step_*"))
     samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
     settings = folder.load_settings(path)
-    return Recorded(config, versions, rows, digest.read(path), *settings, samples)
+    return RunRecord(config, versions, rows, digest.read_digests(path), *settings, samples)
 
 
-def _result(path: Path) -> Recorded:
+def _result(path: Path) -> RunRecord:
     try:
         found = read_json(path)
         curve, config = found["curve"], serialization.loads(json.dumps(found["config"]))
@@ -77,24 +77,24 @@ def _result(path: Path) -> Recorded:
         raise UserError(f"{path} is neither a run folder nor a result of one: {what}") from None
     settings = found if "logging" in found else found["config"]  # the latter in version 0.1
     logging, runtime = serialization.load_settings(settings, str(path))
-    return Recorded(config, versions, rows, {}, logging, runtime, {}, rounded=True)
+    return RunRecord(config, versions, rows, {}, logging, runtime, {}, rounded=True)
 
 
-def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested dictionaries as pairs of a dotted name and a value."""
     for name, value in tree.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
-def _causes(a: Recorded, b: Recorded) -> list[str]:
+def _causes(a: RunRecord, b: RunRecord) -> list[str]:
     found = [
         f"config: {name} is {ours!r} there, {theirs!r} here"
         for name, (ours, theirs) in differences(a.config, b.config).items()
     ]
-    ours, theirs = dict(flat(a.versions)), dict(flat(b.versions))
+    ours, theirs = dict(flatten(a.versions)), dict(flatten(b.versions))
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
             what = "data" if name.startswith("data.") else "versions"
@@ -110,7 +110,7 @@ def _as_recorded(value: Any, *, rounded: bool) -> Any:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _rows(a: Recorded, b: Recorded) -> tuple[int, str | None]:
+def _rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
     """How many rows were compared, and where they part first."""
     steps = sorted(a.rows.keys() & b.rows.keys())
     rounded = a.rounded or b.rounded
@@ -135,7 +135,7 @@ def _rows(a: Recorded, b: Recorded) -> tuple[int, str | None]:
     return len(steps), None
 
 
-def compare(a: Recorded, b: Recorded) -> Verdict:
+def compare(a: RunRecord, b: RunRecord) -> Comparison:
     """Two runs, over the steps that both have. Raises UserError if there is nothing of both."""
     count, first = _rows(a, b)
     exact = "to six digits" if a.rounded or b.rounded else "bit for bit"
@@ -153,10 +153,10 @@ def compare(a: Recorded, b: Recorded) -> Verdict:
             parted.append(f"{kind}: {where} is another ({len(unlike)} of {len(common)} are)")
     if not count:
         raise UserError("the runs have no step in common to compare")
-    return Verdict(compared, parted, _causes(a, b))
+    return Comparison(compared, parted, _causes(a, b))
 
 
-def report(verdict: Verdict) -> str:
+def format_comparison(verdict: Comparison) -> str:
     """The verdict in lines, the last of which is the sum of it."""
     lines = [*verdict.compared, *verdict.parted, *verdict.causes]
     if not verdict.parted:

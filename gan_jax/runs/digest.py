@@ -28,7 +28,7 @@ def digest(state: Any) -> str:
     return found.hexdigest()
 
 
-def write(workdir: Path, step: int, found: str) -> None:
+def write_digest(workdir: Path, step: int, found: str) -> None:
     """Adds the digest of the state at `step` to the list; the last one of a step counts."""
     with files.writing(workdir / NAME), (workdir / NAME).open("a") as file:
         file.write(json.dumps({"step": step, "sha256": found}) + "\n")
@@ -36,7 +36,7 @@ def write(workdir: Path, step: int, found: str) -> None:
         os.fsync(file.fileno())
 
 
-def read(workdir: Path) -> dict[int, str]:
+def read_digests(workdir: Path) -> dict[int, str]:
     """Digests by step; lines that were cut short are passed over."""
     found, path = {}, workdir / NAME
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():

@@ -23,7 +23,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.core.files import read_json, reading, write_atomically, writing
 from gan_jax.data import sources
 from gan_jax.data.audio import sounds
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
 
@@ -84,7 +84,7 @@ def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[s
 
 def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What the numbers of a run depend on beside its config."""
-    seen = sources.example(dataset, 1).cond
+    seen = sources.dummy_examples(dataset, 1).cond
     cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], seen)
     data = {
         "examples": len(dataset.batch.real),
@@ -177,7 +177,7 @@ def load_example(workdir: Path, n: int) -> Batch:
     return Batch(real, cond)
 
 
-def load_sound(workdir: Path) -> Sound | None:
+def load_sound(workdir: Path) -> AudioFormat | None:
     """How the run's examples are heard, without the data; None where they are no sounds."""
     found = load_versions(workdir)["data"].get("sound")
     with reading(workdir / "versions.json"):
@@ -185,7 +185,7 @@ def load_sound(workdir: Path) -> Sound | None:
 
 
 @contextlib.contextmanager
-def opened(
+def open_folder(
     workdir: Path, config: Config, dataset: Dataset, devices: Sequence[jax.Device]
 ) -> Iterator[dict[str, Any]]:
     """Makes the run folder, or makes sure that it is of this very config and data, and holds its
@@ -203,7 +203,7 @@ def opened(
         there = {path.name for path in workdir.iterdir()}
     if "config.json" not in there and there - BEGINNINGS:
         raise UserError(f"workdir {workdir} is neither empty nor a run folder")
-    with locking.held(workdir):
+    with locking.lock_folder(workdir):
         with writing(workdir):
             _begin(workdir, config, dataset, found)
         processes.barrier()

@@ -34,9 +34,10 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
     example = run_folder.load_example(workdir, config.batch_size)
     # Shapes alone: compiling the start takes longer than reading the state.
     shapes = jax.eval_shape(
-        lambda roots: population_state.init(config, roots, example), population.roots(config)
+        lambda roots: population_state.init_population(config, roots, example),
+        population.root_keys(config),
     )
-    where = devices.everywhere(jax.local_devices()[:1])
+    where = devices.replicated(jax.local_devices()[:1])
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes
     )
@@ -64,7 +65,7 @@ def restore_member(
         if number is not None:
             raise UserError(f"member is {number}: the run in {workdir} is no population")
         return step, None, config, state
-    number, count = number or 0, len(population.members(config))
+    number, count = number or 0, len(population.member_configs(config))
     if not 0 <= number < count:
         raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
-    return step, number, *population_state.member(config, state, number)
+    return step, number, *population_state.member_run(config, state, number)

@@ -13,7 +13,7 @@ from gan_jax.core.files import read_json, write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
+class ScoreCard:
     """One metric of one checkpoint of a run, a value for each of its members."""
 
     metric: str
@@ -62,7 +62,7 @@ class Card:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
-def write(path: Path, cards: Sequence[Card], versions: dict[str, Any]) -> None:
+def write_cards(path: Path, cards: Sequence[ScoreCard], versions: dict[str, Any]) -> None:
     """Writes cards as JSON, means and standard deviations beside the values."""
     rows = [{**dataclasses.asdict(card), "mean": card.mean, "sd": card.sd} for card in cards]
     text = json.dumps({"versions": versions, "cards": rows}, indent=1)
@@ -70,7 +70,7 @@ def write(path: Path, cards: Sequence[Card], versions: dict[str, Any]) -> None:
     write_atomically(path, json.dumps(finite, indent=1) + "\n")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_cards(path: Path) -> list[dict[str, Any]]:
     """The cards of a scores.json, as dictionaries. Raises UserError if it cannot be read."""
     found = read_json(path)
     cards = found.get("cards") if isinstance(found, dict) else None
@@ -79,23 +79,23 @@ def read(path: Path) -> list[dict[str, Any]]:
     return cards
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Four significant digits."""
     return f"{value:.4g}"
 
 
-def table(cards: Sequence[Card]) -> str:
+def format_table(cards: Sequence[ScoreCard]) -> str:
     """What a terminal shows: a line a metric and checkpoint, and the protocol that they share."""
     lines = [f"{'step':>8}  {'metric':<24}{'mean':>10}{'sd':>10}{'expected':>10}   features"]
     for card in cards:
-        sd = number(card.sd) if card.sd is not None else ""
-        expected = number(card.expected) if card.expected is not None else ""
+        sd = format_number(card.sd) if card.sd is not None else ""
+        expected = format_number(card.expected) if card.expected is not None else ""
         if card.sd is None and card.standard_error is not None:
-            sd = f"(se {number(card.standard_error[0])})"
+            sd = f"(se {format_number(card.standard_error[0])})"
         against = f" against {card.n_real} of {card.real}" if card.n_real else ""
         lines.append(
             f"{'' if card.step is None else card.step:>8}  {card.metric:<24}"
-            f"{number(card.mean):>10}{sd:>10}{expected:>10}"
+            f"{format_number(card.mean):>10}{sd:>10}{expected:>10}"
             f"   {card.features}, {card.n_fake}{against}"
         )
     return "\n".join(lines)

@@ -90,6 +90,6 @@ class Timing(Hook):
     def write(self) -> None:
         """Puts this launch on record, if it has done a step."""
         if "to_step" in self._entry:
-            self._entry |= memory.peaks(self._devices) if self._devices else {}
+            self._entry |= memory.peak_memory(self._devices) if self._devices else {}
             launches = [*self._launches, {**self._entry, "versions": self._versions}]
             write_atomically(self._path, json.dumps(launches, indent=2) + "\n")

@@ -39,11 +39,13 @@ def compiled_step(
     config: Config, dataset: Dataset, devices: Sequence[jax.Device]
 ) -> jax.stages.Compiled:
     """The step of a run of one GAN, compiled for several devices."""
-    example = sources.example(dataset, config.batch_size)
-    roots = population.roots(config)
-    state = jax.eval_shape(lambda key: population_state.init(config, key, example), roots)
+    example = sources.dummy_examples(dataset, config.batch_size)
+    roots = population.root_keys(config)
+    state = jax.eval_shape(
+        lambda key: population_state.init_population(config, key, example), roots
+    )
     chosen = jnp.zeros((config.n_critic, config.batch_size), jnp.int32)
-    batch = jax.eval_shape(lambda examples: feeds.take(config, examples, chosen), example)
+    batch = jax.eval_shape(lambda examples: feeds.take_examples(config, examples, chosen), example)
     return parallel.compile_step(config, devices, state, batch)
 
 

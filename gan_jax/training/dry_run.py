@@ -14,7 +14,7 @@ from gan_jax.core import devices as core_devices
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.loop import LONGEST_CHUNK
 from gan_jax.training.state import TrainState
 
@@ -41,7 +41,7 @@ class Speed:
     step_seconds: dict[str, float]
     """Time of a step of each phase, by the phase's name."""
     program: dict[str, int] | None
-    """Memory analysis of the program (`memory.of_program`), in bytes for each device."""
+    """Memory analysis of the program (`memory.program_memory`), in bytes for each device."""
     data_bytes: int
     """Bytes of the data on each device."""
 
@@ -68,8 +68,8 @@ def dry_run(
     validate(config)
     devices = devices or core_devices.pick_devices(runtime.devices, config.batch_size)
     dataset = sources.load(config.data)
-    shapes = jax.eval_shape(lambda: start(config, dataset, devices, runtime.microbatch))
-    members = len(population.members(config))
+    shapes = jax.eval_shape(lambda: initialize(config, dataset, devices, runtime.microbatch))
+    members = len(population.member_configs(config))
     print(f"device      {len(devices)} x {devices[0].device_kind}")
     print(f"parameters  {_parameters(shapes, members)}", flush=True)
     phases = _phases(config)
@@ -90,7 +90,7 @@ def measure(
     runtime: Runtime = Runtime(),  # noqa: B008
 ) -> Speed:
     """Compile the train step and time it in each phase of the run; see `dry_run`."""
-    state = start(config, dataset, devices, runtime.microbatch)
+    state = initialize(config, dataset, devices, runtime.microbatch)
     program = parallel.make_program(
         config,
         devices,

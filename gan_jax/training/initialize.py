@@ -32,12 +32,12 @@ def _check_pack(config: Config, devices: int) -> int:
 
 def _check_networks(config: Config, dataset: Dataset, state: TrainState, pack: int) -> None:
     """Checks, by tracing alone, that the networks fit the data. Raises an error of some kind."""
-    n, example = config.batch_size, sources.example(dataset, config.batch_size)
-    cond = masks.example(config.masks, example.real, example.cond)
+    n, example = config.batch_size, sources.dummy_examples(dataset, config.batch_size)
+    cond = masks.dummy_condition(config.masks, example.real, example.cond)
     empty = [leaf for leaf in jax.tree.leaves((state.gen, state.disc)) if 0 in leaf.shape]
     if empty:
         raise ValueError(f"a width of 0 makes parameters of shape {list(empty[0].shape)}")
-    latents = keys.no_latents(n, config.prior.dim, config.prior.distribution)
+    latents = keys.dummy_latents(n, config.prior.dim, config.prior.distribution)
     samples = _output_shape(config.gen, state.gen, latents, cond)
     if samples != example.real.shape:
         ours, theirs = list(samples[1:]), list(example.real.shape[1:])
@@ -73,17 +73,17 @@ def _check_microbatch(
     """Checks that no network mixes the examples of a batch. Raises UserError."""
     if not size:
         return
-    example = sources.example(dataset, config.batch_size)
-    cond = masks.example(config.masks, example.real, example.cond)
-    latents = keys.no_latents(config.batch_size, config.prior.dim, config.prior.distribution)
+    example = sources.dummy_examples(dataset, config.batch_size)
+    cond = masks.dummy_condition(config.masks, example.real, example.cond)
+    latents = keys.dummy_latents(config.batch_size, config.prior.dim, config.prior.distribution)
     layers = {
-        "gen": microbatch.mixing(config.gen, variables(state.gen), latents, cond),
-        "disc": microbatch.mixing(config.disc, variables(state.disc), example.real, cond),
+        "gen": microbatch.mixing_layers(config.gen, variables(state.gen), latents, cond),
+        "disc": microbatch.mixing_layers(config.disc, variables(state.disc), example.real, cond),
     }
     microbatch.check_layers(config, devices, size, layers)
 
 
-def start(
+def initialize(
     config: Config, dataset: Dataset, devices: Sequence[jax.Device], microbatch_size: int = 0
 ) -> TrainState:
     """Initializes the state before the first step, placed on the devices.
@@ -103,11 +103,13 @@ def start(
     """
     validate(config)
     pack = _check_pack(config, len(devices))
-    for member in population.members(config):  # a sweep may turn on a term that needs the batch
+    for member in population.member_configs(
+        config
+    ):  # a sweep may turn on a term that needs the batch
         microbatch.check(member, len(devices), microbatch_size)
-    example = sources.example(dataset, config.batch_size)
+    example = sources.dummy_examples(dataset, config.batch_size)
     try:
-        root = keys.root(config.seed)
+        root = keys.root_key(config.seed)
         shapes = jax.eval_shape(lambda key: init_state(config, key, example), root)
         _check_networks(config, dataset, shapes, pack)
         _check_microbatch(config, dataset, shapes, len(devices), microbatch_size)
@@ -116,5 +118,5 @@ def start(
     except (ValueError, TypeError, AssertionError, ZeroDivisionError, FlaxError) as error:
         shape, reason = list(example.real.shape[1:]), str(error)[:300]
         raise UserError(f"the networks cannot take examples of shape {shape}: {reason}") from None
-    init = jax.jit(lambda roots: population_state.init(config, roots, example))
-    return core_devices.place(init(population.roots(config)), devices)
+    init = jax.jit(lambda roots: population_state.init_population(config, roots, example))
+    return core_devices.replicate(init(population.root_keys(config)), devices)

@@ -14,7 +14,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 
 LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
@@ -61,14 +61,14 @@ def iterate(
     if isinstance(dataset, Dataset):
         example = dataset
     else:
-        sizes, count = {len(part) for part in dataset}, len(population.members(config))
+        sizes, count = {len(part) for part in dataset}, len(population.member_configs(config))
         if len(dataset) != count or len(sizes) > 1:
             raise UserError(
                 f"{len(dataset)} data sets of {sorted(sizes)} examples: {count} of one size allowed"
             )
         example = dataset[0]
     if state is None:
-        state = start(config, example, devices, runtime.microbatch)
+        state = initialize(config, example, devices, runtime.microbatch)
     return _chunks(config, dataset, state, devices, runtime, logging, on_compiled)
 
 

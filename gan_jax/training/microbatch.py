@@ -54,7 +54,7 @@ def check(config: Config, devices: int, size: int) -> None:
     _refuse(size, [name for name, looks in whole.items() if looks])
 
 
-def mixing(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
+def mixing_layers(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
     """The layers, by kind, of a network in training that look at more than one example; nothing is
     computed. Layers of a user's own that do are not known."""
     found: dict[str, None] = {}

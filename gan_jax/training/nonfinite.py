@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from gan_jax.config import Config
-from gan_jax.config.population import members
+from gan_jax.config.population import member_configs
 from gan_jax.core.errors import UserError
 from gan_jax.training.hooks import Chunk, Hook
 from gan_jax.training.state import TrainState
@@ -22,7 +22,7 @@ class NonFiniteGuard(Hook):
 
     def __init__(self, config: Config, state: TrainState, limit: int):
         """Continues from `state`, with the step of the newest checkpoint in `saved`."""
-        self._limit, self._members, self.saved = limit, members(config), int(state.step)
+        self._limit, self._members, self.saved = limit, member_configs(config), int(state.step)
         self._row = np.atleast_1d(np.asarray(state.skipped_in_row))
 
     @property

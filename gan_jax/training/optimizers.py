@@ -11,7 +11,7 @@ import optax
 from gan_jax.config import Optimizer, schedules
 
 
-def make(config: Optimizer, penalty_every: int = 1) -> optax.GradientTransformation:
+def make_optimizer(config: Optimizer, penalty_every: int = 1) -> optax.GradientTransformation:
     """The optimizer of one update.
 
     Lazy penalties every k > 1 updates make k + 1 updates out of k. To compensate, the learning rate

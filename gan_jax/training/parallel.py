@@ -17,7 +17,7 @@ from jax import Array, lax
 
 from gan_jax.config import Config, population
 from gan_jax.core import memory
-from gan_jax.core.devices import AXIS, local_places
+from gan_jax.core.devices import AXIS, local_indices
 from gan_jax.data.batch import Batch
 from gan_jax.data.feeds import Block, batch_at
 from gan_jax.training.pretrain import with_pretraining
@@ -56,7 +56,7 @@ class Program:
 
     def memory(self) -> dict[str, int] | None:
         """Memory that the last compiled program takes on each device (gan_jax/core/memory.py)."""
-        return memory.of_program([*self._compiled.values()][-1]) if self._compiled else None
+        return memory.program_memory([*self._compiled.values()][-1]) if self._compiled else None
 
 
 def make_program(
@@ -187,8 +187,8 @@ def vmap_members(
         return end.replace(step=None), metrics
 
     blocks = data if isinstance(data, Block) else None  # batches of each member
-    members = (state.replace(step=None), population.swept(config), blocks)
-    if at_once is None or at_once >= len(population.members(config)):
+    members = (state.replace(step=None), population.swept_values(config), blocks)
+    if at_once is None or at_once >= len(population.member_configs(config)):
         end, metrics = jax.vmap(train_member)(members)
     else:
         batch_size = at_once if at_once > 1 else None
@@ -221,7 +221,7 @@ def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
         )
         for data_axis in (None, 0)
     )
-    shards = np.asarray(local_places(devices), np.int32)
+    shards = np.asarray(local_indices(devices), np.int32)
     return Program(lambda data: blocks if isinstance(data, Block) else whole, shards)
 
 
@@ -240,7 +240,7 @@ def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Dev
     Returns:
         A number from 1 to the number of members.
     """
-    members = len(population.members(config))
+    members = len(population.member_configs(config))
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
     large = parameters > FEW_PARAMETERS * members
     return 1 if large and devices[0].platform == "cpu" else members

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.config import Config
-from gan_jax.config.population import bind, is_population, members, swept
+from gan_jax.config.population import bind, is_population, member_configs, swept_values
 from gan_jax.data.batch import Batch
 from gan_jax.training.state import TrainState, init_state
 
 
-def init(config: Config, keys: jax.Array, batch: Batch) -> TrainState:
+def init_population(config: Config, keys: jax.Array, batch: Batch) -> TrainState:
     """The state before the first step (`state.init_state`), of a population with a leading axis of
     members on all leaves but `step`. `keys` are `roots(config)`."""
     if not is_population(config):
@@ -26,15 +26,15 @@ def init(config: Config, keys: jax.Array, batch: Batch) -> TrainState:
     def one(key: jax.Array, values: dict[str, Any]) -> TrainState:
         return init_state(bind(config, values), key, batch).replace(step=None)
 
-    return jax.vmap(one)(keys, swept(config)).replace(step=jnp.zeros((), jnp.int32))
+    return jax.vmap(one)(keys, swept_values(config)).replace(step=jnp.zeros((), jnp.int32))
 
 
-def select(config: Config, tree: Any, number: int) -> Any:
+def select_member(config: Config, tree: Any, number: int) -> Any:
     """One member's part of what has an axis of members; of no population the whole."""
     return jax.tree.map(lambda leaf: leaf[number], tree) if is_population(config) else tree
 
 
-def member(config: Config, state: TrainState, number: int) -> tuple[Config, TrainState]:
+def member_run(config: Config, state: TrainState, number: int) -> tuple[Config, TrainState]:
     """One member as a run of its own: its config and its state."""
-    rest = select(config, state.replace(step=None), number)
-    return members(config)[number], rest.replace(step=state.step)
+    rest = select_member(config, state.replace(step=None), number)
+    return member_configs(config)[number], rest.replace(step=state.step)

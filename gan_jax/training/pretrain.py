@@ -21,7 +21,7 @@ from gan_jax.data import masks
 from gan_jax.data.batch import Batch
 from gan_jax.training import optimizers
 from gan_jax.training.objectives import Gan, Loss
-from gan_jax.training.state import Metrics, Player, TrainState, average
+from gan_jax.training.state import Metrics, Player, TrainState, update_ema
 from gan_jax.training.step import TrainStep, count_step, step_keys
 from gan_jax.training.update import update
 
@@ -85,12 +85,12 @@ def pretrain_step(
     iterations = jnp.arange(config.n_critic)
     gen, metrics = lax.scan(partial(_update, gan, state), state.gen, (iterations, batch))
     last = state.step + 1 == config.pretrain.steps
-    fresh = optimizers.make(gan.config.gen_opt).init(gen.params)
+    fresh = optimizers.make_optimizer(gan.config.gen_opt).init(gen.params)
     opt_state = jax.tree.map(lambda new, old: jnp.where(last, new, old), fresh, gen.opt_state)
     gen = gen.replace(opt_state=opt_state)
     skipped = metrics["skipped"].max()
     state = count_step(state, skipped).replace(
-        gen=gen, ema=average(config, state.ema, gen, state.step + 1)
+        gen=gen, ema=update_ema(config, state.ema, gen, state.step + 1)
     )
     name = _metric(config)
     return state, {
@@ -157,13 +157,13 @@ def _update(
 ) -> tuple[Player, Metrics]:
     iteration, batch = inputs
     draw = partial(step_keys, gan, state, batch, iteration=iteration)
-    cond = masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
+    cond = masks.apply_masks(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
     loss = likelihood_loss if gan.gen.has_likelihood else reconstruction_loss
     pretrain = gan.config.pretrain
     return update(
         gen,
         partial(loss, gan=gan, stats=gen.stats),
-        optimizer=clip_gradient(optimizers.make(pretrain.opt), pretrain.clip),
+        optimizer=clip_gradient(optimizers.make_optimizer(pretrain.opt), pretrain.clip),
         axis=gan.axis,
         examples=(batch.real, cond, draw(Purpose.GEN_Z)),
         microbatch=gan.microbatch(len(batch.real)),

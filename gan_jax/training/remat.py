@@ -33,7 +33,7 @@ def _blockwise(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any
 
 
 @contextlib.contextmanager
-def blocks(on: bool) -> Iterator[None]:
+def rematerialized_blocks(on: bool) -> Iterator[None]:
     """Of a network that is applied in here, where `on`, the blocks are rematerialised."""
     if not on:
         yield
@@ -46,7 +46,7 @@ def rematerialize(function: Callable, on: bool) -> Callable:
     """The function, the networks that it applies being in `blocks(on)`."""
 
     def inner(*args: Any) -> Any:
-        with blocks(on):
+        with rematerialized_blocks(on):
             return function(*args)
 
     return inner

@@ -58,12 +58,12 @@ def generator_variables(state: TrainState) -> dict[str, Any]:
     return variables(state.gen) if state.ema is None else state.ema
 
 
-def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
+def update_ema(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
     """The moving average after `step` steps: towards the generator's variables by
     1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
     if ema is None:
         return None
-    half_life = schedules.at(config.ema.half_life, step, config.batch_size)
+    half_life = schedules.value_at(config.ema.half_life, step, config.batch_size)
     if not schedules.is_off(config.ema.ramp):
         ramp = jnp.where(config.ema.ramp == 0, jnp.inf, config.ema.ramp)
         seen = step.astype(jnp.float32) * config.batch_size
@@ -75,7 +75,9 @@ def average(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
 def _init_player(module: nn.Module, key: jax.Array, optimizer: Optimizer, *inputs: Any) -> Player:
     stats = dict(module.init(key, *inputs, train=False))
     params = stats.pop("params")
-    return Player(params, stats, optimizers.make(schedules.resolve(optimizer, 0)).init(params))
+    return Player(
+        params, stats, optimizers.make_optimizer(schedules.resolve(optimizer, 0)).init(params)
+    )
 
 
 def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
@@ -84,8 +86,8 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     Run it under `jax.jit`: outside, `ema` would share its buffers with the generator's parameters,
     which a step that donates its state cannot have.
     """
-    z = keys.no_latents(len(batch.real), config.prior.dim, config.prior.distribution)
-    cond = masks.example(config.masks, batch.real, batch.cond)
+    z = keys.dummy_latents(len(batch.real), config.prior.dim, config.prior.distribution)
+    cond = masks.dummy_condition(config.masks, batch.real, batch.cond)
     purpose = keys.Purpose
     gen = _init_player(config.gen, keys.step_key(key, purpose.INIT_GEN, 0), config.gen_opt, z, cond)
     disc = _init_player(

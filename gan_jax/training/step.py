@@ -39,7 +39,7 @@ from gan_jax.training.objectives import (
     path_length_penalty,
     penalized_disc_loss,
 )
-from gan_jax.training.state import Metrics, Player, TrainState, average
+from gan_jax.training.state import Metrics, Player, TrainState, update_ema
 from gan_jax.training.update import lazy_update, map_in_microbatches, merge_metrics, update
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -72,7 +72,7 @@ def make_train_step(config: Config, axis: str | None = None, *, microbatch: int 
         state = count_step(state, metrics["skipped"]).replace(
             gen=gen,
             disc=disc,
-            ema=average(config, state.ema, gen, state.step + 1),
+            ema=update_ema(config, state.ema, gen, state.step + 1),
             augment=augment_state,
             mean_path=mean_path,
         )
@@ -102,7 +102,7 @@ def update_disc(
     p = adaptive.probability(gan.config.augment, augment_state)
     examples = _disc_batch(gan, state, batch, p, iteration)
     arguments: dict[str, Any] = {
-        "optimizer": optimizers.make(gan.config.disc_opt, gan.penalty_every),
+        "optimizer": optimizers.make_optimizer(gan.config.disc_opt, gan.penalty_every),
         "axis": gan.axis,
         "examples": (examples,),
         "microbatch": gan.microbatch(len(batch.real)),
@@ -147,7 +147,7 @@ def update_gen(
     """
     p = adaptive.probability(gan.config.augment, augment_state)
     examples = _gen_batch(gan, state, batch, p)
-    optimizer = optimizers.make(gan.config.gen_opt, gan.path_length_every)
+    optimizer = optimizers.make_optimizer(gan.config.gen_opt, gan.path_length_every)
     gen, metrics = update(
         state.gen,
         partial(gen_loss, gan=gan, stats=state.gen.stats, disc=disc),
@@ -209,7 +209,7 @@ def _disc_batch(
 ) -> DiscBatch:
     """Add fakes, masks and keys to the real examples of a discriminator update."""
     draw = partial(step_keys, gan, state, batch, iteration=iteration)
-    cond = masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
+    cond = masks.apply_masks(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
     generate = partial(gan.generate, state.gen.params, state.gen.stats)
     fake = map_in_microbatches(
         lambda latent_keys, cond: generate(latent_keys, cond)[0],
@@ -233,7 +233,7 @@ def _gen_batch(gan: Gan, state: TrainState, batch: Batch, p: Array | float) -> G
     return GenBatch(
         real=batch.real,
         latent_keys=step_keys(gan, state, batch, Purpose.GEN_Z),
-        cond=masks.condition(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK)),
+        cond=masks.apply_masks(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK)),
         augment_real=Augmentation(draw(Purpose.AUGMENT), p),
         augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
     )

@@ -85,7 +85,7 @@ def test_a_schedule_that_ends_at_no_number_is_refused():
     ],
 )
 def test_at(shape, step, value):
-    found = schedules.at(Schedule(3.0, 1.0, 20, shape), jnp.int32(step))
+    found = schedules.value_at(Schedule(3.0, 1.0, 20, shape), jnp.int32(step))
     assert found.dtype == jnp.float32
     # Four float32 roundings of numbers up to 3.
     np.testing.assert_allclose(found, value, rtol=0, atol=1e-6)
@@ -95,7 +95,7 @@ def test_at(shape, step, value):
 def test_the_ends_are_met_exactly(schedule):
     # Also where they are far apart: start + (end - start) would give 0 for 1 -> 1e-8.
     for step, end in ((0, schedule.start), (schedule.steps, schedule.end)):
-        assert schedules.at(schedule, jnp.int32(step)) == np.float32(end)
+        assert schedules.value_at(schedule, jnp.int32(step)) == np.float32(end)
 
 
 @given(SCHEDULES, st.floats(0, 1.5))
@@ -103,17 +103,17 @@ def test_bounds_hold_at_every_step(schedule, share):
     step = jnp.int32(min(int(share * schedule.steps), 2**31 - 1))
     low, high = schedules.bounds(schedule)
     slack = 2 * np.spacing(np.float32(max(abs(low), abs(high))))  # two roundings
-    assert low - slack <= schedules.at(schedule, step) <= high + slack
+    assert low - slack <= schedules.value_at(schedule, step) <= high + slack
 
 
 def test_a_number_is_its_own_schedule():
-    assert schedules.at(2e-4, jnp.int32(7)) == 2e-4  # in float64: not even rounded
+    assert schedules.value_at(2e-4, jnp.int32(7)) == 2e-4  # in float64: not even rounded
     assert schedules.bounds(2e-4) == (2e-4, 2e-4)
 
 
 def test_at_is_traceable():
     schedule, steps = Schedule(1.0, 0.0, 8), jnp.arange(10)
-    found = jax.jit(jax.vmap(lambda step: schedules.at(schedule, step)))(steps)
+    found = jax.jit(jax.vmap(lambda step: schedules.value_at(schedule, step)))(steps)
     # Eighths are exact in float32.
     np.testing.assert_array_equal(found, np.clip(1 - np.arange(10) / 8, 0, 1))
 
@@ -122,8 +122,8 @@ def test_resolve_replaces_every_schedule_and_nothing_else():
     config = small.config(disc_opt=Optimizer(b2=Schedule(0.9, 0.5, 4)))
     resolved = schedules.resolve(config, jnp.int32(2))
     assert resolved.disc_opt.b2 == np.float32(0.7)
-    assert resolved.objective.penalties.r2 == schedules.at(config.objective.penalties.r2, 2)
-    assert resolved.gen_opt.lr == schedules.at(config.gen_opt.lr, 2)
+    assert resolved.objective.penalties.r2 == schedules.value_at(config.objective.penalties.r2, 2)
+    assert resolved.gen_opt.lr == schedules.value_at(config.gen_opt.lr, 2)
     assert resolved.objective.penalties.r1 is config.objective.penalties.r1
     assert resolved.gen is config.gen
     assert schedules.resolve(config.data, 2) is config.data
@@ -139,9 +139,11 @@ def test_a_schedule_over_images_counts_a_batch_per_step(shape):
     images = Schedule(1.0, 0.25, 640, shape, "images")
     steps = Schedule(1.0, 0.25, 10, shape)
     for step in (0, 3, 10, 20):
-        assert schedules.at(images, step, 64) == schedules.at(steps, step)
+        assert schedules.value_at(images, step, 64) == schedules.value_at(steps, step)
     config = small.config(batch_size=64, gen_opt=Optimizer(lr=images))
-    assert schedules.resolve(config, 3, config.batch_size).gen_opt.lr == schedules.at(steps, 3)
+    assert schedules.resolve(config, 3, config.batch_size).gen_opt.lr == schedules.value_at(
+        steps, 3
+    )
     assert schedules.parse(str(images)) == images
     assert schedules.parse(f"1:0.25:640img:{shape}") == images
 

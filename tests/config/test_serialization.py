@@ -283,7 +283,7 @@ def test_damaged_settings_are_refused(tree, said):
 @pytest.mark.parametrize(
     ("path", "type_name", "cls"),
     [
-        ("gan_jax.networks.packed:Packed", "networks.pacgan.Packed", pacgan.Packed),
+        ("gan_jax.networks.packed:Packed", "networks.pacgan.PacGAN", pacgan.PacGAN),
         ("gan_jax.schedules:Schedule", "Schedule", Schedule),
         ("gan_jax.sweeps:Sweep", "Sweep", sweeps.Sweep),
         ("gan_jax.networks.lstm:Cell", "networks.lstm.Cell", lstm.Cell),

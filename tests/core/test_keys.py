@@ -32,7 +32,7 @@ def test_devices_together_have_the_keys_of_one(devices):
 
 @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
 def test_samples_have_a_key_of_their_own(seed):
-    expected = keys.step_key(keys.root(seed), Purpose.SAMPLE, 0)
+    expected = keys.step_key(keys.root_key(seed), Purpose.SAMPLE, 0)
     np.testing.assert_array_equal(bits(keys.sample_key(seed)), bits(expected))
 
 

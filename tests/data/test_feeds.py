@@ -82,8 +82,8 @@ def test_blocks_hold_the_examples_of_their_steps(seeds, shards):
         block, its_end = next(blocks)
         assert its_end == end
         assert (np.asarray(block.first) == end - 5).all()
-        for number, one in enumerate(population.members(some)):
-            root = population.roots(one)
+        for number, one in enumerate(population.member_configs(some)):
+            root = population.root_keys(one)
             for step in range(end - 5, end):
                 chosen = order.indices(root, step, some.n_critic, 16, len(dataset))
                 mine = (slice(None), number) if seeds else (slice(None),)
@@ -102,7 +102,7 @@ def test_members_may_have_a_set_each(shards):
     data = [dataclasses.replace(LABELLED, per_class=9, draw=draw) for draw in range(3)]
     sets = [sources.load(one) for one in data]
     block, _ = next(feeds.streamed(some, sets, devices, step=7))
-    for i, (one, own) in enumerate(zip(population.members(some), sets, strict=True)):
+    for i, (one, own) in enumerate(zip(population.member_configs(some), sets, strict=True)):
         alone, _ = next(feeds.streamed(one, own, devices, step=7))
         assert_same_bits(jax.tree.map(lambda leaf, i=i: leaf[:, i], block), alone)
 
@@ -196,7 +196,7 @@ def test_a_run_from_the_disk_has_the_bits_of_a_resident_one(prepared_digits):
 
 
 def test_a_set_larger_than_memory_is_to_be_streamed(prepared_digits, monkeypatch):
-    monkeypatch.setattr(memory, "most", lambda device: 1797 * 64 - 1)
+    monkeypatch.setattr(memory, "device_limit", lambda device: 1797 * 64 - 1)
     with pytest.raises(UserError, match="give --stream"):
         ran(config(steps=3, data=prepared_digits), 1)
 
@@ -229,7 +229,7 @@ def test_processes_read_prepared_sets_only():
 @pytest.mark.parametrize("batch", [1, 3, 16])
 @pytest.mark.parametrize("examples", [1, 5, 1797, 2**31 - 1])
 def test_the_order_on_the_host_is_that_of_the_devices(batch, examples):
-    root, steps = keys.root(3), range(40, 43)
+    root, steps = keys.root_key(3), range(40, 43)
     epochs = range(40 * 2 * batch // examples, 43 * 2 * batch // examples + 1)
     secrets = order.epoch_secrets(root, epochs)
     found = order.host_indices(secrets, epochs.start, steps, 2, batch, examples)

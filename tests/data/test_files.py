@@ -58,7 +58,7 @@ def test_a_path_that_is_not_there(name, path, said):
 @pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, arrays, shape, dtype, save_npz):
     save_npz(tmp_path / "a.npz", **arrays)
-    real, labels = files.npz(ImageData("npz", path=str(tmp_path / "a.npz")))
+    real, labels = files.load_npz(ImageData("npz", path=str(tmp_path / "a.npz")))
     assert (real.shape, real.dtype) == (shape, dtype)
     if {"labels", "y"} & set(arrays):
         assert (list(labels), labels.dtype) == ([2, 0, 1], np.int32)
@@ -139,7 +139,7 @@ def test_idx(tmp_path, pack, prefix, split, labelled):
     if labelled:
         path = tmp_path / f"{prefix}-labels-idx1-ubyte{end}"
         path.write_bytes(pack(to_idx(np.array([7, 255], np.uint8))))
-    real, labels = files.idx(ImageData("idx", split, path=str(tmp_path)))
+    real, labels = files.load_idx(ImageData("idx", split, path=str(tmp_path)))
     np.testing.assert_array_equal(real, PIXELS[..., None])
     assert real.dtype == np.uint8
     if labelled:
@@ -228,7 +228,7 @@ def test_npz_arrays_to_condition_on(tmp_path):
         "pose": ((3, 3), np.float32),
         "labels": ((3,), np.int32),
     }
-    seen = sources.example(found, 5).cond
+    seen = sources.dummy_examples(found, 5).cond
     assert (seen["map"].shape, seen["map"].dtype) == ((5, 8, 8, 1), np.float32)
     other = sources.load(dataclasses.replace(data, cond=("map", "age")))
     assert other.fingerprint != found.fingerprint

@@ -29,7 +29,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path):
     for grey, name in enumerate(["b.png", "a.PNG", "c.bmp", "B.png", "a.tif", "a10.gif", "a9.gif"]):
         save(tmp_path / name, 10 * grey)
     (tmp_path / "notes.txt").write_text("no picture, and not tried")
-    real, labels = files.folder(ImageData("folder", path=str(tmp_path)))
+    real, labels = files.load_folder(ImageData("folder", path=str(tmp_path)))
     assert (real.shape, real.dtype) == ((7, 3, 4, 3), np.uint8)
     # B.png a.PNG a.tif a10.gif a9.gif b.png c.bmp: by code points, on every file system.
     assert greys(real) == [30, 10, 40, 50, 60, 0, 20]
@@ -39,7 +39,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path):
 @pytest.mark.parametrize(("channels", "expected"), [(None, 3), (1, 1), (3, 3)])
 def test_a_folder_in_grey_or_colour(tmp_path, channels, expected):
     save(tmp_path / "a.png", 7)
-    real, _ = files.folder(ImageData("folder", path=str(tmp_path), channels=channels))
+    real, _ = files.load_folder(ImageData("folder", path=str(tmp_path), channels=channels))
     assert real.shape == (1, 3, 4, expected)
 
 
@@ -48,7 +48,7 @@ def test_sub_folders_are_classes(tmp_path):
     for grey, name in enumerate(names):
         save(tmp_path / name, grey)
     (tmp_path / "cat" / "2.png").write_bytes(b"")  # the only one of its class
-    real, labels = files.folder(ImageData("folder", path=str(tmp_path)))
+    real, labels = files.load_folder(ImageData("folder", path=str(tmp_path)))
     assert greys(real) == [3, 0, 2, 4]
     assert list(labels) == [1, 2, 2, 3]  # cat, which has lost its picture, is still class 0
     assert labels.dtype == np.int32
@@ -56,17 +56,17 @@ def test_sub_folders_are_classes(tmp_path):
 
 def test_one_sub_folder_is_no_class(tmp_path):
     save(tmp_path / "dog" / "1.png", 1)
-    assert files.folder(ImageData("folder", path=str(tmp_path)))[1] is None
+    assert files.load_folder(ImageData("folder", path=str(tmp_path)))[1] is None
     small.refused(ImageData("folder", path=str(tmp_path), labels=True), "'folder' has no labels")
 
 
 def test_mixed_sizes_are_brought_to_the_shortest_side(tmp_path, caplog):
     save(tmp_path / "a.png", 1, (3, 4))
     save(tmp_path / "b.png", 2, (5, 5))
-    real, _ = files.folder(ImageData("folder", path=str(tmp_path)))
+    real, _ = files.load_folder(ImageData("folder", path=str(tmp_path)))
     assert real.shape == (2, 3, 3, 3)
     assert "pictures of 2 sizes, all brought to 3 x 3" in caplog.text
-    real, _ = files.folder(ImageData("folder", path=str(tmp_path), size=2))
+    real, _ = files.load_folder(ImageData("folder", path=str(tmp_path), size=2))
     assert real.shape == (2, 2, 2, 3)
 
 
@@ -77,7 +77,7 @@ def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     with caplog.at_level(logging.WARNING):
-        real, _ = files.folder(ImageData("folder", path=str(tmp_path)))
+        real, _ = files.load_folder(ImageData("folder", path=str(tmp_path)))
     assert greys(real) == [9]
     for name in ("empty.png", "half.png", "text.jpg", "gone.png"):
         assert f"left out {tmp_path / name}: " in caplog.text
@@ -90,9 +90,9 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path):
     (tmp_path / "set" / "link.png").symlink_to(tmp_path / "elsewhere" / "1.png")
     (tmp_path / "set" / "round").symlink_to(tmp_path / "set")  # a loop
     (tmp_path / "set" / "more").symlink_to(tmp_path / "elsewhere")
-    assert greys(files.folder(ImageData("folder", path=str(tmp_path / "set")))[0]) == [5]
+    assert greys(files.load_folder(ImageData("folder", path=str(tmp_path / "set")))[0]) == [5]
     (tmp_path / "way").symlink_to(tmp_path / "set")  # but data.path itself may be one
-    assert greys(files.folder(ImageData("folder", path=str(tmp_path / "way")))[0]) == [5]
+    assert greys(files.load_folder(ImageData("folder", path=str(tmp_path / "way")))[0]) == [5]
 
 
 def test_folders_without_pictures_are_refused(tmp_path):
@@ -129,6 +129,6 @@ def test_any_bytes_are_a_picture_or_left_out(tmp_path_factory, kind, data):
     root = tmp_path_factory.mktemp("set")
     (root / "a.png").write_bytes(found)
     save(root / "b.png", 77, (1, 1))
-    real, _ = files.folder(ImageData("folder", path=str(root), size=1))
+    real, _ = files.load_folder(ImageData("folder", path=str(root), size=1))
     assert real.shape[1:] == (1, 1, 3)
     assert real[-1, 0, 0, 0] == 77

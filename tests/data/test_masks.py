@@ -14,7 +14,7 @@ KEYS = keys.example_keys(jax.random.key(0), N)
 
 
 def drawn(*kinds):
-    return np.asarray(masks.draw(Masks(kinds), KEYS, *SIDES))[..., 0]
+    return np.asarray(masks.sample_masks(Masks(kinds), KEYS, *SIDES))[..., 0]
 
 
 @pytest.mark.parametrize("kind", masks.KINDS)
@@ -29,7 +29,7 @@ def test_a_hole_leaves_some_and_takes_some(kind):
 
 @pytest.mark.parametrize("kind", masks.KINDS)
 def test_a_hole_is_of_its_own_key_alone(kind):
-    alone = masks.draw(Masks((kind,)), KEYS[7:8], *SIDES)[0, ..., 0]
+    alone = masks.sample_masks(Masks((kind,)), KEYS[7:8], *SIDES)[0, ..., 0]
     np.testing.assert_array_equal(alone, drawn(kind)[7])
 
 
@@ -70,11 +70,11 @@ def test_kinds_are_equally_likely():
 def test_what_is_conditioned_on():
     real = jax.random.uniform(jax.random.key(1), (N, *SIDES, 3), minval=-1.0)
     labels = jnp.arange(N)
-    assert masks.condition(Masks(), real, labels, KEYS) is labels
-    made = masks.condition(Masks(("free",)), real, labels, KEYS)
+    assert masks.apply_masks(Masks(), real, labels, KEYS) is labels
+    made = masks.apply_masks(Masks(("free",)), real, labels, KEYS)
     hole = drawn("free")[..., None]
     np.testing.assert_array_equal(made.hole, hole.astype(np.float32))
     np.testing.assert_array_equal(made.known, np.where(hole, 0, real))
     assert made.cond is labels
-    empty = masks.example(Masks(("free",)), np.zeros((2, 4, 4, 1)), None)
+    empty = masks.dummy_condition(Masks(("free",)), np.zeros((2, 4, 4, 1)), None)
     assert jax.tree.map(np.shape, (empty.known, empty.hole)) == ((2, 4, 4, 1),) * 2

@@ -21,7 +21,7 @@ ROOT = jax.random.key(7)
 RARE = 1e-3
 
 
-permute = jax.jit(order.permute, static_argnums=2)
+permute = jax.jit(order.permuted_positions, static_argnums=2)
 indices = jax.jit(order.indices, static_argnums=(2, 3, 4))
 
 
@@ -29,7 +29,7 @@ indices = jax.jit(order.indices, static_argnums=(2, 3, 4))
 def permutations(count, size, places):
     """Where `count` keys' permutations send the places, [count, places]."""
     keys = jax.random.split(ROOT, count)
-    return jax.vmap(lambda key: order.permute(key, places, size))(keys)
+    return jax.vmap(lambda key: order.permuted_positions(key, places, size))(keys)
 
 
 def p_value(counts):
@@ -50,7 +50,7 @@ def test_permute_is_a_bijection(size, seed):
     # Op by op on one shape: nothing is compiled anew for a size.
     places = np.minimum(np.arange(2000), size - 1).astype(np.uint32)
     with jax.disable_jit():
-        found = order.permute(jax.random.key(seed), jnp.asarray(places), size)
+        found = order.permuted_positions(jax.random.key(seed), jnp.asarray(places), size)
     assert found.dtype == jnp.uint32
     np.testing.assert_array_equal(np.sort(np.asarray(found)[:size]), np.arange(size))
 

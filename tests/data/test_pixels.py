@@ -215,24 +215,24 @@ def test_resize_averages_where_it_shrinks():
 
 def test_recolour():
     real = np.stack([COLOUR, COLOUR[::-1]])
-    assert pixels.recolour(real, 3) is real
-    grey = pixels.recolour(real, 1)
+    assert pixels.convert_channels(real, 3) is real
+    grey = pixels.convert_channels(real, 1)
     assert (grey.shape, grey.dtype) == ((2, 3, 4, 1), np.uint8)
     np.testing.assert_allclose(grey[..., 0], real @ [0.299, 0.587, 0.114], rtol=0, atol=0.51)
-    np.testing.assert_array_equal(pixels.recolour(grey, 3), np.repeat(grey, 3, -1))
+    np.testing.assert_array_equal(pixels.convert_channels(grey, 3), np.repeat(grey, 3, -1))
 
 
 @pytest.mark.parametrize(("have", "want"), [(2, 1), (4, 3), (4, 1), (5, 3)])
 def test_recolour_refuses_other_channels(have, want):
     with pytest.raises(UserError, match=f"data.channels is {want}: pictures of {have} channels"):
-        pixels.recolour(np.zeros((2, 3, 3, have), np.uint8), want)
+        pixels.convert_channels(np.zeros((2, 3, 3, have), np.uint8), want)
 
 
 def test_stack():
     found = [COLOUR, np.swapaxes(COLOUR, 0, 1)]
-    assert pixels.stack(found, ImageData("folder")).shape == (2, 3, 3, 3)
-    assert pixels.stack(found[:1], ImageData("folder")).shape == (1, 3, 4, 3)
-    stacked = pixels.stack(found, ImageData("folder", size=3))
+    assert pixels.stack_images(found, ImageData("folder")).shape == (2, 3, 3, 3)
+    assert pixels.stack_images(found[:1], ImageData("folder")).shape == (1, 3, 4, 3)
+    stacked = pixels.stack_images(found, ImageData("folder", size=3))
     np.testing.assert_array_equal(stacked[0], COLOUR[:, :3])
     np.testing.assert_array_equal(stacked[1], np.swapaxes(COLOUR[:, :3], 0, 1))
 

@@ -14,7 +14,7 @@ from gan_jax.config import ImageData
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.images import pixels, prepare
-from gan_jax.data.images.shards import Stored
+from gan_jax.data.images.shards import PreparedImages
 from tests.helpers import small
 
 RANDOM = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def digests(folder):
 def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
     dataset = made(folder, tmp_path / "out", form=form)
     expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
-    assert isinstance(dataset.batch.real, Stored)
+    assert isinstance(dataset.batch.real, PreparedImages)
     assert dataset.batch.real.shape == (10, 8, 8, 3)
     assert dataset.batch.real.nbytes == expected.batch.real.nbytes
     np.testing.assert_array_equal(np.asarray(dataset.batch.real), expected.batch.real)
@@ -132,7 +132,7 @@ def test_it_is_brought_to_what_data_asks_for(folder, tmp_path, changes):
     as_folder = ImageData("folder", path=str(folder), size=8, labels=True)
     memory = sources.load(as_folder)
     if "per_class" in changes:
-        np.testing.assert_array_equal(found.real, sources.draw(memory, data).batch.real)
+        np.testing.assert_array_equal(found.real, sources.subsample(memory, data).batch.real)
     else:
         expected = pixels.conform(memory.batch.real, data)
         np.testing.assert_array_equal(np.asarray(found.real), expected)

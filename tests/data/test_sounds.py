@@ -44,7 +44,7 @@ def test_every_kind_of_wav_is_the_same_sound(tmp_path, samples, worst):
     found = sources.load(of(tmp_path))
     assert (found.batch.real.shape, found.batch.real.dtype) == ((1, 4096, 1), np.int16)
     assert (found.sound.rate, found.sound.length, found.labels) == (RATE, 4096, None)
-    x = np.asarray(feeds.scale(found.batch.real, symmetric=True))[0, :, 0]
+    x = np.asarray(feeds.to_network_range(found.batch.real, symmetric=True))[0, :, 0]
     # A step of the file's own depth, and half of one of int16.
     np.testing.assert_allclose(x[:2000], TONE, atol=worst)
     assert not x[2000:].any()
@@ -175,4 +175,4 @@ def test_a_version_that_is_not_there_is_named(tfds_dir):
 
 def test_nothing_is_louder_than_full_scale():
     data = AudioData("sounds", normalize=False)
-    assert np.abs(waves.fit(np.array([-1.0, 1.0, 3.0]), RATE, data, 3)).max() == 32767
+    assert np.abs(waves.fit_length(np.array([-1.0, 1.0, 3.0]), RATE, data, 3)).max() == 32767

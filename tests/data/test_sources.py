@@ -94,10 +94,10 @@ def test_labels_only_if_asked_for():
 
 
 def test_example_is_what_the_networks_see():
-    example = sources.example(sources.load(ImageData("digits", labels=True)), 3)
+    example = sources.dummy_examples(sources.load(ImageData("digits", labels=True)), 3)
     assert (example.real.shape, example.real.dtype) == ((3, 8, 8, 1), np.float32)
     assert (example.cond.shape, example.cond.dtype) == ((3,), np.int32)
-    assert sources.example(sources.load(PointData("ring")), 3).cond is None
+    assert sources.dummy_examples(sources.load(PointData("ring")), 3).cond is None
 
 
 def fingerprint(tmp_path, **arrays):
@@ -156,7 +156,10 @@ def test_draws_differ_by_their_seed_alone():
 def test_every_example_is_drawn_alike():
     # 1 of each class over 400 seeds: of a class of 6, each 67 times, with a deviation of 7.5.
     labels = np.repeat(np.arange(2, dtype=np.int32), 6)
-    drawn = [sources.drawn(labels, ImageData("digits", per_class=1, draw=i)) for i in range(400)]
+    drawn = [
+        sources.subsample_indices(labels, ImageData("digits", per_class=1, draw=i))
+        for i in range(400)
+    ]
     counts = np.bincount(np.concatenate(drawn), minlength=12)
     assert list(counts.reshape(2, 6).sum(1)) == [400, 400]
     assert abs(counts - 400 / 6).max() < 4 * 7.5

@@ -23,10 +23,10 @@ def speechlike(length, n=2):
 @pytest.mark.parametrize("hop", [64, 128])
 def test_stft_is_scipys(hop):
     x = speechlike(1024, 1)
-    plain = ShortTimeFFT(spectrogram.window(256), hop, RATE)
+    plain = ShortTimeFFT(spectrogram.hann_window(256), hop, RATE)
     padded = np.pad(x[0], (0, 256))
     wanted = [
-        np.fft.rfft(padded[hop * i : hop * i + 256] * spectrogram.window(256))
+        np.fft.rfft(padded[hop * i : hop * i + 256] * spectrogram.hann_window(256))
         for i in range(1024 // hop)
     ]
     found = spectrogram.stft(jnp.asarray(x), 256, hop)[0]
@@ -46,9 +46,9 @@ def test_the_inverse_gives_the_sound_back(hop):
 def test_spectrograms_are_standard_scores_of_each_frequency_over_three():
     x = speechlike(4096)
     log = np.asarray(spectrogram.log_magnitudes(jnp.asarray(x)))
-    bins = spectrogram.bins(log)
+    bins = spectrogram.bin_statistics(log)
     np.testing.assert_allclose(bins.mean, log.reshape(-1, 128).mean(0), rtol=1e-4)
-    found = np.asarray(spectrogram.standardise(jnp.asarray(log), bins))
+    found = np.asarray(spectrogram.standardize(jnp.asarray(log), bins))
     assert (found.shape, np.abs(found).max() <= 1) == ((2, 128, 128, 1), True)
     scores = (log - log.mean((0, 1))) / log.std((0, 1)) / 3
     np.testing.assert_allclose(found[..., 0], scores.clip(-1, 1), atol=1e-4)
@@ -59,14 +59,14 @@ def test_griffin_lim_finds_a_sound_of_the_spectrogram(length):
     """Every iteration brings its magnitudes nearer (Griffin & Lim 1984, sec. III)."""
     x = jnp.asarray(speechlike(length))
     log = spectrogram.log_magnitudes(x)
-    bins = spectrogram.Bins(np.full(128, -2.0, np.float32), np.full(128, 5.0, np.float32))
-    made = spectrogram.standardise(log, bins)
+    bins = spectrogram.BinStatistics(np.full(128, -2.0, np.float32), np.full(128, 5.0, np.float32))
+    made = spectrogram.standardize(log, bins)
     magnitude = np.abs(spectrogram.stft(x, 256, length // 128))
 
     def convergence(iterations):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(spectrogram, "ITERATIONS", iterations)
-            again = jax.jit(lambda s: spectrogram.hear(s, bins, length))(made)
+            again = jax.jit(lambda s: spectrogram.to_waveforms(s, bins, length))(made)
         assert again.shape == x.shape
         found = np.abs(spectrogram.stft(again, 256, length // 128))
         return np.linalg.norm(found - magnitude) / np.linalg.norm(magnitude)
@@ -78,12 +78,12 @@ def test_griffin_lim_finds_a_sound_of_the_spectrogram(length):
 
 def test_other_lengths_are_refused():
     with pytest.raises(UserError, match=r"data.length is 5000: of spectrograms 4096"):
-        spectrogram.hop_of(5000)
+        spectrogram.hop_size(5000)
 
 
 @pytest.mark.parametrize("length", [256, 2048, 8192])
 def test_a_sine_is_in_its_band_at_its_level(length):
-    filters = mel.filters(RATE, max(2 * mel.hop_of(length), 256))
+    filters = mel.mel_filters(RATE, max(2 * mel.hop_size(length), 256))
     np.testing.assert_allclose(filters.sum(0), 1, rtol=1e-5)
     bands = np.linspace(0, 2595 * np.log10(1 + 4000 / 700), mel.BANDS + 2)[1:-1]
     for hertz in (300.0, 1000.0, 3000.0):

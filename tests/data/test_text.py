@@ -27,7 +27,7 @@ def lines(tmp_path):
 
 
 def words(dataset, level="words"):
-    return corpus.readable(dataset.batch.real, dataset.vocabulary, level)
+    return corpus.detokenize(dataset.batch.real, dataset.vocabulary, level)
 
 
 def test_sentences(lines, caplog):
@@ -93,10 +93,10 @@ def test_vocabularies_tell_texts_apart(tmp_path):
 def test_networks_see_rows_of_one(lines):
     config = small.config(data=lines)
     dataset = sources.load(lines)
-    seen = feeds.take(config, dataset.batch, jnp.array([[0, 3]])).real
+    seen = feeds.take_examples(config, dataset.batch, jnp.array([[0, 3]])).real
     assert seen.dtype == jnp.float32
     np.testing.assert_array_equal(seen, np.eye(9)[dataset.batch.real[[[0, 3]]]])
-    assert sources.example(dataset, 2).real.shape == (2, 4, 9)
+    assert sources.dummy_examples(dataset, 2).real.shape == (2, 4, 9)
 
 
 def test_the_oracle_is_drawn_from_its_law(monkeypatch):
@@ -107,10 +107,12 @@ def test_the_oracle_is_drawn_from_its_law(monkeypatch):
     assert train.fingerprint != test.fingerprint
     assert train.vocabulary == tuple(map(str, range(30)))
     first = np.bincount(train.batch.real[:, 0], minlength=30) / 2000
-    variables = oracle.variables(5, 30)
+    variables = oracle.oracle_variables(5, 30)
     # Of the first token alone: the law of sequences of one.
     real = jnp.eye(30)[:, None]
-    p = np.exp(lstm.oracle(1, 30).apply(variables, real, train=False, method="log_likelihood"))
+    p = np.exp(
+        lstm.oracle_generator(1, 30).apply(variables, real, train=False, method="log_likelihood")
+    )
     assert p.sum() == pytest.approx(1, abs=1e-5)
     assert np.abs(first - p).max() < 6 * np.sqrt(0.25 / 2000)  # six standard deviations
 

@@ -185,7 +185,7 @@ def shared_program(
     """In place of make_program: runs of one config share a program, however many steps they do and
     whatever their seed; tracing is most of such a run."""
     assert longest == loop.LONGEST_CHUNK
-    members = len(population.members(config))
+    members = len(population.member_configs(config))
     at_once = at_once if at_once is not None and at_once < members else None
     of_all = config.replace(steps=1, seed=0)
     make = parallel.make_train_step
@@ -195,7 +195,7 @@ def shared_program(
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return train.start(config, dataset, on), core_devices.place(dataset.batch, on)
+    return train.start(config, dataset, on), core_devices.replicate(dataset.batch, on)
 
 
 def forget() -> None:
@@ -238,7 +238,7 @@ def fit(
     on = jax.local_devices()[:devices]
     with sharing_programs(), pytest.MonkeyPatch.context() as patch:
         if not draw:
-            patch.setattr(curves, "draw", lambda *_: None)
+            patch.setattr(curves, "plot_curves", lambda *_: None)
         how = {"logging": logging, "runtime": runtime, "quiet": True}
         return train.fit(config, workdir, devices=on, **how)
 

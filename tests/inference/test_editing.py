@@ -15,7 +15,7 @@ from gan_jax.inference import directions, interpolation, latent_space
 from gan_jax.networks import dcgan, mlp, r3gan, sngan, stylegan2, wgan_gp
 from tests.helpers import small
 
-KEY = keys.root(3)
+KEY = keys.root_key(3)
 interpolate = jax.jit(interpolation.interpolate, static_argnums=(2, 3))
 slerp = jax.jit(interpolation.slerp)
 
@@ -61,8 +61,8 @@ def started(gen, dim):
 
 
 def test_truncated_normal_latents():
-    space = latent_space.space(*started(mlp.Generator((2, 2, 1), (3,)), 5))
-    z = draw(interpolation.truncated(space, 0.5), 2000)
+    space = latent_space.make_latent_space(*started(mlp.Generator((2, 2, 1), (3,)), 5))
+    z = draw(interpolation.truncate(space, 0.5), 2000)
     assert z.shape == (2000, 5)
     assert np.abs(z).max() <= 0.5
     # Of the normal law within its bounds: the share below 0.25. Four standard errors of 10,000.
@@ -71,9 +71,9 @@ def test_truncated_normal_latents():
     assert abs((np.abs(z) < 0.25).mean() - share) < 4 * 0.5 / 100
     for amount in (0.0, -1.0, np.nan):
         with pytest.raises(UserError, match="the threshold must be above 0"):
-            interpolation.truncated(space, amount)
+            interpolation.truncate(space, amount)
     with pytest.raises(UserError, match="uniform z have no tail"):
-        interpolation.truncated(space._replace(law="uniform"), 0.5)
+        interpolation.truncate(space._replace(distribution="uniform"), 0.5)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -91,14 +91,14 @@ STYLE = stylegan2.Generator(8, 1, channel_max=4, latent=5, w_dim=6, mapping_laye
 def test_truncated_w():
     config, variables = started(STYLE, STYLE.z_dim)
     variables = {**variables, "moments": {"w_mean": jnp.arange(6.0)}}
-    space = latent_space.space(config, variables)
+    space = latent_space.make_latent_space(config, variables)
     w = draw(space, 3)
     for psi in (0.0, 0.7, 1.0):
-        found = draw(interpolation.truncated(space, psi), 3)
+        found = draw(interpolation.truncate(space, psi), 3)
         expected = np.arange(6) + psi * (w - np.arange(6))
         np.testing.assert_allclose(found, expected, atol=1e-6)  # float32
     with pytest.raises(UserError, match="psi must be from 0 to 1"):
-        interpolation.truncated(space, 1.5)
+        interpolation.truncate(space, 1.5)
 
 
 def test_sefa_is_the_svd_of_the_weight():
@@ -134,9 +134,9 @@ def test_directions_of_a_network_with_a_dominant_direction():
     noise = np.random.default_rng(1).standard_normal((8, 30)).astype(np.float32) / 50
     kernel = noise + np.concatenate([np.outer(u, v), 3 * np.ones((3, 30))]).astype(np.float32)
     variables["params"]["Dense_0"]["kernel"] = jnp.asarray(kernel)
-    space = latent_space.space(config, variables)
+    space = latent_space.make_latent_space(config, variables)
     for method in ("pca", "sefa"):
-        found = directions.directions(config, variables, space, method, 2, KEY)
+        found = directions.find_directions(config, variables, space, method, 2, KEY)
         assert found.vectors.shape == (2, 5)
         assert found.vectors[0] @ u > 0.99
         np.testing.assert_allclose(found.scales, 1, rtol=0.08)  # 4 / sqrt(2 x 2048), and the law's
@@ -146,7 +146,7 @@ def test_a_generator_that_is_given_a_picture_has_no_space_of_its_own():
     config, variables = started(mlp.Generator((2, 2, 1), (), 2), 4)
     config = config.replace(masks=Masks(("box",)))
     with pytest.raises(UserError, match="is conditioned on more than labels"):
-        latent_space.space(config, variables)
+        latent_space.make_latent_space(config, variables)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_a_generator_that_is_given_a_picture_has_no_space_of_its_own():
 )
 def test_directions_of_each_network(gen, dim):
     config, variables = started(gen, getattr(gen, "z_dim", dim))
-    space = latent_space.space(config, variables)
+    space = latent_space.make_latent_space(config, variables)
     for method in ("pca", "sefa"):
-        found = directions.directions(config, variables, space, method, 3, KEY)
+        found = directions.find_directions(config, variables, space, method, 3, KEY)
         np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-6)
         assert found.vectors.shape == (3, dim)
         assert (np.diff(found.strengths) <= 0).all()
@@ -175,15 +175,15 @@ def test_directions_of_each_network(gen, dim):
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(3), atol=1e-6)
     for count in (0, dim + 1):
         with pytest.raises(UserError, match=f"count is {count}: it must be from 1 to {dim}"):
-            directions.directions(config, variables, space, "sefa", count, KEY)
+            directions.find_directions(config, variables, space, "sefa", count, KEY)
 
 
 def test_directions_of_networks_without():
     config, variables = started(STYLE, STYLE.z_dim)
-    space = latent_space.space(config, variables, "z")
+    space = latent_space.make_latent_space(config, variables, "z")
     with pytest.raises(UserError, match="not known for stylegan2 in Z, only for mlp"):
-        directions.directions(config, variables, space, "pca", 2, KEY)
+        directions.find_directions(config, variables, space, "pca", 2, KEY)
     with pytest.raises(UserError, match="method is 'ica': it must be pca or sefa"):
-        directions.directions(
-            config, variables, latent_space.space(config, variables), "ica", 2, KEY
+        directions.find_directions(
+            config, variables, latent_space.make_latent_space(config, variables), "ica", 2, KEY
         )

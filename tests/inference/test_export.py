@@ -59,21 +59,21 @@ def labelled(trained_run, tmp_path_factory):
 def artefact(labelled, tmp_path_factory):
     """Its generator."""
     path = tmp_path_factory.mktemp("out") / "gen.jaxexport"
-    found = load.load(labelled)
-    write.write(path, found, described(labelled))
+    found = load.load_generator(labelled)
+    write.write_artifact(path, found, described(labelled))
     return path
 
 
 def described(workdir):
     from gan_jax.inference.export import manifest
 
-    return manifest.describe(workdir, load.load(workdir))
+    return manifest.make_manifest(workdir, load.load_generator(workdir))
 
 
 def sample(path, n=20, seed=0):
     """Samples of a run folder or an artefact."""
-    found = load.load(path)
-    key = keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0)
+    found = load.load_generator(path)
+    key = keys.step_key(keys.root_key(seed), keys.Purpose.SAMPLE, 0)
     return sampling.sample(found.config, found.variables, key, n)
 
 
@@ -107,8 +107,8 @@ def test_inversion_runs_from_the_artefact(labelled, artefact):
     """The search takes the same way through the exported gradients as through the run's own."""
     found = []
     for path in (labelled, artefact):
-        opened = load.load(path)
-        space = latent_space.space(opened.config, opened.variables)
+        opened = load.load_generator(path)
+        space = latent_space.make_latent_space(opened.config, opened.variables)
         target = (sample(labelled, 6, seed=5) + 0.1).clip(0, 1)
         search = Search(steps=20, samples=30, restarts=2)
         label = np.arange(6, dtype=np.int32)
@@ -129,7 +129,7 @@ def test_invert_takes_an_artefact(command, artefact, tmp_path):
 def test_a_process_with_jax_alone(labelled, artefact, tmp_path):
     words = [sys.executable, "-I", "-c", BARE, artefact, tmp_path / "made.npz"]
     subprocess.run(words, check=True)
-    opened = load.load(labelled)
+    opened = load.load_generator(labelled)
     labels = jnp.arange(2, 7)
 
     def ours(z):
@@ -155,10 +155,12 @@ def test_what_the_manifest_says(labelled, artefact):
         card = file.read("README.md").decode()
     assert (found["step"], found["classes"], found["z"]) == (12, 10, {"dim": 8, "law": "normal"})
     assert found["output"] == {"shape": [8, 8, 1], "dtype": "float32", "range": "pixels in [0, 1]"}
-    assert serialization.loads(json.dumps(found["config"])) == load.load(labelled).config
+    assert serialization.loads(json.dumps(found["config"])) == load.load_generator(labelled).config
     digest = (labelled / "digests.jsonl").read_text().splitlines()[-1]
     assert found["digest"] == json.loads(digest)["sha256"]
-    count = sum(leaf.size for leaf in jax.tree.leaves(load.load(labelled).variables["params"]))
+    count = sum(
+        leaf.size for leaf in jax.tree.leaves(load.load_generator(labelled).variables["params"])
+    )
     assert found["parameters"] == count
     assert f"{count:,} parameters" in card
     assert "labels int32 [n] from 0 to 9" in card
@@ -179,8 +181,9 @@ def test_scores_are_on_the_card(labelled):
     assert [one["step"] for one in found["scores"]] == [12]
     from gan_jax.inference.export import model_card
 
-    assert "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |" in model_card.card(
-        found, "x"
+    assert (
+        "| frechet | digits-classifier | 9 | 8 of digits train | 1.5 |"
+        in model_card.make_model_card(found, "x")
     )
 
 
@@ -192,7 +195,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
         variables = unflatten_dict({name: file.get_tensor(name) for name in file.keys()}, sep="/")  # noqa: SIM118
         config = serialization.loads(file.metadata()["config"])
     assert (config.data.path, config.data.dir) == (None, None)
-    key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
+    key = keys.step_key(keys.root_key(0), keys.Purpose.SAMPLE, 0)
     found = sampling.sample(config, variables, key, 20)
     np.testing.assert_array_equal(found, sample(labelled))
     assert "safe_open" in (tmp_path / "gen.md").read_text()
@@ -222,11 +225,11 @@ def test_of_a_population_one_member(command, trained_run, tmp_path):
     status, _, error = command(app.main, f"export {workdir} --out {out}")
     assert (status, "give one --member, 0 to 2" in error) == (2, True)
     assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
-    found = load.load(workdir, member=1)
-    key = keys.step_key(keys.root(0), keys.Purpose.SAMPLE, 0)
+    found = load.load_generator(workdir, member=1)
+    key = keys.step_key(keys.root_key(0), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(found.config, found.variables, key, 20)
     np.testing.assert_allclose(sample(out), made, atol=1e-6)
-    assert load.load(out).member == 1
+    assert load.load_generator(out).member == 1
 
 
 @pytest.mark.parametrize("part", ["variables.npz", "generate.bin", "manifest.json"])
@@ -236,7 +239,7 @@ def test_a_damaged_artefact_is_named(artefact, tmp_path, part):
         for name in good.namelist():
             bad.writestr(name, good.read(name) if name != part else b"{}")
     with pytest.raises(UserError, match=r"bad.jaxexport is no artefact that can be read: .*"):
-        load.load(path)
+        load.load_generator(path)
 
 
 @pytest.mark.parametrize("where", np.random.default_rng(0).uniform(0, 1, 12))
@@ -246,10 +249,10 @@ def test_a_flipped_bit_of_an_artefact_is_named_or_does_not_matter(artefact, tmp_
     path = tmp_path / "bad.jaxexport"
     path.write_bytes(found)
     try:
-        variables = load.load(path).variables
+        variables = load.load_generator(path).variables
     except UserError:
         return  # named, and by no other error
-    expected = load.load(artefact).variables
+    expected = load.load_generator(artefact).variables
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
 
 
@@ -274,18 +277,18 @@ def test_mistakes_at_the_artefact_itself(artefact, monkeypatch, capsys, words, s
 def test_an_artefact_is_one_generator(artefact):
     for asked in ({"step": 1}, {"member": 0}):
         with pytest.raises(UserError, match="is one generator"):
-            load.load(artefact, **asked)
+            load.load_generator(artefact, **asked)
 
 
 def of(config, real=(8, 8, 1), cond=None):
-    """What `write.functions` takes, of the config's generator as it starts."""
+    """What `write.exported_functions` takes, of the config's generator as it starts."""
     example = Batch(np.zeros((1, *real), np.float32), cond)
     variables = jax.jit(lambda: starting(config, example))()
-    return generator.Trained(config, variables, 0, None, example, None, ())
+    return generator.TrainedGenerator(config, variables, 0, None, example, None, ())
 
 
 def starting(config, example):
-    return generator_variables(init_state(config, keys.root(0), example))
+    return generator_variables(init_state(config, keys.root_key(0), example))
 
 
 def shapes_of(config, real, cond=None):
@@ -293,12 +296,12 @@ def shapes_of(config, real, cond=None):
     example = Batch(np.zeros((1, *real), np.float32), cond)
     shapes = jax.eval_shape(lambda: starting(config, example))
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return generator.Trained(config, variables, 0, None, example, None, ())
+    return generator.TrainedGenerator(config, variables, 0, None, example, None, ())
 
 
 def deserialized(found):
     """Its functions, as the artefact's reader has them."""
-    blobs = write.functions(found)
+    blobs = write.exported_functions(found)
     exported = {name: jax.export.deserialize(bytearray(blob)) for name, blob in blobs.items()}
     return {name: (standalone._function(one), one) for name, one in exported.items()}
 
@@ -311,8 +314,8 @@ def test_every_network_can_be_exported(name):
     places = (size,) if name in small_networks.SOUNDS else (size, size)
     config = config.replace(z_dim=getattr(config.gen, "z_dim", config.prior.dim))
     found = shapes_of(config, (*places, 2), np.zeros(1, np.int32))
-    function, *inputs = write.function(found)
-    blob = write.exported(name, function, found.variables, *inputs)
+    function, *inputs = write.generator_function(found)
+    blob = write.export_function(name, function, found.variables, *inputs)
     exported = jax.export.deserialize(bytearray(blob))
     assert exported.platforms == ("cpu", "cuda", "tpu")
     assert str(exported.out_avals[0].shape[0]) == "n"
@@ -357,7 +360,9 @@ def test_stylegan2_brings_its_w():
     w = functions["map"][0](found.variables, z, None)
     np.testing.assert_allclose(w, latent_space.map_w(gen, found.variables, z, None), atol=1e-6)
     made = functions["synthesize"][0](found.variables, w, None)
-    np.testing.assert_allclose(made, latent_space.of_w(gen, found.variables, w, None), atol=1e-6)
+    np.testing.assert_allclose(
+        made, latent_space.synthesize_from_w(gen, found.variables, w, None), atol=1e-6
+    )
     slope = jax.grad(lambda w: functions["synthesize"][0](found.variables, w, None).std())(w)
     assert float(jnp.abs(slope).max()) > 0
 
@@ -368,9 +373,9 @@ def test_repairers_take_a_dictionary():
         name="u", gen=gen, disc=disc, steps=1, prior=Prior(dim=5), masks=Masks(("box",))
     )
     found = shapes_of(config, (12, 12, 2))
-    shapes = jax.tree.map(lambda leaf: leaf.shape, write.condition(found))
+    shapes = jax.tree.map(lambda leaf: leaf.shape, write.dummy_condition(found))
     assert shapes == {"known": (1, 12, 12, 2), "hole": (1, 12, 12, 1)}
-    assert "generate" in write.functions(found)
+    assert "generate" in write.exported_functions(found)
 
 
 def test_a_text_run(command, trained_run, tmp_path):
@@ -395,7 +400,7 @@ def test_what_cannot_be_exported_says_why():
     disc = mlp.Discriminator((8,))
     found = of(Config(name="odd", gen=NeedsItsBatch(), disc=disc, steps=1, prior=Prior(dim=8)))
     with pytest.raises(UserError, match=r"odd cannot be exported: .* .write x.shape\[0\]"):
-        write.functions(found)
+        write.exported_functions(found)
     infinite = {"params": {"weight": np.full(3, np.inf)}}
     with pytest.raises(UserError, match="params/weight is not finite: the run has diverged"):
-        write.flat(infinite)
+        write.flatten_variables(infinite)

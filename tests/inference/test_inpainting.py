@@ -24,7 +24,12 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import masks, sources
 from gan_jax.data.images import pixels as images_pixels
 from gan_jax.inference import inpainting
-from gan_jax.inference.inpainting_files import hole_of, repair_folder, tiles, whole
+from gan_jax.inference.inpainting_files import (
+    inpaint_folder,
+    inpaint_resized,
+    inpaint_tiled,
+    load_mask,
+)
 from gan_jax.runs import folder as run_folder
 from gan_jax.training import population_state
 from gan_jax.training.state import generator_variables
@@ -35,7 +40,7 @@ pytestmark = pytest.mark.integration
 FIELDS, CONFIG = small.UNET, small.INPAINTING
 KEY = jax.random.key(0)
 PICTURES = sources.load(CONFIG.data).batch.real[:20]
-HOLES = inpainting.holes("box", KEY, PICTURES.shape)
+HOLES = inpainting.sample_masks("box", KEY, PICTURES.shape)
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +51,31 @@ def trained(trained_run):
 
 @pytest.fixture(scope="module")
 def variables():
-    example = sources.example(sources.load(CONFIG.data), 4)
-    return generator_variables(population_state.init(CONFIG, population.roots(CONFIG), example))
+    example = sources.dummy_examples(sources.load(CONFIG.data), 4)
+    return generator_variables(
+        population_state.init_population(CONFIG, population.root_keys(CONFIG), example)
+    )
 
 
 def test_repairs_keep_what_is_known_and_do_not_see_the_hole(variables):
-    made = inpainting.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    made = inpainting.inpaint(CONFIG, variables, KEY, PICTURES, HOLES, 2)
     assert made.shape == (2, 20, 8, 8, 1)
     assert made.dtype == np.uint8
     for one in made:
         np.testing.assert_array_equal(one[~HOLES], PICTURES[~HOLES])
     inside = np.where(HOLES, 200, PICTURES).astype(np.uint8)
-    np.testing.assert_array_equal(inpainting.repair(CONFIG, variables, KEY, inside, HOLES, 2), made)
+    np.testing.assert_array_equal(
+        inpainting.inpaint(CONFIG, variables, KEY, inside, HOLES, 2), made
+    )
     assert (made[0] != made[1]).any()
 
 
 def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
     """Of many repairs none draws its z from the key of a hole."""
     own = []
-    monkeypatch.setattr(masks, "draw", lambda masks, found, *_: own.append(found) or 0)
+    monkeypatch.setattr(masks, "sample_masks", lambda masks, found, *_: own.append(found) or 0)
     monkeypatch.setattr(jax, "jit", lambda function, **_: function)
-    inpainting.holes("box", KEY, PICTURES.shape)
+    inpainting.sample_masks("box", KEY, PICTURES.shape)
     for number in range(16):  # as gan_jax/inference/sampling.py derives them
         own.append(keys.example_keys(jax.random.fold_in(KEY, number), len(PICTURES)))
     rows = np.concatenate([jax.random.key_data(one) for one in own])
@@ -74,10 +83,10 @@ def test_holes_and_repairs_of_one_key_have_keys_of_their_own(monkeypatch):
 
 
 def test_a_repair_is_of_its_key_number_and_place_alone(variables):
-    made = inpainting.repair(CONFIG, variables, KEY, PICTURES, HOLES, 2)
-    fewer = inpainting.repair(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
+    made = inpainting.inpaint(CONFIG, variables, KEY, PICTURES, HOLES, 2)
+    fewer = inpainting.inpaint(CONFIG, variables, KEY, PICTURES[:7], HOLES[:7])
     np.testing.assert_array_equal(fewer[0], made[0, :7])
-    two = inpainting.repair(
+    two = inpainting.inpaint(
         CONFIG, variables, KEY, PICTURES, HOLES, devices=jax.local_devices()[:2]
     )
     # A pixel within rounding of the middle between two levels may take the other one.
@@ -96,7 +105,7 @@ def test_a_repair_is_of_its_key_number_and_place_alone(variables):
 def test_what_does_not_go_together_is_refused(variables, changes, said):
     given = {"config": CONFIG, "variables": variables, "key": KEY}
     with pytest.raises(UserError, match=said):
-        inpainting.repair(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
+        inpainting.inpaint(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,7 @@ def one_grey(picture, hole, key):  # noqa: ARG001
     return np.where(hole, np.uint8(77), picture)
 
 
-@pytest.mark.parametrize("way", [whole, tiles])
+@pytest.mark.parametrize("way", [inpaint_resized, inpaint_tiled])
 @pytest.mark.parametrize("shape", [(9, 13), (4, 6), (30, 4)])
 def test_other_sizes(way, shape):
     random = np.random.default_rng(0)
@@ -174,7 +183,7 @@ def test_other_sizes(way, shape):
     made = way(broken, hole, KEY, 4, one_grey)
     np.testing.assert_array_equal(made[~hole], picture[~hole])
     assert (made[hole] < 200).all()
-    if way is tiles:
+    if way is inpaint_tiled:
         assert (made[hole] == 77).all()
 
 
@@ -260,7 +269,7 @@ def test_two_pictures_never_go_to_one_place(tmp_path):
     for name in ("a.png", "a.jpg", "b.png"):
         save(source, name, np.full((8, 8, 3), 90, np.uint8))
     with pytest.raises(UserError, match=r"a.jpg and of \S*a.png would both be \S*out/a_1.png"):
-        repair_folder(tmp_path / "run", source, out, "#ffffff", count=2)
+        inpaint_folder(tmp_path / "run", source, out, "#ffffff", count=2)
     assert not out.exists()
 
 
@@ -271,7 +280,7 @@ def test_transparent_holes_lie_as_the_picture_does(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x112] = orientation
     Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    hole = hole_of(tmp_path / "a.png", tmp_path, "alpha")
+    hole = load_mask(tmp_path / "a.png", tmp_path, "alpha")
     seen = images_pixels.decode(tmp_path / "a.png", 3)  # transparency over white
     np.testing.assert_array_equal(hole, (seen == 255).all(-1, keepdims=True))
     assert hole.sum() == 2

@@ -13,13 +13,13 @@ from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.inference import inversion, latent_space
 from gan_jax.inference.inversion import Search, invert
-from gan_jax.inference.latent_space import Space
-from gan_jax.inference.nearest import nearest
+from gan_jax.inference.latent_space import LatentSpace
+from gan_jax.inference.nearest import nearest_samples
 from gan_jax.metrics.features import extractor, perceptual
 from gan_jax.networks import mlp, stylegan2
 from tests.helpers import small
 
-KEY = keys.root(3)
+KEY = keys.root_key(3)
 D = 4
 # Columns at right angles, so that least squares is well posed, of the known pixels alone too.
 A = np.linalg.qr(np.random.default_rng(0).standard_normal((12, D)))[0].astype(np.float32) / 4
@@ -39,10 +39,12 @@ def linear(shift, z, cond):
 
 
 SPACES = {
-    law: Space(Partial(functools.partial(linear, 0)), Partial(functools.partial(draw, law)), law)
+    law: LatentSpace(
+        Partial(functools.partial(linear, 0)), Partial(functools.partial(draw, law)), law
+    )
     for law in ("normal", "uniform")
 }
-CLASSES = Space(
+CLASSES = LatentSpace(
     Partial(functools.partial(linear, 0.15)),
     Partial(functools.partial(draw, "normal")),
     "normal",
@@ -85,9 +87,9 @@ def test_prior_is_the_chi_law_and_moves_lengths_to_the_shell():
     z = jnp.asarray(np.random.default_rng(0).standard_normal((5, 9)) * 2, jnp.float32)
     length, shell = np.linalg.norm(z, axis=1), np.sqrt(8)
     expected = (scipy.stats.chi(9).logpdf(shell) - scipy.stats.chi(9).logpdf(length)) / 9
-    prior = jax.jit(inversion.prior, static_argnums=1)
+    prior = jax.jit(inversion.latent_prior, static_argnums=1)
     np.testing.assert_allclose(prior(z, "normal"), expected, rtol=1e-5, atol=1e-7)
-    assert not inversion.prior(z, "uniform").any()
+    assert not inversion.latent_prior(z, "uniform").any()
     target = pictures(2)[1]
     blind = SPACES["normal"]._replace(generate=Partial(lambda z, _: 0 * linear(0, z, None)))
     found = invert(blind, target, KEY, Search(300, 0.05, 1, 10, prior=1.0, batch=2))
@@ -103,7 +105,7 @@ def test_a_picture_does_not_depend_on_the_others_and_one_program_does():
         for ours, theirs in zip(some[:3], all_five[:3], strict=True):
             np.testing.assert_array_equal(ours, theirs[part])
     assert inversion._descend._cache_size() == programs
-    other = invert(SPACES["normal"], target, keys.root(4), SEARCH)
+    other = invert(SPACES["normal"], target, keys.root_key(4), SEARCH)
     assert (other.latents != all_five.latents).any()
 
 
@@ -161,7 +163,9 @@ def test_nearest_samples(samples, masked):
     mask = np.arange(6).reshape(1, 2, 3, 1) < (2 if masked else 0)
     mask = np.repeat(mask, 5, 0)
     count = min(samples, 3)
-    errors, index = nearest(SPACES["normal"], target, KEY, samples, count, mask=mask, batch=2)
+    errors, index = nearest_samples(
+        SPACES["normal"], target, KEY, samples, count, mask=mask, batch=2
+    )
     made = drawn(200)[:samples] @ A.T + 0.5
     known = np.broadcast_to(~mask, target.shape).reshape(5, 1, -1)
     change = np.square(target.reshape(5, 1, -1) - np.asarray(made).reshape(1, samples, -1))
@@ -180,10 +184,10 @@ def test_w_is_what_the_mapping_makes():
     random = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: jnp.float32(random.standard_normal(leaf.shape)), shapes)
     variables = {**variables, "moments": {"w_mean": jnp.arange(6.0)}}
-    space = latent_space.space(config, variables)
-    assert (space.law, space.classes) == ("w", 3)
+    space = latent_space.make_latent_space(config, variables)
+    assert (space.distribution, space.classes) == ("w", 3)
     assert space.mean.tolist() == [0, 1, 2, 3, 4, 5]
-    plain = latent_space.space(config, variables, "z")
+    plain = latent_space.make_latent_space(config, variables, "z")
 
     @jax.jit
     def both(space, plain):
@@ -203,9 +207,9 @@ def test_spaces_that_are_not_there():
         jax.eval_shape(lambda: config.gen.init(KEY, jnp.zeros((1, 8)), train=False)),
     )
     with pytest.raises(UserError, match=r"makes examples of shape \[2\]: no pictures"):
-        latent_space.space(config, variables)
+        latent_space.make_latent_space(config, variables)
     with pytest.raises(UserError, match=r"mlp\.Generator has no w, only z"):
-        latent_space.space(config, variables, "w")
+        latent_space.make_latent_space(config, variables, "w")
 
 
 @pytest.mark.parametrize(

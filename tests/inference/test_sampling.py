@@ -12,7 +12,7 @@ from gan_jax.inference import sampling
 from gan_jax.networks import interface, mlp
 from tests.helpers import small
 
-KEY = keys.root(5)
+KEY = keys.root_key(5)
 TRACES = []  # an entry each time that JAX traces Echo
 
 
@@ -64,7 +64,7 @@ def test_sample_i_has_the_noise_of_key_and_i(latent, draw):
         noise = getattr(jax.random, draw)(jax.random.fold_in(KEY, i), (3,), **bounds)
         # The same float32 formula, compiled apart: the last bit of erf_inv may differ.
         np.testing.assert_allclose(z[i], noise, rtol=1e-6, atol=1e-7)
-    assert (echo(300, key=keys.root(6), latent=latent)[:, :3] != z).any(1).all()
+    assert (echo(300, key=keys.root_key(6), latent=latent)[:, :3] != z).any(1).all()
 
 
 def test_uniform_noise_fills_its_interval_and_normal_noise_leaves_it():

@@ -51,8 +51,8 @@ def expected(run, classes, per_class, number, seed=5, step=None):
     labels = np.tile(np.asarray(classes, np.int32), per_class)
     made = sampling.sample(
         CONFIG,
-        generator_variables(population_state.member(config, state, number)[1]),
-        keys.step_key(keys.root(seed), keys.Purpose.SAMPLE, 0),
+        generator_variables(population_state.member_run(config, state, number)[1]),
+        keys.step_key(keys.root_key(seed), keys.Purpose.SAMPLE, 0),
         len(labels),
         labels,
     )

@@ -30,7 +30,7 @@ ONE = jax.local_devices()[:1]
 
 def test_sounds_are_written_one_after_another(tmp_path):
     waves = np.array([[0.0, 0.5, -1.0], [2.0, np.nan, 0.25]], np.float32)
-    audio.write(tmp_path / "x.wav", waves, 100)
+    audio.write_wav(tmp_path / "x.wav", waves, 100)
     rate, found = wavfile.read(tmp_path / "x.wav")
     assert (rate, found.dtype, len(found)) == (100, np.int16, 2 * (3 + 10))
     np.testing.assert_array_equal(found[:3], [0, 16384, -32767])
@@ -41,7 +41,7 @@ def test_sounds_are_written_one_after_another(tmp_path):
 def test_a_waveform_is_the_range_of_every_column():
     waves = np.zeros((1, 1280), np.float32)
     waves[0, 640:650] = np.linspace(-1, 1, 10)
-    picture = audio.waveform(waves)[0, :, :, 0]
+    picture = audio.waveform_images(waves)[0, :, :, 0]
     black = picture == 0
     assert (picture.shape, set(np.unique(picture))) == ((48, 128), {0, 255})
     assert black[:, 64].all()
@@ -126,7 +126,7 @@ def test_scores_in_training_are_those_of_evaluate(finished):
 
 def test_tones_are_in_tune_and_noise_is_not():
     real = sources.load(AudioData("tones", "test", labels=True)).batch
-    waves = sounds.examples(real.real[:200, :, 0])
+    waves = sounds.to_float(real.real[:200, :, 0])
     found = audio_metrics.pitch_scores(waves, RATE, real.cond[:200])
     for name in ("tonal", "in_tune", "pitch_accuracy"):
         assert found[name].value > 0.98, name
@@ -152,7 +152,7 @@ class Loudness:
 
 
 def test_classes_are_counted_by_the_features_classifier(finished):
-    sound = sounds.Sound(RATE, 64)
+    sound = sounds.AudioFormat(RATE, 64)
     _, config, state = restore.restore(finished)
     (member,) = members(config, state, seed=0, devices=ONE, sound=sound)
     protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)

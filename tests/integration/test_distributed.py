@@ -67,7 +67,7 @@ def wait_for(path, started):
 def same_run(a, b):
     for name in ("metrics.jsonl", "config.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes()
-    assert digest.read(a) == digest.read(b)
+    assert digest.read_digests(a) == digest.read_digests(b)
 
 
 def close(actual, desired):
@@ -106,7 +106,7 @@ def test_a_pair_of_processes_is_one(pair, tmp_path, monkeypatch):
             with np.load(tmp_path / f"seen_{name}_{i}.npz") as found:
                 chex.assert_trees_all_equal(dict(found), expected)
     config, dataset = small.CONFIG, sources.load(small.CONFIG.data)
-    key = keys.root(config.seed)
+    key = keys.root_key(config.seed)
     halves = [set(), set()]
     for step in range(6):  # the block of three steps that was asked for, and the next
         chosen = order.indices(key, step, 2, config.batch_size, len(dataset))
@@ -128,7 +128,7 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
     started[1].send_signal(signal.SIGTERM)
     assert statuses(started) == [143, 143]
     assert "SIGTERM: stopped at step" in (tmp_path / "said_0").read_text()
-    stopped = max(digest.read(cut))
+    stopped = max(digest.read_digests(cut))
     assert 10 <= stopped < steps
 
     started = pair(f"fit,{cut},{steps},PLAIN")
@@ -262,4 +262,4 @@ def test_alone_nothing_is_asked():
         assert core_processes.broadcast_text("x") == "x"
         assert core_processes.broadcast_int(3) == 3
         assert [core_processes.stop_signal(came) for came in ([], [15])] == [0, 15]
-    assert core_devices.local_places(jax.local_devices()[:3]) == [0, 1, 2]
+    assert core_devices.local_indices(jax.local_devices()[:3]) == [0, 1, 2]

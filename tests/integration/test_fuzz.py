@@ -161,7 +161,7 @@ RESULT = {"config": CONFIG, "versions": VERSIONS, "curve": CURVE}
 
 
 def summarise(folder):
-    return record.summarise(folder, [{}])
+    return record.summarize_run(folder, [{}])
 
 
 def goes_on(folder):
@@ -174,18 +174,18 @@ def timed(folder):
 
 
 def of_result(folder):
-    there = compare.recorded(folder / "result.json")
-    return compare.report(compare.compare(there, there))
+    there = compare.load_run_record(folder / "result.json")
+    return compare.format_comparison(compare.compare(there, there))
 
 
 def of_run(folder):
-    there = compare.recorded(folder)
+    there = compare.load_run_record(folder)
     other = dataclasses.replace(there, rows={10: ROWS[0]}, versions=VERSIONS)
-    return compare.report(compare.compare(there, other))
+    return compare.format_comparison(compare.compare(there, other))
 
 
 def drawn(folder):
-    return curves.draw(folder, folder / "curves.png")
+    return curves.plot_curves(folder, folder / "curves.png")
 
 
 FOLDER_FILES = {
@@ -201,10 +201,16 @@ FOLDER_FILES = {
     "timing.json": (json.dumps(TIMING), [timing.read_timing, timed, summarise]),
     "scores.json": (
         json.dumps(SCORES),
-        [lambda f: score_card.read(f / "scores.json"), lambda f: record.on_record(f, small.CONFIG)],
+        [
+            lambda f: score_card.read_cards(f / "scores.json"),
+            lambda f: record.recorded_scores(f, small.CONFIG),
+        ],
     ),
     "scores_card.json": (json.dumps({"metric": "fid"}), [in_training_log.read_card]),
-    "digests.jsonl": (json.dumps({"step": 10, "sha256": "ab"}) + "\n", [digest.read, of_run]),
+    "digests.jsonl": (
+        json.dumps({"step": 10, "sha256": "ab"}) + "\n",
+        [digest.read_digests, of_run],
+    ),
     "vocabulary.json": (json.dumps(["a", "b"]), [corpus.load_vocabulary]),
     "result.json": (json.dumps(RESULT), [of_result]),
 }
@@ -270,10 +276,10 @@ def test_files_nested_too_deep_and_numbers_too_long(folder, name):
 
 @pytest.mark.parametrize("loss", [None, [], [None], 1e308, [0.5, 0.5]])
 def test_runs_part_at_any_values(folder, loss):
-    there = compare.recorded(folder)
+    there = compare.load_run_record(folder)
     other = dataclasses.replace(there, rows={10: ROWS[0] | {"disc_loss": loss}})
     for a, b in ((there, other), (other, there)):
-        assert "metrics: step 10, disc_loss" in compare.report(compare.compare(a, b))
+        assert "metrics: step 10, disc_loss" in compare.format_comparison(compare.compare(a, b))
 
 
 @pytest.mark.parametrize("shape", [[2**20, 2**20], [10**12], [-1], [2.5], "ab", [[1]], [1] * 40])
@@ -352,7 +358,7 @@ def test_masks_of_any_bytes(tmp_path, raw, mask, kind):
     where = "alpha" if kind == "alpha" else str(tmp_path / "masks")
     try:
         picture = pixels.decode(tmp_path / "one.png", 3)
-        hole = inpainting_files.hole_of(tmp_path / "one.png", tmp_path, where)
+        hole = inpainting_files.load_mask(tmp_path / "one.png", tmp_path, where)
     except Exception:
         return
     assert (picture.dtype, hole.dtype) == (np.uint8, bool)
@@ -373,7 +379,7 @@ def test_arrays_that_promise_more_than_there_is_are_refused_unread(tmp_path, mon
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it is read"))
     path.write_bytes(bomb((2**30, 64, 64), 10))
     small.refused(ImageData("npz", path=str(path)), "promises uint8 [1073741824, 64, 64]")
-    monkeypatch.setattr("gan_jax.core.memory.host_most", lambda: 10_000)
+    monkeypatch.setattr("gan_jax.core.memory.host_limit", lambda: 10_000)
     path.write_bytes(bomb((1, 200, 200), 40_000))
     small.refused(ImageData("npz", path=str(path)), "it would take 0.0 GiB")
 
@@ -390,7 +396,7 @@ def test_pickles_are_not_run(tmp_path):
     path.write_bytes(pickle.dumps(Fires()))
     small.refused(ImageData("npz", path=str(path)), "no whole zip archive")
     with pytest.raises(UserError, match="no PyTorch checkpoint"):
-        torch_checkpoint.read(path)
+        torch_checkpoint.read_state_dict(path)
 
 
 LEGACY = b"".join(pickle.dumps(one, 2) for one in (*torch_checkpoint.LEGACY, {}, {}, []))
@@ -400,7 +406,7 @@ LEGACY = b"".join(pickle.dumps(one, 2) for one in (*torch_checkpoint.LEGACY, {},
 @given(raw=damaged(LEGACY, IMAGES))
 def test_weights_of_any_bytes(tmp_path, raw):
     (tmp_path / "weights.pth").write_bytes(raw)
-    survives(torch_checkpoint.read, tmp_path / "weights.pth")
+    survives(torch_checkpoint.read_state_dict, tmp_path / "weights.pth")
 
 
 # --- prepared sets ---

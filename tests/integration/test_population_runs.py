@@ -87,7 +87,7 @@ def swept(tmp_path_factory):
 def solo(swept, tmp_path_factory):
     """A run folder of the sweep's member 9 alone. Not to be changed."""
     workdir = tmp_path_factory.mktemp("runs") / "solo"
-    member = population.members(run_folder.load_config(swept))[9]
+    member = population.member_configs(run_folder.load_config(swept))[9]
     small.fit(member, workdir, logging=RARELY)
     return workdir
 
@@ -128,8 +128,8 @@ def test_each_member_has_pictures_of_its_own(digits):
         folder = workdir / "samples" / f"member_{number:02d}"
         names = sorted(path.name for path in folder.iterdir())
         assert names == ["film.png", "step_00000010.png", "step_00000012.png"]
-        one, mine = population_state.member(DIGITS, state, number)
-        key = keys.step_key(keys.root(one.seed), keys.Purpose.GRID, 0)
+        one, mine = population_state.member_run(DIGITS, state, number)
+        key = keys.step_key(keys.root_key(one.seed), keys.Purpose.GRID, 0)
         made = sampling.sample(one, generator_variables(mine), key, 64)
         expected = plots.grid(pixels.to_pixels(made, symmetric=False), 8)
         with Image.open(folder / names[-1]) as image:
@@ -175,7 +175,7 @@ def test_stop_and_resume(digits, tmp_path):
     small.assert_same_bits(digits[1], state)
     for number in range(4):  # an end is a reason for a grid; so the films differ
         (tmp_path / "cut" / f"samples/member_{number:02d}/step_00000007.png").unlink()
-    step_7 = digest.read(tmp_path / "cut").pop(7)  # and for a checkpoint, with its digest
+    step_7 = digest.read_digests(tmp_path / "cut").pop(7)  # and for a checkpoint, with its digest
     listed = (tmp_path / "cut" / digest.NAME).read_text()
     kept = listed.replace(f'{{"step": 7, "sha256": "{step_7}"}}\n', "")
     (tmp_path / "cut" / digest.NAME).write_text(kept)
@@ -199,7 +199,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 
         def broken(state, batch):
             bits = jax.random.key_data(state.key)
-            mine = (bits == jax.random.key_data(keys.root(1))).all() & (state.step >= 5)
+            mine = (bits == jax.random.key_data(keys.root_key(1))).all() & (state.step >= 5)
             real = jax.numpy.where(mine, jax.numpy.nan, batch.real)
             return step(state, batch.replace(real=real))
 
@@ -238,7 +238,7 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
     before = files(digits[0])
     other = DIGITS.replace(**changes)
-    opened = run_folder.opened(digits[0], other, sources.load(DIGITS.data), ONE)
+    opened = run_folder.open_folder(digits[0], other, sources.load(DIGITS.data), ONE)
     with pytest.raises(UserError) as error, opened:
         pass
     assert says in str(error.value)
@@ -256,8 +256,8 @@ def test_sample_picks_the_member(command, digits, tmp_path, words, number):
     )
     assert status == 0
     assert f"16 samples of step 12, member {number}, seed 5" in said
-    one, mine = population_state.member(DIGITS, state, number)
-    key = keys.step_key(keys.root(5), keys.Purpose.SAMPLE, 0)
+    one, mine = population_state.member_run(DIGITS, state, number)
+    key = keys.step_key(keys.root_key(5), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(one, generator_variables(mine), key, 16)
     with Image.open(tmp_path / "grid.png") as image:
         np.testing.assert_array_equal(image, plots.grid(pixels.to_pixels(made, symmetric=False), 8))
@@ -297,14 +297,14 @@ def test_the_record_has_an_entry_a_member(command, digits, tmp_path):
     np.testing.assert_allclose(entry["curve"]["gen_loss"], rows["gen_loss"][:, 0], rtol=5e-6)
     drawn = workdir / "samples" / "member_00" / "step_00000012.png"
     assert (tmp_path / "out" / "small.png").read_bytes() == drawn.read_bytes()
-    cells = tables.results(tmp_path / "out").splitlines()[2].split(" | ")
+    cells = tables.results_table(tmp_path / "out").splitlines()[2].split(" | ")
     assert cells[1] == "3, 0, 1, 2, at once"
     losses = [one["last_tenth"]["disc_loss"] for one in entry["runs"]]
     assert cells[4] == f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"
     for one, seed in zip(entry["runs"], range(4), strict=True):
         one["seed"] = seed
     (tmp_path / "out" / "small.json").write_text(json.dumps(entry))
-    row = tables.results(tmp_path / "out").splitlines()[2]
+    row = tables.results_table(tmp_path / "out").splitlines()[2]
     assert row.split(" | ")[1] == "0 to 3, at once"
 
 
@@ -337,7 +337,7 @@ def test_a_sweep_leaves_its_table(swept):
             assert row["scores"][name] == [each[number][name] for number in mine]
         assert row["scores"]["skipped"] == [0.0, 0.0]
     assert len({row["scores"]["gen_loss"][0] for row in rows}) == 6
-    assert (swept / "sweep.md").read_text() == sweeps.table(rows) + "\n"
+    assert (swept / "sweep.md").read_text() == sweeps.format_table(rows) + "\n"
     with Image.open(swept / "sweep.png") as image:
         assert image.width > image.height > 200
     with (

@@ -185,11 +185,11 @@ def test_digests(tmp_path):
     params = {**flat.gen.params, "Dense_0": {**flat.gen.params["Dense_0"], "kernel": weight}}
     assert digest.digest(state.replace(gen=state.gen.replace(params=params))) != found
     for step, text in ((5, "a"), (10, "b"), (5, "c")):
-        digest.write(tmp_path, step, text)
+        digest.write_digest(tmp_path, step, text)
     with (tmp_path / digest.NAME).open("a") as file:
         file.write('{"step": 15, "sha')  # cut short
-    assert digest.read(tmp_path) == {5: "c", 10: "b"}
-    assert digest.read(tmp_path / "nowhere") == {}
+    assert digest.read_digests(tmp_path) == {5: "c", 10: "b"}
+    assert digest.read_digests(tmp_path / "nowhere") == {}
 
 
 def test_a_full_disk(launch, unbroken, tmp_path):
@@ -220,17 +220,17 @@ def test_a_folder_is_trained_in_once_at_a_time(launch, tmp_path):
         small.fit(small.config(steps=10**6), tmp_path / "run")
     process.kill()
     process.wait()
-    with locking.held(tmp_path / "run"):
-        again = locking.held(tmp_path / "run")
+    with locking.lock_folder(tmp_path / "run"):
+        again = locking.lock_folder(tmp_path / "run")
         with pytest.raises(UserError, match=f"process {os.getpid()} on"), again:
             pass
-    with locking.held(tmp_path / "run"):
+    with locking.lock_folder(tmp_path / "run"):
         pass
 
 
 def test_of_two_that_begin_at_once_the_second_writes_nothing(tmp_path):
     with (
-        locking.held(tmp_path),
+        locking.lock_folder(tmp_path),
         pytest.raises(UserError, match=f"in use by process {os.getpid()} on"),
     ):
         small.fit(small.config(steps=3), tmp_path)
@@ -241,7 +241,7 @@ def test_a_lock_that_cannot_be_opened_is_said_in_one_line(tmp_path):
     (tmp_path / "run.lock").mkdir()
     with (
         pytest.raises(UserError, match=r"run.lock cannot be written: Is a directory"),
-        locking.held(tmp_path),
+        locking.lock_folder(tmp_path),
     ):
         pass
 

@@ -69,16 +69,16 @@ def test_the_folder(run):
 
 def test_another_sentence_is_named(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    ours, theirs = (compare.recorded(path) for path in (run, copy))
+    ours, theirs = (compare.load_run_record(path) for path in (run, copy))
     assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
-    (where,) = compare.compare(ours, compare.recorded(copy)).parted
+    (where,) = compare.compare(ours, compare.load_run_record(copy)).parted
     assert where == "samples: step_00000004.txt is another (1 of 3 are)"
 
 
 def test_samples_are_those_of_the_generator(config, run):
     _, _, state = restore(run)
-    variables, key = generator_variables(state), keys.root(3)
+    variables, key = generator_variables(state), keys.root_key(3)
     rows = text.sample(config, variables, key, 5)
     one_hot = sampling.sample(config, variables, key, 5)
     np.testing.assert_array_equal(one_hot, np.eye(9)[rows])
@@ -124,10 +124,10 @@ def test_the_evaluate_command(run, command):
 def test_the_law_of_the_oracle_is_known():
     """Its own generator is as likely under it as under itself."""
     data = TextData("oracle", tokens=4, vocabulary=9)
-    gen = lstm.oracle(4, 9)
+    gen = lstm.oracle_generator(4, 9)
     ours = CONFIG.replace(gen=gen, data=data)
     dataset = sources.load(data)
-    variables = oracle.variables(4, 9)
+    variables = oracle.oracle_variables(4, 9)
     protocol = EvaluationProtocol("tokens", "oracle", "0", 64, 64, temperature=1.0)
     found = text_metrics.TextMetrics(dataset, dataset, protocol)(Member(ours, variables, seed=0))
     assert found.keys() == {"nll_div", "nll_oracle", "nll_gen"}
@@ -141,7 +141,9 @@ def test_unknown_words_of_the_test_match_nothing(config):
     batch = dataclasses.replace(dataset.batch, real=np.full((8, 5), corpus.UNKNOWN, np.uint16))
     test = dataclasses.replace(dataset, batch=batch)
     gen = config.gen
-    variables = jax.jit(lambda: gen.init(keys.root(0), keys.no_latents(1, 2, "key"), train=False))()
+    variables = jax.jit(
+        lambda: gen.init(keys.root_key(0), keys.dummy_latents(1, 2, "key"), train=False)
+    )()
     protocol = EvaluationProtocol("tokens", "lines", "0", 8, 8, temperature=1.0)
     found = text_metrics.TextMetrics(dataset, test, protocol)(Member(config, variables, seed=0))
     assert found["bleu_2"][0] == 0
@@ -164,7 +166,7 @@ def test_networks_of_another_vocabulary_are_refused(config):
 
 
 def test_streamed_batches_are_resident_ones(config):
-    dataset, root = sources.load(config.data), keys.root(config.seed)
+    dataset, root = sources.load(config.data), keys.root_key(config.seed)
     one = jax.local_devices()[:1]
     seen = []
     for feed in (feeds.resident(dataset, one), feeds.streamed(config, dataset, one, 0)):

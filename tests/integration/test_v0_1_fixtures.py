@@ -129,7 +129,7 @@ def test_reproduce_a_record(command):
 
 def test_artifact(command, tmp_path):
     path = FIXTURES / "images.jaxexport"
-    assert load.load(path).step == 2
+    assert load.load_generator(path).step == 2
     assert command(app.main, f"sample {path} --num-samples 4 --out {tmp_path / 'a.png'}")[0] == 0
     assert_close_pixels(tmp_path / "a.png", FIXTURES / "images_samples.png")
 

@@ -176,14 +176,16 @@ def test_image_shape():
 def test_between():
     n = 2000
     own = keys.example_keys(KEY, n)
-    e = np.asarray(penalties.between(jnp.ones((n, 2, 3)), jnp.zeros((n, 2, 3)), own)).reshape(n, -1)
+    e = np.asarray(penalties.interpolate(jnp.ones((n, 2, 3)), jnp.zeros((n, 2, 3)), own)).reshape(
+        n, -1
+    )
     assert (e == e[:, :1]).all()  # one per example, not per pixel
     assert 0 <= e.min() < e.max() <= 1
     # Kolmogorov-Smirnov: sqrt(n) times the largest gap passes 1.95 in one draw of a thousand.
     gap = np.abs(np.sort(e[:, 0]) - (np.arange(n) + 0.5) / n).max()
     assert gap * np.sqrt(n) < 1.95
     real, fake = draw(0, 5, 2, 3), draw(1, 5, 2, 3)
-    found = penalties.between(real, fake, own[:5])
+    found = penalties.interpolate(real, fake, own[:5])
     expected = places("gradient_penalty", real, fake)
     np.testing.assert_allclose(found, expected, atol=1e-6)  # float32, terms of order one
 
@@ -191,8 +193,8 @@ def test_between():
 def test_cut_batch():
     # An example's part is its own: a piece of the batch, with its keys, is a piece of the whole.
     real, fake, own = draw(0, 8, 3), draw(1, 8, 3), keys.example_keys(KEY, 8)
-    whole = penalties.between(real, fake, own)
-    parts = [penalties.between(real[i], fake[i], own[i]) for i in (slice(0, 3), slice(3, 8))]
+    whole = penalties.interpolate(real, fake, own)
+    parts = [penalties.interpolate(real[i], fake[i], own[i]) for i in (slice(0, 3), slice(3, 8))]
     assert bool((jnp.concatenate(parts) == whole).all())
     critic, params = network((3,))
     slopes = jax.jit(functools.partial(penalties.squared_slope, functools.partial(critic, params)))
@@ -263,10 +265,12 @@ def test_packs(name):
 def test_between_packs():
     """One e a pack, that of its first example; and the slopes of packs, in their order."""
     real, fake, own = draw(0, 6, 2), draw(1, 6, 2), keys.example_keys(KEY, 6)
-    found = penalties.between(real, fake, own, 3)
+    found = penalties.interpolate(real, fake, own, 3)
     e = np.asarray(jax.vmap(jax.random.uniform)(own))[[0, 0, 0, 3, 3, 3], None]
     np.testing.assert_allclose(found, e * real + (1 - e) * fake, atol=1e-6)  # float32
-    assert bool((penalties.between(real, fake, own, 1) == penalties.between(real, fake, own)).all())
+    assert bool(
+        (penalties.interpolate(real, fake, own, 1) == penalties.interpolate(real, fake, own)).all()
+    )
     squared = penalties.squared_slope(lambda x: jnp.square(x).reshape(2, -1).sum(1), real, 3)
     expected = 4 * np.square(np.asarray(real)).reshape(2, -1).sum(1)
     np.testing.assert_allclose(squared, expected, rtol=1e-6)  # float32

@@ -20,7 +20,7 @@ def with_value(value, dtype=np.float64):
 PAIRED = {
     "frechet": lambda a, b: frechet.frechet_distance(frechet.moments(a), frechet.moments(b)),
     "kernel": kernel.kernel_distance,
-    "subset_kernel": lambda a, b: kernel.subset_kernel_distance(a, b, keys.root(0), 2, 4),
+    "subset_kernel": lambda a, b: kernel.subset_kernel_distance(a, b, keys.root_key(0), 2, 4),
     "manifold": manifold.manifold_scores,
 }
 SINGLE = {
@@ -91,7 +91,7 @@ LABELS = {
 @pytest.mark.parametrize("bad", LABELS)
 def test_labels(bad):
     values, said = LABELS[bad]
-    refused(said, checks.labels, "labels", values, 3)
+    refused(said, checks.check_labels, "labels", values, 3)
     refused(said, modes.stacked_modes, np.asarray(values), 3)
     refused(said, accuracy.accuracy, np.asarray(values), [0, 1], 3)
     refused(said, accuracy.accuracy, [0, 1], np.asarray(values), 3)
@@ -107,7 +107,7 @@ def test_numbers_of_neighbours(k):
 
 def test_subsets():
     def ask(**named):
-        return kernel.subset_kernel_distance(GOOD, GOOD[:10], keys.root(0), **named)
+        return kernel.subset_kernel_distance(GOOD, GOOD[:10], keys.root_key(0), **named)
 
     refused("subsets: 1 given, 2 to", ask, subsets=1, size=5)
     refused("1 given, 2 to 10", ask, size=1)

@@ -81,8 +81,8 @@ def scored(trained, **how):
 def samples_of(trained, number, n, seed=None):
     """A member's samples as stored pictures, uint8 [n, h, w, c], made all at once."""
     _, config, state = restore(trained / "small", 12)
-    one, state = population_state.member(config, state, number)
-    key = keys.step_key(keys.root(one.seed if seed is None else seed), keys.Purpose.SAMPLE, 0)
+    one, state = population_state.member_run(config, state, number)
+    key = keys.step_key(keys.root_key(one.seed if seed is None else seed), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(one, generator_variables(state), key, n)
     return pixels.to_pixels(made, symmetric=False)
 
@@ -141,7 +141,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
     assert cards["versions"]["packages"]["jax"] == jax.__version__
     last = {one["metric"]: one for one in cards["cards"] if one["step"] == 12}
     assert len(said.splitlines()) == 1 + 18 + 1
-    assert score_card.number(last["frechet"]["mean"]) in said
+    assert score_card.format_number(last["frechet"]["mean"]) in said
     assert last["frechet"]["sd"] == pytest.approx(np.std(last["frechet"]["values"], ddof=1))
     status, said, _ = command(app.main, f"record {trained / 'small'} --out {tmp_path / 'out'}")
     assert status == 0
@@ -150,7 +150,7 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
         assert one["scores"] == {name: made["values"][i] for name, made in last.items()}
     assert [one["metric"] for one in entry["protocol"]] == list(last)
     assert entry["protocol"][0]["n_fake"] == 64
-    table = tables.scores(tmp_path / "out")
+    table = tables.image_score_table(tmp_path / "out")
     mean, sd = last["frechet"]["mean"], last["frechet"]["sd"]
     assert (
         f"| `small`, 2 seeds | pixels | 64 | 1797 of digits all | {mean:.2f} ± {sd:.2f} |" in table
@@ -160,11 +160,13 @@ def test_the_command_leaves_a_curve_of_cards_that_record_takes(command, trained,
 def test_points_are_counted_by_mode(command, trained):
     status, said, _ = command(app.main, f"evaluate {trained / 'points'}")
     assert status == 0
-    cards = {one["metric"]: one for one in score_card.read(trained / "points" / "scores.json")}
+    cards = {
+        one["metric"]: one for one in score_card.read_cards(trained / "points" / "scores.json")
+    }
     _, config, state = restore(trained / "points")
-    key = keys.step_key(keys.root(4), keys.Purpose.SAMPLE, 0)
+    key = keys.step_key(keys.root_key(4), keys.Purpose.SAMPLE, 0)
     points = sampling.sample(config, generator_variables(state), key, 2500)
-    expected = modes.modes(points, sources.ring_centres(), 0.01)._asdict()
+    expected = modes.modes(points, sources.ring_centers(), 0.01)._asdict()
     assert {name: one["values"] for name, one in cards.items()} == {
         name: [float(value)] for name, value in expected.items()
     }
@@ -211,7 +213,7 @@ def test_folders(command, tmp_path):
         f"evaluate-folders {tmp_path / 'real'} {tmp_path / 'fake'} --features pixels --devices 1"
     )
     assert command(app.main, words, f"--out {out}")[0] == 0
-    found = {one["metric"]: one for one in score_card.read(out)}
+    found = {one["metric"]: one for one in score_card.read_cards(out)}
     real, fake = (
         np.repeat(part, 3, -1).reshape(len(part), -1) / 255 for part in (images[:40], images[40:70])
     )
@@ -371,7 +373,7 @@ def test_no_part_of_the_data_is_loaded_twice(command, trained, tmp_path, monkeyp
     monkeypatch.setattr(classifier, "RECIPES", {"digits": tiny})
     folder = shutil.copytree(trained / "small", tmp_path / "small")
     assert command(app.main, f"evaluate {folder} --num-samples 40 --devices 1")[0] == 0
-    assert {one["features"] for one in score_card.read(folder / "scores.json")} == {
+    assert {one["features"] for one in score_card.read_cards(folder / "scores.json")} == {
         "digits-classifier"
     }
     assert loaded == ["all", "train", "test"]  # the run's data; and to train and test on

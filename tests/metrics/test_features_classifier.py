@@ -25,7 +25,7 @@ TARGETS = {"digits": 0.98, "mnist": 0.992, "fashion_mnist": 0.925, "cifar10_jpeg
 
 
 def make(cache, seed=0):
-    return classifier.classifier(DATA, cache, seed, recipe=TINY, quiet=True)
+    return classifier.load_classifier(DATA, cache, seed, recipe=TINY, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_features_are_of_each_picture_alone(kept):
 )
 def test_data_without_a_classifier(data, says, tmp_path):
     with pytest.raises(UserError, match=says):
-        classifier.classifier(data, tmp_path, recipe=TINY, quiet=True)
+        classifier.load_classifier(data, tmp_path, recipe=TINY, quiet=True)
 
 
 def test_pictures_of_another_size_are_refused(kept):
@@ -126,13 +126,15 @@ def test_pictures_of_another_size_are_refused(kept):
 )
 def test_what_cannot_be_trained_on(images, labels, classes, says):
     with pytest.raises(UserError, match=says):
-        classifier.train_on("any", images, np.asarray(labels), classes=classes, recipe=TINY)
+        classifier.train_classifier("any", images, np.asarray(labels), classes=classes, recipe=TINY)
 
 
 def test_any_sides_channels_and_missing_classes():
     """Of samples some class may be missing; a spectrogram is not square."""
     images = np.random.default_rng(0).integers(0, 256, (40, 13, 22, 3), np.uint8)
-    made = classifier.train_on("any", images, np.arange(40) % 3, classes=5, recipe=TINY, quiet=True)
+    made = classifier.train_classifier(
+        "any", images, np.arange(40) % 3, classes=5, recipe=TINY, quiet=True
+    )
     assert made.logits(made(images)).shape == (40, 5)
 
 
@@ -176,10 +178,12 @@ def test_of_a_draw_it_is_the_whole_sets(kept, monkeypatch):
     cache, first = kept
     few = dataclasses.replace(DATA, per_class=2, labels=True)
     monkeypatch.setattr(classifier, "fit", None)  # nothing is trained
-    found = classifier.classifier(few, cache, recipe=TINY, dataset=sources.load(few), quiet=True)
+    found = classifier.load_classifier(
+        few, cache, recipe=TINY, dataset=sources.load(few), quiet=True
+    )
     assert found.sha256 == first.sha256
-    assert sources.title(few) == "digits train, 2 a class (draw 0)"
-    assert sources.title(DATA) == "digits train"
+    assert sources.describe(few) == "digits train, 2 a class (draw 0)"
+    assert sources.describe(DATA) == "digits train"
 
 
 def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
@@ -190,7 +194,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
         wavfile.write(folder / f"{i}.wav", 8000, rng.uniform(-1, 1, 4096).astype(np.float32))
     heard = AudioData("sounds", path=str(tmp_path / "files"), length=4096, rate=8000)
     found = [
-        classifier.classifier(data, cache, recipe=TINY, dataset=sources.load(data), quiet=True)
+        classifier.load_classifier(data, cache, recipe=TINY, dataset=sources.load(data), quiet=True)
         for data in (heard, dataclasses.replace(heard, spectrogram=True))
     ]
     assert found[0].sha256 == found[1].sha256
@@ -200,7 +204,7 @@ def test_of_spectrograms_it_is_that_of_their_sounds(tmp_path):
 @pytest.mark.nightly
 @pytest.mark.usefixtures("optimized")
 def test_digits_accuracy(tmp_path):
-    made = classifier.classifier(ImageData("digits", size=28), tmp_path, quiet=True)
+    made = classifier.load_classifier(ImageData("digits", size=28), tmp_path, quiet=True)
     assert made.test_accuracy >= TARGETS["digits"]
 
 
@@ -217,5 +221,5 @@ def test_accuracies_on_record(name):
     """Measured by `python -m gan_jax.metrics.features.classifier`; minutes of training each."""
     one = MEASURED[name]
     assert min(one["test_accuracy"]) >= TARGETS[name]
-    recipe = dataclasses.asdict(classifier.recipe_of(name))
+    recipe = dataclasses.asdict(classifier.classifier_recipe(name))
     assert one["recipe"] == json.loads(json.dumps(recipe))  # lists for tuples

@@ -31,7 +31,7 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def variables(file):
-    return inception_weights.load(file, check_hash=False)[0]
+    return inception_weights.load_inception_weights(file, check_hash=False)[0]
 
 
 @pytest.fixture
@@ -130,18 +130,18 @@ def test_both_formats_hold_the_same(file, variables, tmp_path):
     golden_inception.write_zip(
         tmp_path / "new.pth", golden_inception.state_dict(golden()["layers"])
     )
-    found, sha256 = inception_weights.load(tmp_path / "new.pth", check_hash=False)
+    found, sha256 = inception_weights.load_inception_weights(tmp_path / "new.pth", check_hash=False)
     jax.tree.map(np.testing.assert_array_equal, found, variables)
-    assert sha256 != inception_weights.load(file, check_hash=False)[1]
+    assert sha256 != inception_weights.load_inception_weights(file, check_hash=False)[1]
 
 
 def test_published_file_is_known_by_its_hash(file, monkeypatch):
     with pytest.raises(UserError, match=r"is not pt_inception.*, or damaged.*it must be 6726825d"):
         inception.extractor(file)
     with monkeypatch.context() as patch:
-        sha256 = inception_weights.load(file, check_hash=False)[1]
+        sha256 = inception_weights.load_inception_weights(file, check_hash=False)[1]
         patch.setattr(inception_weights, "SHA256", sha256)
-        assert inception_weights.load(file)[1] == sha256
+        assert inception_weights.load_inception_weights(file)[1] == sha256
 
 
 def test_where_weights_are_looked_for(file, monkeypatch, tmp_path):
@@ -149,17 +149,17 @@ def test_where_weights_are_looked_for(file, monkeypatch, tmp_path):
     monkeypatch.setenv("GAN_JAX_CACHE", str(cache))
     monkeypatch.setenv("TORCH_HOME", str(torch))
     with pytest.raises(UserError, match=r"not found: put pt_inception-2015-12-05-6726825d.pth"):
-        inception_weights.load()
+        inception_weights.load_inception_weights()
     with pytest.raises(UserError, match=r"nowhere.pth is not there"):
-        inception_weights.load(tmp_path / "nowhere.pth")
+        inception_weights.load_inception_weights(tmp_path / "nowhere.pth")
     cache.mkdir()
     with pytest.raises(UserError, match="cache has neither pt_inception"):
-        inception_weights.load(cache)
+        inception_weights.load_inception_weights(cache)
     name = torch / "hub" / "checkpoints" / inception_weights.NAMES[1]
     name.parent.mkdir(parents=True)
     os.link(file, name)
     for path in (None, name.parent, name):
-        assert "fc" in inception_weights.load(path, check_hash=False)[0]["params"]
+        assert "fc" in inception_weights.load_inception_weights(path, check_hash=False)[0]["params"]
 
 
 def test_other_taps_are_refused():
@@ -176,7 +176,7 @@ def small():
 def test_wrong_tensors(write, tmp_path):
     def load(tensors):
         write(tmp_path / "weights.pth", tensors)
-        inception_weights.load(tmp_path / "weights.pth", check_hash=False)
+        inception_weights.load_inception_weights(tmp_path / "weights.pth", check_hash=False)
 
     with pytest.raises(UserError, match=r"weights.pth has no tensor 'Conv2d_2a_3x3.conv.weight'"):
         load(small())
@@ -190,15 +190,17 @@ def test_wrong_tensors(write, tmp_path):
 def test_a_folder_cannot_be_read(tmp_path):
     (tmp_path / inception_weights.NAMES[0]).mkdir()
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
-        inception_weights.load(tmp_path)
+        inception_weights.load_inception_weights(tmp_path)
 
 
 def test_partial_weights(partial):
-    variables, sha256 = inception_weights.load(partial)
+    variables, sha256 = inception_weights.load_inception_weights(partial)
     layers = 5 + 3 * 7 + 4 + 4 * 10 + 6  # stem, 35x35, to 17x17, 17x17, to 8x8
     assert len(jax.tree.leaves(variables)) == 2 * layers
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(variables))
-    assert sha256 == inception_weights.load(partial / inception_weights.PARTIAL)[1]
+    assert (
+        sha256 == inception_weights.load_inception_weights(partial / inception_weights.PARTIAL)[1]
+    )
     name = "inception-1280 (partial weights, float16)"
     assert inception.extractor(partial, 1280).name == name
     for tap in (2048, 1008):
@@ -210,14 +212,14 @@ def test_wrong_partial_weights(tmp_path):
     path = tmp_path / inception_weights.PARTIAL
     np.savez(path, **{"conv/w": np.zeros((3, 3, 3, 32), np.float16)})
     with pytest.raises(UserError, match=r"has no tensor 'conv/b'"):
-        inception_weights.load(tmp_path)
+        inception_weights.load_inception_weights(tmp_path)
     np.savez(path, **{"conv/w": np.zeros((3, 3, 3, 31), np.float16)})
     with pytest.raises(UserError, match=r"shape \[3, 3, 3, 31\], it must be \[3, 3, 3, 32\]"):
-        inception_weights.load(tmp_path)
+        inception_weights.load_inception_weights(tmp_path)
     for content in (b"PK\x03\x04", b"", b"text"):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"not a readable npz file"):
-            inception_weights.load(path)
+            inception_weights.load_inception_weights(path)
 
 
 def neighbours_accuracy(features, labels):

@@ -84,7 +84,7 @@ def test_path_length_of_a_linear_generator(symmetric, devices):
     member = Member(config, variables, 3, jax.local_devices()[:devices])
     evaluator = generator.PerceptualPathLength(config, extractor.pixels(), 201, quiet=True)
     found = evaluator(member)["path_length"]
-    key = keys.step_key(keys.root(3), keys.Purpose.SAMPLE, 1)
+    key = keys.step_key(keys.root_key(3), keys.Purpose.SAMPLE, 1)
     own = jax.vmap(lambda one: jax.random.split(one, 4))(keys.example_keys(key, 201))
     a, b = (np.float64(keys.latents(own[:, i], 6, "uniform")) for i in (0, 1))
     lengths = np.sort(np.square((b - a) @ kernel[:6]).sum(1)) / (4 if symmetric else 1)
@@ -100,16 +100,16 @@ def test_the_command(command, tmp_path, monkeypatch):
         students.append((*what, trained_on(*what, **how)))
         return students[-1][-1]
 
-    students, trained_on = [], classifier.train_on
-    monkeypatch.setattr(classifier, "train_on", train_on)
+    students, trained_on = [], classifier.train_classifier
+    monkeypatch.setattr(classifier, "train_classifier", train_on)
     run = tmp_path / "conditional"
     small.fit(CONFIG, run)
     words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
     status, said, _ = command(app.main, words, "--path-length --num-paths 20")
     assert status == 0
-    found = {one["metric"]: one for one in score_card.read(run / "scores.json")}
+    found = {one["metric"]: one for one in score_card.read_cards(run / "scores.json")}
     _, config, state = restore(run)
-    key = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
+    key = keys.step_key(keys.root_key(config.seed), keys.Purpose.SAMPLE, 0)
     made = sampling.sample(config, generator_variables(state), key, 40)
     ((name, images, labels, student),) = students
     assert name == "digits"
@@ -129,14 +129,14 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert paths["features_note"] == "slerp in Z, epsilon 0.0001, percentiles 1 to 99"
     assert paths["values"][0] > 0
     assert found["frechet"]["real"] == "digits all"
-    assert score_card.number(accuracy) in said
+    assert score_card.format_number(accuracy) in said
     assert "digits-classifier of samples, 40 against 360 of digits test" in said
 
 
 def test_the_test_is_whole_where_the_run_had_a_draw():
-    assert len(generator.labelled_test(CONFIG, ImageData("digits", per_class=5))) == 360
+    assert len(generator.load_labeled_test(CONFIG, ImageData("digits", per_class=5))) == 360
 
 
 def test_data_without_a_split_test():
     with pytest.raises(UserError, match="data set 'npz' has no split test"):
-        generator.labelled_test(CONFIG, ImageData("npz", path="file.npz"))
+        generator.load_labeled_test(CONFIG, ImageData("npz", path="file.npz"))

@@ -8,7 +8,7 @@ from gan_jax.metrics import kernel, manifold
 from tests.helpers import golden_features
 
 GOLDEN = golden_features.golden()["cases"]
-KEY = keys.root(5)
+KEY = keys.root_key(5)
 
 
 def draw(seed, *shape):
@@ -64,7 +64,9 @@ def test_subsets():
     real, fake = draw(0, 100, 4), draw(1, 80, 4) + 0.3
     found = kernel.subset_kernel_distance(real, fake, KEY, subsets=400, size=10)
     assert found == kernel.subset_kernel_distance(real, fake, KEY, subsets=400, size=10)
-    assert found != kernel.subset_kernel_distance(real, fake, keys.root(6), subsets=400, size=10)
+    assert found != kernel.subset_kernel_distance(
+        real, fake, keys.root_key(6), subsets=400, size=10
+    )
     # Each subset's estimate has the whole estimate as its expectation: four standard errors.
     whole = kernel.kernel_distance(real, fake)
     assert found.mean == pytest.approx(whole, abs=4 * found.standard_error)

@@ -28,7 +28,7 @@ def test_the_mixture_itself(name):
 
 
 def test_collapse_and_misses():
-    centres, sigma = sources.ring_centres(), 0.01
+    centres, sigma = sources.ring_centers(), 0.01
     covered, high_quality, kl = modes(np.tile(centres[:1], (10, 1)), centres, sigma)
     assert (covered, high_quality) == (1, 1.0)
     assert kl == pytest.approx(np.log(8))  # one of eight modes
@@ -39,7 +39,7 @@ def test_collapse_and_misses():
 
 def test_samples_must_be_finite():
     with pytest.raises(ValueError, match="not finite"):
-        modes(np.full((3, 2), np.nan), sources.ring_centres(), 0.01)
+        modes(np.full((3, 2), np.nan), sources.ring_centers(), 0.01)
 
 
 def test_stacked_by_hand():

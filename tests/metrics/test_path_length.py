@@ -10,9 +10,9 @@ import pytest
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.inference.interpolation import lerp, slerp
-from gan_jax.metrics.path_length import path_lengths, trimmed
+from gan_jax.metrics.path_length import path_lengths, trim_percentiles
 
-KEY = keys.root(3)
+KEY = keys.root_key(3)
 A = jnp.asarray(np.random.default_rng(0).standard_normal((5, 4)), jnp.float32)
 
 
@@ -102,8 +102,8 @@ def test_a_hundredth_at_either_end_is_left_out():
     found = np.random.default_rng(0).permutation(1000.0 * np.arange(201) ** 3)
     # The percentiles 1 and 99 of 0 to 200 are 2 and 198, which stay.
     kept = 1000.0 * np.arange(2, 199) ** 3
-    np.testing.assert_array_equal(np.sort(trimmed(found)), kept)
-    np.testing.assert_array_equal(trimmed(found[:1]), found[:1])
+    np.testing.assert_array_equal(np.sort(trim_percentiles(found)), kept)
+    np.testing.assert_array_equal(trim_percentiles(found[:1]), found[:1])
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def cache(tmp_path, monkeypatch):
 
 def of_members(config, state):
     """Each member's generator variables."""
-    number = range(len(population.members(config)))
-    return [generator_variables(population_state.member(config, state, i)[1]) for i in number]
+    number = range(len(population.member_configs(config)))
+    return [generator_variables(population_state.member_run(config, state, i)[1]) for i in number]
 
 
 def with_members(config, state, change):
@@ -122,7 +122,7 @@ def test_scores_of_points_are_those_of_their_samples(points):
     for one in (state, equal):
         found = score(one)
         for i, (member, variables) in enumerate(
-            zip(population.members(config), of_members(config, one), strict=True)
+            zip(population.member_configs(config), of_members(config, one), strict=True)
         ):
             made = sampling.sample(config, variables, keys.sample_key(member.seed), 2500)
             values = tuple(float(found[name][i]) for name in modes.Modes._fields)
@@ -142,7 +142,7 @@ def test_scoring_compiles_once_and_takes_a_state_on_any_devices(points, monkeypa
 
     monkeypatch.setattr(streaming, "generate", traced)
     for devices in (ONE, jax.local_devices()[:4]):
-        again = score(core_devices.place(state, devices))
+        again = score(core_devices.replicate(state, devices))
         assert {name: values.tobytes() for name, values in again.items()} == {
             name: values.tobytes() for name, values in once.items()
         }
@@ -180,7 +180,7 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     assert list(found) == protocol["metrics"] == ["frechet", "classifier_score"]
     assert (protocol["n_real"], protocol["n_fake"]) == (300, 300)
     ours = frechet.moments(features(real))
-    members = zip(population.members(config), of_members(config, state), strict=True)
+    members = zip(population.member_configs(config), of_members(config, state), strict=True)
     for i, (member, variables) in enumerate(members):
         made = sampling.sample(config, variables, keys.sample_key(member.seed), 300)
         seen = features(pixels.to_pixels(made, symmetric=False))
@@ -254,7 +254,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     assert ours == theirs
     assert not list(folders[1].glob("scores*"))
     entries = [
-        json.loads(record.record([folder], [[{"kl": 1.0}]], folder / "out").read_text())
+        json.loads(record.write_record([folder], [[{"kl": 1.0}]], folder / "out").read_text())
         for folder in folders
     ]
     assert "score_curve" not in entries[1]

@@ -48,7 +48,7 @@ def config(**changes):
 
 
 def test_the_program_counts_what_the_samples_are():
-    n, key = 700, keys.root(3)  # more than one batch, and no whole number of them
+    n, key = 700, keys.root_key(3)  # more than one batch, and no whole number of them
     count = stacked_mnist.make_counter(config(), READER, n)
     counts, finite = count({"params": {"unused": jnp.zeros(1)}}, key)
     z = keys.latents(keys.example_keys(key, n), 3, "uniform")
@@ -64,9 +64,9 @@ def test_a_sample_that_is_not_finite_is_seen():
     gen = mlp.Generator((28, 28, 3), (2,))
     broken = stacked_mnist.make_counter(config(gen=gen), READER, 6)
     with jax.debug_nans(False):
-        params = gen.init(keys.root(0), jnp.zeros((1, 3)), train=False)
+        params = gen.init(keys.root_key(0), jnp.zeros((1, 3)), train=False)
         params = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-        assert not broken(params, keys.root(0))[1]
+        assert not broken(params, keys.root_key(0))[1]
 
 
 def test_only_a_classifier_counts():
@@ -109,7 +109,7 @@ def test_a_run_is_scored_alike_as_it_trains_and_after(tmp_path):
 def test_the_digits_classifier_is_chosen(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "gan_jax.metrics.features.classifier.classifier",
+        "gan_jax.metrics.features.classifier.load_classifier",
         lambda data, **rest: asked.append(data) or READER,
     )
     assert (

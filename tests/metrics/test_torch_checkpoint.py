@@ -15,7 +15,7 @@ from tests.helpers.golden_inception import FOLDER
 
 @pytest.mark.parametrize("name", ["zip", "legacy"])
 def test_pytorchs_own_files(name):
-    found = torch_checkpoint.read(FOLDER / f"checkpoint_{name}.pth")
+    found = torch_checkpoint.read_state_dict(FOLDER / f"checkpoint_{name}.pth")
     base = np.arange(12, dtype=np.float32)
     expected = {
         "whole": base,
@@ -65,7 +65,7 @@ LEGACY = b"".join(pickle.dumps(value, 2) for value in (*torch_checkpoint.LEGACY,
 def test_what_is_no_checkpoint(content, message, tmp_path):
     (tmp_path / "bad.pth").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        torch_checkpoint.read(tmp_path / "bad.pth")
+        torch_checkpoint.read_state_dict(tmp_path / "bad.pth")
     assert "bad.pth is no PyTorch checkpoint" in str(caught.value)
 
 
@@ -75,7 +75,7 @@ def test_a_file_cut_short_anywhere(name, tmp_path):
     for end in range(0, len(content), 17):
         (tmp_path / "cut.pth").write_bytes(content[:end])
         with pytest.raises(UserError, match=r"cut.pth is no PyTorch checkpoint"):
-            torch_checkpoint.read(tmp_path / "cut.pth")
+            torch_checkpoint.read_state_dict(tmp_path / "cut.pth")
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_a_tensor_outside_of_its_storage(offset, shape, strides):
 
 def test_a_folder_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
-        torch_checkpoint.read(tmp_path)
+        torch_checkpoint.read_state_dict(tmp_path)

@@ -55,7 +55,7 @@ def start(config, size, classes=0):
     StyleGAN2 scales its kernels where it uses them."""
     random = np.random.default_rng(11)
     shapes = jax.eval_shape(
-        lambda: init_state(config, keys.root(0), batch(config.name, size, classes))
+        lambda: init_state(config, keys.root_key(0), batch(config.name, size, classes))
     )
 
     def draw(leaf):
@@ -71,7 +71,7 @@ def start(config, size, classes=0):
         for player in (shapes.gen, shapes.disc)
     )
     return shapes.replace(
-        step=zero, key=keys.root(0), gen=gen, disc=disc, skipped=zero, skipped_in_row=zero
+        step=zero, key=keys.root_key(0), gen=gen, disc=disc, skipped=zero, skipped_in_row=zero
     )
 
 

@@ -22,7 +22,7 @@ def drawn(module, *inputs, seed=0, **how):
 
 
 def some_keys(n, seed=0):
-    return keys.latents(keys.example_keys(keys.root(seed), n), 2, "key")
+    return keys.latents(keys.example_keys(keys.root_key(seed), n), 2, "key")
 
 
 def test_relational_memory_is_that_of_a_plain_computation():
@@ -78,7 +78,7 @@ def test_parameters_are_those_of_the_published_code(vocabulary):
     norms, mapped = 2 * 2 * width, 2 * (width * width + width)
     gates, out = 2 * width * 2 * width, width * vocabulary + vocabulary
     gen = sequence.Generator(relgan.RelationalMemory(1, 2, 256), 37, vocabulary, embedding=32)
-    found = parameters(gen, keys.no_latents(2, 2, "key"), train=False)
+    found = parameters(gen, keys.dummy_latents(2, 2, "key"), train=False)
     assert found == embedding + start + attention + norms + mapped + gates + out
 
     filters = sum(size * 300 + 300 for size in (2, 3, 4, 5))
@@ -89,8 +89,8 @@ def test_parameters_are_those_of_the_published_code(vocabulary):
 
 def test_lstm_has_the_parameters_of_seqgan():
     """Yu et al.'s: embedding, four gates with a bias each, and the output."""
-    gen = lstm.oracle(20, 5000)
-    found = parameters(gen, keys.no_latents(2, 2, "key"), train=False)
+    gen = lstm.oracle_generator(20, 5000)
+    found = parameters(gen, keys.dummy_latents(2, 2, "key"), train=False)
     assert found == 5000 * 32 + 4 * (32 * 32 + 32 * 32 + 32) + 32 * 5000 + 5000
 
 

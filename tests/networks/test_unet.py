@@ -17,11 +17,11 @@ Z = jax.random.normal(KEY, (3, 5))
 
 
 def test_known_pixels_come_back_bitwise_and_the_hole_is_not_seen():
-    cond = masks.incomplete(REAL, HOLE)
+    cond = masks.mask_image(REAL, HOLE)
     variables = GEN.init(KEY, Z, cond, train=True)
     made = GEN.apply(variables, Z, cond, train=True)
     np.testing.assert_array_equal(np.where(HOLE, 0, made), np.where(HOLE, 0, REAL))
-    other = masks.incomplete(jnp.where(HOLE, 0.5, REAL), HOLE)
+    other = masks.mask_image(jnp.where(HOLE, 0.5, REAL), HOLE)
     np.testing.assert_array_equal(GEN.apply(variables, Z, other, train=True), made)
     again = GEN.apply(variables, -Z, cond, train=True)
     assert (np.abs(again - made).max((1, 2, 3)) > 1e-3).all()  # another z, another repair
@@ -29,12 +29,12 @@ def test_known_pixels_come_back_bitwise_and_the_hole_is_not_seen():
 
 def test_anything_is_a_condition():
     labels, attributes = jnp.array([2, 0, 1]), jnp.arange(6.0).reshape(3, 2)
-    made = unet.planes({"a": attributes, "b": labels, "c": REAL}, 3, 3, 8)
+    made = unet.condition_channels({"a": attributes, "b": labels, "c": REAL}, 3, 3, 8)
     assert made.shape == (3, 8, 8, 2 + 3 + 2)
     np.testing.assert_array_equal(made[1, 4, 5], [2, 3, 1, 0, 0, *REAL[1, 4, 5]])
-    np.testing.assert_array_equal(unet.planes(None, 0, 3, 8), np.ones((3, 8, 8, 1)))
+    np.testing.assert_array_equal(unet.condition_channels(None, 0, 3, 8), np.ones((3, 8, 8, 1)))
     with pytest.raises(ValueError, match=r"a condition is \[3, 4, 4, 2\], allowed are"):
-        unet.planes(REAL[:, ::2, ::2], 0, 3, 8)
+        unet.condition_channels(REAL[:, ::2, ::2], 0, 3, 8)
 
 
 def test_the_critic_is_of_the_whole_and_of_patches():

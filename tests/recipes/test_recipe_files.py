@@ -13,7 +13,7 @@ from gan_jax.config import Runtime
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.training import dry_run
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -128,7 +128,7 @@ def dry_run_lines(capsys, config, **settings):
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     dataset = sources.load(config.data)
-    state = jax.eval_shape(lambda: start(config.replace(seeds=()), dataset, devices))
+    state = jax.eval_shape(lambda: initialize(config.replace(seeds=()), dataset, devices))
     counts = [
         sum(leaf.size for leaf in jax.tree.leaves(player.params))
         for player in (state.gen, state.disc)

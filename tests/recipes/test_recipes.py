@@ -19,7 +19,7 @@ from gan_jax.data.batch import Batch
 from gan_jax.inference import sampling
 from gan_jax.metrics.modes import modes
 from gan_jax.training import parallel
-from gan_jax.training.initialize import start
+from gan_jax.training.initialize import initialize
 from gan_jax.training.parallel import train_step_of
 from gan_jax.training.state import generator_variables, init_state
 from tests.helpers import small
@@ -94,7 +94,7 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     if config is None:
         pytest.skip("it is small itself")
     one = example(config, config.batch_size)
-    state = jax.eval_shape(lambda: init_state(config, keys.root(0), one))
+    state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), one))
     batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), one)
     after, metrics = jax.eval_shape(train_step_of(config, None), state, batch)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
@@ -121,7 +121,7 @@ def test_its_small_version_trains(name):
     one = example(config, n)
     real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)
     cond = None if one.cond is None else np.broadcast_to(one.cond, (config.n_critic, n))
-    state = jax.jit(lambda: init_state(config, keys.root(0), one))()
+    state = jax.jit(lambda: init_state(config, keys.root_key(0), one))()
     step = jax.jit(train_step_of(config, None))
     for _ in range(2):
         state, metrics = step(state, Batch(real, cond))
@@ -136,9 +136,9 @@ def test_ring_covers_every_mode():
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
     program = parallel.make_program(config, devices, config.steps)
-    examples = core_devices.place(dataset.batch, devices)
+    examples = core_devices.replicate(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
-    state = start(config.replace(seed=0), dataset, devices)
+    state = initialize(config.replace(seed=0), dataset, devices)
     state, _ = program(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
     found = modes(points, centres, sigma)

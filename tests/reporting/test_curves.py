@@ -74,13 +74,13 @@ def test_lazy_penalties_are_drawn_where_they_were_due_and_skips_add_up():
 def test_a_picture_is_written_if_there_are_rows(count, tmp_path):
     text = "".join(json.dumps({"step": i + 1, "gen_loss": 1.0}) + "\n" for i in range(count))
     (tmp_path / "metrics.jsonl").write_text(text)
-    curves.draw(tmp_path, tmp_path / "curves.png")
+    curves.plot_curves(tmp_path, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists() == (count > 0)
 
 
 def test_members_are_dots_with_the_interval_of_their_mean():
     groups = {"a": [1.0, 2.0, 3.0], "b": [5, 5]}
-    figure = curves.members(groups, "modes")
+    figure = curves.plot_seeds(groups, "modes")
     (axis,) = figure.axes
     assert axis.get_ylabel() == "modes"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b"]

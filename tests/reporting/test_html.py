@@ -68,7 +68,7 @@ def written(runs, tmp_path_factory):
     folders = {path.name: [path] for path in runs.iterdir()}
     folders["both"] = [runs / "one", runs / "many"]
     for name, paths in folders.items():
-        collected = [collect.run_folder(path, page.ROOM // len(paths)) for path in paths]
+        collected = [collect.collect_run(path, page.ROOM // len(paths)) for path in paths]
         (out / f"{name}.html").write_text(page.page(collected), encoding="utf-8")
     return out
 
@@ -166,7 +166,7 @@ def test_texts_can_be_read(runs, written):
 
 def test_no_text_leaves_its_place(runs):
     """Samples are whatever a generator writes."""
-    found = collect.run_folder(runs / "texts", page.ROOM, walk=False)
+    found = collect.collect_run(runs / "texts", page.ROOM, walk=False)
     found["samples"][0]["frames"][-1]["lines"] = ['</script><script>alert("1")</script>', "</pre>"]
     text = page.page([found])
     assert Page(text).open == []
@@ -177,7 +177,7 @@ def test_no_text_leaves_its_place(runs):
 @pytest.mark.parametrize(("limit", "exact"), [(10**7, True), (60_000, False), (5_000, False)])
 def test_pictures_fit_where_they_must(limit, exact):
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
-    address, as_it_was = media.picture(Image.fromarray(noise), limit)
+    address, as_it_was = media.image_address(Image.fromarray(noise), limit)
     assert len(address) <= limit
     assert as_it_was == exact
     with Image.open(decoded(address, "image/webp")) as image:
@@ -191,7 +191,7 @@ def test_a_long_run_of_large_pictures_is_small_enough(runs, tmp_path):
     for step in range(60):
         image = Image.fromarray(np.roll(noise, step, 0))
         image.save(tmp_path / "run" / "samples" / f"step_{100 + step:08d}.png", compress_level=0)
-    found = collect.run_folder(tmp_path / "run", page.ROOM, walk=False)
+    found = collect.collect_run(tmp_path / "run", page.ROOM, walk=False)
     assert len(page.page([found]).encode()) <= page.LIMIT
     steps = [frame["step"] for frame in found["samples"][0]["frames"]]
     assert (len(steps), steps[0], steps[-1]) == (collect.FRAMES, 4, 159)
@@ -211,7 +211,7 @@ def test_the_command(command, runs, tmp_path):
 
 def test_a_run_without_checkpoints_has_a_page(runs, tmp_path):
     shutil.copytree(runs / "one", tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
-    text = page.page([collect.run_folder(tmp_path / "run", page.ROOM)])
+    text = page.page([collect.collect_run(tmp_path / "run", page.ROOM)])
     assert "has no checkpoint yet" in text
 
 
@@ -256,7 +256,7 @@ def test_without_its_package_event_files_are_refused(runs, monkeypatch):
     from gan_jax.reporting.html import tensorboard
 
     with pytest.raises(UserError, match=r"pip install 'gan-jax\[tensorboard\]'"):
-        tensorboard.write(runs / "one")
+        tensorboard.write_events(runs / "one")
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def change_row(folder, step, **values):
 
 def test_the_record_is_what_the_files_say(runs, tmp_path):
     change_row(runs[0], 5, disc_loss=None, skipped=1.0)
-    path = record.record(runs, SCORES, tmp_path / "out" / "deep")
+    path = record.write_record(runs, SCORES, tmp_path / "out" / "deep")
     assert path == tmp_path / "out" / "deep" / "small.json"
     found = strict(path)
     assert found["experiment"] == "small"
@@ -93,7 +93,7 @@ def test_the_record_is_what_the_files_say(runs, tmp_path):
 
 
 def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
-    record.record(runs, SCORES, tmp_path / "out")
+    record.write_record(runs, SCORES, tmp_path / "out")
     for name, sample in (("small", f"step_{STEPS:08d}"), ("small_real", "real")):
         saved = (tmp_path / "out" / f"{name}.png").read_bytes()
         assert saved == (runs[0] / "samples" / f"{sample}.png").read_bytes()
@@ -103,14 +103,14 @@ def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
 
 def test_speed_is_that_of_all_launches_without_their_first_steps(runs):
     (runs[0] / "timing.json").write_text(launches((0, 7, 3.0, 1.0), (7, STEPS, 8.0, 2.0)))
-    (found,) = record.summarise(runs[0], [{}])
+    (found,) = record.summarize_run(runs[0], [{}])
     assert found["train_seconds"] == 11.0
     assert found["examples_per_second"] == (6 + 12) * 16 / (2.0 + 6.0)
 
 
 def test_long_curves_are_thinned_and_keep_their_ends(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(record, "CURVE_POINTS", 4)
-    found = strict(record.record(runs, SCORES, tmp_path / "out"))
+    found = strict(record.write_record(runs, SCORES, tmp_path / "out"))
     assert found["curve"]["step"] == [1, 7, 14, 20]
     assert all(len(values) == 4 for values in found["curve"].values())
 
@@ -120,7 +120,7 @@ def test_no_path_of_the_run_is_recorded_but_in_its_command(runs, tmp_path):
         timing = strict(folder / "timing.json")
         timing[0]["command"] = f"python -m it --workdir {folder}"
         (folder / "timing.json").write_text(json.dumps(timing))
-    text = record.record(runs, SCORES, tmp_path / "out").read_text()
+    text = record.write_record(runs, SCORES, tmp_path / "out").read_text()
     assert text.count(str(tmp_path)) == 2
     for folder in runs:
         text = text.replace(f'"command": "python -m it --workdir {folder}"', "")
@@ -162,13 +162,13 @@ def test_a_run_that_is_not_a_finished_one_of_the_same_config_is_refused(
 ):
     spoil(runs[1])
     with pytest.raises(UserError, match=message):
-        record.record(runs, SCORES, tmp_path / "out")
+        record.write_record(runs, SCORES, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_score_that_is_not_finite_is_refused(runs):
     with pytest.raises(UserError, match=r"seed3 has a score that is not finite"):
-        record.summarise(runs[0], [{"modes": 0.0, "kl": float("nan")}])
+        record.summarize_run(runs[0], [{"modes": 0.0, "kl": float("nan")}])
 
 
 def entry(seconds, disc_loss, scores):
@@ -189,7 +189,7 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
         (tmp_path / f"{name}.json").write_text(json.dumps({"experiment": name, "runs": runs}))
     (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
-    assert tables.results(tmp_path).splitlines()[2:] == [
+    assert tables.results_table(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
         "| [picture](experiments/results/digits.png) |",
         "| `python -m experiments.it --seed 10` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
@@ -205,15 +205,15 @@ def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
     runs = [entry(10.0 + i, 0.5, one) for i, one in enumerate(scores)]
     (tmp_path / "it.json").write_text(json.dumps({"experiment": "it", "runs": runs, **heard}))
     (tmp_path / "it.wav").touch()
-    assert tables.sounds(tmp_path).splitlines() == [
+    assert tables.audio_score_table(tmp_path).splitlines() == [
         "|  | `it`, 2 seeds |",
         "|---|---|",
         "| samples | 64 |",
         "| kernel | 0.5000 ± 0.3536 |",  # 1 / (2 sqrt(2))
         "| tonal | 0.500 ± 0.000 |",
     ]
-    assert len(tables.scores(tmp_path).splitlines()) == 2
-    assert tables.results(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
+    assert len(tables.image_score_table(tmp_path).splitlines()) == 2
+    assert tables.results_table(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,15 @@ def rows(*sweeps, seeds=(0, 1), scores=("covered", "kl")):
 
 
 def test_mean_sd():
-    assert reporting_sweeps.mean_sd([1.5], 1) == "1.5"
-    assert reporting_sweeps.mean_sd([1, 2, 3], 2) == "2.00 ± 1.00"  # n - 1
-    assert reporting_sweeps.mean_sd([0, 2], 0) == "1 ± 1"
-    assert reporting_sweeps.mean_sd([1, float("nan")], 1) == "nan ± nan"
+    assert reporting_sweeps.format_mean_std([1.5], 1) == "1.5"
+    assert reporting_sweeps.format_mean_std([1, 2, 3], 2) == "2.00 ± 1.00"  # n - 1
+    assert reporting_sweeps.format_mean_std([0, 2], 0) == "1 ± 1"
+    assert reporting_sweeps.format_mean_std([1, float("nan")], 1) == "nan ± nan"
 
 
 def test_the_table_has_a_row_a_cell():
     # Two values a gap of 1 apart deviate by 1 / sqrt(2) from their mean.
-    assert reporting_sweeps.table(rows(LR, SMOOTH)).splitlines() == [
+    assert reporting_sweeps.format_table(rows(LR, SMOOTH)).splitlines() == [
         "| gen_opt.lr | label_smoothing | covered | kl |",
         "|---|---|---|---|",
         "| 0.001 | 0 | 1.500 ± 0.707 | 11.500 ± 0.707 |",
@@ -50,11 +50,11 @@ def test_the_table_has_a_row_a_cell():
         "| 0.002 | 0 | 3.500 ± 0.707 | 13.500 ± 0.707 |",
         "| 0.002 | 0.1 | 4.500 ± 0.707 | 14.500 ± 0.707 |",
     ]
-    assert reporting_sweeps.table(rows(LR, seeds=(0,), scores=("kl",))).splitlines()[2:] == [
+    assert reporting_sweeps.format_table(rows(LR, seeds=(0,), scores=("kl",))).splitlines()[2:] == [
         "| 0.001 | 1.000 |",
         "| 0.002 | 2.000 |",
     ]
-    assert len(reporting_sweeps.table(rows(LR, B1, SMOOTH)).splitlines()) == 2 + 12
+    assert len(reporting_sweeps.format_table(rows(LR, B1, SMOOTH)).splitlines()) == 2 + 12
 
 
 def test_losses_are_means_of_the_finite_rows_of_the_last_tenth():
@@ -102,7 +102,7 @@ def test_cells_hold_the_scores_of_their_own_members(monkeypatch, tmp_path):
         lambda config, state: [{"kl": 100 + member} for member in members],
     )
     state = types.SimpleNamespace(skipped=np.arange(12, dtype=np.int32) * 2)
-    found = reporting_sweeps.cells(tmp_path, config, state)
+    found = reporting_sweeps.score_cells(tmp_path, config, state)
     assert [(one["values"]["gen_opt.lr"], one["values"]["gen_opt.b1"]) for one in found] == [
         (lr, b1) for lr in LR.values for b1 in B1.values
     ]
@@ -180,15 +180,15 @@ def test_a_lost_member_leaves_a_hole_that_says_so(everything, panels, tmp_path):
 def test_what_is_written_is_strict_json_and_the_table(monkeypatch, tmp_path, capsys):
     found = rows(LR, B1)
     found[2]["scores"]["kl"] = [1.0, float("nan")]
-    monkeypatch.setattr(reporting_sweeps, "cells", lambda *given: found)
-    reporting_sweeps.write(tmp_path, small.CONFIG, None)
+    monkeypatch.setattr(reporting_sweeps, "score_cells", lambda *given: found)
+    reporting_sweeps.write_sweep(tmp_path, small.CONFIG, None)
     text = (tmp_path / "sweep.json").read_text()
     assert "NaN" not in text
     read = json.loads(text)
     assert read[2]["scores"]["kl"] == [1.0, None]
     read[2]["scores"]["kl"][1] = np.nan
     np.testing.assert_equal(read, found)
-    assert (tmp_path / "sweep.md").read_text() == reporting_sweeps.table(found) + "\n"
+    assert (tmp_path / "sweep.md").read_text() == reporting_sweeps.format_table(found) + "\n"
     assert "| 0.001 | 0.9 | 3.500 ± 0.707 | nan ± nan |" in capsys.readouterr().out.splitlines()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "sweep.json",

@@ -99,7 +99,7 @@ def test_nan_in_some_gradients(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "load", lambda _: broken)
     with jax.debug_nans(False):
         state = small.fit(config, tmp_path / "run", logging=logging, runtime=Runtime(skip_limit=10))
-    root = keys.root(config.seed)
+    root = keys.root_key(config.seed)
     seen = [
         bool((np.asarray(order.indices(root, step, 2, config.batch_size, 100)) == bad).any())
         for step in range(20)

@@ -121,8 +121,8 @@ def test_another_version_is_named_though_the_numbers_agree(done, tmp_path, comma
 
 
 def test_a_result_is_compared_to_six_digits(done, tmp_path):
-    path = record.record([done], [[{"score": 1.0}]], tmp_path)
-    there, here = compare.recorded(path), compare.recorded(done)
+    path = record.write_record([done], [[{"score": 1.0}]], tmp_path)
+    there, here = compare.load_run_record(path), compare.load_run_record(done)
     assert there.rounded
     assert not here.rounded
     verdict = compare.compare(there, here)
@@ -130,7 +130,7 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
     text = json.loads(path.read_text())
     text["curve"]["gen_loss"][1] *= 1 + 2e-5
     path.write_text(json.dumps(text))
-    (where,) = compare.compare(compare.recorded(path), here).parted
+    (where,) = compare.compare(compare.load_run_record(path), here).parted
     assert where.startswith("metrics: step 4, gen_loss: ")
     assert "relatively 2.0e-05 apart" in where
 
@@ -138,7 +138,7 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
 def test_a_result_on_record_is_reproduced(tmp_path):
     """In a process as a user has it: one device, and none of the flags of these tests."""
     path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
-    versions = compare.recorded(path).versions
+    versions = compare.load_run_record(path).versions
     here = run_folder.packages(jax.devices())
     ours, theirs = (
         (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])

@@ -12,7 +12,7 @@ from gan_jax.data.batch import Batch
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.features.classifier_ensemble import fit_many
 from gan_jax.metrics.features.classifier_training import Recipe, fit
-from gan_jax.metrics.significance import interval
+from gan_jax.metrics.significance import confidence_interval
 from gan_jax.networks import mlp
 from studies import augment_study
 from tests.helpers import small
@@ -29,10 +29,12 @@ ACCURACY = {
 def test_the_summary_pairs_repeats():
     found = augment_study.summary(ACCURACY)
     for arm, values in ACCURACY.items():
-        mean, half, _ = interval(values)
+        mean, half, _ = confidence_interval(values)
         assert found["arms"][arm] == {"mean": mean, "half": half}
     differences = np.subtract(ACCURACY["classic_gan"], ACCURACY["classic"])
-    assert found["differences"]["classic_gan - classic"] == interval(differences)._asdict()
+    assert (
+        found["differences"]["classic_gan - classic"] == confidence_interval(differences)._asdict()
+    )
     assert list(found["differences"]) == [
         "gan - nothing",
         "classic - nothing",
@@ -114,7 +116,7 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
         seen.append((config, sets))
         inputs = jax.random.key(0), np.zeros((1, config.prior.dim)), np.zeros(1, np.int32)
         variables = config.gen.init(*inputs, train=False)
-        return [(member, variables) for member in population.members(config)]
+        return [(member, variables) for member in population.member_configs(config)]
 
     monkeypatch.setattr(augment_study, "train_gans", train_gans)
     status, said, _ = command(augment_study.main, words, "--ks 2 4")

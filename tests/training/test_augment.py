@@ -129,17 +129,17 @@ def test_shift(outside):
 
 
 def test_blit_law():
-    found = draws(blit.draw, 1.0, (16, 16, 3))
+    found = draws(blit.sample_blit, 1.0, (16, 16, 3))
     assert_share(found.mirror, 0.5)
     for turns in range(4):
         assert_share(found.turns == turns, 0.25)
     for axis in (0, 1):  # U(-2, 2) rounded
         for pixels, share in ((-2, 1 / 8), (-1, 1 / 4), (0, 1 / 4), (1, 1 / 4), (2, 1 / 8)):
             assert_share(found.shift[:, axis] == pixels, share)
-    found = draws(blit.draw, 0.4, (16, 16, 3))
+    found = draws(blit.sample_blit, 0.4, (16, 16, 3))
     assert_share(found.mirror, 0.2)
     assert_share(found.turns == 0, 0.7)
-    found = draws(blit.draw, 0.4, (16, 8, 3))
+    found = draws(blit.sample_blit, 0.4, (16, 8, 3))
     assert_share(found.turns == 2, 0.2)  # not square: no quarters
     assert set(found.turns) == {0, 2}
     assert (np.abs(found.shift) <= [2, 1]).all()
@@ -192,8 +192,8 @@ def test_reflection():
 
 
 def test_geometry_law():
-    assert (draws(geometry.draw, 0.0, (32, 16, 3)) == np.eye(3)).all()
-    found = draws(geometry.draw, 1.0, (32, 16, 3)).astype(np.float64)
+    assert (draws(geometry.sample_inverse, 0.0, (32, 16, 3)) == np.eye(3)).all()
+    found = draws(geometry.sample_inverse, 1.0, (32, 16, 3)).astype(np.float64)
     area = np.log2(np.linalg.det(found))  # the square of 1 / scale
     assert_law(area, normal(0.4))
     stretch = np.linalg.svd(found[:, :2, :2])[1]  # 1/scale times 2^|N(0, 0.2^2)| and its inverse
@@ -203,11 +203,11 @@ def test_geometry_law():
     for axis, side in ((0, 32), (1, 16)):
         assert_law(new_centre[:, axis], normal(side / 8))
     # Turned before or after with p = 1/2; else, stretched or not, along the picture's sides.
-    assert_share(draws(geometry.draw, 0.5, (32, 16, 3))[:, 0, 1] != 0, 0.5)
+    assert_share(draws(geometry.sample_inverse, 0.5, (32, 16, 3))[:, 0, 1] != 0, 0.5)
 
 
 def test_rotation_law():
-    found = draws(geometry.draw, 1.0, (32, 16, 3))[:, :2, :2]
+    found = draws(geometry.sample_inverse, 1.0, (32, 16, 3))[:, :2, :2]
     # A matrix's rotation: of its polar decomposition, the sum of two uniform angles.
     angle = np.arctan2(found[:, 1, 0] - found[:, 0, 1], found[:, 0, 0] + found[:, 1, 1])
     assert_law(angle, uniform(math.pi))
@@ -215,7 +215,7 @@ def test_rotation_law():
 
 def change(**fields):
     none = {"brightness": 0.0, "contrast": 1.0, "luma": 1.0, "hue": 0.0, "saturation": 1.0}
-    return color.Colour(**jax.tree.map(jnp.float32, none | fields))
+    return color.Color(**jax.tree.map(jnp.float32, none | fields))
 
 
 AXIS = np.full((3, 1), 1 / math.sqrt(3))
@@ -249,13 +249,13 @@ def test_colour_of_grey():
 
 
 def test_colour_law():
-    found = draws(color.draw, 1.0)
+    found = draws(color.sample_color, 1.0)
     assert_law(found.brightness, normal(0.2))
     assert_law(np.log2(found.contrast), normal(0.5))
     assert_share(found.luma == -1, 0.5)
     assert_law(found.hue, uniform(math.pi))
     assert_law(np.log2(found.saturation), normal(1.0))
-    found = draws(color.draw, 0.3)
+    found = draws(color.sample_color, 0.3)
     for name, neutral in (("brightness", 0), ("contrast", 1), ("hue", 0), ("saturation", 1)):
         assert_share(getattr(found, name) != neutral, 0.3)
     assert_share(found.luma == -1, 0.15)
@@ -267,7 +267,7 @@ def test_cutout():
     x[6:14, 0:3] = 0  # rows 6 to 13 around 10/16, columns up to 2 around 1/8
     found = cut(jnp.ones_like(x), jnp.asarray([10 / 16, 1 / 8, 0.5]))
     np.testing.assert_array_equal(found, x)
-    found = draws(cutout.draw, 0.3)
+    found = draws(cutout.sample_cutout, 0.3)
     assert_share(found[:, 2] == 0.5, 0.3)
     assert_share(found[:, 2] == 0.0, 0.7)
     assert_law(found[:, 0], lambda x: x)

@@ -25,7 +25,7 @@ FIELDS = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), 
 KEYS = jax.random.split(jax.random.key(2), N)
 REAL = jax.random.uniform(jax.random.key(0), (N, *SHAPE), minval=-1.0)
 FAKE = jax.random.uniform(jax.random.key(1), (N, *SHAPE), minval=-1.0)
-COND = masks.condition(schema.Masks(("box",)), REAL, None, KEYS)
+COND = masks.apply_masks(schema.Masks(("box",)), REAL, None, KEYS)
 LOSS = adversarial.gan_loss("relativistic", 0.0)
 GAMMA = 0.3
 
@@ -154,7 +154,7 @@ def test_the_step_gives_both_players_the_same_incomplete_pictures():
 
     def holes(iteration):
         key = keys.step_key(state.key, keys.Purpose.MASK, 0, iteration)
-        return masks.draw(config.masks, keys.example_keys(key, N), 8, 8)
+        return masks.sample_masks(config.masks, keys.example_keys(key, N), 8, 8)
 
     w = before["w"]["kernel"][:, 0]
     gap = (REAL - jnp.where(holes(0), 0.5, REAL)).reshape(N, -1)

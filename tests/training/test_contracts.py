@@ -92,7 +92,7 @@ def test_a_member_is_its_solo_run(config, devices):
     population_of_two = config.replace(seeds=(5, 0))
     many, metrics = small.train_state(population_of_two, devices)
     solo, metrics_solo = small.train_state(config)
-    _, member = population_state.member(population_of_two, many, 1)
+    _, member = population_state.member_run(population_of_two, many, 1)
     # Rounding errors of 1e-7, which Adam's eps of 1e-4 makes 1e-3 of a step at most.
     small.assert_trees_close(member, solo, rtol=1e-3, atol=1e-4)
     rows = {name: row[:, 1] for name, row in metrics.items()}

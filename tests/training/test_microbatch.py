@@ -39,7 +39,7 @@ def changed(**changes):
 
 CASES = {
     "relativistic, lazy": changed(penalty_every=2),
-    "packs": changed(disc=pacgan.Packed(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
+    "packs": changed(disc=pacgan.PacGAN(mlp.Discriminator(widths=(24,), last_bias=False), 2)),
     "labels and a class head": changed(
         gen=mlp.Generator(shape=(8, 8, 1), widths=(24,), classes=10),
         disc=small.WithClassHead(),
@@ -113,7 +113,7 @@ def test_every_loss_is_exact_or_refused():
         ({"gen": small.CONFIG.gen}, 4, "with BatchNorm of gen"),
         ({"disc": small.CONFIG.disc}, 4, "with MinibatchStd of disc"),
         (
-            {"disc": pacgan.Packed(mlp.Discriminator(widths=(24,)), 4)},
+            {"disc": pacgan.PacGAN(mlp.Discriminator(widths=(24,)), 4)},
             2,
             "made of whole packs of 4",
         ),
@@ -159,7 +159,7 @@ def test_remat_keeps_less_for_the_gradient():
 
     def kept(on):
         def apply(params):
-            with remat.blocks(on):
+            with remat.rematerialized_blocks(on):
                 return disc.apply({"params": params}, x, train=True)
 
         backward = jax.eval_shape(lambda params: jax.vjp(apply, params)[1], params)
@@ -179,7 +179,7 @@ def test_remat_changes_no_gradient(network):
     params = stats.pop("params")
 
     def loss(params, on):
-        with remat.blocks(on):
+        with remat.rematerialized_blocks(on):
             y, new = disc.apply({"params": params, **stats}, x, train=True, mutable=[*stats])
         return (y**2).sum(), new
 
@@ -215,6 +215,6 @@ class Own(interface.Discriminator):
 
 
 def test_batch_norm_is_found_however_deep():
-    config = changed(disc=pacgan.Packed(Own(), 2))
+    config = changed(disc=pacgan.PacGAN(Own(), 2))
     with pytest.raises(UserError, match="with BatchNorm of disc"):
         train.start(config, sources.load(config.data), jax.local_devices()[:1], 4)

@@ -29,10 +29,10 @@ def made(config, lazy):
 
     @jax.jit
     def update(grads, state, step):
-        return optimizers.make(resolve(config, step), lazy).update(grads, state)
+        return optimizers.make_optimizer(resolve(config, step), lazy).update(grads, state)
 
     updates, gradients = [], trees(np.float32)
-    state = optimizers.make(resolve(config, 0), lazy).init(gradients[0])
+    state = optimizers.make_optimizer(resolve(config, 0), lazy).init(gradients[0])
     for grads, step in zip(gradients, STEPS, strict=True):
         update_, state = update(grads, state, step)
         updates.append(update_)
@@ -120,7 +120,7 @@ def test_three_updates_with_numbers(name):
 def test_the_state_holds_moments_and_no_rate(name, b1, moments):
     """So a config's rates may change, or be a sweep's, without a word in the state."""
     params = trees(np.float32)[0]
-    leaves = jax.tree.leaves(optimizers.make(Optimizer(name, b1=b1)).init(params))
+    leaves = jax.tree.leaves(optimizers.make_optimizer(Optimizer(name, b1=b1)).init(params))
     counts = [leaf for leaf in leaves if not leaf.ndim]
     assert len(leaves) - len(counts) == moments * len(params)
     assert all(leaf.dtype in (np.int32, bool) for leaf in counts)
@@ -133,7 +133,7 @@ def test_one_program_sweeps_rates(name):
     rates = {"lr": np.float32([0.1, 0.2]), "b2": np.float32([0.8, 0.9])}
 
     def first(lr, b2):
-        optimizer = optimizers.make(Optimizer(name, lr=lr, b2=b2, eps=EPS))
+        optimizer = optimizers.make_optimizer(Optimizer(name, lr=lr, b2=b2, eps=EPS))
         return optimizer.update(grads, optimizer.init(grads))[0]
 
     swept = jax.jit(jax.vmap(first))(**rates)
@@ -147,11 +147,11 @@ def test_one_program_sweeps_rates(name):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_no_gradient_is_no_step_and_no_nan(name):
     grads = jax.tree.map(np.zeros_like, trees(np.float32)[0])
-    optimizer = optimizers.make(Optimizer(name))
+    optimizer = optimizers.make_optimizer(Optimizer(name))
     updates, _ = optimizer.update(grads, optimizer.init(grads))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(updates))
 
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="adagrad"):
-        optimizers.make(Optimizer("adagrad"))
+        optimizers.make_optimizer(Optimizer("adagrad"))

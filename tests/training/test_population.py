@@ -61,7 +61,7 @@ def tiny(**changes):
 
 def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol):
     """A population's member is that solo run, and its key bit by bit."""
-    _, mine = population_state.member(config, state, number)
+    _, mine = population_state.member_run(config, state, number)
     # The solo run may be without an average, and without penalties that others have.
     small.assert_trees_close(mine, solo, rtol, atol, strict=False)
     np.testing.assert_array_equal(*map(jax.random.key_data, (mine.key, solo.key)))
@@ -75,7 +75,7 @@ def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol
 def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
     sweep = (Sweep("gen_opt.lr.start", (1e-3, 2e-3)), Sweep("penalties.r1", (0.0, 1.0, 2.0)))
     config = small.config(seeds=(7, 4), seed=99, sweep=sweep)
-    found = population.members(config)
+    found = population.member_configs(config)
     lr = small.CONFIG.gen_opt.lr
     expected = [
         small.config(
@@ -90,14 +90,14 @@ def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
         for seed in (7, 4)
     ]
     assert found == expected
-    assert population.cells(config)[4] == {"gen_opt.lr.start": 2e-3, "penalties.r1": 1.0}
-    values = population.swept(config)
+    assert population.sweep_cells(config)[4] == {"gen_opt.lr.start": 2e-3, "penalties.r1": 1.0}
+    values = population.swept_values(config)
     assert [value.dtype for value in values.values()] == [np.float32] * 2
     np.testing.assert_array_equal(values["gen_opt.lr.start"], np.float32([1e-3] * 6 + [2e-3] * 6))
     np.testing.assert_array_equal(values["penalties.r1"], [0, 0, 1, 1, 2, 2] * 2)
-    roots = jax.random.key_data(population.roots(config))
+    roots = jax.random.key_data(population.root_keys(config))
     for row, one in zip(roots, expected, strict=True):
-        np.testing.assert_array_equal(row, jax.random.key_data(keys.root(one.seed)))
+        np.testing.assert_array_equal(row, jax.random.key_data(keys.root_key(one.seed)))
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
 )
 def test_a_population_has_seeds_or_swept_values(seeds, sweep, seed_of_each):
     config = small.config(seed=3, seeds=seeds, sweep=sweep)
-    found = population.members(config)
+    found = population.member_configs(config)
     assert [one.seed for one in found] == seed_of_each
     assert not any(population.is_population(one) for one in found)
     many = bool(seeds or sweep)
     assert population.is_population(config) == many
-    assert population.roots(config).shape == ((len(found),) if many else ())
-    assert all(len(values) == len(found) for values in population.swept(config).values())
+    assert population.root_keys(config).shape == ((len(found),) if many else ())
+    assert all(len(values) == len(found) for values in population.swept_values(config).values())
     if not many:
         assert found == [config]
         tree = {"x": np.arange(3)}
-        assert population_state.select(config, tree, 0) is tree
+        assert population_state.select_member(config, tree, 0) is tree
 
 
 def test_bind_goes_to_any_depth_and_changes_nothing_else():
@@ -165,7 +165,7 @@ def many():
 @pytest.fixture(scope="module")
 def solos():
     """The runs that MANY's members are. One program serves all: a seed is not in it."""
-    members = population.members(MANY)
+    members = population.member_configs(MANY)
     program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
     return [small.run_chunks(one, program) for one in members]
 
@@ -173,7 +173,10 @@ def solos():
 @pytest.mark.parametrize("number", range(4))
 def test_a_member_is_its_solo_run(many, solos, number):
     state, metrics = many.whole
-    assert population_state.member(MANY, state, number)[0] == population.members(MANY)[number]
+    assert (
+        population_state.member_run(MANY, state, number)[0]
+        == population.member_configs(MANY)[number]
+    )
     assert {row.shape for row in metrics.values()} == {(4, 4)}
     assert solos[number][1].keys() == metrics.keys()
     assert int(state.step) == 4
@@ -224,14 +227,16 @@ def test_lazy_penalties_stay_lazy(devices, at_once, programs):
     def names(config, at_once):
         program = parallel.make_program(config, on, 16, at_once)
         state = jax.eval_shape(
-            lambda roots: population_state.init(config, roots, jax.tree.map(lambda x: x[:8], data)),
-            population.roots(config),
+            lambda roots: population_state.init_population(
+                config, roots, jax.tree.map(lambda x: x[:8], data)
+            ),
+            population.root_keys(config),
         )
         function = program.function(data)
         rest = (np.int32(3), data, *program.arguments)
         return list(primitives(jax.make_jaxpr(lambda state: function(state, *rest))(state).jaxpr))
 
-    solo = names(population.members(config)[0], None).count("cond")
+    solo = names(population.member_configs(config)[0], None).count("cond")
     assert solo >= 1
     assert names(config, at_once).count("cond") == solo * programs
 
@@ -296,7 +301,7 @@ def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
 
     monkeypatch.setattr(parallel, "make_train_step", spy)
     config = tiny(n_critic=2, seeds=SEEDS[:-1], sweep=(Sweep("gen_opt.lr", (1.0, 2.0)),))
-    members = population.members(config)
+    members = population.member_configs(config)
     program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
     solo = [small.run_chunks(one, program)[1] for one in members[:3]]
     _, found = small.train_state(config, devices, at_once=at_once)
@@ -449,7 +454,7 @@ def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
     base, fields = GROUPS[group]
     bits = [i // 2 % 2 for i in range(1, len(fields) + 1)]
     number = number_of(bits)
-    one, mine = population_state.member(config, state, number)
+    one, mine = population_state.member_run(config, state, number)
     values = {name: pair[bit] for (name, pair), bit in zip(fields.items(), bits, strict=True)}
     assert one == population.bind(base, values)
     solo, solo_metrics = small.train_state(one)
@@ -473,7 +478,7 @@ def test_a_swept_field_matters(sweep_of, group, field):
     names = [sweep.field for sweep in config.sweep]
     high, low = [1] * len(names), [int(name != field) for name in names]
     (_, a), (_, b) = (
-        population_state.member(config, state, number_of(bits)) for bits in (high, low)
+        population_state.member_run(config, state, number_of(bits)) for bits in (high, low)
     )
     with pytest.raises(AssertionError):
         small.assert_trees_close(a, b, **CLOSE)

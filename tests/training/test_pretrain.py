@@ -67,7 +67,7 @@ def test_an_update_is_that_of_a_gradient_written_by_hand(clip):
     )
     rows = np.random.default_rng(0).integers(4, size=(2, 8, 3))
     real = jnp.asarray(np.eye(4)[rows], "float32")
-    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    state = jax.jit(lambda: init_state(ours, keys.root_key(0), Batch(real[0])))()
     step = jax.jit(pretrain.with_pretraining(idle_step, ours))
     after, metrics = step(state, Batch(real))
 
@@ -144,7 +144,7 @@ def test_reconstruction_by_hand(microbatch):
         ema_half_life=0.0,
     )
     real = jax.random.uniform(jax.random.key(0), (2, 8, 8, 8, 1), minval=-1.0)
-    state = jax.jit(lambda: init_state(ours, keys.root(0), Batch(real[0])))()
+    state = jax.jit(lambda: init_state(ours, keys.root_key(0), Batch(real[0])))()
     train_step = make_train_step(ours, microbatch=microbatch)
     step = jax.jit(pretrain.with_pretraining(train_step, ours, microbatch=microbatch))
     after, metrics = step(state, Batch(real))
@@ -154,7 +154,7 @@ def test_reconstruction_by_hand(microbatch):
             keys.example_keys(keys.step_key(state.key, purpose, 0, iteration), 8)
             for purpose in (keys.Purpose.MASK, keys.Purpose.GEN_Z)
         )
-        hole = np.asarray(masks.draw(ours.masks, hole, 8, 8))
+        hole = np.asarray(masks.sample_masks(ours.masks, hole, 8, 8))
         z = np.asarray(keys.latents(noise, 3, "normal")).mean(1)[:, None, None, None]
         gap = np.where(hole, z * value - np.asarray(real[iteration]), 0.0)
         found.append(np.abs(gap).mean())
@@ -175,7 +175,7 @@ def test_a_limit_of_a_sweep_is_that_of_its_solo_run(limit, length):
     gradient = {"w": jnp.array([3.0, 4.0])}
 
     def moved(limit):
-        clipped = pretrain.clip_gradient(optimizers.make(SGD), limit)
+        clipped = pretrain.clip_gradient(optimizers.make_optimizer(SGD), limit)
         return clipped.update(gradient, clipped.init(gradient))[0]["w"]
 
     for found in (moved(limit), jax.jit(moved)(limit)):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gan_jax.config import Optimizer, Penalties
-from gan_jax.core.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.core.keys import Purpose, example_keys, latents, root_key, step_key
 from gan_jax.data.batch import Batch
 from gan_jax.losses import adversarial as losses_adversarial
 from gan_jax.networks import mlp
@@ -34,7 +34,7 @@ def one_step(config, real=None, step=0):
         else real
     )
     batch = Batch(real)
-    init = jax.jit(lambda: init_state(config, root(config.seed), Batch(real[0])))
+    init = jax.jit(lambda: init_state(config, root_key(config.seed), Batch(real[0])))
     state = init().replace(step=jnp.int32(step))
     return (state, *jax.jit(make_train_step(config))(state, batch), batch)
 

@@ -10,11 +10,11 @@ import pytest
 from gan_jax.config import Augment, ImageData, Optimizer, Penalties
 from gan_jax.config.validation import validate
 from gan_jax.core.errors import UserError
-from gan_jax.core.keys import Purpose, example_keys, latents, root, step_key
+from gan_jax.core.keys import Purpose, example_keys, latents, root_key, step_key
 from gan_jax.data.batch import Batch
 from gan_jax.losses import adversarial, path_length
 from gan_jax.networks import interface, mlp, unet
-from gan_jax.networks.pacgan import Packed
+from gan_jax.networks.pacgan import PacGAN
 from gan_jax.training.augment import adaptive
 from gan_jax.training.state import init_state
 from gan_jax.training.step import make_train_step
@@ -55,7 +55,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 def stepped(config, step=0, labels=None):
     real = jax.random.uniform(jax.random.key(7), (1, N, 8, 8, 1))
     cond = None if labels is None else labels[None]
-    start = jax.jit(lambda: init_state(config, root(0), Batch(real[0], labels)))()
+    start = jax.jit(lambda: init_state(config, root_key(0), Batch(real[0], labels)))()
     before = start.replace(step=jnp.int32(step))
     return before, *jax.jit(make_train_step(config))(before, Batch(real, cond)), real[0]
 
@@ -255,7 +255,7 @@ def test_what_makes_no_sense_is_refused(changes, said):
 
 def test_packs_train_on_one_and_two_devices():
     config = PLAIN.replace(
-        disc=Packed(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
+        disc=PacGAN(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
     )
     (one, _), (two, _) = small.train_state(config), small.train_state(config, 2)
     small.assert_trees_close(two, one, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ import numpy as np
 from gan_jax.config import AudioData
 from gan_jax.core.errors import UserError
 from gan_jax.data.audio import spectrogram, waves
-from gan_jax.data.audio.spectrogram import Bins
+from gan_jax.data.audio.spectrogram import BinStatistics
 from gan_jax.data.audio.waves import FULL
 from gan_jax.data.images import tfds
 
@@ -27,33 +27,35 @@ BLOCK = 256  # sounds that are transformed at once
 
 
 @dataclasses.dataclass(frozen=True)
-class Sound:
+class AudioFormat:
     """What must be known of a set of sounds to hear it."""
 
     rate: int
     """Samples a second."""
     length: int
     """Samples of each."""
-    bins: Bins | None = None
+    bins: BinStatistics | None = None
     """Of spectrograms."""
 
 
-def to_json(sound: Sound) -> dict[str, Any]:
+def to_json(sound: AudioFormat) -> dict[str, Any]:
     """For a run folder, from which sounds are made without the data."""
     bins = sound.bins and {"mean": sound.bins.mean.tolist(), "sd": sound.bins.sd.tolist()}
     return {"rate": sound.rate, "length": sound.length, "bins": bins}
 
 
-def from_json(found: dict[str, Any]) -> Sound:
+def from_json(found: dict[str, Any]) -> AudioFormat:
     """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
     bins, rate, length = found["bins"], found["rate"], found["length"]
     if not all(type(one) is int and 1 <= one < 2**24 for one in (rate, length)):
         raise ValueError(f"{length!r} samples at {rate!r} a second")
     if bins is not None:
-        bins = Bins(*(np.asarray(bins[name], np.float32) for name in Bins._fields))
+        bins = BinStatistics(
+            *(np.asarray(bins[name], np.float32) for name in BinStatistics._fields)
+        )
         if any(one.shape != (spectrogram.SIZE,) for one in bins):
             raise ValueError("the bins of its spectrograms are of another shape")
-    return Sound(rate, length, bins)
+    return AudioFormat(rate, length, bins)
 
 
 def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -69,7 +71,7 @@ def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray,
     name, _, version = data.name.partition(":")
     speakers = name == "spoken_digit_speakers"
     stored = dataclasses.replace(data, name="spoken_digit")
-    root = tfds.folder(stored) / "spoken_digit"
+    root = tfds.find_data_dir(stored) / "spoken_digit"
     try:
         version = version or max(path.name for path in root.iterdir() if path.is_dir())
         builder: Any = tensorflow_datasets.builder_from_directory(root / version)
@@ -84,7 +86,7 @@ def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray,
         if int(take) in TAKES[data.split]:
             wave = np.asarray(example["audio"]) / 32768
             try:
-                found_waves.append(waves.fit(wave, 8000, data, length))
+                found_waves.append(waves.fit_length(wave, 8000, data, length))
             except ValueError as error:  # of a few samples
                 message = f"data.length is {length}: of {digit}_{speaker}_{take} {error}"
                 raise UserError(message) from None
@@ -132,27 +134,27 @@ def _check(data: AudioData, length: int) -> None:
     if not 1000 <= (data.rate or 8000) <= 192_000:
         raise UserError(f"data.rate must be from 1000 to 192000, got {data.rate}")
     if data.spectrogram:
-        spectrogram.hop_of(length)
+        spectrogram.hop_size(length)
 
 
-def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, Bins]:
+def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, BinStatistics]:
     """Of sounds int16 [n, t]: int16 [n, 128, 128, 1], and the bins they are standardised by."""
     transform = jax.jit(spectrogram.log_magnitudes)
     found = np.empty((len(waves), spectrogram.SIZE, spectrogram.SIZE), np.float32)
     for first in range(0, len(waves), BLOCK):
         part = waves[first : first + BLOCK]
         block = np.zeros((BLOCK, waves.shape[1]), np.float32)  # one program serves any rest
-        block[: len(part)] = examples(part)
+        block[: len(part)] = to_float(part)
         found[first : first + BLOCK] = transform(block)[: len(part)]
-    bins = spectrogram.bins(found)
-    unit = spectrogram.standardise(found, bins)  # pyright: ignore[reportArgumentType]
+    bins = spectrogram.bin_statistics(found)
+    unit = spectrogram.standardize(found, bins)  # pyright: ignore[reportArgumentType]
     return np.rint(np.asarray(unit) * FULL).astype(np.int16), bins
 
 
-OWN = {"tones": _tones, "sounds": waves.folder}
+OWN = {"tones": _tones, "sounds": waves.load_folder}
 
 
-def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, Sound]:
+def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, AudioFormat]:
     """The sounds int16 [n, t, 1], or their spectrograms int16 [n, 128, 128, 1], both to be divided
     by 32767; labels int32 [n] or None; and how they are heard. Raises UserError if the set is
     absent, or `data` asks for what there is not."""
@@ -161,19 +163,19 @@ def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, Sound]:
     _check(data, length)
     real, labels, rate = OWN.get(data.name, _spoken_digit)(data, length)
     if not data.spectrogram:
-        return real[..., None], labels, Sound(rate, length)
+        return real[..., None], labels, AudioFormat(rate, length)
     real, bins = _spectrograms(real)
-    return real, labels, Sound(rate, length, bins)
+    return real, labels, AudioFormat(rate, length, bins)
 
 
-def heard(x: jax.Array, sound: Sound) -> jax.Array:
+def to_waveforms(x: jax.Array, sound: AudioFormat) -> jax.Array:
     """Examples float32 [n, t, 1], or spectrograms [n, 128, 128, 1], as sounds [n, t] in [-1, 1].
     Pure, to be traced too."""
     if sound.bins is None:
         return x[..., 0]
-    return jnp.clip(spectrogram.hear(x, sound.bins, sound.length), -1, 1)
+    return jnp.clip(spectrogram.to_waveforms(x, sound.bins, sound.length), -1, 1)
 
 
-def examples(real: np.ndarray) -> np.ndarray:
+def to_float(real: np.ndarray) -> np.ndarray:
     """Stored sounds or spectrograms int16 as float32 in [-1, 1]."""
     return real.astype(np.float32) / np.float32(FULL)

@@ -27,7 +27,7 @@ ITERATIONS = 16
 LEAST = 0.05  # of the sum of squared windows: the first samples of a sound fade in
 
 
-class Bins(NamedTuple):
+class BinStatistics(NamedTuple):
     """Mean and standard deviation over the data of the log-magnitudes of each frequency, float32
     [128]."""
 
@@ -35,7 +35,7 @@ class Bins(NamedTuple):
     sd: np.ndarray
 
 
-def window(size: int) -> np.ndarray:
+def hann_window(size: int) -> np.ndarray:
     """Hann's, periodic: float32 [size]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
@@ -47,7 +47,7 @@ def stft(x: jax.Array, size: int, hop: int) -> jax.Array:
     whole = jnp.pad(x, ((0, 0), (0, (count - 1) * hop + size - x.shape[1])))
     blocks = whole.reshape(len(x), -1, hop)
     frames = jnp.concatenate([blocks[:, i : i + count] for i in range(size // hop)], -1)
-    return jnp.fft.rfft(frames * jnp.asarray(window(size))[None, None])
+    return jnp.fft.rfft(frames * jnp.asarray(hann_window(size))[None, None])
 
 
 def inverse_stft(frames: jax.Array, size: int, hop: int) -> jax.Array:
@@ -62,12 +62,12 @@ def inverse_stft(frames: jax.Array, size: int, hop: int) -> jax.Array:
         total = sum(jnp.pad(parts[:, :, i], pad) for i, pad in enumerate(pads))
         return jnp.asarray(total)[:, :f].reshape(n, f * hop)
 
-    shape = jnp.asarray(window(size))[None, None]
+    shape = jnp.asarray(hann_window(size))[None, None]
     weight = added(jnp.broadcast_to(shape**2, (1, frames.shape[1], size)))
     return added(jnp.fft.irfft(frames, size) * shape) / jnp.maximum(weight, LEAST)
 
 
-def hop_of(length: int) -> int:
+def hop_size(length: int) -> int:
     """Samples from one frame to the next. Raises UserError for a length that 128 frames of 256 do
     not cover evenly."""
     if length not in (32 * SIZE, 64 * SIZE, 128 * SIZE):
@@ -77,27 +77,27 @@ def hop_of(length: int) -> int:
 
 def log_magnitudes(x: jax.Array) -> jax.Array:
     """Sounds float32 [n, t] -> [n, 128 frames, 128 frequencies]."""
-    found = stft(x, WINDOW, hop_of(x.shape[1]))[..., :-1]
+    found = stft(x, WINDOW, hop_size(x.shape[1]))[..., :-1]
     return jnp.log(jnp.abs(found) + EPSILON)
 
 
-def bins(magnitudes: np.ndarray) -> Bins:
+def bin_statistics(magnitudes: np.ndarray) -> BinStatistics:
     """Of the log-magnitudes [n, 128, 128] of a whole data set."""
     mean = magnitudes.mean((0, 1), np.float64)
     sd = magnitudes.std((0, 1), dtype=np.float64)
-    return Bins(mean.astype(np.float32), np.maximum(sd, 1e-3).astype(np.float32))
+    return BinStatistics(mean.astype(np.float32), np.maximum(sd, 1e-3).astype(np.float32))
 
 
-def standardise(magnitudes: jax.Array, bins: Bins) -> jax.Array:
+def standardize(magnitudes: jax.Array, bins: BinStatistics) -> jax.Array:
     """Log-magnitudes [n, 128, 128] -> spectrograms [n, 128, 128, 1] in [-1, 1]."""
     found = (magnitudes - bins.mean[None, None]) / (DEVIATIONS * bins.sd[None, None])
     return jnp.clip(found, -1, 1)[..., None]
 
 
-def hear(spectrograms: jax.Array, bins: Bins, length: int) -> jax.Array:
+def to_waveforms(spectrograms: jax.Array, bins: BinStatistics, length: int) -> jax.Array:
     """Spectrograms [n, 128, 128, 1] -> sounds float32 [n, length], phases from Griffin-Lim, which
     starts from none."""
-    hop = hop_of(length)
+    hop = hop_size(length)
     log = DEVIATIONS * bins.sd[None, None] * spectrograms[..., 0] + bins.mean[None, None]
     magnitude = jnp.pad(jnp.exp(log), ((0, 0), (0, 0), (0, 1)))
 

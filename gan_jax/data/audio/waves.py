@@ -25,7 +25,7 @@ SILENCE = 1e-4  # peak of a sound that is taken for silent: -80 dB
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 
 
-def fit(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.ndarray:
+def fit_length(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.ndarray:
     """A sound float [t] in [-1, 1] at `rate` as the set has it: int16 [length].
 
     Raises ValueError where nothing can be heard of what is kept.
@@ -75,7 +75,7 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     return wave, int(rate)
 
 
-def folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
+def load_folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
     """All sounds below `data.path`, in the order of their names: int16 [n, length], labels int32
     [n] by folder where there are several, and the rate.
 
@@ -83,11 +83,11 @@ def folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None,
     several rates are brought to the lowest. Raises UserError where there is no sound, or a folder
     that cannot be read.
     """
-    root = files.given_path(data)
+    root = files.require_path(data)
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:
-        tried = files.walk(root, SUFFIXES)
+        tried = files.find_files(root, SUFFIXES)
     except OSError as error:
         raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
     found, paths = [], []
@@ -112,7 +112,7 @@ def folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None,
     waves = []
     for path, wave, own in found:
         try:
-            waves.append(fit(wave, own, at_one, length))
+            waves.append(fit_length(wave, own, at_one, length))
         except ValueError as error:
             leave_out(path, error)
             continue

@@ -22,7 +22,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 DEFLATE = 1032  # the most that deflate can shrink by, so the most that a .gz can hold
 
 
-def given_path(data: Data) -> Path:
+def require_path(data: Data) -> Path:
     """Of `data.path`, which is there. Raises UserError if it is not, or not given."""
     if data.path is None:
         raise UserError(f"data set {data.name!r} needs --data.path")
@@ -36,7 +36,7 @@ def given_path(data: Data) -> Path:
     return path
 
 
-def walk(root: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+def find_files(root: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """All files of these suffixes (by default pictures), in lower case or not, below `root`, in the
     order of their names. Raises OSError at a folder that cannot be read."""
 
@@ -48,7 +48,7 @@ def walk(root: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     return sorted(path for path in paths if path.suffix.lower() in suffixes)
 
 
-def folder(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
+def load_folder(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """All pictures below `data.path`, in the order of their names: uint8 [n, h, w, c].
 
     Links to files are followed, links to folders are not. See `pictures.decode` for what becomes of
@@ -56,11 +56,11 @@ def folder(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     one folder these are classes, labels int32 [n], numbered by name. Raises UserError where there
     is no picture, or a folder that cannot be read.
     """
-    root = given_path(data)
+    root = require_path(data)
     if not root.is_dir():
         raise UserError(f"data.path is {data.path!r}: it is not a folder")
     try:
-        tried = walk(root)
+        tried = find_files(root)
     except OSError as error:
         raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
     found, paths = [], []
@@ -80,7 +80,7 @@ def folder(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
         log.warning("read %d of %d pictures in %s", len(found), len(tried), root)
     classes = sorted({path.parent for path in tried})  # also one of broken pictures only
     labels = np.asarray([classes.index(path.parent) for path in paths], np.int32)
-    return pixels.stack(found, data), labels if len(classes) > 1 else None
+    return pixels.stack_images(found, data), labels if len(classes) > 1 else None
 
 
 def _pixels(real: np.ndarray, path: Path) -> np.ndarray:
@@ -112,14 +112,14 @@ def _checked(labels: np.ndarray | None, n: int, path: Path) -> np.ndarray | None
     return labels.astype(np.int32)
 
 
-def npz(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
+def load_npz(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """Arrays `images` (or `x`, or the only one) and, if there, `labels` (or `y`) of an npz file.
 
     Pictures uint8 [n, h, w, c], or points float32 [n, d], and labels int32 [n]. Raises UserError on
     any other file; arrays of Python objects are not read.
     """
-    path = given_path(data)
-    named = arrays(path)
+    path = require_path(data)
+    named = read_npz(path)
     labels = next((named.pop(name) for name in ("labels", "y") if name in named), None)
     real = next((named[name] for name in ("images", "x") if name in named), None)
     if real is None and len(named) == 1:
@@ -130,13 +130,13 @@ def npz(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     return real, _checked(labels, len(real), path)
 
 
-def conditions(data: ImageData, n: int) -> dict[str, np.ndarray]:
+def load_conditions(data: ImageData, n: int) -> dict[str, np.ndarray]:
     """The arrays of an npz file that `data.cond` names, for its n examples: pictures uint8
     [n, h, w, c], or numbers float32 [n, d]. Raises UserError if one is neither."""
     if data.name != "npz":
         raise UserError(f"data.cond is {data.cond}: only the data set 'npz' has such arrays")
-    path = given_path(data)
-    named, found = arrays(path), {}
+    path = require_path(data)
+    named, found = read_npz(path), {}
     for name in data.cond:
         if name not in named:
             raise UserError(f"data.cond: no array {name!r} among {sorted(named)} of {path}")
@@ -156,7 +156,7 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
     than memory: before any of it is allocated."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)
-    if total > memory.host_most():
+    if total > memory.host_limit():
         raise ValueError(f"it would take {total / 2**30:.1f} GiB")
     for member in members:
         with archive.open(member) as file:
@@ -168,7 +168,7 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
                 raise ValueError(f"{member.filename} promises {dtype} {list(shape)}")
 
 
-def arrays(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file, by name; none of Python objects. Raises UserError if it is none,
     or larger than memory."""
     try:
@@ -197,7 +197,7 @@ def _read_idx(path: Path) -> np.ndarray:
                 raise ValueError(f"it starts with {magic}, not with 00000801 to 00000804")
             shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
             size = math.prod(shape)
-            if size > min(DEFLATE * path.stat().st_size, memory.host_most()):
+            if size > min(DEFLATE * path.stat().st_size, memory.host_limit()):
                 raise ValueError(f"its header promises {size} bytes")
             body = file.read(size + 1)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
@@ -210,13 +210,13 @@ def _read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def idx(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
+def load_idx(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """MNIST's own files in the folder `data.path`: pictures uint8 [n, h, w, 1], labels int32 [n].
 
     They are SPLIT-images-idx3-ubyte and, if there, SPLIT-labels-idx1-ubyte, plain or .gz; the split
     `test` is also spelt t10k. Raises UserError if the pictures are not there or a file is damaged.
     """
-    root = given_path(data)
+    root = require_path(data)
     prefixes = {"test": ["test", "t10k"]}.get(data.split, [data.split])
 
     def find(part: str) -> Path | None:

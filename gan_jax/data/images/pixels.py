@@ -43,7 +43,7 @@ def decode(file: Path | io.BytesIO, channels: int) -> np.ndarray:
     return pixels if channels == 3 else pixels[..., None]
 
 
-def header(file: Path) -> tuple[str, tuple[int, int]] | None:
+def read_header(file: Path) -> tuple[str, tuple[int, int]] | None:
     """Mode, width and height that a picture file says it has, which is not decoded; None where it
     says nothing that Pillow understands."""
     try:
@@ -71,7 +71,7 @@ def resize(picture: np.ndarray, side: int) -> np.ndarray:
     return resized[0] if channels == 3 else np.stack(resized, -1)
 
 
-def recolour(real: np.ndarray, channels: int) -> np.ndarray:
+def convert_channels(real: np.ndarray, channels: int) -> np.ndarray:
     """uint8 [n, h, w, c] to 1 or 3 channels; grey is Pillow's L, the luma of ITU-R 601.
 
     Raises UserError if c is neither 1 nor 3, nor `channels`.
@@ -89,7 +89,7 @@ def recolour(real: np.ndarray, channels: int) -> np.ndarray:
     return np.stack(grey)[..., None]
 
 
-def stack(found: Sequence[np.ndarray], data: ImageData) -> np.ndarray:
+def stack_images(found: Sequence[np.ndarray], data: ImageData) -> np.ndarray:
     """At least one picture uint8 [h, w, c] as one array [n, h, w, c], cropped and resized to
     `data.size`; without it, if they differ in size, to the shortest side of any, with a log."""
     size, sizes = data.size, {picture.shape[:2] for picture in found}
@@ -116,7 +116,7 @@ def conform(real: np.ndarray, data: ImageData) -> np.ndarray:
         return real
     if data.size and real.shape[1:3] != (data.size, data.size):
         real = np.stack([resize(picture, data.size) for picture in real])
-    return recolour(real, data.channels) if data.channels else real
+    return convert_channels(real, data.channels) if data.channels else real
 
 
 def to_pixels(x: np.ndarray, *, symmetric: bool) -> np.ndarray:

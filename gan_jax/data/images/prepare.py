@@ -59,18 +59,18 @@ class Source:
     labelled: bool
 
 
-def _of_folder(data: ImageData) -> Source:
+def _folder_source(data: ImageData) -> Source:
     """The pictures below `data.path`; the folders are classes, where there are several."""
-    root = files.given_path(data)
+    root = files.require_path(data)
     try:
-        paths = files.walk(root)
+        paths = files.find_files(root)
     except OSError as error:
         raise UserError(f"{root}: {reason(error)}") from None
     names = [str(path.relative_to(root)) for path in paths]
     digest, sizes = hashlib.sha256(), set()
     for name, path in zip(names, paths, strict=True):
         digest.update(f"{name}\0{path.stat().st_size if path.exists() else -1}\0".encode())
-        if data.size is None and (found := images_pixels.header(path)):
+        if data.size is None and (found := images_pixels.read_header(path)):
             sizes.add(found[1])
     if data.size is None and not sizes:
         raise UserError(f"{root} holds no readable picture ({len(paths)} tried)")
@@ -90,7 +90,7 @@ def _of_folder(data: ImageData) -> Source:
             except Exception as error:  # Pillow's readers raise kinds of their own
                 yield Example(names[i], None, label, reason(error)[:200])
                 continue
-            found = images_pixels.header(paths[i])
+            found = images_pixels.read_header(paths[i])
             grey = channels == 3 and found is not None and found[0] in ("1", "L", "LA", "I;16")
             yield Example(names[i], picture, label, grey=grey)
 
@@ -98,11 +98,11 @@ def _of_folder(data: ImageData) -> Source:
     return Source(len(paths), digest.hexdigest(), read, shape, len(classes) > 1)
 
 
-def _of_set(data: ImageData) -> Source:
+def _dataset_source(data: ImageData) -> Source:
     """A set by name: one of tensorflow-datasets, of which only so much is in memory as is read at a
     time; or another one of pictures, whole in memory."""
     if sources.is_tfds(data):
-        return _of_tfds(data)
+        return _tfds_source(data)
     whole = dataclasses.replace(data, size=None, channels=None)
     dataset = sources.load(whole)
     real, labels = dataset.batch.real, dataset.labels
@@ -113,7 +113,7 @@ def _of_set(data: ImageData) -> Source:
 
     def read(places: range) -> Iterator[Example]:
         for i in places:
-            picture = images_pixels.recolour(real[i : i + 1], channels)[0]
+            picture = images_pixels.convert_channels(real[i : i + 1], channels)[0]
             label = None if labels is None else int(labels[i])
             yield Example(str(i), picture, label, grey=channels > real.shape[-1])
 
@@ -121,8 +121,8 @@ def _of_set(data: ImageData) -> Source:
     return Source(len(real), dataset.fingerprint, read, shape, labels is not None)
 
 
-def _of_tfds(data: ImageData) -> Source:
-    found = tfds.Tfds(data)
+def _tfds_source(data: ImageData) -> Source:
+    found = tfds.TfdsImages(data)
     channels = data.channels or found.channels
     if not len(found):
         raise UserError(f"data set {data.name!r} holds no examples")
@@ -134,7 +134,7 @@ def _of_tfds(data: ImageData) -> Source:
             part = range(start, min(start + tfds.BLOCK, places.stop))
             real, labels = found.read(part)
             for i, picture in zip(part, real, strict=True):
-                picture = images_pixels.recolour(picture[None], channels)[0]
+                picture = images_pixels.convert_channels(picture[None], channels)[0]
                 label = labels[i - start] if labels else None
                 yield Example(str(i), picture, label, grey=channels > found.channels)
 
@@ -206,12 +206,12 @@ def prepare(data: ImageData, out: Path, form: str = "png", shard: int = SHARD) -
         raise UserError(f"format is {form!r}: it must be one of {', '.join(shards.FORMATS)}")
     if not 1 <= shard < 2**31 or (data.size is not None and not 1 <= data.size <= 2**13):
         raise UserError(f"shard is {shard}, size {data.size}: at least 1, size at most 8192")
-    source = _of_folder(data) if data.name == "folder" else _of_set(data)
+    source = _folder_source(data) if data.name == "folder" else _dataset_source(data)
     plan = {"source": data.name, "split": data.split, "identity": source.identity}
     plan |= {"tried": source.count, "shape": list(source.shape), "format": form, "shard": shard}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with locking.held(out):
+        with locking.lock_folder(out):
             if not _plan(out, plan):
                 _finish(source, plan, out)
             _clean(out)

@@ -92,7 +92,7 @@ def load_info(folder: Path) -> Info:
         raise UserError(f"{path} is damaged: {type(error).__name__}: {reason(error)}") from None
 
 
-class Stored:
+class PreparedImages:
     """The pictures of a prepared set, like an array uint8 [n, h, w, c] that is read from the disk
     at each index: by a number, a slice, or an array of numbers. It can be pickled."""
 
@@ -156,7 +156,7 @@ class Stored:
         if picture.shape[:2] != self.shape[1:3]:
             picture = images_pixels.resize(picture, self.shape[1])
         if picture.shape[2] != self._channels:
-            picture = images_pixels.recolour(picture[None], self._channels)[0]
+            picture = images_pixels.convert_channels(picture[None], self._channels)[0]
         return picture
 
     def __getitem__(self, key: Any) -> np.ndarray:
@@ -198,14 +198,14 @@ def _labels(folder: Path, info: Info) -> np.ndarray | None:
     return labels
 
 
-def read(data: ImageData) -> tuple[Stored, np.ndarray | None]:
+def read(data: ImageData) -> tuple[PreparedImages, np.ndarray | None]:
     """The prepared set in the folder `data.path`, at `data.size` and in `data.channels`, and its
     labels int32 [n] if it has any. Raises UserError where it is damaged, or of another split."""
-    folder = files.given_path(data)
+    folder = files.require_path(data)
     info = load_info(folder)
     if info.split != data.split:
         raise UserError(
             f"data.split is {data.split!r}: the prepared set {folder} is of the split "
             f"{info.split!r}; give --data.split {info.split}"
         )
-    return Stored(folder, data.size, data.channels), _labels(folder, info)
+    return PreparedImages(folder, data.size, data.channels), _labels(folder, info)

@@ -16,7 +16,7 @@ from gan_jax.data.images import pixels as images_pixels
 BLOCK = 1000  # records that are read at once: three times as quick as one by one
 
 
-def folder(data: Data) -> Path:
+def find_data_dir(data: Data) -> Path:
     """The data directory in which the set is. Raises UserError, which says how to prepare it, where
     it is not."""
     root = data.dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
@@ -43,12 +43,12 @@ def _decode(encoded: bytes, channels: int) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-class Tfds:
+class TfdsImages:
     """The pictures that `data` names, on the disk."""
 
     def __init__(self, data: Data):
         """Raises UserError where they are not there, or are no pictures of uint8."""
-        self._data, self._root = data, folder(data)
+        self._data, self._root = data, find_data_dir(data)
         try:
             self._open()
         except Exception as error:  # TFDS raises many kinds; each says what it misses
@@ -100,7 +100,7 @@ class Tfds:
 
 def read(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
     """The whole set, uint8 [n, h, w, c], and its labels int32 [n] if it has any."""
-    source = Tfds(data)
+    source = TfdsImages(data)
     if not len(source):
         raise UserError(f"data set {data.name!r} holds no examples in data.split {data.split!r}")
     found, labels = [], []
@@ -109,4 +109,4 @@ def read(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
         found += part[0]
         labels += part[1]
     known = source.labelled and min(labels, default=0) >= 0
-    return images_pixels.stack(found, data), np.asarray(labels, np.int32) if known else None
+    return images_pixels.stack_images(found, data), np.asarray(labels, np.int32) if known else None

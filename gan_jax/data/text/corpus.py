@@ -28,7 +28,7 @@ WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 log = logging.getLogger(__name__)
 
 
-def tokens(text: str, level: str) -> list[str]:
+def tokenize(text: str, level: str) -> list[str]:
     """Words, with apostrophes inside them, and every other mark that is not blank by itself; or
     characters."""
     return list(text) if level == "characters" else WORD.findall(text)
@@ -59,7 +59,7 @@ def _of_python() -> str:
 
 def _sentences(data: TextData, text: str, shown: str) -> list[list[str]]:
     """Lines that are not blank, as tokens; those of more than data.tokens are left out."""
-    lines = [tokens(line.strip(), data.level) for line in text.splitlines() if line.strip()]
+    lines = [tokenize(line.strip(), data.level) for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if len(line) <= data.tokens]
     if not kept:
         raise UserError(f"{shown}: no line has at most {data.tokens} {data.level} (data.tokens)")
@@ -73,7 +73,7 @@ def _sentences(data: TextData, text: str, shown: str) -> list[list[str]]:
 
 def _windows(data: TextData, text: str, shown: str) -> list[list[str]]:
     """The text cut into examples of data.tokens tokens; what is left at its end is left out."""
-    whole = tokens(text.replace("\r\n", "\n"), data.level)
+    whole = tokenize(text.replace("\r\n", "\n"), data.level)
     starts = range(0, len(whole) - data.tokens + 1, data.tokens)
     if not starts:
         allowed = f"fewer than data.tokens, {data.tokens}"
@@ -88,7 +88,7 @@ def _parts(data: TextData) -> tuple[list[list[str]], list[list[str]]]:
         found = cut(data, _of_python(), "pydoc_data.topics")
     else:
         shown = f"data.path is {data.path!r}"
-        found = cut(data, _read(files.given_path(data), shown), shown)
+        found = cut(data, _read(files.require_path(data), shown), shown)
     if data.test_path is not None:
         shown = f"data.test_path is {data.test_path!r}"
         test = cut(data, _read(Path(data.test_path), shown), shown)
@@ -144,7 +144,7 @@ def sentences(rows: np.ndarray, vocabulary: Sequence[str]) -> list[list[int]]:
     return [row[: row.index(END)] if END in row else row for row in rows.tolist()]
 
 
-def readable(rows: np.ndarray, vocabulary: Sequence[str], level: str) -> list[str]:
+def detokenize(rows: np.ndarray, vocabulary: Sequence[str], level: str) -> list[str]:
     """Rows [n, t] as a line each: words with blanks between them, or characters, of which those
     that end a line are written as a backslash and a letter."""
     blank = "" if level == "characters" else " "

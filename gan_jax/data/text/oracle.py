@@ -21,11 +21,11 @@ SEED = 0  # of the parameters: the law is fixed, no seed of a run is in it
 BATCH = 500
 
 
-def variables(length: int, vocabulary: int) -> Any:
-    """Of `lstm.oracle(length, vocabulary)`, the same on every machine to float tolerance."""
-    network = lstm.oracle(length, vocabulary)
+def oracle_variables(length: int, vocabulary: int) -> Any:
+    """Variables of `lstm.oracle_generator`, the same on every machine to float tolerance."""
+    network = lstm.oracle_generator(length, vocabulary)
     init = functools.partial(network.init, train=False)
-    return jax.jit(init)(keys.root(SEED), keys.no_latents(1, 2, "key"))
+    return jax.jit(init)(keys.root_key(SEED), keys.dummy_latents(1, 2, "key"))
 
 
 def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -37,15 +37,15 @@ def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
     splits = {"train": 0, "test": 1}
     if data.split not in splits:
         raise UserError(f"data.split is {data.split!r}: the oracle has {', '.join(splits)}")
-    network = lstm.oracle(data.tokens, data.vocabulary)
-    root = keys.step_key(keys.root(SEED), keys.Purpose.SAMPLE, splits[data.split])
+    network = lstm.oracle_generator(data.tokens, data.vocabulary)
+    root = keys.step_key(keys.root_key(SEED), keys.Purpose.SAMPLE, splits[data.split])
 
     def sample(parameters: Any, index: jax.Array) -> jax.Array:
         latents = keys.latents(keys.indexed_keys(root, index), 2, "key")
         rows = network.apply(parameters, latents, train=False)
         return jnp.asarray(rows).argmax(-1).astype(jnp.uint16)
 
-    parameters, index = variables(data.tokens, data.vocabulary), jnp.arange(EXAMPLES)
+    parameters, index = oracle_variables(data.tokens, data.vocabulary), jnp.arange(EXAMPLES)
     batches = index.reshape(-1, BATCH)
     rows = np.asarray(jax.jit(lambda p: lax.map(functools.partial(sample, p), batches))(parameters))
     return rows.reshape(EXAMPLES, data.tokens), tuple(map(str, range(data.vocabulary)))

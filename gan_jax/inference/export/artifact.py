@@ -13,11 +13,11 @@ from gan_jax.core.errors import UserError
 from gan_jax.data.audio import sounds
 from gan_jax.data.batch import Batch
 from gan_jax.inference.export import standalone
-from gan_jax.inference.generator import Trained
+from gan_jax.inference.generator import TrainedGenerator
 from gan_jax.networks import conditions
 
 
-class Applied:
+class ExportedModule:
     """An artefact's functions, called as a Flax module's are."""
 
     def __init__(self, found: standalone.Generator):
@@ -40,7 +40,7 @@ class Applied:
         if self._tokens:
             made = self._functions["generate"](variables, z, jnp.float32(temperature))
             return jax.nn.one_hot(made, self._tokens)
-        if isinstance(cond, conditions.Incomplete):
+        if isinstance(cond, conditions.MaskedImage):
             cond = {name: leaf for name, leaf in vars(cond).items() if leaf is not None}
         return self._functions["generate"](variables, z, cond)
 
@@ -53,14 +53,14 @@ class Applied:
         return self._functions["synthesize"](variables, w, cond)
 
 
-def load(path: Path) -> Trained:
+def load(path: Path) -> TrainedGenerator:
     """The artefact. Raises UserError where it is none, is damaged or of another version."""
     try:
         found = standalone.load(path)
         manifest = found.manifest
         config: Config = serialization.loads(json.dumps(manifest["config"]))
-        gen: Any = Applied(found)
-        return Trained(
+        gen: Any = ExportedModule(found)
+        return TrainedGenerator(
             config.replace(gen=gen),
             found.variables,
             manifest["step"],

@@ -14,17 +14,17 @@ from gan_jax.config.schema import without_location
 from gan_jax.data.audio import sounds
 from gan_jax.inference import sampling
 from gan_jax.inference.export import standalone, write
-from gan_jax.inference.generator import Trained
+from gan_jax.inference.generator import TrainedGenerator
 from gan_jax.networks import stylegan2
 from gan_jax.runs import digest, folder, score_card
 
 
-def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
+def make_manifest(workdir: Path, trained: TrainedGenerator) -> dict[str, Any]:
     """The manifest of a run's generator, but for the hashes of an artefact's parts. The config in
     it does not say where data lay."""
     config = trained.config
     shared = dataclasses.replace(config, data=without_location(config.data))
-    function, z, cond = write.function(trained)
+    function, z, cond = write.generator_function(trained)
     made = jax.eval_shape(function, trained.variables, z, cond)
     of_text = isinstance(config.data, TextData)
     shapes = jax.tree.map(lambda leaf: [["n", *leaf.shape[1:]], str(leaf.dtype)], cond)
@@ -34,7 +34,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
         "name": config.name,
         "step": trained.step,
         "member": trained.member,
-        "classes": sampling.classes(config),
+        "classes": sampling.num_classes(config),
         "z": {"dim": z.shape[1], "law": config.prior.distribution},
         "w": _w(trained),
         "cond": shapes if isinstance(cond, dict) else None,
@@ -48,7 +48,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
         "vocabulary": list(trained.vocabulary),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(trained.variables["params"])),
         "average": not schedules.is_off(config.ema.half_life),
-        "digest": digest.read(workdir).get(trained.step),
+        "digest": digest.read_digests(workdir).get(trained.step),
         "config": json.loads(serialization.dumps(shared)),
         "scores": _scores(workdir, trained),
         "versions": folder.load_versions(workdir),
@@ -56,7 +56,7 @@ def describe(workdir: Path, trained: Trained) -> dict[str, Any]:
     }
 
 
-def _w(trained: Trained) -> dict[str, Any] | None:
+def _w(trained: TrainedGenerator) -> dict[str, Any] | None:
     """Of StyleGAN2: how many numbers of z make a w, and the mean w, by which it is truncated."""
     if not isinstance(trained.config.gen, stylegan2.Generator):
         return None
@@ -64,12 +64,12 @@ def _w(trained: Trained) -> dict[str, Any] | None:
     return {"latent": trained.config.gen.latent, "mean": mean.tolist()}
 
 
-def _scores(workdir: Path, trained: Trained) -> list[dict[str, Any]]:
+def _scores(workdir: Path, trained: TrainedGenerator) -> list[dict[str, Any]]:
     """The metric cards of this step, of a population with the member's own values."""
     path = workdir / "scores.json"
     if not path.exists():
         return []
-    cards = [one for one in score_card.read(path) if one["step"] == trained.step]
+    cards = [one for one in score_card.read_cards(path) if one["step"] == trained.step]
     if trained.member is None:
         return cards
     per_member = ("values", "seeds", "standard_error")

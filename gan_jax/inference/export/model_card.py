@@ -40,7 +40,7 @@ examples = config.gen.apply(variables, z, {cond}, train=False)
 """
 
 
-def card(manifest: dict[str, Any], file: str) -> str:
+def make_model_card(manifest: dict[str, Any], file: str) -> str:
     """Of what `file` holds, by its manifest."""
     config, versions = manifest["config"], manifest["versions"]
     gen = config["gen"]["_type"].removeprefix("networks.")
@@ -75,7 +75,7 @@ def card(manifest: dict[str, Any], file: str) -> str:
     ]
     lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
     lines += ["", "## Use", how.format(file=file, gen=gen, cond=cond), "## Scores", "", ""]
-    return "\n".join(lines) + scores(manifest["scores"]) + LIMITS
+    return "\n".join(lines) + score_table(manifest["scores"]) + LIMITS
 
 
 def _artefact(manifest: dict[str, Any]) -> str:
@@ -100,7 +100,7 @@ near to single ones of them. The licence is up to who trained it, and to the lic
 """
 
 
-def scores(cards: list[dict[str, Any]]) -> str:
+def score_table(cards: list[dict[str, Any]]) -> str:
     """A table of metric cards, or that there are none."""
     if not cards:
         return "None: it has not been evaluated (`gan-jax evaluate RUN`).\n"

@@ -27,18 +27,18 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import masks
 from gan_jax.inference import latent_space
 from gan_jax.inference.export import model_card, standalone
-from gan_jax.inference.generator import Trained
+from gan_jax.inference.generator import TrainedGenerator
 from gan_jax.networks import conditions, stylegan2
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 BATCH = "n"
 
 
-def write(path: Path, trained: Trained, manifest: dict[str, Any]) -> None:
+def write_artifact(path: Path, trained: TrainedGenerator, manifest: dict[str, Any]) -> None:
     """Writes the artefact. Raises UserError where the generator cannot be exported, saying why."""
-    parts = {f"{name}.bin": blob for name, blob in functions(trained).items()}
+    parts = {f"{name}.bin": blob for name, blob in exported_functions(trained).items()}
     arrays = io.BytesIO()
-    np.savez(arrays, **flat(trained.variables))  # pyright: ignore[reportArgumentType]
+    np.savez(arrays, **flatten_variables(trained.variables))  # pyright: ignore[reportArgumentType]
     parts = {"variables.npz": arrays.getvalue(), **parts}
     manifest = {
         **manifest,
@@ -46,7 +46,7 @@ def write(path: Path, trained: Trained, manifest: dict[str, Any]) -> None:
     }
     texts = {
         "manifest.json": json.dumps(manifest, indent=1),
-        "README.md": model_card.card(manifest, path.name),
+        "README.md": model_card.make_model_card(manifest, path.name),
         "generator.py": Path(standalone.__file__).read_text(),
         "__main__.py": "import generator\n\ngenerator.main()\n",
     }
@@ -59,7 +59,7 @@ def write(path: Path, trained: Trained, manifest: dict[str, Any]) -> None:
         part.replace(path)
 
 
-def flat(variables: Any) -> dict[str, np.ndarray]:
+def flatten_variables(variables: Any) -> dict[str, np.ndarray]:
     """Nested variables by path: {"params/Dense_0/kernel": ...}. Raises UserError where one is not
     finite."""
     found = flatten_dict(jax.device_get(variables), sep="/")
@@ -70,7 +70,7 @@ def flat(variables: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def condition(trained: Trained) -> Any:
+def dummy_condition(trained: TrainedGenerator) -> Any:
     """Shapes and dtypes of what the generator is conditioned on, of one example: None, int32 [1],
     or a dictionary."""
     config, example = trained.config, trained.example
@@ -78,13 +78,13 @@ def condition(trained: Trained) -> Any:
     def one(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype)
 
-    found = masks.example(config.masks, example.real, example.cond)
+    found = masks.dummy_condition(config.masks, example.real, example.cond)
     if config.masks.kinds:  # as a dictionary: jax.export knows no others' classes
         found = {name: leaf for name, leaf in vars(found).items() if leaf is not None}
     return jax.tree.map(one, found)
 
 
-def function(trained: Trained) -> tuple[Callable, jax.Array, Any]:
+def generator_function(trained: TrainedGenerator) -> tuple[Callable, jax.Array, Any]:
     """The generator as a function (variables, z, cond) -> examples float32, and a z and a cond of
     one example. Of texts (variables, z, temperature) -> tokens uint16 [n, t]."""
     config = trained.config
@@ -95,28 +95,28 @@ def function(trained: Trained) -> tuple[Callable, jax.Array, Any]:
         if of_text:
             rows = gen.apply(variables, z, train=False, temperature=cond)
             return rows.argmax(-1).astype(jnp.uint16)
-        cond = conditions.Incomplete(**{"cond": None, **cond}) if config.masks.kinds else cond
+        cond = conditions.MaskedImage(**{"cond": None, **cond}) if config.masks.kinds else cond
         return jnp.asarray(gen.apply(variables, z, cond, train=False), jnp.float32)
 
-    z = keys.no_latents(1, config.prior.dim, config.prior.distribution)
-    return generate, z, jnp.ones(()) if of_text else condition(trained)
+    z = keys.dummy_latents(1, config.prior.dim, config.prior.distribution)
+    return generate, z, jnp.ones(()) if of_text else dummy_condition(trained)
 
 
-def functions(trained: Trained) -> dict[str, bytes]:
+def exported_functions(trained: TrainedGenerator) -> dict[str, bytes]:
     """The serialised functions by name: see `generator.Generator`."""
     config, variables = trained.config, trained.variables
-    generate, z, cond = function(trained)
-    made = {"generate": exported(config.name, generate, variables, z, cond)}
+    generate, z, cond = generator_function(trained)
+    made = {"generate": export_function(config.name, generate, variables, z, cond)}
     if isinstance(gen := config.gen, stylegan2.Generator):
         of_z = functools.partial(latent_space.map_w, gen)
-        of_w = functools.partial(latent_space.of_w, gen)
-        made["map"] = exported(config.name, of_z, variables, z[:, : gen.latent], cond)
+        of_w = functools.partial(latent_space.synthesize_from_w, gen)
+        made["map"] = export_function(config.name, of_z, variables, z[:, : gen.latent], cond)
         w = jnp.zeros((1, gen.w_dim))
-        made["synthesize"] = exported(config.name, of_w, variables, w, cond)
+        made["synthesize"] = export_function(config.name, of_w, variables, w, cond)
     return made
 
 
-def exported(name: str, function: Callable, variables: Any, *arrays: Any) -> bytes:
+def export_function(name: str, function: Callable, variables: Any, *arrays: Any) -> bytes:
     """The function of variables, which have no gradient, and of arrays [1, ...], for any number of
     examples; numbers are numbers."""
     (count,) = export.symbolic_shape(BATCH)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from gan_jax.core.errors import UserError
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.inference import sampling
 from gan_jax.metrics import modes, pitch
 from gan_jax.metrics.evaluation import generator
@@ -100,7 +100,7 @@ class ClassCoverage:
 class PitchMetrics:
     """The scores of `pitch_scores`."""
 
-    def __init__(self, sound: Sound, protocol: EvaluationProtocol):
+    def __init__(self, sound: AudioFormat, protocol: EvaluationProtocol):
         self.protocol, self._rate = protocol, sound.rate
 
     def __call__(self, member: Member) -> Scores:
@@ -113,7 +113,7 @@ class PitchMetrics:
 def _speaker_coverage(evaluation: Evaluation, protocol: EvaluationProtocol) -> ClassCoverage:
     name = evaluation.data.name.replace("spoken_digit", SPEAKERS)
     data = dataclasses.replace(evaluation.data, name=name, spectrogram=False)
-    speakers = classifier.classifier(data)
+    speakers = classifier.load_classifier(data)
     protocol = dataclasses.replace(
         protocol,
         features=speakers.name,

@@ -30,7 +30,7 @@ from gan_jax.metrics.evaluation.reference_statistics import real_statistics
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.runs import folder as run_folder
 from gan_jax.runs.restore import restore
-from gan_jax.runs.score_card import Card
+from gan_jax.runs.score_card import ScoreCard
 
 
 def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
@@ -55,7 +55,7 @@ def evaluate(
     steps: Sequence[int],
     dataset: Dataset | None = None,
     data: Data | None = None,
-) -> list[Card]:
+) -> list[ScoreCard]:
     """Score the checkpoints of a run.
 
     Args:
@@ -86,7 +86,7 @@ def evaluate(
 
 def _checkpoint_cards(
     workdir: Path, step: int, evaluation: Evaluation, evaluators: Sequence[Evaluator]
-) -> list[Card]:
+) -> list[ScoreCard]:
     settings = evaluation.settings
     _, _, state = restore(workdir, step)
     everyone = members(
@@ -120,7 +120,7 @@ def evaluate_member(evaluators: Sequence[Evaluator], member: Member) -> list[Sco
 
 def make_cards(
     rows: Sequence[Scores | None], protocol: EvaluationProtocol, shared: dict[str, Any]
-) -> list[Card]:
+) -> list[ScoreCard]:
     """Make a card for each metric from the scores of the members.
 
     Args:
@@ -136,7 +136,7 @@ def make_cards(
         lost = Score(float("nan"), example.n_real, example.n_fake)
         scores = [row[name] if row else lost for row in rows]
         errors = [error for score in scores if (error := score.standard_error) is not None]
-        card = Card(
+        card = ScoreCard(
             metric=name,
             values=tuple(score.value for score in scores),
             features=protocol.features,
@@ -164,7 +164,7 @@ def score_folders(
     *,
     dataset: Dataset | None = None,
     quiet: bool = False,
-) -> list[Card]:
+) -> list[ScoreCard]:
     """Score the images below one folder against those below another.
 
     Images keep their sizes if all have the same, else they are resized to the shortest side of any,

@@ -23,16 +23,16 @@ from gan_jax.metrics.features import classifier, preprocess
 from gan_jax.metrics.features.extractor import Extractor, Features
 
 
-def labelled_test(config: Config, data: Data) -> Dataset:
+def load_labeled_test(config: Config, data: Data) -> Dataset:
     """Load the labeled real images that a classifier is tested on: the split `test` of `data`.
 
     Raises UserError if the generator is not conditioned on classes, or there is no such split.
     """
-    if not sampling.classes(config):
+    if not sampling.num_classes(config):
         raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
     if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    split = sources.whole(data, "test")
+    split = sources.load_complete(data, "test")
     return preprocess.preprocessed(sources.load(split), split)
 
 
@@ -49,7 +49,7 @@ class ClassificationAccuracy:
         """`test` is that of `labelled_test`, and `n` the number of samples to train on."""
         self._quiet = quiet
         name = config.data.name
-        recipe = f"{classifier.VERSION} {classifier.recipe_of(name)} 0"
+        recipe = f"{classifier.VERSION} {classifier.classifier_recipe(name)} 0"
         self._test, self._expected = test, None
         if isinstance(features, Extractor) and features.name == f"{name}-classifier":
             self._expected = features.test_accuracy
@@ -57,7 +57,7 @@ class ClassificationAccuracy:
             features=f"{name}-classifier of samples",
             features_note=f"of a run on split {config.data.split}",
             features_sha256=hashlib.sha256(recipe.encode()).hexdigest(),
-            resize=classifier.resize_of(config.data),
+            resize=classifier.describe_resize(config.data),
             real=f"{name} test",
             real_sha256=test.fingerprint,
             n_real=len(test),
@@ -72,10 +72,10 @@ class ClassificationAccuracy:
     def score(self, member: Member, images: np.ndarray) -> Score:
         """Score uint8 images [n, h, w, c] that have the labels of `sampling.cycled_labels`."""
         config, test = member.config, self._test
-        classes, labels = sampling.classes(config), sampling.cycled_labels(config, len(images))
+        classes, labels = sampling.num_classes(config), sampling.cycled_labels(config, len(images))
         if labels is None or len(images) < classes:
             raise UserError(f"classification accuracy: {len(images)} samples, fewer than classes")
-        student = classifier.train_on(config.data.name, images, labels, quiet=self._quiet)
+        student = classifier.train_classifier(config.data.name, images, labels, quiet=self._quiet)
         predicted = student.logits(student(test.batch.real, member.devices)).argmax(1)
         value = accuracy(predicted, test.batch.cond, classes).top_1
         error = (value * (1 - value) / len(test)) ** 0.5
@@ -110,7 +110,7 @@ class PerceptualPathLength:
             features_note=f"{note}; {features.note}" if features.note else note,
             features_sha256=features.sha256,
             resize=features.resize,
-            real=sources.title(config.data),
+            real=sources.describe(config.data),
             real_sha256=fingerprint,
             n_real=0,
             n_fake=paths,
@@ -118,7 +118,7 @@ class PerceptualPathLength:
 
     def __call__(self, member: Member) -> Scores:
         """Score a member."""
-        config, root = member.config, keys.root(member.seed)
+        config, root = member.config, keys.root_key(member.seed)
         lengths = path_length.path_lengths(
             Partial(_generator(config), member.variables),
             Partial(_distance(self._features), self._features.variables),
@@ -131,13 +131,13 @@ class PerceptualPathLength:
             devices=member.devices,
             quiet=self._quiet,
         )
-        kept = path_length.trimmed(lengths)
+        kept = path_length.trim_percentiles(lengths)
         error = float(kept.std() / len(kept) ** 0.5)
         return {"path_length": Score(float(kept.mean()), 0, self.protocol.n_fake, None, error)}
 
 
 def _generator(config: Config) -> Any:
-    count = sampling.classes(config)
+    count = sampling.num_classes(config)
 
     def generate(variables: Any, z: jax.Array, path_keys: jax.Array) -> jax.Array:
         label = None

@@ -64,7 +64,7 @@ def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
     size = min(1000, n_real // 2, n_fake // 2)
     if size < 3:
         raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
-    sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root(0), size=size)
+    sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root_key(0), size=size)
     pairs = manifold.manifold_scores(real.subsample, fake.subsample, seen=sums.add)
     subsets, expected = sums.distance(), expected_scores(n_real, n_fake)
     scores = {
@@ -97,7 +97,7 @@ def feature_protocol(
         features_note=features.note,
         features_sha256=features.sha256,
         resize=features.resize,
-        real=sources.title(evaluation.config.data),
+        real=sources.describe(evaluation.config.data),
         real_sha256=evaluation.dataset.fingerprint,
         n_real=n_real,
         n_fake=n_fake,

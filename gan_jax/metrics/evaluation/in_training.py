@@ -69,7 +69,7 @@ def make_scorer(
     settings = Settings(features=features, devices=[device], quiet=quiet)
     evaluator = make_training_evaluator(Evaluation(config, config.data, dataset, settings))
     protocol = protocol_fields(evaluator) | {
-        "seeds": [member.seed for member in population.members(config)],
+        "seeds": [member.seed for member in population.member_configs(config)],
         "sample_seed": None,
         "weights": "raw" if schedules.is_off(config.ema.half_life) else "ema",
     }

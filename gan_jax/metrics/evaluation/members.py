@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_jax.config import Config, population
 from gan_jax.core import keys
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.images import pixels
 from gan_jax.inference import sampling
 from gan_jax.metrics.features import preprocess
@@ -29,7 +29,7 @@ class Member:
     seed: int
     devices: Sequence[jax.Device] | None = None
     """Devices to sample on. None: one."""
-    sound: Sound | None = None
+    sound: AudioFormat | None = None
     """How examples of audio are heard."""
     diverged: bool = False
     """Whether a sample was not finite."""
@@ -90,7 +90,7 @@ def members(
     state: TrainState,
     seed: int | None = None,
     devices: Sequence[jax.Device] | None = None,
-    sound: Sound | None = None,
+    sound: AudioFormat | None = None,
 ) -> list[Member]:
     """Split the state of a run into its members.
 
@@ -102,10 +102,11 @@ def members(
       sound: how examples of audio are heard.
 
     Returns:
-      The members in the order of `population.members`.
+      The members in the order of `population.member_configs`.
     """
     alone = [
-        population_state.member(config, state, i) for i in range(len(population.members(config)))
+        population_state.member_run(config, state, i)
+        for i in range(len(population.member_configs(config)))
     ]
     return [
         Member(

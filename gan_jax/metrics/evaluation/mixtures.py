@@ -42,11 +42,13 @@ def scores(config: Config, state: TrainState) -> list[dict[str, float]]:
 
     NaN where a member has diverged. Members of runs on other data have no scores: {}.
     """
-    numbers = range(len(population.members(config)))
+    numbers = range(len(population.member_configs(config)))
     if not isinstance(config.data, PointData):
         return [{} for _ in numbers]
     lost = dict.fromkeys(Modes._fields, float("nan"))
-    counts = [score_modes(*population_state.member(config, state, number)) for number in numbers]
+    counts = [
+        score_modes(*population_state.member_run(config, state, number)) for number in numbers
+    ]
     return [lost if member is None else member._asdict() for member in counts]
 
 

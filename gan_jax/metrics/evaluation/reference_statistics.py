@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from gan_jax.core.cache import cache_folder, keep
+from gan_jax.core.cache import cache_folder, save_cached
 from gan_jax.core.errors import UserError
 from gan_jax.core.progress import tqdm
 from gan_jax.data.sources import Dataset
@@ -90,5 +90,5 @@ def real_statistics(
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
     statistics = image_statistics(features, dataset.batch.real, devices, quiet=quiet)
-    keep(path, {"kept": statistics.subsample, **statistics.moments._asdict()})
+    save_cached(path, {"kept": statistics.subsample, **statistics.moments._asdict()})
     return statistics

@@ -129,7 +129,7 @@ class StackedModeCoverage:
             features_note=classifier.note,
             features_sha256=classifier.sha256,
             resize=classifier.resize,
-            real=sources.title(evaluation.config.data),
+            real=sources.describe(evaluation.config.data),
             real_sha256=evaluation.dataset.fingerprint,
             n_real=0,
             n_fake=n,
@@ -150,7 +150,7 @@ class StackedModeCoverage:
     def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
         """Score all members, one after another in the same program."""
         stacked = streaming.with_member_axis((variables, roots), self._config)
-        numbers = range(len(population.members(self._config)))
+        numbers = range(len(population.member_configs(self._config)))
         alone = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in numbers]
         return [
             self._score(own, keys.step_key(root, keys.Purpose.SAMPLE, 0)) for own, root in alone

@@ -15,7 +15,7 @@ from jax import lax
 
 from gan_jax.config import Config, population
 from gan_jax.core import keys
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.inference import sampling
 from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Extractor, Function
@@ -73,7 +73,7 @@ def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Arr
     """Generate the samples with numbers `index` [m] from the key of samples, float32 [m, ...]."""
     example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     z = keys.latents(example_keys, config.prior.dim, config.prior.distribution)
-    classes = sampling.classes(config)
+    classes = sampling.num_classes(config)
     cond = index % classes if classes else None
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
 
@@ -190,7 +190,7 @@ def sum_features(
 def _sum_member(
     config: Config,
     function: Function,
-    sound: Sound | None,
+    sound: AudioFormat | None,
     n: int,
     constants: Any,
     member: tuple[Any, jax.Array],
@@ -213,7 +213,7 @@ def _sum_member(
 
 
 def feature_program(
-    config: Config, features: Extractor, sound: Sound | None, n: int
+    config: Config, features: Extractor, sound: AudioFormat | None, n: int
 ) -> FeatureProgram:
     """Make the program that sums the features of the first `n` samples of all members.
 

@@ -55,7 +55,7 @@ class TextMetrics:
         scores = {"nll_div": Score(_nll(config.gen, variables, rows, temperature), 0, n)}
         if config.data.name == "oracle":
             shape = self._dataset.shape
-            network, parameters = lstm.oracle(*shape), oracle.variables(*shape)
+            network, parameters = lstm.oracle_generator(*shape), oracle.oracle_variables(*shape)
             scores["nll_oracle"] = Score(_nll(network, parameters, rows), 0, n)
         else:
             scores |= self._bleu(rows)
@@ -100,7 +100,7 @@ def text_evaluators(evaluation: Evaluation) -> list[TextMetrics]:
         raise UserError(f"the test of {config.data.name!r} has another vocabulary than the run's")
     protocol = EvaluationProtocol(
         features="tokens",
-        real=sources.title(data),
+        real=sources.describe(data),
         real_sha256=test.fingerprint,
         n_real=len(test),
         n_fake=settings.num or min(len(test), MAX_SAMPLES),

@@ -20,7 +20,7 @@ import numpy as np
 
 from gan_jax.config import AudioData, Data, ImageData
 from gan_jax.core import command_line, files
-from gan_jax.core.cache import cache_folder, keep
+from gan_jax.core.cache import cache_folder, save_cached
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.audio import mel
@@ -45,7 +45,7 @@ RECIPES = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar10": CIFAR, "cifar1
 RECIPES |= {"spoken_digit": SPOKEN, "spoken_digit_speakers": SPOKEN, "tones": Recipe(shift=0)}
 
 
-def recipe_of(name: str) -> Recipe:
+def classifier_recipe(name: str) -> Recipe:
     """How a data set's classifier is trained."""
     return RECIPES.get(name.partition(":")[0], Recipe())
 
@@ -73,7 +73,7 @@ def _extractor(name: str, network: Network, variables: Any, shape: tuple[int, ..
     )
 
 
-def train_on(
+def train_classifier(
     name: str,
     images: np.ndarray,
     labels: np.ndarray,
@@ -95,13 +95,15 @@ def train_on(
             f"images are {images.dtype} {list(images.shape)}: they must be uint8 [n, h, w, c]"
         )
     classes = int(labels.max(initial=0)) + 1 if classes is None else classes
-    labels = checks.labels("labels", labels, classes)
+    labels = checks.check_labels("labels", labels, classes)
     if len(labels) != len(images) or not 2 <= classes <= MOST_CLASSES:
         raise UserError(
             f"{len(images)} images and {len(labels)} labels of {classes} classes given: as many of "
             f"both and 2 to {MOST_CLASSES} classes allowed"
         )
-    network, variables = fit(recipe or recipe_of(name), images, labels, classes, seed, quiet=quiet)
+    network, variables = fit(
+        recipe or classifier_recipe(name), images, labels, classes, seed, quiet=quiet
+    )
     return _extractor(name, network, variables, images.shape[1:])
 
 
@@ -117,7 +119,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
-    of = sources.whole(data, split)
+    of = sources.load_complete(data, split)
     return preprocess.preprocessed(sources.load(of), of)
 
 
@@ -132,12 +134,12 @@ def _tested(data: Data, classifier: Extractor) -> float | None:
     return test_accuracy(classifier, test.batch.real, test.batch.cond)
 
 
-def resize_of(data: Data) -> str:
+def describe_resize(data: Data) -> str:
     """What becomes of examples before such a classifier sees them, as cards say it."""
     return mel.NOTE if isinstance(data, AudioData) else "none"
 
 
-def classifier(
+def load_classifier(
     data: Data,
     cache: Path | None = None,
     seed: int = 0,
@@ -155,11 +157,11 @@ def classifier(
     already: then the split `train` is not loaded once more. Raises UserError if the data has no
     labels.
     """
-    recipe = recipe or recipe_of(data.name)
+    recipe = recipe or classifier_recipe(data.name)
     whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
     if dataset is not None and whole:
         labelled = dataclasses.replace(data, labels=True)
-        train = preprocess.preprocessed(sources.labelled(dataset, data.name), labelled)
+        train = preprocess.preprocessed(sources.with_labels(dataset, data.name), labelled)
     else:
         train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond
@@ -176,19 +178,23 @@ def classifier(
     except Exception as error:  # numpy and zipfile raise many kinds
         log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
     print(f"training the classifier of {data.name}, once: it is kept in {path.parent}")
-    trained = train_on(data.name, images, labels, seed, recipe=recipe, quiet=quiet)
+    trained = train_classifier(data.name, images, labels, seed, recipe=recipe, quiet=quiet)
     trained = _described(trained, data, _tested(data, trained))
     print(f"{trained.name}: {trained.note}")
     flat: Any = flax.traverse_util.flatten_dict(jax.device_get(trained.variables), sep="/")
     accuracy = np.nan if trained.test_accuracy is None else trained.test_accuracy
-    keep(path, {"note": f"{trained.note}; {trained.sha256}", "test_accuracy": accuracy, **flat})
+    save_cached(
+        path, {"note": f"{trained.note}; {trained.sha256}", "test_accuracy": accuracy, **flat}
+    )
     return trained
 
 
 def _described(trained: Extractor, data: Data, accuracy: float | None) -> Extractor:
     note = "no test split" if accuracy is None else f"test accuracy {accuracy:.4f}"
     accuracy = None if accuracy is None else round(accuracy, 4)
-    return dataclasses.replace(trained, note=note, test_accuracy=accuracy, resize=resize_of(data))
+    return dataclasses.replace(
+        trained, note=note, test_accuracy=accuracy, resize=describe_resize(data)
+    )
 
 
 def _read(path: Path, data: Data, network: Network, shape: tuple[int, ...]) -> Extractor:
@@ -206,7 +212,7 @@ def _read(path: Path, data: Data, network: Network, shape: tuple[int, ...]) -> E
 
 
 @dataclasses.dataclass(frozen=True)
-class Measure:
+class MeasureArgs:
     """Which classifiers to train, and where to write how accurate they are."""
 
     names: tuple[str, ...] = ("digits", "mnist", "fashion_mnist")
@@ -219,14 +225,14 @@ class Measure:
 def main() -> None:
     """Trains each with each seed, and writes their test accuracies."""
     with command_line.user_errors():
-        flags = command_line.parse(Measure())
+        flags = command_line.parse(MeasureArgs())
         found = {}
         for name in flags.names:
             data = ImageData(name, size=28 if name == "digits" else None, dir=flags.dir)
-            trained = [classifier(data, seed=seed) for seed in flags.seeds]
+            trained = [load_classifier(data, seed=seed) for seed in flags.seeds]
             found[name] = {
                 "data": _labelled(data, "train").fingerprint,
-                "recipe": dataclasses.asdict(recipe_of(name)),
+                "recipe": dataclasses.asdict(classifier_recipe(name)),
                 "seeds": flags.seeds,
                 "test_accuracy": [features.test_accuracy for features in trained],
             }

@@ -14,9 +14,9 @@ from gan_jax.metrics.features.classifier_training import (
     Network,
     Recipe,
     State,
-    network_of,
-    program,
-    run,
+    make_network,
+    make_program,
+    run_program,
 )
 
 
@@ -26,7 +26,7 @@ def _program_of_many(
 ) -> tuple[Callable, Callable]:
     """As `program`, of many keys and sets, `at_once` at a time; compiled once for all sets of the
     same shapes."""
-    init, chunk = program(recipe, network_of(recipe, classes), shape, total)
+    init, chunk = make_program(recipe, make_network(recipe, classes), shape, total)
 
     def chunks(states: State, roots: jax.Array, count: jax.Array, images: Any, labels: Any):
         group = at_once if at_once > 1 else None
@@ -55,8 +55,8 @@ def fit_many(
     at_once = at_once or (1 if jax.default_backend() == "cpu" else len(seeds))
     shape, total = images.shape[2:], images.shape[1]
     init, chunk = _program_of_many(recipe, classes, shape, total, at_once)
-    roots = jnp.stack([keys.root(seed) for seed in seeds])
+    roots = jnp.stack([keys.root_key(seed) for seed in seeds])
     data = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
     step = lambda states, count: chunk(states, roots, count, *data)  # noqa: E731
-    found = run(recipe, total, init(roots), step, len(seeds), quiet=quiet)
-    return network_of(recipe, classes), found
+    found = run_program(recipe, total, init(roots), step, len(seeds), quiet=quiet)
+    return make_network(recipe, classes), found

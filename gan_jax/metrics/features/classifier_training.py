@@ -124,7 +124,7 @@ def _augment(recipe: Recipe, image: jax.Array, key: jax.Array) -> jax.Array:
     return image
 
 
-def network_of(recipe: Recipe, classes: int) -> Network:
+def make_network(recipe: Recipe, classes: int) -> Network:
     """The network that the recipe trains."""
     return Network(recipe.widths, recipe.depths, recipe.features, classes)
 
@@ -172,7 +172,7 @@ def _train_step(
     return State(state.step + 1, params, stats, opt_state), value
 
 
-def program(
+def make_program(
     recipe: Recipe, network: Network, shape: tuple[int, ...], total: int
 ) -> tuple[Callable, Callable]:
     """Make the functions that initialize and train a classifier, to be compiled.
@@ -205,7 +205,7 @@ def program(
     return init, chunk
 
 
-def run(
+def run_program(
     recipe: Recipe, total: int, state: State, chunk: Callable, of: int = 1, *, quiet: bool
 ) -> Any:
     """The variables after all steps of chunk(state, count) -> (state, loss) `of` many networks."""
@@ -231,8 +231,8 @@ def fit(
 
     All that is random is drawn from the seed, by purpose, step and place in the batch.
     """
-    network = network_of(recipe, classes)
-    init, chunk = map(jax.jit, program(recipe, network, images.shape[1:], len(images)))
-    key, data = keys.root(seed), (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
+    network = make_network(recipe, classes)
+    init, chunk = map(jax.jit, make_program(recipe, network, images.shape[1:], len(images)))
+    key, data = keys.root_key(seed), (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     step = lambda state, count: chunk(state, key, count, *data)  # noqa: E731
-    return network, run(recipe, len(images), init(key), step, quiet=quiet)
+    return network, run_program(recipe, len(images), init(key), step, quiet=quiet)

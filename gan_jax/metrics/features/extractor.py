@@ -98,11 +98,11 @@ class Extractor:
         self._check(images)
         devices = devices or jax.local_devices()[:1]
         devices = devices[: math.gcd(len(devices), self.batch)]
-        variables, found = core_devices.place(self.variables, devices), []
+        variables, found = core_devices.replicate(self.variables, devices), []
         for first in range(0, len(images), self.batch):
             part = images[first : first + self.batch]
             filling = np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)
-            whole = core_devices.split(np.concatenate([part, filling]), devices)
+            whole = core_devices.shard(np.concatenate([part, filling]), devices)
             features = np.asarray(self._program(variables, whole), np.float32)
             found.append(features[: len(part)])
         return np.concatenate(found)
@@ -154,7 +154,7 @@ def coarse_pixels(shape: tuple[int, ...]) -> Extractor:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Own:
+class CustomFeatures:
     """A user's own images -> features, under the name of where it is from."""
 
     name: str
@@ -178,7 +178,7 @@ class Own:
         raise UserError(f"{self.name} features have no logits")
 
 
-def own(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
+def wrap_features(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
     """Wrap a user's function, unless it is a `Features` already.
 
     An object with `name`, `sha256` and `resize` alone keeps these.
@@ -188,9 +188,9 @@ def own(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
         features = cast(Features, function)
         if all(hasattr(function, attribute) for attribute in ("note", "head", "logits")):
             return features
-        return Own(features.name, function, features.sha256, features.resize)
+        return CustomFeatures(features.name, function, features.sha256, features.resize)
     try:
         source = inspect.getsource(sys.modules[function.__module__])
     except (AttributeError, KeyError, OSError, TypeError):
         source = repr(function)
-    return Own(name, function, hashlib.sha256(f"{name}\n{source}".encode()).hexdigest())
+    return CustomFeatures(name, function, hashlib.sha256(f"{name}\n{source}".encode()).hexdigest())

@@ -27,7 +27,7 @@ def extractor(
     """
     if tap not in TAPS:
         raise UserError(f"Inception features: {tap} given, allowed are {', '.join(map(str, TAPS))}")
-    variables, sha256 = inception_weights.load(weights, check_hash=check_hash)
+    variables, sha256 = inception_weights.load_inception_weights(weights, check_hash=check_hash)
     partial = "fc" not in variables["params"]
     if partial and TAPS.index(tap) > TAPS.index(inception_weights.PARTIAL_TAP):
         raise UserError(

@@ -30,7 +30,7 @@ def conv(
     return nn.relu(layer(x))
 
 
-def inner(x: jax.Array) -> jax.Array:
+def max_pool_inner(x: jax.Array) -> jax.Array:
     """[n, h, w, c] -> [n, h-2, w-2, c]: what a 3x3 convolution makes of pictures without zeros.
 
     XLA's own way without zeros takes CPUs three times as long.
@@ -143,12 +143,12 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = conv(x, "Conv2d_1a_3x3", 32, 3, stride=2)
-        x = inner(conv(x, "Conv2d_2a_3x3", 32, 3))
+        x = max_pool_inner(conv(x, "Conv2d_2a_3x3", 32, 3))
         x = shrink(conv(x, "Conv2d_2b_3x3", 64, 3))
         if self.tap == 64:
             return x.mean((1, 2))
         x = conv(x, "Conv2d_3b_1x1", 80, 1)
-        x = shrink(inner(conv(x, "Conv2d_4a_3x3", 192, 3)))
+        x = shrink(max_pool_inner(conv(x, "Conv2d_4a_3x3", 192, 3)))
         if self.tap == 192:
             return x.mean((1, 2))
         for name, pool in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):

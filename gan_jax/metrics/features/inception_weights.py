@@ -51,7 +51,9 @@ TOWERS = {
 SHRINKING = {"6a": {"branch3x3dbl": "_tower"}, "7a": {"branch3x3": "_tower"}}  # what differs
 
 
-def load(path: Path | None = None, *, check_hash: bool = True) -> tuple[dict[str, Any], str]:
+def load_inception_weights(
+    path: Path | None = None, *, check_hash: bool = True
+) -> tuple[dict[str, Any], str]:
     """The variables of `Network`, and the sha256 of the file that they are from.
 
     `path` is the PyTorch file, the partial .npz, or a folder with one of them; None: the PyTorch
@@ -128,7 +130,7 @@ Layers = Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]
 
 def _layers(path: Path) -> Layers:
     """Layers of the PyTorch file: their names, kernels HWIO and biases, float32."""
-    take = _take(path, torch_checkpoint.read(path))
+    take = _take(path, torch_checkpoint.read_state_dict(path))
     for layer, shape in _shapes(1008).items():
         if layer == "fc":
             kernel, bias = take("fc.weight", shape[::-1]).T, take("fc.bias", shape[1:])
@@ -146,7 +148,7 @@ def _layers(path: Path) -> Layers:
 
 def _partial_layers(path: Path) -> Layers:
     """The same of the layers up to mixed_8."""
-    take = _take(path, files.arrays(path))
+    take = _take(path, files.read_npz(path))
     for layer, shape in _shapes(PARTIAL_TAP).items():
         name = _tensorflow_name(layer)
         kernel, bias = take(f"{name}/w", shape), take(f"{name}/b", shape[-1:])

@@ -12,7 +12,7 @@ import numpy as np
 SIZE = 299
 
 
-def matrix(length: int, size: int) -> np.ndarray:
+def resize_matrix(length: int, size: int) -> np.ndarray:
     """Weights float32 [size, length] of one axis: a row has at most two entries, of sum 1."""
     # TensorFlow takes scale and place in float32, which decides between neighbours at whole places.
     place = np.arange(size, dtype=np.float32) * np.float32(length / size)
@@ -30,6 +30,6 @@ def resize(images: jax.Array, size: int = SIZE) -> jax.Array:
     n, height, width, _ = images.shape
     x = images.astype(jnp.float32)
     # Accelerators would round pixels to 8 or 10 bits of mantissa.
-    x = jnp.einsum("xw,nhwc->nhxc", matrix(width, size), x, precision="highest")
-    x = jnp.einsum("yh,nhxc->nyxc", matrix(height, size), x, precision="highest")
+    x = jnp.einsum("xw,nhwc->nhxc", resize_matrix(width, size), x, precision="highest")
+    x = jnp.einsum("yh,nhxc->nyxc", resize_matrix(height, size), x, precision="highest")
     return jnp.broadcast_to(x, (n, size, size, 3))

@@ -33,7 +33,7 @@ def _own(name: str) -> Features:
         raise UserError(f"features {name!r}: {error}") from None
     if not callable(function):
         raise UserError(f"features {name!r}: it cannot be called with images")
-    return extractor.own(cast(Any, function), name)
+    return extractor.wrap_features(cast(Any, function), name)
 
 
 def select_features(
@@ -82,8 +82,8 @@ def select_features(
     from gan_jax.metrics.features import classifier
 
     if data.name == STACKED_MNIST:  # each channel is a digit of MNIST
-        return classifier.classifier(digits_of(data), seed=seed)
-    return classifier.classifier(data, seed=seed, dataset=dataset)
+        return classifier.load_classifier(digits_of(data), seed=seed)
+    return classifier.load_classifier(data, seed=seed, dataset=dataset)
 
 
 def select_training_features(

@@ -29,7 +29,7 @@ DTYPES = {
 }
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a saved `state_dict`, by name.
 
     Raises UserError if the file is not there, is damaged or holds anything else than tensors.

@@ -38,7 +38,7 @@ class Geometry(NamedTuple):
         return height, width
 
 
-def shape_of(a, b, result: Kind, geometry: Geometry) -> tuple[int, ...]:
+def result_shape(a, b, result: Kind, geometry: Geometry) -> tuple[int, ...]:
     """Of the result; of the operands, only the sizes that are not the picture's count."""
     members, a, b = a.shape[:-4], a.shape[-4:], b.shape[-4:]
     if result == "y":
@@ -48,11 +48,11 @@ def shape_of(a, b, result: Kind, geometry: Geometry) -> tuple[int, ...]:
     return (*members, geometry.size, geometry.size, a[3] // geometry.groups, b[3])
 
 
-def plain(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> jax.Array:
+def convolve_xla(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> jax.Array:
     """By lax's convolution and its transposes, as an accelerator has it."""
     if geometry.members:
         solo = geometry._replace(members=0)
-        return jax.vmap(partial(plain, result=result, geometry=solo))(a, b)
+        return jax.vmap(partial(convolve_xla, result=result, geometry=solo))(a, b)
 
     def conv(x, w):
         return lax.conv_general_dilated(
@@ -66,19 +66,19 @@ def plain(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> ja
 
     if result == "y":
         return conv(a, b)
-    wanted = jax.ShapeDtypeStruct(shape_of(a, b, result, geometry), a.dtype)
+    wanted = jax.ShapeDtypeStruct(result_shape(a, b, result, geometry), a.dtype)
     linear = (lambda x: conv(x, a)) if result == "x" else (lambda w: conv(a, w))
     (found,) = jax.linear_transpose(linear, wanted)(b)
     return found
 
 
-def quick(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> jax.Array:
+def convolve_cpu(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> jax.Array:
     """The same for CPUs: what was quickest on two cores, alone and in loops."""
     if a.dtype in (jnp.bfloat16, jnp.float16):  # rounded once, at the end
         wide = (operand.astype(jnp.float32) for operand in (a, b))
-        return quick(*wide, result=result, geometry=geometry).astype(a.dtype)
+        return convolve_cpu(*wide, result=result, geometry=geometry).astype(a.dtype)
     if geometry.members:
-        solo = partial(quick, result=result, geometry=geometry._replace(members=0))
+        solo = partial(convolve_cpu, result=result, geometry=geometry._replace(members=0))
         return lax.map(lambda both: solo(*both), (a, b))
     if geometry.groups > 1:
         return _group_by_group(a, b, result, geometry)
@@ -103,7 +103,7 @@ def quick(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry) -> ja
             return winograd.forward(b, lax.rev(a, (0, 1)).swapaxes(2, 3))
         return winograd.kernel_gradient(a, b)
     if result == "y":
-        return plain(a, b, result=result, geometry=geometry)
+        return convolve_xla(a, b, result=result, geometry=geometry)
     return (_input_gradient if result == "x" else _kernel_gradient)(a, b, geometry)
 
 
@@ -133,14 +133,14 @@ def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry
 
     XLA's own grouped convolution takes 5 times as long, its kernel gradient 150 times.
     """
-    groups, shape = geometry.groups, shape_of(a, b, result, geometry)
+    groups, shape = geometry.groups, result_shape(a, b, result, geometry)
 
     def one(i, found):
         parts = (
             lax.dynamic_slice_in_dim(operand, i * (width := operand.shape[3] // groups), width, 3)
             for operand in (a, b)
         )
-        part = quick(*parts, result=result, geometry=geometry._replace(groups=1))
+        part = convolve_cpu(*parts, result=result, geometry=geometry._replace(groups=1))
         return lax.dynamic_update_slice_in_dim(found, part, i * part.shape[3], 3)
 
     return lax.fori_loop(0, groups, one, jnp.zeros(shape, a.dtype))
@@ -172,9 +172,9 @@ def _thin(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.A
     if result == "y":
         return product(_patches(a, geometry), b.reshape(1, 1, -1, b.shape[3]))
     if result == "w":
-        return product(_patches(a, geometry), b).reshape(shape_of(a, b, result, geometry))
+        return product(_patches(a, geometry), b).reshape(result_shape(a, b, result, geometry))
     patches = product(a.reshape(1, 1, -1, a.shape[3]), b)  # and their gradient is put back
-    wanted = jax.ShapeDtypeStruct(shape_of(a, b, result, geometry), a.dtype)
+    wanted = jax.ShapeDtypeStruct(result_shape(a, b, result, geometry), a.dtype)
     return jax.linear_transpose(lambda x: _patches(x, geometry), wanted)(patches)[0]
 
 

@@ -16,7 +16,7 @@ from jax import core
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from gan_jax.networks.conv.cpu import Geometry, Kind, plain, quick, shape_of
+from gan_jax.networks.conv.cpu import Geometry, Kind, convolve_cpu, convolve_xla, result_shape
 
 # The axis of each of two that they do not share with the third: examples, or channels.
 FREE = {"w": {"x": 0, "y": 0}, "x": {"w": 3, "y": 3}, "y": {"x": 3, "w": 2}}
@@ -45,7 +45,7 @@ def _abstract(a, b, *, result: Kind, geometry: Geometry):
         raise ValueError(
             f"a convolution of shapes {a.shape} and {b.shape} in {geometry.groups} groups"
         )
-    return core.ShapedArray(shape_of(a, b, result, geometry), a.dtype)
+    return core.ShapedArray(result_shape(a, b, result, geometry), a.dtype)
 
 
 def _transpose(wanted: int) -> Callable:
@@ -107,5 +107,7 @@ def _unfold(x: jax.Array, m: int, axis: int, groups: int) -> jax.Array:
 
 
 batching.primitive_batchers[_primitive] = _batch
-mlir.register_lowering(_primitive, mlir.lower_fun(plain, multiple_results=False))
-mlir.register_lowering(_primitive, mlir.lower_fun(quick, multiple_results=False), platform="cpu")
+mlir.register_lowering(_primitive, mlir.lower_fun(convolve_xla, multiple_results=False))
+mlir.register_lowering(
+    _primitive, mlir.lower_fun(convolve_cpu, multiple_results=False), platform="cpu"
+)

@@ -25,7 +25,7 @@ def forward(x: jax.Array, w: jax.Array) -> jax.Array:
         tiles = jnp.einsum("ptc,pcd->ptd", _inputs(x), kernels)
         return _outputs(tiles.reshape(4, 4, n, height // 2, width // 2, d))
 
-    return joined(lax.map(some, blocks(x)), x.shape[0])
+    return join_blocks(lax.map(some, split_blocks(x)), x.shape[0])
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -36,7 +36,7 @@ def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
         x, y = both
         return total + jnp.einsum("ptc,ptd->pcd", _inputs(x), _outputs_transposed(y)), None
 
-    total, _ = lax.scan(some, jnp.zeros((16, c, d), x.dtype), (blocks(x), blocks(y)))
+    total, _ = lax.scan(some, jnp.zeros((16, c, d), x.dtype), (split_blocks(x), split_blocks(y)))
     rows = _kernels_transposed(total.reshape(4, 4, c, d))
     return jnp.stack([jnp.stack(_kernels_transposed(row)) for row in rows])
 
@@ -53,7 +53,7 @@ def _kernels_transposed(parts: jax.Array) -> list[jax.Array]:
     return [a + (b + c) / 2, (b - c) / 2, (b + c) / 2 + d]
 
 
-def blocks(x: jax.Array, count: int | None = None) -> jax.Array:
+def split_blocks(x: jax.Array, count: int | None = None) -> jax.Array:
     """[n, h, w, c] -> [n/m, m, h, w, c], m x h x w at most PIXELS, or m = 1; or `count` blocks.
 
     Where n is not known yet, as in an exported program, zeros fill the last block up.
@@ -69,7 +69,7 @@ def blocks(x: jax.Array, count: int | None = None) -> jax.Array:
     return x.reshape(count, -1, *x.shape[1:])
 
 
-def joined(y: jax.Array, n: int) -> jax.Array:
+def join_blocks(y: jax.Array, n: int) -> jax.Array:
     """What was made of `blocks` of n pictures: [blocks, m, h, w, d] -> [n, h, w, d]."""
     return y.reshape(-1, *y.shape[2:])[:n]
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax.networks.conv.winograd import blocks, joined
+from gan_jax.networks.conv.winograd import join_blocks, split_blocks
 
 
 def forward(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -26,7 +26,7 @@ def forward(x: jax.Array, w: jax.Array) -> jax.Array:
         rows = [jnp.stack(_outputs(*row), 3) for row in _outputs(*tiles)]
         return jnp.stack(rows, 2).reshape(len(x), height // 2, width // 2, d)
 
-    return joined(lax.map(some, blocks(x)), n)
+    return join_blocks(lax.map(some, split_blocks(x)), n)
 
 
 def input_gradient(w: jax.Array, y: jax.Array) -> jax.Array:
@@ -39,7 +39,7 @@ def input_gradient(w: jax.Array, y: jax.Array) -> jax.Array:
         tiles = jnp.einsum("ptd,pcd->ptc", _outputs_transposed(y), kernels)
         return _inputs_transposed(tiles.reshape(3, 3, len(y), height // 2, width // 2, 2, 2, c))
 
-    return joined(lax.map(some, blocks(y)), n)
+    return join_blocks(lax.map(some, split_blocks(y)), n)
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ def kernel_gradient(x: jax.Array, y: jax.Array) -> jax.Array:
         x, y = both
         return total + jnp.einsum("ptd,ptc->pdc", _outputs_transposed(y), _inputs(x)), None
 
-    pairs = (blocks(x), blocks(y, len(blocks(x))))
+    pairs = (split_blocks(x), split_blocks(y, len(split_blocks(x))))
     total, _ = lax.scan(some, jnp.zeros((9, d, 4 * c), x.dtype), pairs)
     return _kernels_transposed(total.swapaxes(1, 2))
 

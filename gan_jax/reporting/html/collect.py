@@ -21,14 +21,16 @@ LINES = 24  # of a text's samples, a step
 POINTS = 1000  # of a curve
 
 
-def run_folder(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]:
+def collect_run(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]:
     """Name, kind, samples by member and step, latent walk, curves, scores, config and versions; the
     pictures and sounds in at most about `room` characters. Raises UserError where it is no run
     folder."""
     config = runs_folder.load_config(workdir)
-    metrics, scores = curves.read(workdir) if (workdir / "metrics.jsonl").exists() else ({}, None)
+    metrics, scores = (
+        curves.read_curves(workdir) if (workdir / "metrics.jsonl").exists() else ({}, None)
+    )
     launches = timing.read_timing(workdir)
-    members = population.members(config)
+    members = population.member_configs(config)
     found = {
         "name": config.name,
         "folder": str(workdir),
@@ -39,7 +41,7 @@ def run_folder(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]
         "real": _real(workdir, config, room // 12),
         "samples": _samples(workdir, config, room * 2 // 3),
         "panels": [_panel(one) for one in curves.panels(metrics, scores, POINTS) if one.lines],
-        "cards": score_card.read(path) if (path := workdir / "scores.json").exists() else [],
+        "cards": score_card.read_cards(path) if (path := workdir / "scores.json").exists() else [],
         "config": json.loads(serialization.dumps(config)),
         "versions": runs_folder.load_versions(workdir),
         "launches": launches,
@@ -48,7 +50,7 @@ def run_folder(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]
     }
     if walk:
         try:
-            found["walk"] = latent_walk.walk(workdir, room // 5)
+            found["walk"] = latent_walk.make_latent_walk(workdir, room // 5)
         except UserError as error:
             found["walk_note"] = f"None: {error}."
     return found
@@ -68,9 +70,13 @@ def _folders(workdir: Path, config: Config) -> list[tuple[str, Path]]:
     samples = workdir / "samples"
     if not population.is_population(config):
         return [("", samples)]
-    cells = [cell for cell in population.cells(config) for _ in config.seeds or (config.seed,)]
+    cells = [
+        cell for cell in population.sweep_cells(config) for _ in config.seeds or (config.seed,)
+    ]
     named = []
-    for number, (one, cell) in enumerate(zip(population.members(config), cells, strict=True)):
+    for number, (one, cell) in enumerate(
+        zip(population.member_configs(config), cells, strict=True)
+    ):
         swept = "".join(f", {name} {value:g}" for name, value in cell.items())
         title = f"member {number}: seed {one.seed}{swept}"
         named.append((title, samples / f"member_{number:02d}"))
@@ -101,11 +107,11 @@ def _frame(path: Path, limit: int, heard: Any) -> dict[str, Any]:
         return {**frame, "lines": lines[:LINES], "of": len(lines)}
     wav = path.with_suffix(".wav")
     if heard and wav.exists():
-        frame["sound"], frame["sounds"] = media.sound(wav, heard, limit * 2 // 3)
+        frame["sound"], frame["sounds"] = media.audio_address(wav, heard, limit * 2 // 3)
         limit //= 3
     with Image.open(path) as image:
         frame["width"], frame["height"] = image.size
-        frame["image"], frame["exact"] = media.picture(image, limit)
+        frame["image"], frame["exact"] = media.image_address(image, limit)
     return frame
 
 
@@ -118,14 +124,14 @@ def _real(workdir: Path, config: Config, limit: int) -> dict[str, Any] | None:
         return {"lines": path.read_text(encoding="utf-8").splitlines()[:LINES]}
     with Image.open(path) as image:
         size = {"width": image.width, "height": image.height}
-        return {"image": media.picture(image, limit)[0], **size}
+        return {"image": media.image_address(image, limit)[0], **size}
 
 
 def _panel(panel: curves.Panel) -> dict[str, Any]:
     """With mean, least and most over the members; None where no member is finite."""
     lines = []
     for name, (x, y) in panel.lines.items():
-        at, *parts = curves.band(x, y)
+        at, *parts = curves.plot_band(x, y)
         if len(at):
             found = zip(("mean", "low", "high"), parts, strict=True)
             numbers = {key: [float(f"{v:.5g}") for v in row] for key, row in found}

@@ -10,7 +10,7 @@ from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.data.images import pixels as images_pixels
 from gan_jax.inference import interpolation, latent_space, load, sampling
-from gan_jax.inference.generator import Trained
+from gan_jax.inference.generator import TrainedGenerator
 from gan_jax.metrics.features import preprocess
 from gan_jax.reporting import audio, plots
 from gan_jax.reporting.html import media
@@ -19,14 +19,14 @@ FRAMES = 25
 WAYS = 8
 
 
-def walk(workdir: Path, room: int) -> dict[str, Any]:
+def make_latent_walk(workdir: Path, room: int) -> dict[str, Any]:
     """Frames of about `room` characters in all, from random latents to others, of the newest
     checkpoint's moving average and of a population's first member.
 
     Raises UserError where there is no checkpoint, or a generator that is given more than noise and
     labels, or tokens.
     """
-    found = load.load(workdir)
+    found = load.load_generator(workdir)
     config = found.config
     if config.prior.distribution == "key":
         raise UserError(
@@ -38,7 +38,7 @@ def walk(workdir: Path, room: int) -> dict[str, Any]:
     made = _made(found)  # [frames, ways, ...]
     if found.sound:
         waves = preprocess.waveforms(made.reshape(-1, *made.shape[2:]), found.sound)
-        pixels = audio.pictures(waves, found.sound.rate)
+        pixels = audio.audio_images(waves, found.sound.rate)
     else:
         pixels = images_pixels.to_pixels(
             made.reshape(-1, *made.shape[2:]), symmetric=config.data.symmetric
@@ -47,22 +47,22 @@ def walk(workdir: Path, room: int) -> dict[str, Any]:
     images = [plots.grid(frame, WAYS // 2) for frame in pixels]
     limit = room // len(images)
     size = {"width": images[0].width, "height": images[0].height}
-    frames = [media.picture(image, limit)[0] for image in images]
+    frames = [media.image_address(image, limit)[0] for image in images]
     member = "" if found.member is None else " of the first member"
     return {"frames": frames, "ways": WAYS, "title": f"Step {found.step}{member}", **size}
 
 
-def _made(found: Trained) -> np.ndarray:
+def _made(found: TrainedGenerator) -> np.ndarray:
     """Examples float32 [FRAMES, WAYS, ...] as the data has them."""
     config, variables = found.config, found.variables
-    root = keys.step_key(keys.root(config.seed), keys.Purpose.SAMPLE, 0)
+    root = keys.step_key(keys.root_key(config.seed), keys.Purpose.SAMPLE, 0)
     labels = sampling.cycled_labels(config, WAYS)
     own = keys.example_keys(root, 2 * WAYS)
     mapped = config.gen.latent is not None
     if mapped:
-        space = latent_space.space(config, variables)
+        space = latent_space.make_latent_space(config, variables)
         both = None if labels is None else np.concatenate([labels, labels])
-        ends, law = space.draw(own, both), space.law
+        ends, law = space.draw(own, both), space.distribution
     else:
         ends = keys.latents(own, config.prior.dim, config.prior.distribution)
         law = "uniform" if config.prior.distribution == "uniform" else "normal"
@@ -71,7 +71,7 @@ def _made(found: Trained) -> np.ndarray:
     @jax.jit
     def frame(variables: Any, latents: jax.Array) -> jax.Array:
         if mapped:
-            return latent_space.of_w(config.gen, variables, latents, labels)
+            return latent_space.synthesize_from_w(config.gen, variables, latents, labels)
         made: Any = config.gen.apply(variables, latents, labels, train=False)
         return made
 

@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image
 from scipy.io import wavfile
 
-from gan_jax.data.audio.sounds import Sound
+from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.reporting import audio
 
 QUALITIES = (90, 75, 50)  # of WebP, where exact pictures are too large
 SMALLEST = 64  # pixels below which no picture is made smaller
 
 
-def picture(image: Image.Image, limit: int) -> tuple[str, bool]:
+def image_address(image: Image.Image, limit: int) -> tuple[str, bool]:
     """A picture as an address of at most `limit` characters, if that can be, and whether it is
     exact: else it is compressed, and at last made smaller."""
     image = image.convert("RGB")
@@ -38,7 +38,7 @@ def _webp(image: Image.Image, **how: int) -> str:
     return _address("image/webp", file.getvalue())
 
 
-def sound(path: Path, heard: Sound, limit: int) -> tuple[str, int]:
+def audio_address(path: Path, heard: AudioFormat, limit: int) -> tuple[str, int]:
     """The first sounds of a run's wav file as an address of at most `limit` characters, but at
     least one; and how many."""
     rate, samples = wavfile.read(path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import gan_jax
 from gan_jax.reporting.html import tables
-from gan_jax.reporting.html.tables import escaped
+from gan_jax.reporting.html.tables import escape
 
 COLOURS, DASHES = 6, 4  # of lines in a diagram, as page.css and page.js have them
 LIMIT = 5_000_000  # bytes of a page
@@ -18,7 +18,7 @@ ROOM = 3_600_000  # of these, for pictures and sounds
 
 
 def page(runs: Sequence[dict[str, Any]]) -> str:
-    """Of runs as `collect.run_folder` gives them, the first of which others are compared with."""
+    """Of runs as `collect.collect_run` gives them, the first of which others are compared with."""
     titles = _titles(runs)
     shown = [{**run, "title": title} for run, title in zip(runs, titles, strict=True)]
     several = any(run["members"] > 1 for run in runs)
@@ -30,17 +30,17 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
     text = {name: (files / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     title = " and ".join(titles) if len(titles) < 4 else f"{titles[0]} and {len(titles) - 1} more"
     return Template(text["html"]).substitute(
-        title=escaped(title),
+        title=escape(title),
         css=text["css"],
         js=text["js"],
-        summary=tables.summary(shown),
+        summary=tables.summary_table(shown),
         samples="\n".join(_samples(i, run, alone=len(runs) == 1) for i, run in enumerate(shown)),
         band="Of a population: the mean, in a band from the least to the most." if several else "",
-        numbers=tables.numbers(data["panels"]),
+        numbers=tables.curve_table(data["panels"]),
         walks="\n".join(_walk(i, run) for i, run in enumerate(shown)),
-        scores=tables.scores(shown),
-        config=tables.config(shown),
-        versions=tables.versions(shown),
+        scores=tables.score_cards(shown),
+        config=tables.config_table(shown),
+        versions=tables.version_table(shown),
         version=gan_jax.__version__,
         # No text in it ends the element that holds it.
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
@@ -78,7 +78,7 @@ def _samples(number: int, run: dict[str, Any], *, alone: bool) -> str:
     """The last samples of a run, which page.js puts under a slider; and the data, beside them or
     below."""
     kept = [one for one in run["samples"] if one["frames"]]
-    title, real = escaped(run["title"]), run["real"]
+    title, real = escape(run["title"]), run["real"]
     if not kept:
         return f"<div><h3>{title}</h3><p>No samples yet.</p></div>"
     last = kept[0]["frames"][-1]
@@ -99,7 +99,7 @@ def _samples(number: int, run: dict[str, Any], *, alone: bool) -> str:
         below, beside = "", f"<figure>{heading}{data}</figure>"
     return (
         f'<figure id="samples-{number}"><figcaption><h3>{title}</h3></figcaption>'
-        f'<div class="controls"></div>{shown}<p class="note">{escaped(" ".join(notes))}</p>{below}'
+        f'<div class="controls"></div>{shown}<p class="note">{escape(" ".join(notes))}</p>{below}'
         f"</figure>{beside}"
     )
 
@@ -107,7 +107,7 @@ def _samples(number: int, run: dict[str, Any], *, alone: bool) -> str:
 def _shown(frame: dict[str, Any], alt: str) -> str:
     if "lines" in frame:
         label = html.escape(alt, quote=True)
-        text = escaped("\n".join(frame["lines"]))
+        text = escape("\n".join(frame["lines"]))
         return f'<pre tabindex="0" role="region" aria-label="{label}">{text}</pre>'
     size = f'width="{frame["width"]}" height="{frame["height"]}"'
     picture = f'<img src="{frame["image"]}" {size} alt="{html.escape(alt, quote=True)}">'
@@ -118,13 +118,13 @@ def _shown(frame: dict[str, Any], alt: str) -> str:
 
 
 def _walk(number: int, run: dict[str, Any]) -> str:
-    title, walk = escaped(run["title"]), run["walk"]
+    title, walk = escape(run["title"]), run["walk"]
     if walk is None:
-        return f"<div><h3>{title}</h3><p>{escaped(run['walk_note'])}</p></div>"
+        return f"<div><h3>{title}</h3><p>{escape(run['walk_note'])}</p></div>"
     alt = f"{walk['ways']} ways between random samples of {run['title']}, at the slider's place"
     first = {"image": walk["frames"][0], "width": walk["width"], "height": walk["height"]}
     return (
         f'<figure id="walk-{number}"><figcaption><h3>{title}</h3></figcaption>'
         f'<div class="controls"></div>{_shown(first, alt)}'
-        f'<p class="note">{escaped(walk["title"])}: {walk["ways"]} ways at once.</p></figure>'
+        f'<p class="note">{escape(walk["title"])}: {walk["ways"]} ways at once.</p></figure>'
     )

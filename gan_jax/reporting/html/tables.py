@@ -4,32 +4,32 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from gan_jax.runs.compare import flat
-from gan_jax.runs.score_card import number
+from gan_jax.runs.compare import flatten
+from gan_jax.runs.score_card import format_number
 
 Run = dict[str, Any]
 
 
-def escaped(text: Any) -> str:
+def escape(text: Any) -> str:
     """Any text, as HTML shows it."""
     return html.escape(str(text), quote=False)
 
 
 def table(head: Sequence[Any], rows: Sequence[Sequence[Any]], label: str, marked=()) -> str:
     """Rows of values, the first of each its heading; those whose heading is `marked` stand out."""
-    top = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines = []
     for first, *rest in rows:
         style = ' class="differs"' if first in marked else ""
-        cells = "".join(f"<td{style}>{escaped(value)}</td>" for value in rest)
-        lines.append(f'<tr><th scope="row">{escaped(first)}</th>{cells}</tr>')
+        cells = "".join(f"<td{style}>{escape(value)}</td>" for value in rest)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{html.escape(label)}"><table>'
         f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def summary(runs: Sequence[Run]) -> str:
+def summary_table(runs: Sequence[Run]) -> str:
     """A line a run: how far it is, of how many members, how long it took and where."""
     rows = []
     for run in runs:
@@ -41,14 +41,21 @@ def summary(runs: Sequence[Run]) -> str:
     return table(["run", "steps", "members", "training", "device", "folder"], rows, "Runs")
 
 
-def numbers(panels: Sequence[dict[str, Any]]) -> str:
+def curve_table(panels: Sequence[dict[str, Any]]) -> str:
     """First, last, least and most of each curve, for those who do not see it."""
     rows = []
     for panel in panels:
         for line in panel["lines"]:
             mean, spread = line["mean"], line.get("last_sd")
-            last = number(mean[-1]) + (f" ± {number(spread)}" if spread is not None else "")
-            ends = [number(mean[0]), last, number(min(line["low"])), number(max(line["high"]))]
+            last = format_number(mean[-1]) + (
+                f" ± {format_number(spread)}" if spread is not None else ""
+            )
+            ends = [
+                format_number(mean[0]),
+                last,
+                format_number(min(line["low"])),
+                format_number(max(line["high"])),
+            ]
             rows.append([line["label"], panel["title"], *ends])
     if not rows:
         return "<p>No rows of metrics yet.</p>"
@@ -56,17 +63,17 @@ def numbers(panels: Sequence[dict[str, Any]]) -> str:
     return f"<details><summary>The curves in numbers</summary>{shown}</details>"
 
 
-def scores(runs: Sequence[Run]) -> str:
+def score_cards(runs: Sequence[Run]) -> str:
     """A card a metric of each run's latest scored step; of several runs a table beside."""
     parts, latest = [], []
     for run in runs:
         steps = [one["step"] for one in run["cards"] if one["step"] is not None]
         cards = [one for one in run["cards"] if one["step"] == max(steps, default=None)]
         latest.append({one["metric"]: one for one in cards})
-        heading = f"<h3>{escaped(run['title'])}</h3>" if len(runs) > 1 else ""
+        heading = f"<h3>{escape(run['title'])}</h3>" if len(runs) > 1 else ""
         if not cards:
             said = f"Not evaluated: gan-jax evaluate {run['folder']}"
-            parts.append(f"{heading}<p>{escaped(said)}</p>")
+            parts.append(f"{heading}<p>{escape(said)}</p>")
             continue
         parts.append(f'{heading}<div class="cards">{"".join(map(_card, cards))}</div>')
     names = list(dict.fromkeys(name for one in latest for name in one))
@@ -82,10 +89,10 @@ def _value(card: dict[str, Any]) -> str:
     """Mean and standard deviation over the members, or the standard error of one."""
     if card["mean"] is None:
         return "not finite"
-    found, errors = number(card["mean"]), card.get("standard_error")
+    found, errors = format_number(card["mean"]), card.get("standard_error")
     if card["sd"] is not None:
-        return f"{found} ± {number(card['sd'])}"
-    return f"{found} (se {number(errors[0])})" if errors and errors[0] is not None else found
+        return f"{found} ± {format_number(card['sd'])}"
+    return f"{found} (se {format_number(errors[0])})" if errors and errors[0] is not None else found
 
 
 def _card(card: dict[str, Any]) -> str:
@@ -93,11 +100,11 @@ def _card(card: dict[str, Any]) -> str:
     lines = [f"{card['n_fake']} samples{against}, {card['features']}"]
     lines.append(f"step {card['step']}, weights {card['weights']}, seeds {_listed(card['seeds'])}")
     if card.get("expected") is not None:
-        lines.append(f"of the data's own law: {number(card['expected'])}")
-    notes = "".join(f'<p class="note">{escaped(line)}</p>' for line in lines)
+        lines.append(f"of the data's own law: {format_number(card['expected'])}")
+    notes = "".join(f'<p class="note">{escape(line)}</p>' for line in lines)
     return (
-        f'<article class="card"><h3>{escaped(card["metric"])}</h3>'
-        f'<p class="value">{escaped(_value(card))}</p>{notes}</article>'
+        f'<article class="card"><h3>{escape(card["metric"])}</h3>'
+        f'<p class="value">{escape(_value(card))}</p>{notes}</article>'
     )
 
 
@@ -105,14 +112,14 @@ def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds[:8])) + (", ..." if len(seeds) > 8 else "")
 
 
-def config(runs: Sequence[Run]) -> str:
+def config_table(runs: Sequence[Run]) -> str:
     """Every field by its dotted name; of several runs those that differ first, and marked."""
-    return _side_by_side(runs, [dict(flat(run["config"])) for run in runs], "Config")
+    return _side_by_side(runs, [dict(flatten(run["config"])) for run in runs], "Config")
 
 
-def versions(runs: Sequence[Run]) -> str:
+def version_table(runs: Sequence[Run]) -> str:
     """Packages, commit, device and data likewise; and the commands that the runs were."""
-    found = [dict(flat(run["versions"])) for run in runs]
+    found = [dict(flatten(run["versions"])) for run in runs]
     for run, fields in zip(runs, found, strict=True):
         commands = [one.get("command", "") for one in run["launches"]]
         fields["command"] = "; ".join(dict.fromkeys(commands))

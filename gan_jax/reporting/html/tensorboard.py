@@ -15,7 +15,7 @@ from gan_jax.runs import folder as run_folder
 FOLDER = "tensorboard"
 
 
-def write(workdir: Path) -> str:
+def write_events(workdir: Path) -> str:
     """Writes RUN/tensorboard anew: a scalar a metric and a score, of a population in a folder a
     member; samples as pictures (of sounds too) or text. Returns what it wrote, in words.
 
@@ -26,11 +26,11 @@ def write(workdir: Path) -> str:
     except ModuleNotFoundError:
         raise UserError("tensorboardX is missing: pip install 'gan-jax[tensorboard]'") from None
     config, folder, count = run_folder.load_config(workdir), workdir / FOLDER, 0
-    metrics, scores = curves.read(workdir)
+    metrics, scores = curves.read_curves(workdir)
     several = population.is_population(config)
     with files.writing(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    for member in range(len(population.members(config))):
+    for member in range(len(population.member_configs(config))):
         of = f"member_{member:02d}" if several else "."
         with SummaryWriter(str(folder / of)) as writer:
             for kind, rows in (("train", metrics), ("score", scores or {})):

@@ -35,7 +35,7 @@ def init(config: Augment) -> AugmentState | None:
     """The state before the first step; None unless p is adaptive."""
     if not config.adaptive:
         return None
-    p = jnp.asarray(schedules.at(config.p, 0), jnp.float32)
+    p = jnp.asarray(schedules.value_at(config.p, 0), jnp.float32)
     return AugmentState(p, jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
 
 
@@ -97,17 +97,17 @@ def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
         on = {}
     shift = None
     if "blit" in on:
-        copied = blit.draw(own["blit"], on["blit"], x.shape)
+        copied = blit.sample_blit(own["blit"], on["blit"], x.shape)
         x, shift = blit.turn(x, copied), copied.shift
     if "geometry" in on:
-        inverse = geometry.draw(own["geometry"], on["geometry"], x.shape)
+        inverse = geometry.sample_inverse(own["geometry"], on["geometry"], x.shape)
         x = geometry.resample(x, inverse if shift is None else geometry.after_shift(inverse, shift))
     elif shift is not None:
         x = blit.shift(x, shift, "reflect")
     if "colour" in on:
-        x = color.adjust(x, color.draw(own["colour"], on["colour"]))
+        x = color.adjust(x, color.sample_color(own["colour"], on["colour"]))
     if "cutout" in on:
-        x = cutout.cut(x, cutout.draw(own["cutout"], on["cutout"]))
+        x = cutout.cut(x, cutout.sample_cutout(own["cutout"], on["cutout"]))
     for i, (part, transform) in enumerate(diffaugment.PARTS.items()):
         if part in config.diffaugment:
             x = transform(x, jax.random.fold_in(key, len(ADA_GROUPS) + i))

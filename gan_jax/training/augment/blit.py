@@ -23,7 +23,7 @@ class Blit(NamedTuple):
     """Pixels down and to the right [2], int32."""
 
 
-def draw(key: jax.Array, p: float | jax.Array, shape: tuple[int, ...]) -> Blit:
+def sample_blit(key: jax.Array, p: float | jax.Array, shape: tuple[int, ...]) -> Blit:
     """Each of the three with probability p: mirrored or not, 0 to 3 turns, a shift uniform within
     an eighth of the side, rounded; all equally likely. Pictures that are not square are turned by
     0 or 2 quarters."""

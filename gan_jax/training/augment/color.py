@@ -14,7 +14,7 @@ import jax.numpy as jnp
 BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5, 1.0  # standard deviations, the last two of log2
 
 
-class Colour(NamedTuple):
+class Color(NamedTuple):
     """What is done to one picture, in this order; float32 scalars."""
 
     brightness: jax.Array
@@ -29,11 +29,11 @@ class Colour(NamedTuple):
     """Factor of the distance from the luma axis."""
 
 
-def draw(key: jax.Array, p: float | jax.Array) -> Colour:
+def sample_color(key: jax.Array, p: float | jax.Array) -> Color:
     """Each with probability p: N(0, 0.2^2), 2^N(0, 0.5^2), -1 or 1, U(-pi, pi), 2^N(0, 1)."""
     chance, size = jax.random.split(key)
     u, z = jax.random.uniform(chance, (7,)), jax.random.normal(size, (3,))
-    return Colour(
+    return Color(
         brightness=jnp.where(u[0] < p, BRIGHTNESS * z[0], 0.0),
         contrast=jnp.exp2(jnp.where(u[1] < p, CONTRAST * z[1], 0.0)),
         luma=jnp.where((u[2] < p) & (u[5] < 0.5), -1.0, 1.0),
@@ -42,7 +42,7 @@ def draw(key: jax.Array, p: float | jax.Array) -> Colour:
     )
 
 
-def adjust(x: jax.Array, colour: Colour) -> jax.Array:
+def adjust(x: jax.Array, colour: Color) -> jax.Array:
     """The picture [h, w, 1 or 3] in other colours."""
     mean = x.mean(-1, keepdims=True)
     luma = colour.luma * colour.contrast * (mean + colour.brightness)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 SIZE = 0.5  # of the rectangle, a share of the side
 
 
-def draw(key: jax.Array, p: float | jax.Array) -> jax.Array:
+def sample_cutout(key: jax.Array, p: float | jax.Array) -> jax.Array:
     """[3]: the centre's row and column as shares of the sides, U(0, 1), and the rectangle's size:
     0.5 with probability p, else 0."""
     u = jax.random.uniform(key, (3,))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gan_jax.training.augment import blit
 
 
-def colour(x: jax.Array, key: jax.Array) -> jax.Array:
+def color(x: jax.Array, key: jax.Array) -> jax.Array:
     """Brightness + U(-0.5, 0.5); distance from the pixel's own grey times U(0, 2); distance from
     the picture's mean times U(0.5, 1.5)."""
     brightness, saturation, contrast = jax.random.uniform(key, (3,))
@@ -24,7 +24,7 @@ def colour(x: jax.Array, key: jax.Array) -> jax.Array:
 def translation(x: jax.Array, key: jax.Array) -> jax.Array:
     """Moved by whole pixels, each way up to an eighth of the side, all equally likely; zero, that
     is mid-grey, comes in."""
-    reach = jnp.asarray([nearest(side, blit.REACH) for side in x.shape[:2]])
+    reach = jnp.asarray([round_share(side, blit.REACH) for side in x.shape[:2]])
     by = jax.random.randint(key, (2,), -reach, reach + 1)
     return blit.shift(x, by, "constant")
 
@@ -35,7 +35,7 @@ def cutout(x: jax.Array, key: jax.Array) -> jax.Array:
     inside = []
     for axis, own in enumerate(jax.random.split(key)):
         side = x.shape[axis]
-        size = nearest(side, 0.5)
+        size = round_share(side, 0.5)
         first = jax.random.randint(own, (), 0, side + 1 - size % 2) - size // 2
         distance = jnp.arange(side) - first
         inside.append((distance >= 0) & (distance < size))
@@ -43,9 +43,9 @@ def cutout(x: jax.Array, key: jax.Array) -> jax.Array:
     return jnp.where(hole, 0.0, x)
 
 
-def nearest(side: int, share: float) -> int:
+def round_share(side: int, share: float) -> int:
     """A share of the side in whole pixels; halves go up."""
     return int(side * share + 0.5)
 
 
-PARTS = {"colour": colour, "translation": translation, "cutout": cutout}
+PARTS = {"colour": color, "translation": translation, "cutout": cutout}

@@ -31,7 +31,7 @@ _product = functools.partial(jnp.matmul, precision="highest")
 _einsum = functools.partial(jnp.einsum, precision="highest")
 
 
-def draw(key: jax.Array, p: float | jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def sample_inverse(key: jax.Array, p: float | jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The inverse transform [3, 3]: for a place (row, column, 1) in the new picture, in pixels from
     the centre, the place in the old one that is seen there. Each with probability p:
     magnification by 2^N(0, 0.2^2); rotation by U(-pi, pi), before or after stretching; stretching
