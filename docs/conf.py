@@ -8,8 +8,8 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import gan_jax
-from docs import generate, mathtext
+import gan_jax  # noqa: E402
+from docs import generate, mathtext  # noqa: E402
 
 project = "gan_jax"
 author = "The gan_jax authors"

@@ -1,6 +1,7 @@
 """Reference of the configuration, generated from dataclass fields and their docstrings."""
 
 import dataclasses
+import re
 import types
 import typing
 from typing import Any
@@ -93,10 +94,10 @@ def _subject(kind: type) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape what has a meaning in a Markdown table: bars, dollars, angle brackets, stars."""
-    for character in "|$<*":
-        text = text.replace(character, f"\\{character}")
-    return text
+    """Escape what has a meaning in Markdown, outside of code, and bars everywhere."""
+    parts = re.split(r"(`+[^`]*`+)", text)
+    parts[::2] = [re.sub(r"([$<*])", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts).replace("|", "\\|")
 
 
 def page() -> str:

@@ -1,19 +1,27 @@
 """The presets of a recipe as a table: every field that differs from its default."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 
 from docs.configuration import escape
 from gan_jax.cli.recipes import Recipe
-from gan_jax.config import Logging, Runtime, schema
+from gan_jax.config import Schedule, schema
+from gan_jax.config.sweeps import Sweep
+
+
+class Leaf(NamedTuple):
+    """A field of a config that holds no further fields."""
+
+    value: Any
+    is_default: bool
 
 
 def section(recipe: Recipe) -> str:
     """Return the table, a column for each preset."""
-    columns = {name: _values(preset) for name, preset in recipe.presets.items()}
-    flags = list(dict.fromkeys(flag for values in columns.values() for flag in values))
+    columns = {name: _leaves(preset) for name, preset in recipe.presets.items()}
+    flags = list(dict.fromkeys(flag for leaves in columns.values() for flag in leaves))
     lines = [
         "## Presets\n",
         "All fields that differ from their [defaults](../reference/configuration.md).\n",
@@ -21,40 +29,37 @@ def section(recipe: Recipe) -> str:
         f"|{'---|' * (1 + len(columns))}",
     ]
     for flag in flags:
-        cells = [escape(values.get(flag, "")) for values in columns.values()]
-        lines.append(f"| `{flag}` | {' | '.join(cells)} |")
+        row = [leaves.get(flag) for leaves in columns.values()]
+        if not all(leaf is None or leaf.is_default for leaf in row):
+            cells = ["" if leaf is None else escape(_text(leaf.value)) for leaf in row]
+            lines.append(f"| `{flag}` | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
-def _values(preset: schema.Preset) -> dict[str, str]:
-    """List the fields of a preset that differ from their defaults, by dotted flag name."""
-    values = {schema.flag_of(path): text for path, text in _differing("", preset.config)}
-    for settings, default in ((preset.logging, Logging()), (preset.runtime, Runtime())):
-        values |= dict(_differing("", settings, default))
-    return {name.replace("_", "-"): text for name, text in values.items()}
+def _leaves(preset: schema.Preset) -> dict[str, Leaf]:
+    """List the leaves of a preset, by flag name."""
+    leaves = {schema.flag_of(path): leaf for path, leaf in _walk("", preset.config, None)}
+    leaves |= dict(_walk("", preset.logging, type(preset.logging)()))
+    leaves |= dict(_walk("", preset.runtime, type(preset.runtime)()))
+    return {name.replace("_", "-"): leaf for name, leaf in leaves.items()}
 
 
-def _differing(path: str, tree: Any, default: Any = None) -> list[tuple[str, str]]:
-    """List the leaves of a dataclass that differ from `default`, or from the fields' defaults."""
+def _walk(path: str, tree: Any, default: Any) -> list[tuple[str, Leaf]]:
+    """List the leaves of a dataclass; `default` is an instance of its type, or None."""
     leaves = []
     for field in dataclasses.fields(tree):
         if isinstance(tree, nn.Module) and field.name in ("parent", "name"):
             continue
         value = getattr(tree, field.name)
-        name = f"{path}.{field.name}".removeprefix(".")
         usual = field.default if default is None else getattr(default, field.name)
-        if dataclasses.is_dataclass(value) and not _is_schedule(value):
-            if isinstance(value, nn.Module):
-                leaves.append((name, f"{_module_name(value)}"))
-            same = value if type(usual) is not type(value) else usual
-            leaves += _differing(name, value, None if same is value else same)
-        elif value != usual:
-            leaves.append((name, _text(value)))
+        name = f"{path}.{field.name}".removeprefix(".")
+        if not dataclasses.is_dataclass(value) or isinstance(value, Schedule | Sweep):
+            leaves.append((name, Leaf(value, value == usual)))
+            continue
+        if isinstance(value, nn.Module):
+            leaves.append((name, Leaf(_module_name(value), False)))
+        leaves += _walk(name, value, usual if type(usual) is type(value) else None)
     return leaves
-
-
-def _is_schedule(value: Any) -> bool:
-    return type(value).__name__ in ("Schedule", "Sweep")
 
 
 def _module_name(module: nn.Module) -> str:
@@ -62,6 +67,5 @@ def _module_name(module: nn.Module) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(_text, value))
-    return str(value)
+    """Write a value as a flag takes it."""
+    return " ".join(map(_text, value)) if isinstance(value, tuple) else str(value)
