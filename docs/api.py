@@ -1,7 +1,12 @@
 """API reference: a page for each module, generated from its docstrings by autodoc."""
 
+import contextlib
 import importlib
+import inspect
 import pkgutil
+import typing
+from types import ModuleType
+from typing import Any
 
 import gan_jax
 
@@ -27,6 +32,28 @@ def pages() -> dict[str, str]:
     return {**texts, "index.md": _index(names)}
 
 
+def simplify_annotations() -> None:
+    """Remove the marks for the command line (`Annotated`) from all annotations, for display."""
+    for name in module_names():
+        for member in _members(importlib.import_module(name)):
+            with contextlib.suppress(NameError):  # names that only type checkers import
+                hints = typing.get_type_hints(member)
+                own = vars(member).get("__annotations__") or inspect.get_annotations(member)
+                member.__annotations__ = {key: hints[key] for key in own if key in hints}
+
+
+def _members(module: ModuleType) -> list[Any]:
+    """List the functions and classes that a module defines, and the classes' methods."""
+
+    def is_local(member: Any) -> bool:
+        defined = inspect.isfunction(member) or inspect.isclass(member)
+        return defined and member.__module__ == module.__name__
+
+    members = [member for member in vars(module).values() if is_local(member)]
+    classes = [member for member in members if inspect.isclass(member)]
+    return [*members, *(m for c in classes for m in vars(c).values() if inspect.isfunction(m))]
+
+
 def _children(name: str, names: list[str]) -> list[str]:
     return [child for child in names if child.rpartition(".")[0] == name]
 
@@ -38,6 +65,8 @@ def _toctree(children: list[str]) -> str:
 
 def _automodule(name: str) -> str:
     options = [f".. automodule:: {name}"]
+    if hasattr(importlib.import_module(name), "__path__"):  # a package defines nothing itself
+        options.append("   :no-members:")
     if name.startswith("gan_jax.networks"):
         options.append(f"   :exclude-members: {NETWORK_FIELDS}")
     return "\n".join(["```{eval-rst}", *options, "```", ""])
@@ -54,6 +83,17 @@ def _summary(name: str) -> str:
     return " ".join(text.split())
 
 
+def _public_names() -> list[str]:
+    """List the names that `import gan_jax` offers, linked to their definitions."""
+    lines = []
+    for name in gan_jax.__all__:
+        member = getattr(gan_jax, name)
+        kind = "class" if inspect.isclass(member) else "func"
+        target = f"{member.__module__}.{member.__qualname__}"
+        lines.append(f"- {{py:{kind}}}`gan_jax.{name} <{target}>`")
+    return lines
+
+
 def _index(names: list[str]) -> str:
     """Return the start page: the packages in the order of their layers are in architecture.md."""
     packages = _children("gan_jax", names)
@@ -68,6 +108,9 @@ def _index(names: list[str]) -> str:
             *rows,
             "",
             _automodule("gan_jax"),
+            "These names are part of the package itself:\n",
+            *_public_names(),
+            "",
             _toctree(packages).replace(":maxdepth: 1", ":maxdepth: 1\n:hidden:"),
         ]
     )

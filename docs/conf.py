@@ -9,7 +9,7 @@ sys.path.insert(0, str(DOCS.parent))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import gan_jax  # noqa: E402
-from docs import generate, mathtext  # noqa: E402
+from docs import api, docstrings, generate, mathtext  # noqa: E402
 
 project = "gan_jax"
 author = "The gan_jax authors"
@@ -40,7 +40,11 @@ python_maximum_signature_line_length = 88
 # Names of this package must resolve. Those of other packages would need their inventories, which
 # are on the network.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!gan_jax\.).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!gan_jax\.).*"),
+    ("py:.*", r".*\.(_\w+|[A-Z])"),  # private types and type variables
+]
+suppress_warnings = ["ref.python"]  # a short name in a signature that several modules define
 
 html_theme = "furo"
 html_title = f"gan_jax {release}"
@@ -54,4 +58,6 @@ html_copy_source = False
 def setup(app):
     """Register the formula renderer, and write the generated pages."""
     mathtext.setup(app)
+    app.connect("autodoc-process-docstring", docstrings.process, priority=400)  # before napoleon
     generate.write_all()
+    api.simplify_annotations()
