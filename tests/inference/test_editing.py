@@ -72,7 +72,7 @@ def test_truncated_normal_latents():
     for amount in (0.0, -1.0, np.nan):
         with pytest.raises(UserError, match=f"must be above 0 .* got {amount}"):
             interpolation.truncate(space, amount)
-    with pytest.raises(UserError, match="uniform z have no tail, got 0.5"):
+    with pytest.raises(UserError, match=r"uniform z have no tail, got 0\.5"):
         interpolation.truncate(space._replace(distribution="uniform"), 0.5)
 
 
@@ -97,7 +97,7 @@ def test_truncated_w():
         found = draw(interpolation.truncate(space, psi), 3)
         expected = np.arange(6) + psi * (w - np.arange(6))
         np.testing.assert_allclose(found, expected, atol=1e-6)  # float32
-    with pytest.raises(UserError, match="must be from 0 to 1 .psi., got 1.5"):
+    with pytest.raises(UserError, match=r"must be from 0 to 1 .psi., got 1\.5"):
         interpolation.truncate(space, 1.5)
 
 

@@ -245,7 +245,5 @@ def test_bad_input(change, said):
     [("steps", 0), ("restarts", 0), ("samples", 3), ("lr", 0.0), ("lr", np.nan), ("prior", -1.0)],
 )
 def test_bad_search(field, value):
-    with pytest.raises(
-        UserError, match=f"{field} must be .*got|restarts must be at most 3 .*got 4"
-    ):
+    with pytest.raises(UserError, match=f"({field}|restarts) must be .*got"):
         Search(**{field: value})

@@ -113,8 +113,8 @@ def score_table(cards: list[dict[str, Any]]) -> str:
     """Format metric cards as a Markdown table, or a sentence if there are none.
 
     Example:
-        >>> score_table([])
-        'Not evaluated (see `gan-jax evaluate RUN`).\\n'
+        >>> print(score_table([]), end="")
+        Not evaluated (see `gan-jax evaluate RUN`).
     """
     if not cards:
         return "Not evaluated (see `gan-jax evaluate RUN`).\n"
