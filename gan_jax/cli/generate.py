@@ -178,7 +178,7 @@ def _draw(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["jax.Array", 
 
     label = np.arange(n, dtype=np.int32) % max(n // 2, 1) % max(space.classes, 1)
     labels = label if space.classes else None
-    return space.draw(keys.example_keys(key, n), labels), labels
+    return space.sample(keys.example_keys(key, n), labels), labels
 
 
 def _generate(space: "LatentSpace", latents: "jax.Array", labels: Any) -> "np.ndarray":
