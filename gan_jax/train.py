@@ -31,6 +31,8 @@ from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
 from gan_jax.metrics.evaluation.in_training_log import InTrainingScores
 from gan_jax.reporting.curves import CurvesPlot
+from gan_jax.reporting.notebook import NotebookDisplay, in_notebook
+from gan_jax.reporting.run import Run
 from gan_jax.reporting.samples import FilmStrip, SampleWriter
 from gan_jax.reporting.sweeps import SweepTable
 from gan_jax.runs import folder
@@ -217,6 +219,7 @@ class _Launch:
         stack.enter_context(contextlib.closing(progress))
         if step == 0:
             samples.real()
+        live = in_notebook() and not self.quiet
         return [
             log,
             ProgressBar(progress, config.pretrain.steps),
@@ -229,6 +232,7 @@ class _Launch:
             FilmStrip(samples),
             CurvesPlot(workdir),
             SweepTable(workdir, config),
+            *([NotebookDisplay(Run(workdir, config))] if live else []),
         ]
 
 

@@ -179,7 +179,7 @@ def main() -> None:
     jax.config.update("jax_platforms", "cpu")
     results, data = {}, {}
     for name in study.experiments:
-        config = recipes.find(name).config
+        config = recipes.load_recipe(name).config
         is_cifar10 = config.data.name == "cifar10"
         of = study.cifar10 if is_cifar10 else config.data.name
         dataset = sources.load(dataclasses.replace(config.data, name=of))

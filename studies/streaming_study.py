@@ -106,7 +106,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
     first = next(feeds.streamed(some, dataset, devices, 0))[1]
     steps, piece = study.blocks * first, max(1, first // 16)
     held, _ = next(feeds.resident(dataset, devices))
-    states = {name: train.start(some, dataset, devices) for name in ("resident", "streamed")}
+    states = {name: train.initialize(some, dataset, devices) for name in ("resident", "streamed")}
     rates: dict[str, list[float]] = {name: [] for name in states}
 
     def turn(name: str) -> float:
@@ -141,7 +141,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
 def bits(study: Study, some: Config) -> dict[str, Any]:
     """How many batches of the stream are those of the resident set, of how many; and its hash."""
     devices, dataset = core_devices.pick_devices(1), sources.load(some.data)
-    root = parallel.population.roots(some)
+    root = parallel.population.root_keys(some)
     held, _ = next(feeds.resident(dataset, devices))
     step, same, streamed = 0, 0, feeds.streamed(some, dataset, devices, 0, study.workers)
     batch = jax.jit(lambda data, step: feeds.batch_at(some, data, root, step, 0, 1))

@@ -85,7 +85,7 @@ def recipe_names() -> list[str]:
     return sorted(name for name in modules if not name.startswith("_"))
 
 
-def find(
+def load_recipe(
     name_or_path: str | Path, *, register: Callable[[ModuleType], None] | None = None
 ) -> Recipe:
     """Return a recipe of the package, or one in a file of the user's.
@@ -103,7 +103,7 @@ def find(
     if text.endswith(".py"):
         path = Path(text).resolve()
         if path.parent == Path(_package().__path__[0]).resolve():
-            return find(path.stem)
+            return load_recipe(path.stem)
         module = _load_file(path)
         if register is not None:
             register(module)
@@ -163,7 +163,7 @@ def _recipe(module: ModuleType) -> Recipe:
 def list_recipes() -> list[Summary]:
     """Return a row for each recipe of the package, by name, with what is on record for it."""
     results = Path(_package().__path__[0]) / "results"
-    return [_summary(find(name), results) for name in recipe_names()]
+    return [_summary(load_recipe(name), results) for name in recipe_names()]
 
 
 def _summary(recipe: Recipe, results: Path) -> Summary:

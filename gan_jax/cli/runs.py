@@ -28,7 +28,7 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
     from gan_jax.cli import recipes as cli_recipes
     from gan_jax.config import serialization
 
-    source = cli_recipes.find(recipe, register=lambda module: serialization.register(module))
+    source = cli_recipes.load_recipe(recipe, register=lambda module: serialization.register(module))
     flags = train.parse(
         source.presets,
         args=args,

@@ -233,7 +233,7 @@ def test_another_split_than_it_was_made_of_is_refused(folder, tmp_path):
 
 def test_two_cannot_prepare_into_one_folder(folder, tmp_path):
     (tmp_path / "out").mkdir()
-    with prepare.locking.held(tmp_path / "out"), pytest.raises(UserError, match="in use"):
+    with prepare.locking.lock_folder(tmp_path / "out"), pytest.raises(UserError, match="in use"):
         made(folder, tmp_path / "out")
 
 

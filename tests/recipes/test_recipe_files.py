@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax.cli import recipes
-from gan_jax.cli.recipes import find
+from gan_jax.cli.recipes import load_recipe
 from gan_jax.config import Runtime
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
@@ -24,22 +24,24 @@ NAMES = sorted(
 
 
 def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
-    recipe = find("mnist_dcgan")
+    recipe = load_recipe("mnist_dcgan")
     assert recipe.name == recipe.config.name == "mnist_dcgan"
     assert recipe.small.name == "mnist_dcgan_small"
     assert recipe.docstring.startswith("Train a DCGAN on MNIST")
     assert recipe.path.resolve() == REPOSITORY / "experiments" / "mnist_dcgan.py"
-    assert find(REPOSITORY / "experiments" / "fashion_dcgan.py") == find("fashion_dcgan")
-    assert find("ring_mlp").small is None
+    assert load_recipe(REPOSITORY / "experiments" / "fashion_dcgan.py") == load_recipe(
+        "fashion_dcgan"
+    )
+    assert load_recipe("ring_mlp").small is None
 
 
 def test_an_unknown_name_is_one_line_with_close_ones():
     with pytest.raises(UserError, match=r"got 'mnist_dcgna' .*'mnist_dcgan'") as raised:
-        find("mnist_dcgna")
+        load_recipe("mnist_dcgna")
     assert "\n" not in str(raised.value)
     for name in ("", "_r3gan", "results", "no such thing"):
         with pytest.raises(UserError, match="recipe must be"):
-            find(name)
+            load_recipe(name)
 
 
 @pytest.fixture
@@ -68,12 +70,12 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
         'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
-    recipe = find(path, register=registered.append)
+    recipe = load_recipe(path, register=registered.append)
     assert (recipe.name, recipe.docstring, recipe.small) == ("my_recipe", "Mine.", None)
     assert recipe.config.name == "mine"
     assert [vars(module)["Mine"] for module in registered] == [type(recipe.config.gen)]
-    assert find(path) == recipe
-    find("digits_mlp", register=registered.append)
+    assert load_recipe(path) == recipe
+    load_recipe("digits_mlp", register=registered.append)
     assert len(registered) == 1  # types of the package are known already
 
 
@@ -87,12 +89,12 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
 )
 def test_a_file_that_is_no_recipe_is_refused(write_recipe, name, text, message):
     with pytest.raises(UserError, match=message):
-        find(write_recipe(text, name))
+        load_recipe(write_recipe(text, name))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="recipe must be a file that exists"):
-        find(tmp_path / "absent.py")
+        load_recipe(tmp_path / "absent.py")
 
 
 def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
