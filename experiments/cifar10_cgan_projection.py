@@ -13,17 +13,18 @@ ones.
 
 Implementation details:
 
-1. The generator's batch norms have a scale and an offset per class, and the discriminator adds the
-   projection <embed(y), phi(x)> to its logit (fig. 1d), as in the authors' code for CIFAR-10.
-2. Fakes have the labels of the real batch, in the updates of both players. The authors' code
-   samples labels independently for both. CIFAR-10 is balanced, so the distribution is the same, but
-   the variance is not.
-3. Samples and scores use the labels 0, 1, ..., 9 in turn, not the labels' distribution in the data.
-4. All differences of `cifar10_sngan` apply: no dequantization, generator batches as large as the
-   discriminator's, a moving average, initial weights divided by their spectral norm, and 1e-5 in
-   batch norm.
-5. The small preset has a quarter of the channels, two discriminator updates per step, constant
-   learning rates, and 1500 steps.
+  1. The generator's batch norms have a scale and an offset per class, and the discriminator adds
+     the projection <embed(y), phi(x)> to its logit (fig. 1d), as in the authors' code for CIFAR-10.
+  2. Fakes have the labels of the real batch, in the updates of both players. The authors' code
+     samples labels independently for both. CIFAR-10 is balanced, so the distribution is the same,
+     but the variance is not.
+  3. Samples and scores use the labels 0, 1, ..., 9 in turn, not the labels' distribution in the
+     data.
+  4. All differences of `cifar10_sngan` apply: no dequantization, generator batches as large as the
+     discriminator's, a moving average, initial weights divided by their spectral norm, and 1e-5 in
+     batch norm.
+  5. The small preset has a quarter of the channels, two discriminator updates per step, constant
+     learning rates, and 1500 steps.
 """
 
 import dataclasses

@@ -12,12 +12,12 @@ Both files have one caption per line, like the image COCO files of Texygen (10,0
 
 Implementation details:
 
-1. The LSTM is as wide as RelGAN's memory (512; 128 in the small preset), with embeddings of 32. It
-   trains for 150 epochs in batches of 64 by Adam at 1e-3, with gradients clipped to a norm of 5.
-   The small preset trains for 2500 steps on sentences of at most 20 words.
-2. The likelihood is that of all positions, those after the end of a sentence too.
-3. Texts are split into words by a rule of this project, not by NLTK: 4637 words with the end and
-   the unknown one, in sentences of at most 37.
+  1. The LSTM is as wide as RelGAN's memory (512; 128 in the small preset), with embeddings of 32.
+     It trains for 150 epochs in batches of 64 by Adam at 1e-3, with gradients clipped to a norm of
+  2. The small preset trains for 2500 steps on sentences of at most 20 words.
+  3. The likelihood is that of all positions, those after the end of a sentence too.
+  4. Texts are split into words by a rule of this project, not by NLTK: 4637 words with the end and
+     the unknown one, in sentences of at most 37.
 """
 
 from gan_jax import train

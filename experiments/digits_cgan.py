@@ -9,11 +9,12 @@ recipe needs no download and takes about two minutes for one seed on two CPU cor
 
 Implementation details:
 
-1. Data, networks and training are those of `digits_mlp`. The label's one-hot vector joins z in the
-   generator and the pixels in the discriminator, each at the input.
-2. Fakes have the labels of the real batch. Samples and scores use the labels 0, 1, ..., 9 in turn.
-3. The paper's discriminator has maxout layers, and both of its networks have dropout. These have
-   neither.
+  1. Data, networks and training are those of `digits_mlp`. The label's one-hot vector joins z in
+     the generator and the pixels in the discriminator, each at the input.
+  2. Fakes have the labels of the real batch. Samples and scores use the labels 0, 1, ..., 9 in
+     turn.
+  3. The paper's discriminator has maxout layers, and both of its networks have dropout. These have
+     neither.
 """
 
 import dataclasses

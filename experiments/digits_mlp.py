@@ -13,20 +13,20 @@ bicubic filter. The second command shows the collapse without the penalty.
 
 Implementation details:
 
-1. With the article's widths, the generator is 100 -> 128 -> 256 -> 512 -> 784 with ReLU and a
-   sigmoid output, the discriminator 784 -> 512 -> 256 -> 1 with leaky ReLU. The loss is the paper's
-   non-saturating one (sec. 3).
-2. The article's listing gives the discriminator generated images as the real ones and random noise
-   as the fake ones. Here the real ones are data and the fake ones are G(z).
-3. The listing never freezes the discriminator while it trains the generator through it. Here each
-   update changes one player.
-4. The listing never loads a data set.
-5. The listing's discriminator ends in a sigmoid, and its cross-entropy takes a probability. Here
-   the cross-entropy is one function of the logit, which is equal and does not overflow.
-6. The article has no penalty, and without one this pair collapses: the discriminator separates all
-   images from the fakes, and the generator ends with a few blots, on MNIST with a single one. R1
-   with gamma 1 (Mescheder et al. 2018, 1801.04406), a learning rate of 4e-4, and a moving average
-   of the generator's weights with a half-life of 5000 images prevent it.
+  1. With the article's widths, the generator is 100 -> 128 -> 256 -> 512 -> 784 with ReLU and a
+     sigmoid output, the discriminator 784 -> 512 -> 256 -> 1 with leaky ReLU. The loss is the
+     paper's non-saturating one (sec. 3).
+  2. The article's listing gives the discriminator generated images as the real ones and random
+     noise as the fake ones. Here the real ones are data and the fake ones are G(z).
+  3. The listing never freezes the discriminator while it trains the generator through it. Here each
+     update changes one player.
+  4. The listing never loads a data set.
+  5. The listing's discriminator ends in a sigmoid, and its cross-entropy takes a probability. Here
+     the cross-entropy is one function of the logit, which is equal and does not overflow.
+  6. The article has no penalty, and without one this pair collapses: the discriminator separates
+     all images from the fakes, and the generator ends with a few blots, on MNIST with a single one.
+     R1 with gamma 1 (Mescheder et al. 2018, 1801.04406), a learning rate of 4e-4, and a moving
+     average of the generator's weights with a half-life of 5000 images prevent it.
 """
 
 from gan_jax import train

@@ -9,12 +9,12 @@ The recipe needs no download and takes about two minutes for one seed on two CPU
 
 Implementation details:
 
-1. Data and networks are those of `digits_cgan`. The losses are E sp(-D) for the discriminator and
-   E sp(D) for the generator (eq. 5, 6), sp being softplus.
-2. R1 and R2 with gamma 1 act on y alone, as in R3GAN (Huang et al. 2025, 2501.05441).
-3. D does not depend on terms of f that depend on x alone, nor on a bias of the last layer, which is
-   left out: its gradient would be rounding noise.
-4. The generator's update reuses the real batch of the discriminator's update.
+  1. Data and networks are those of `digits_cgan`. The losses are E sp(-D) for the discriminator and
+     E sp(D) for the generator (eq. 5, 6), sp being softplus.
+  2. R1 and R2 with gamma 1 act on y alone, as in R3GAN (Huang et al. 2025, 2501.05441).
+  3. D does not depend on terms of f that depend on x alone, nor on a bias of the last layer, which
+     is left out: its gradient would be rounding noise.
+  4. The generator's update reuses the real batch of the discriminator's update.
 """
 
 from gan_jax import train

@@ -9,7 +9,7 @@ The data set is `fashion_mnist` as tensorflow-datasets prepares it, in `$TFDS_DA
 
 Implementation details:
 
-1. Everything but the data set is that of `mnist_dcgan`, with all its deviations from the paper.
+  1. Everything but the data set is that of `mnist_dcgan`, with all its deviations from the paper.
 """
 
 from gan_jax import train

@@ -10,7 +10,7 @@ The data set is `fashion_mnist` as tensorflow-datasets prepares it, in `$TFDS_DA
 
 Implementation details:
 
-1. Everything but the data set is that of `mnist_inpaint`, including the choices listed there.
+  1. Everything but the data set is that of `mnist_inpaint`, including the choices listed there.
 """
 
 import dataclasses

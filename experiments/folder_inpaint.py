@@ -8,17 +8,17 @@ result on record: it depends on the images.
 
 Implementation details:
 
-1. No paper has this recipe. Networks, pairing and penalties are those of `mnist_inpaint`, in color:
-   a U-Net (Ronneberger et al. 2015, 1505.04597) of R3GAN's blocks, and relativistic pairing with R1
-   and R2 (Huang et al. 2025, 2501.05441).
-2. The mean absolute error to the true image has weight 1. It keeps the generator near the
-   surrounding colors where there are few images to learn from.
-3. Masks are boxes, halves and free-form strokes, sampled anew for every example and step, so the
-   discriminator's inputs always differ.
-4. gamma falls from 2 to 0.2, the paper's values for faces of 64 pixels.
-5. The small preset has fewer channels, one block per stage, convolutions that are not grouped,
-   squares of 2x2 pixels folded into channels, penalties every fourth update, and a gamma that falls
-   from 0.5 to 0.05.
+  1. No paper has this recipe. Networks, pairing and penalties are those of `mnist_inpaint`, in
+     color: a U-Net (Ronneberger et al. 2015, 1505.04597) of R3GAN's blocks, and relativistic
+     pairing with R1 and R2 (Huang et al. 2025, 2501.05441).
+  2. The mean absolute error to the true image has weight 1. It keeps the generator near the
+     surrounding colors where there are few images to learn from.
+  3. Masks are boxes, halves and free-form strokes, sampled anew for every example and step, so the
+     discriminator's inputs always differ.
+  4. gamma falls from 2 to 0.2, the paper's values for faces of 64 pixels.
+  5. The small preset has fewer channels, one block per stage, convolutions that are not grouped,
+     squares of 2x2 pixels folded into channels, penalties every fourth update, and a gamma that
+     falls from 0.5 to 0.05.
 """
 
 import dataclasses

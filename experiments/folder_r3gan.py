@@ -13,20 +13,20 @@ For data sets beyond memory, `prepare` writes shards, and `--data.name prepared 
 
 Implementation details:
 
-1. Few images are soon memorized, so the discriminator's inputs are augmented by DiffAugment (Zhao
-   et al. 2020, 2006.10738): color, translation and cutout. The paper's recipes use ADA's
-   transformations with a scheduled probability.
-2. gamma falls from 2 to 0.2, as in the paper for faces of 64 pixels. Widths, cardinalities, batch
-   size and number of steps are chosen for small data sets and are not the paper's.
-3. The authors train on mirrored faces too. Here the data are not mirrored.
-4. For other sizes, `gen.widths`, `gen.cardinality` and `gen.blocks` (and those of `disc`) have one
-   entry more than there are doublings from 4 pixels. Start from four times the gamma for each
-   doubling of the side. The authors' own presets grow faster: from 2 at 64 pixels to 150 at 256.
-5. The generator's update reuses the real batch of the discriminator's update. The authors' code
-   draws a new one.
-6. R2 augments fakes with the random transformations of the real batch.
-7. The small preset has fewer channels, convolutions that are not grouped, batches of 32, a gamma
-   that falls from 0.1 to 0.01, and five times the paper's learning rates, for 4000 steps.
+  1. Few images are soon memorized, so the discriminator's inputs are augmented by DiffAugment (Zhao
+     et al. 2020, 2006.10738): color, translation and cutout. The paper's recipes use ADA's
+     transformations with a scheduled probability.
+  2. gamma falls from 2 to 0.2, as in the paper for faces of 64 pixels. Widths, cardinalities, batch
+     size and number of steps are chosen for small data sets and are not the paper's.
+  3. The authors train on mirrored faces too. Here the data are not mirrored.
+  4. For other sizes, `gen.widths`, `gen.cardinality` and `gen.blocks` (and those of `disc`) have
+     one entry more than there are doublings from 4 pixels. Start from four times the gamma for each
+     doubling of the side. The authors' own presets grow faster: from 2 at 64 pixels to 150 at 256.
+  5. The generator's update reuses the real batch of the discriminator's update. The authors' code
+     draws a new one.
+  6. R2 augments fakes with the random transformations of the real batch.
+  7. The small preset has fewer channels, convolutions that are not grouped, batches of 32, a gamma
+     that falls from 0.1 to 0.01, and five times the paper's learning rates, for 4000 steps.
 """
 
 import dataclasses

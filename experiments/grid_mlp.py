@@ -8,18 +8,19 @@ three minutes on two CPU cores, and each covers all 25 modes. The recipe needs n
 
 Implementation details:
 
-1. The data are 100,000 points, and 2500 samples are scored, as in PacGAN. Networks, loss and
-   schedules are those of `ring_mlp` with one more layer in each network, twice the steps, and
-   larger penalties, since the density is wider.
-2. Samples between the modes are what is lost: the generator must be steep there. Depth achieves
-   that, width does not. Two hidden layers in each network leave most points between the modes; five
-   and four layers of 64 units do as well as four and three of 128, at less than half the cost.
-3. Two latent dimensions work better than four or eight, and plain ReLU better than leaky ReLU, SiLU
-   or tanh, skip connections or layer norm.
-4. The fall of the penalties matters: a final value that is too high blurs the modes, one that is
-   too low lets their shares drift.
-5. Learning rates that start at half the value or end lower, momentum, other decays of Adam's second
-   moment, and a longer run did not help.
+  1. The data are 100,000 points, and 2500 samples are scored, as in PacGAN. Networks, loss and
+     schedules are those of `ring_mlp` with one more layer in each network, twice the steps, and
+     larger penalties, since the density is wider.
+  2. Samples between the modes are what is lost: the generator must be steep there. Depth achieves
+     that, width does not. Two hidden layers in each network leave most points between the modes;
+     five and four layers of 64 units do as well as four and three of 128, at less than half the
+     cost.
+  3. Two latent dimensions work better than four or eight, and plain ReLU better than leaky ReLU,
+     SiLU or tanh, skip connections or layer norm.
+  4. The fall of the penalties matters: a final value that is too high blurs the modes, one that is
+     too low lets their shares drift.
+  5. Learning rates that start at half the value or end lower, momentum, other decays of Adam's
+     second moment, and a longer run did not help.
 """
 
 from gan_jax import train

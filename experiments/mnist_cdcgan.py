@@ -13,20 +13,20 @@ The data set is `mnist` as tensorflow-datasets prepares it, in `$TFDS_DATA_DIR`.
 
 Implementation details:
 
-1. Both networks are given the label: a one-hot vector joins z, and planes of ones join the image
-   (Mirza & Osindero 2014, 1411.1784).
-2. R1 and R2 act on the images alone, as in R3GAN (Huang et al. 2025, 2501.05441). Therefore the
-   discriminator has no batch norm, which DCGAN's has: gradients of single examples must not depend
-   on the batch.
-3. Learning rates fall from 5e-4 to 5e-5 and gamma from 0.5 to 0.1, by cosines over the run. Adam
-   has beta1 0 and beta2 0.99.
-4. Samples come from a moving average of the generator, with a half-life of 20,000 images but at
-   most 0.05 of the images seen. It averages the running statistics of batch norm too, which do not
-   fit the averaged weights early in a run.
-5. Fakes have the labels of the real batch, and the generator's update reuses the real batch of the
-   discriminator's. Samples and scores use the labels 0, 1, ..., 9 in turn.
-6. Kernels are 4x4, and images of 28 pixels have two stages; see `mnist_dcgan`.
-7. The small preset has half of the channels and 16,000 steps.
+  1. Both networks are given the label: a one-hot vector joins z, and planes of ones join the image
+     (Mirza & Osindero 2014, 1411.1784).
+  2. R1 and R2 act on the images alone, as in R3GAN (Huang et al. 2025, 2501.05441). Therefore the
+     discriminator has no batch norm, which DCGAN's has: gradients of single examples must not
+     depend on the batch.
+  3. Learning rates fall from 5e-4 to 5e-5 and gamma from 0.5 to 0.1, by cosines over the run. Adam
+     has beta1 0 and beta2 0.99.
+  4. Samples come from a moving average of the generator, with a half-life of 20,000 images but at
+     most 0.05 of the images seen. It averages the running statistics of batch norm too, which do
+     not fit the averaged weights early in a run.
+  5. Fakes have the labels of the real batch, and the generator's update reuses the real batch of
+     the discriminator's. Samples and scores use the labels 0, 1, ..., 9 in turn.
+  6. Kernels are 4x4, and images of 28 pixels have two stages; see `mnist_dcgan`.
+  7. The small preset has half of the channels and 16,000 steps.
 """
 
 import dataclasses

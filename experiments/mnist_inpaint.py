@@ -14,23 +14,24 @@ anew for every example and step: a box, a half, free-form strokes, or random pix
 
 Implementation details:
 
-1. No paper has this recipe. Relativistic pairing with R1 and R2 on y, residual blocks and schedules
-   are R3GAN's (Huang et al. 2025, 2501.05441).
-2. Known pixels are returned unchanged. z scales the channels of a learned image, as at the start of
-   R3GAN's generator, and enters each stage on the way up.
-3. The discriminator's inputs are the image and the condition, as channels. Its logit is that of the
-   whole image plus the mean of those of its patches (Isola et al. 2017, 1611.07004, sec. 3.2).
-4. Without `--reconstruction` no term asks for the true image, so different z may inpaint
-   differently.
-5. The small preset first trains 8000 steps by the mean absolute error to the true image alone,
-   which is two to three times faster per step (after Ledig et al. 2017, 1609.04802, sec. 3.2, who
-   use the squared error). It then trains adversarially for 3000 steps with that term at weight 30,
-   which costs some diversity. The full recipe has neither.
-6. Schedules count from the first step, so adversarial training of the small preset starts at a
-   gamma of 0.26. The small preset also has fewer channels, penalties every fourth update, and
-   squares of 2x2 pixels folded into channels.
-7. An earlier version of the small preset, 4000 adversarial steps with that term at weight 5, won
-   back 28 % for halves and 10 % for boxes.
+  1. No paper has this recipe. Relativistic pairing with R1 and R2 on y, residual blocks and
+     schedules are R3GAN's (Huang et al. 2025, 2501.05441).
+  2. Known pixels are returned unchanged. z scales the channels of a learned image, as at the start
+     of R3GAN's generator, and enters each stage on the way up.
+  3. The discriminator's inputs are the image and the condition, as channels. Its logit is that of
+     the whole image plus the mean of those of its patches (Isola et al. 2017, 1611.07004, sec.
+     3.2).
+  4. Without `--reconstruction` no term asks for the true image, so different z may inpaint
+     differently.
+  5. The small preset first trains 8000 steps by the mean absolute error to the true image alone,
+     which is two to three times faster per step (after Ledig et al. 2017, 1609.04802, sec. 3.2, who
+     use the squared error). It then trains adversarially for 3000 steps with that term at weight
+     30, which costs some diversity. The full recipe has neither.
+  6. Schedules count from the first step, so adversarial training of the small preset starts at a
+     gamma of 0.26. The small preset also has fewer channels, penalties every fourth update, and
+     squares of 2x2 pixels folded into channels.
+  7. An earlier version of the small preset, 4000 adversarial steps with that term at weight 5, won
+     back 28 % for halves and 10 % for boxes.
 """
 
 import dataclasses

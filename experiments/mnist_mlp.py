@@ -11,10 +11,10 @@ reads MNIST's own files.
 
 Implementation details:
 
-1. Networks, loss, penalty and optimizer are those of `digits_mlp`, with all differences from the
-   article's listing. There are 20,000 steps.
-2. The paper's networks for MNIST (sec. 5) have maxout units and dropout in the discriminator, and
-   ReLU and sigmoid units in the generator. These are the article's.
+  1. Networks, loss, penalty and optimizer are those of `digits_mlp`, with all differences from the
+     article's listing. There are 20,000 steps.
+  2. The paper's networks for MNIST (sec. 5) have maxout units and dropout in the discriminator, and
+     ReLU and sigmoid units in the generator. These are the article's.
 """
 
 from gan_jax import train

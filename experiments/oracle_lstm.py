@@ -10,11 +10,11 @@ needs no download and has no result on record.
 
 Implementation details:
 
-1. As in the paper: an LSTM of 32 units with embeddings of 32, trained for 120 epochs in batches of
-   64 by Adam at 1e-2. Gradients are clipped to a norm of 5.
-2. Initial weights are Flax's: LeCun's normal distribution, and orthogonal recurrent kernels.
-3. The adversarial phase of SeqGAN (policy gradients) is not implemented.
-4. The small preset has 500 tokens and 5000 steps.
+  1. As in the paper: an LSTM of 32 units with embeddings of 32, trained for 120 epochs in batches
+     of 64 by Adam at 1e-2. Gradients are clipped to a norm of 5.
+  2. Initial weights are Flax's: LeCun's normal distribution, and orthogonal recurrent kernels.
+  3. The adversarial phase of SeqGAN (policy gradients) is not implemented.
+  4. The small preset has 500 tokens and 5000 steps.
 """
 
 from gan_jax import train

@@ -7,11 +7,11 @@ The data are those of `oracle_lstm`. The recipe needs no download and has no res
 
 Implementation details:
 
-1. The likelihood phase has 150 epochs, five batches per step, the adversarial phase 3000 steps.
-   Networks and optimizers are those of `coco_relgan`, with all deviations listed there.
-2. The inverse temperature rises exponentially from 1 to 2 over the 3000 adversarial steps. The
-   authors' code sets N to 5000, so that it ends at 2^0.6 = 1.52.
-3. The small preset has 500 tokens, 1000 steps of likelihood, and 1000 adversarial steps.
+  1. The likelihood phase has 150 epochs, five batches per step, the adversarial phase 3000 steps.
+     Networks and optimizers are those of `coco_relgan`, with all deviations listed there.
+  2. The inverse temperature rises exponentially from 1 to 2 over the 3000 adversarial steps. The
+     authors' code sets N to 5000, so that it ends at 2^0.6 = 1.52.
+  3. The small preset has 500 tokens, 1000 steps of likelihood, and 1000 adversarial steps.
 """
 
 import dataclasses

@@ -9,14 +9,15 @@ all eight modes. The recipe needs no download.
 
 Implementation details:
 
-1. The data are 100,000 points, and 2500 samples are scored, as in PacGAN. Networks and training are
-   not PacGAN's: two MLPs and relativistic pairing with R1 and R2 (Huang et al. 2025, 2501.05441).
-2. The penalties fall by a factor of thirty over the first 70 % of the steps, and the learning rates
-   by a factor of twenty over all of them. Strong penalties first spread the generator over all
-   modes, weak ones then allow sharp modes.
-3. With penalties that end at half the value, modes are as sharp but their shares drift. More such
-   observations are in `grid_mlp`.
-4. Samples come from a moving average of the generator with a half-life of 10,000 images.
+  1. The data are 100,000 points, and 2500 samples are scored, as in PacGAN. Networks and training
+     are not PacGAN's: two MLPs and relativistic pairing with R1 and R2 (Huang et al. 2025,
+     2501.05441).
+  2. The penalties fall by a factor of thirty over the first 70 % of the steps, and the learning
+     rates by a factor of twenty over all of them. Strong penalties first spread the generator over
+     all modes, weak ones then allow sharp modes.
+  3. With penalties that end at half the value, modes are as sharp but their shares drift. More such
+     observations are in `grid_mlp`.
+  4. Samples come from a moving average of the generator with a half-life of 10,000 images.
 """
 
 from gan_jax import train

@@ -14,17 +14,18 @@ sounds --data.path FOLDER`.
 
 Implementation details:
 
-1. Spectrograms and networks are those of sec. 3.2 and tables 5 and 6. Data, loss and optimizer are
-   those of `spoken_digit_wavegan`, with the deviations listed there; there is no phase shuffle.
-2. The data set is not the paper's SC09.
-3. A spectrogram has 128 frames whatever the length: a frame starts every 128 samples for a length
-   of 16384, as in the paper, and every 32 for 4096.
-4. The inverse transform is Griffin and Lim's least-squares one (1984, eq. 6). The authors' code
-   adds windowed frames without normalization.
-5. Labels, which the paper does not use, join z as a one-hot vector; the discriminator has the
-   projection of Miyato & Koyama 2018 (1802.05637) on its last features.
-6. The small preset has an eighth of the channels, and the objective of
-   `spoken_digit_wavegan --preset small`.
+  1. Spectrograms and networks are those of sec. 3.2 and tables 5 and 6. Data, loss and optimizer
+     are those of `spoken_digit_wavegan`, with the deviations listed there; there is no phase
+     shuffle.
+  2. The data set is not the paper's SC09.
+  3. A spectrogram has 128 frames whatever the length: a frame starts every 128 samples for a length
+     of 16384, as in the paper, and every 32 for 4096.
+  4. The inverse transform is Griffin and Lim's least-squares one (1984, eq. 6). The authors' code
+     adds windowed frames without normalization.
+  5. Labels, which the paper does not use, join z as a one-hot vector; the discriminator has the
+     projection of Miyato & Koyama 2018 (1802.05637) on its last features.
+  6. The small preset has an eighth of the channels, and the objective of
+     `spoken_digit_wavegan --preset small`.
 """
 
 import dataclasses

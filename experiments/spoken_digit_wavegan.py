@@ -14,21 +14,21 @@ sounds --data.path FOLDER`.
 
 Implementation details:
 
-1. As in the paper for its data set SC09 (sec. 3, tables 3 and 4): audio of 16384 samples at 16 kHz,
-   to which the 8 kHz recordings are resampled; WGAN-GP with weight 10, five critic updates per
-   step, batches of 64, Adam at 1e-4 with beta1 0.5 and beta2 0.9, z uniform on [-1, 1]^100, no
-   batch norm, phase shuffle of 2.
-2. Each recording is scaled to a peak of 1: one speaker is thirty times as loud as another.
-3. Phase shuffle samples a shift per example and stage. The authors' code samples one for the whole
-   batch. A penalty is evaluated with the shifts of the real example.
-4. The critic's logit has no bias: the Wasserstein loss does not depend on it.
-5. Labels, which the paper does not use, join z as a one-hot vector; the critic has the projection
-   of Miyato & Koyama 2018 (1802.05637) on its last features.
-6. The learned filter after the generator, an option of the authors' code, is left out.
-7. The small preset has a quarter of the channels and audio of 4096 samples at 6 kHz, two thirds of
-   a second (one recording in thirty is longer). Its objective is relativistic pairing with R1 and
-   R2 at every fourth update, with learning rates and gammas that fall by cosines (Huang et al.
-   2025, 2501.05441); samples come from a moving average of the generator.
+  1. As in the paper for its data set SC09 (sec. 3, tables 3 and 4): audio of 16384 samples at 16
+     kHz, to which the 8 kHz recordings are resampled; WGAN-GP with weight 10, five critic updates
+     per step, batches of 64, Adam at 1e-4 with beta1 0.5 and beta2 0.9, z uniform on [-1, 1]^100,
+     no batch norm, phase shuffle of 2.
+  2. Each recording is scaled to a peak of 1: one speaker is thirty times as loud as another.
+  3. Phase shuffle samples a shift per example and stage. The authors' code samples one for the
+     whole batch. A penalty is evaluated with the shifts of the real example.
+  4. The critic's logit has no bias: the Wasserstein loss does not depend on it.
+  5. Labels, which the paper does not use, join z as a one-hot vector; the critic has the projection
+     of Miyato & Koyama 2018 (1802.05637) on its last features.
+  6. The learned filter after the generator, an option of the authors' code, is left out.
+  7. The small preset has a quarter of the channels and audio of 4096 samples at 6 kHz, two thirds
+     of a second (one recording in thirty is longer). Its objective is relativistic pairing with R1
+     and R2 at every fourth update, with learning rates and gammas that fall by cosines (Huang et
+     al. 2025, 2501.05441); samples come from a moving average of the generator.
 """
 
 import dataclasses

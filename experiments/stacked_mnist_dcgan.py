@@ -11,13 +11,13 @@ likely modes, made from `mnist` in `$TFDS_DATA_DIR`.
 
 Implementation details:
 
-1. After VEEGAN and PacGAN (sec. 4.2): z uniform on [-1, 1]^100, Adam at 2e-4 with beta1 0.5,
-   batches of 64, 50 epochs; 26,000 samples are scored.
-2. The networks are DCGAN's at 28 pixels (see `mnist_dcgan`), not VEEGAN's.
-3. One generator update follows each discriminator update. The authors' code makes two, so that the
-   discriminator does not get too far ahead, and there is no flag for that here.
-4. Digits are those of MNIST's training split. The authors' code draws from all 70,000.
-5. The small preset has a quarter of the channels and 10,000 steps.
+  1. After VEEGAN and PacGAN (sec. 4.2): z uniform on [-1, 1]^100, Adam at 2e-4 with beta1 0.5,
+     batches of 64, 50 epochs; 26,000 samples are scored.
+  2. The networks are DCGAN's at 28 pixels (see `mnist_dcgan`), not VEEGAN's.
+  3. One generator update follows each discriminator update. The authors' code makes two, so that
+     the discriminator does not get too far ahead, and there is no flag for that here.
+  4. Digits are those of MNIST's training split. The authors' code draws from all 70,000.
+  5. The small preset has a quarter of the channels and 10,000 steps.
 """
 
 import dataclasses

@@ -11,14 +11,14 @@ likely modes, made from `mnist` in `$TFDS_DATA_DIR`.
 
 Implementation details:
 
-1. The discriminator's input is two examples, joined along the channels, both real or both
-   generated (sec. 3).
-2. A batch has 64 examples, so the discriminator has 32 packs and the generator makes 64 images. A
-   batch of the authors' code has 64 packs, that is 128 images; `--batch-size 128` matches it.
-3. As in `stacked_mnist_dcgan`, one generator update follows each discriminator update, not two, and
-   networks and digits differ.
-4. Differences 2 and 3 both favor the discriminator, so this is not a replication of the paper's
-   result.
+  1. The discriminator's input is two examples, joined along the channels, both real or both
+     generated (sec. 3).
+  2. A batch has 64 examples, so the discriminator has 32 packs and the generator makes 64 images. A
+     batch of the authors' code has 64 packs, that is 128 images; `--batch-size 128` matches it.
+  3. As in `stacked_mnist_dcgan`, one generator update follows each discriminator update, not two,
+     and networks and digits differ.
+  4. Differences 2 and 3 both favor the discriminator, so this is not a replication of the paper's
+     result.
 """
 
 from gan_jax import train

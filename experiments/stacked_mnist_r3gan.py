@@ -12,19 +12,19 @@ likely modes, made from `mnist` in `$TFDS_DATA_DIR`.
 
 Implementation details:
 
-1. As in the paper: relativistic pairing with R1 and R2 at every step, batches of 512, ten million
-   images. Learning rates fall from 2e-4 to 5e-5 and gamma from 1 to 0.1; beta2 rises from 0.9 to
-   0.99, and the half-life of the moving average from 0 to 500,000 images, all by cosines.
-2. The schedules last for the first fifth of the run. The paper does not state their length for this
-   data set, and the authors' repository has no configuration for it.
-3. The paper's images pass four stages of 768 channels. Here they keep their 28 pixels, in three
-   stages of 768.
-4. The generator's update reuses the real batch of the discriminator's update. The authors' code
-   draws a new one.
-5. Convolutions, initial weights and resampling are those of `cifar10_r3gan`.
-6. The small preset has few channels, one block per stage, 3x3 convolutions that are not grouped
-   (faster on CPUs at such widths), batches of 64, schedules as long as the run, a half-life of
-   10,000 images, and five times the paper's learning rates, since it has few steps.
+  1. As in the paper: relativistic pairing with R1 and R2 at every step, batches of 512, ten million
+     images. Learning rates fall from 2e-4 to 5e-5 and gamma from 1 to 0.1; beta2 rises from 0.9 to
+     0.99, and the half-life of the moving average from 0 to 500,000 images, all by cosines.
+  2. The schedules last for the first fifth of the run. The paper does not state their length for
+     this data set, and the authors' repository has no configuration for it.
+  3. The paper's images pass four stages of 768 channels. Here they keep their 28 pixels, in three
+     stages of 768.
+  4. The generator's update reuses the real batch of the discriminator's update. The authors' code
+     draws a new one.
+  5. Convolutions, initial weights and resampling are those of `cifar10_r3gan`.
+  6. The small preset has few channels, one block per stage, 3x3 convolutions that are not grouped
+     (faster on CPUs at such widths), batches of 64, schedules as long as the run, a half-life of
+     10,000 images, and five times the paper's learning rates, since it has few steps.
 """
 
 from gan_jax import train

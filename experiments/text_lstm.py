@@ -10,9 +10,9 @@ minutes for one seed on two CPU cores.
 
 Implementation details:
 
-1. An LSTM of 256 units with embeddings of 32, trained by Adam at 3e-3 in batches of 64 for about
-   ten epochs, with gradients clipped to a norm of 5. No paper has this recipe.
-2. A config needs a discriminator. It is the smallest possible and is never trained.
+  1. An LSTM of 256 units with embeddings of 32, trained by Adam at 3e-3 in batches of 64 for about
+     ten epochs, with gradients clipped to a norm of 5. No paper has this recipe.
+  2. A config needs a discriminator. It is the smallest possible and is never trained.
 """
 
 from gan_jax import train

@@ -8,11 +8,11 @@ no result on record.
 
 Implementation details:
 
-1. There are 600 steps of likelihood, with an update on each of five batches, then 600 adversarial
-   steps. The paper's experiments use words.
-2. The inverse temperature rises from 1 to 10: there are fewer characters than words, and their
-   choice is clearer.
-3. Deviations of networks and training from the authors' code are those of `coco_relgan`.
+  1. There are 600 steps of likelihood, with an update on each of five batches, then 600 adversarial
+     steps. The paper's experiments use words.
+  2. The inverse temperature rises from 1 to 10: there are fewer characters than words, and their
+     choice is clearer.
+  3. Deviations of networks and training from the authors' code are those of `coco_relgan`.
 """
 
 from gan_jax import train

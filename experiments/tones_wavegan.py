@@ -12,14 +12,14 @@ The recipe needs no download.
 
 Implementation details:
 
-1. The networks are WaveGAN's with four stages and few channels, for 2048 samples. The pitch class
-   joins z as a one-hot vector; the discriminator has the projection of Miyato & Koyama 2018
-   (1802.05637).
-2. The objective is relativistic pairing with R1 and R2 (Huang et al. 2025, 2501.05441), not
-   WGAN-GP. Learning rates and gammas fall by cosines over the run.
-3. Samples come from a moving average of the generator.
-4. Phase shuffle samples a shift per example and stage. The authors' code samples one for the whole
-   batch.
+  1. The networks are WaveGAN's with four stages and few channels, for 2048 samples. The pitch class
+     joins z as a one-hot vector; the discriminator has the projection of Miyato & Koyama 2018
+     (1802.05637).
+  2. The objective is relativistic pairing with R1 and R2 (Huang et al. 2025, 2501.05441), not
+     WGAN-GP. Learning rates and gammas fall by cosines over the run.
+  3. Samples come from a moving average of the generator.
+  4. Phase shuffle samples a shift per example and stage. The authors' code samples one for the
+     whole batch.
 """
 
 from gan_jax import train

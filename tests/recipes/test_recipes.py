@@ -56,7 +56,7 @@ def test_it_is_a_config_and_a_docstring(name):
     assert title.endswith(".")
     assert len(title) <= 88
     assert any(line.startswith(f"    gan-jax train {name}") for line in lines)
-    numbers = re.findall(r"^(\d+)\. ", details, re.MULTILINE)
+    numbers = re.findall(r"^ *(\d+)\. ", details, re.MULTILINE)
     assert numbers == [str(i + 1) for i in range(len(numbers))] != []
     assert len(code) <= 60
     # Files name types by the modules under gan_jax/, and the folder has another name in a wheel.
