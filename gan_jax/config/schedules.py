@@ -12,7 +12,7 @@ from gan_jax.core.errors import UserError
 
 Shape = Literal["linear", "cosine"]
 Unit = Literal["steps", "images"]
-IMAGES = "img"
+IMAGES_SUFFIX = "img"
 T = TypeVar("T")
 
 
@@ -49,7 +49,7 @@ class Schedule:
             raise UserError(f"schedule unit {self.unit!r}: allowed are {', '.join(get_args(Unit))}")
 
     def __str__(self):
-        unit = IMAGES if self.unit == "images" else ""
+        unit = IMAGES_SUFFIX if self.unit == "images" else ""
         return f"{self.start}:{self.end}:{self.steps}{unit}:{self.shape}"
 
 
@@ -63,8 +63,8 @@ def parse(text: str) -> float | Schedule:
         if len(parts) == 1:
             return float(text)
         start, end, steps, shape = parts if len(parts) == 4 else (*parts, "linear")
-        unit: Unit = "images" if steps.endswith(IMAGES) else "steps"
-        numbers = float(start), float(end), int(steps.removesuffix(IMAGES))
+        unit: Unit = "images" if steps.endswith(IMAGES_SUFFIX) else "steps"
+        numbers = float(start), float(end), int(steps.removesuffix(IMAGES_SUFFIX))
     except ValueError:
         allowed = f"START:END:STEPS[:{'|'.join(get_args(Shape))}]"
         raise UserError(f"{text!r} is neither a number nor {allowed}") from None

@@ -98,14 +98,14 @@ class TextData(Data):
     """Number of different tokens: end of sentence, unknown, and the most frequent ones."""
 
 
-BY_PATH = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # sets that lie at `path`
+PATH_DATASETS = ("folder", "npz", "idx", "prepared", "sounds", "lines")  # sets that lie at `path`
 
 
 def with_data_dir(data: Data, folder: str | None) -> Data:
     """Replaces the place from which a data set is read; None keeps it."""
     if folder is None:
         return data
-    field = "path" if data.path or data.name in BY_PATH else "dir"
+    field = "path" if data.path or data.name in PATH_DATASETS else "dir"
     return dataclasses.replace(data, **{field: folder})
 
 
@@ -404,7 +404,7 @@ class Preset:
     runtime: Runtime = Runtime()
 
 
-def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
+def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
     """Compares two configs, except for `steps` and the location of the data.
 
     Args:
@@ -415,11 +415,11 @@ def differences(ours: Config, theirs: Config) -> dict[str, tuple[Any, Any]]:
         Both values of each field that differs, by dotted flag name.
     """
 
-    ours, theirs = (
+    config, other = (
         dataclasses.replace(config, steps=0, data=without_location(config.data))
-        for config in (ours, theirs)
+        for config in (config, other)
     )
-    return {flag_of(path): values for path, values in _compare("", ours, theirs).items()}
+    return {flag_of(path): values for path, values in _compare("", config, other).items()}
 
 
 def _compare(path: str, ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:

@@ -28,7 +28,7 @@ import flax.linen as nn
 
 from gan_jax import networks
 from gan_jax.config.schema import FLAT_FIELDS, Config, Data, ImageData, Logging, Runtime
-from gan_jax.config.validation import NAMES, validate
+from gan_jax.config.validation import DATASET_NAMES, validate
 from gan_jax.core.errors import UserError, suggestion
 from gan_jax.networks import interface, layers
 
@@ -41,7 +41,7 @@ V0_1_MODULES = {
     "gan_jax.augment": ("Augment",),
     "gan_jax.masks": ("Masks",),
 }
-V0_1 = {f"{module}:{name}": name for module, names in V0_1_MODULES.items() for name in names}
+V0_1_TYPES = {f"{module}:{name}": name for module, names in V0_1_MODULES.items() for name in names}
 V0_1_NETWORKS = {"networks.packed.Packed": "networks.pacgan.PacGAN"}
 # Names of fields in version 0.1, by type.
 V0_1_FIELDS = {
@@ -55,7 +55,7 @@ V0_1_TEXTS = {
     ("Masks", "kinds"): {"free": "strokes", "pixels": "random"},
     ("Sweep", "field"): {"augment.colour": "augment.color"},
 }
-WORDS = {
+TYPE_DESCRIPTIONS = {
     bool: "true or false",
     int: "an integer",
     float: "a number",
@@ -72,7 +72,7 @@ V0_1_SETTINGS = (
 )
 V0_1_DATA = "size channels cond symmetric length rate normalize spectrogram test_path level tokens"
 V0_1_DATA += " vocabulary"
-WIDEST = 2**53  # integers up to this one are floats too
+MAX_EXACT_INTEGER = 2**53  # integers up to this one are floats too
 
 
 def _defined_in(module: types.ModuleType, prefix: str) -> dict[str, type]:
@@ -86,22 +86,22 @@ def _defined_in(module: types.ModuleType, prefix: str) -> dict[str, type]:
     }
 
 
-def _dataclasses_of(kind: Any) -> Iterator[type]:
+def _nested_dataclasses(kind: Any) -> Iterator[type]:
     """The dataclasses in a declared type, and in the fields of these; no networks."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not issubclass(kind, nn.Module):
             yield kind
             for field in dataclasses.fields(kind):
-                yield from _dataclasses_of(field.type)
+                yield from _nested_dataclasses(field.type)
         return
     for part in typing.get_args(kind):
-        yield from _dataclasses_of(part)
+        yield from _nested_dataclasses(part)
 
 
 @functools.cache
-def _of_package() -> dict[str, type]:
+def _package_types() -> dict[str, type]:
     """This package's types by public name."""
-    declared = [cls for kind in (Config, *NAMES) for cls in _dataclasses_of(kind)]
+    declared = [cls for kind in (Config, *DATASET_NAMES) for cls in _nested_dataclasses(kind)]
     table = {cls.__name__: cls for cls in declared if cls is not Data}
     prefix = networks.__name__ + "."
     for info in pkgutil.walk_packages(networks.__path__, prefix):
@@ -111,11 +111,11 @@ def _of_package() -> dict[str, type]:
     return table
 
 
-_of_user: dict[str, type] = {}
+_user_types: dict[str, type] = {}
 
 
-def _table() -> dict[str, type]:
-    return {**_of_user, **_of_package()}
+def _registered_types() -> dict[str, type]:
+    return {**_user_types, **_package_types()}
 
 
 def _public_module(module: types.ModuleType) -> str:
@@ -133,9 +133,9 @@ def register(module: types.ModuleType) -> None:
     Raises UserError if this package has a type of that name.
     """
     defined = _defined_in(module, _public_module(module))
-    if taken := sorted(defined.keys() & _of_package().keys()):
+    if taken := sorted(defined.keys() & _package_types().keys()):
         raise UserError(f"module must be renamed, got {module.__name__}: gan_jax has a {taken[0]}")
-    _of_user.update(defined)
+    _user_types.update(defined)
 
 
 def register_types_of(config: Config) -> None:
@@ -147,7 +147,7 @@ def register_types_of(config: Config) -> None:
             for item in value:
                 walk(item)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            if type(value) not in _table().values():
+            if type(value) not in _registered_types().values():
                 register(sys.modules[type(value).__module__])
             for name in _fields(type(value)):
                 walk(getattr(value, name))
@@ -222,7 +222,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind in (int, float) and isinstance(value, bool):
         return False
     if kind is float and isinstance(value, int):
-        return abs(value) <= WIDEST
+        return abs(value) <= MAX_EXACT_INTEGER
     return value is None if kind is None else not isinstance(kind, type) or isinstance(value, kind)
 
 
@@ -242,7 +242,7 @@ def _describe(kind: Any) -> str:
     if origin is tuple:
         items = [_describe(part) for part in parts if part is not ...]
         return f"a list, each {items[0]}" if ... in parts else f"a list of {', '.join(items)}"
-    return WORDS.get(kind) or _a(getattr(kind, "__name__", str(kind)))
+    return TYPE_DESCRIPTIONS.get(kind) or _a(getattr(kind, "__name__", str(kind)))
 
 
 def _show(value: Any) -> str:
@@ -266,7 +266,7 @@ def _check(value: Any, field: dataclasses.Field, where: str) -> None:
 def _encode(value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
-        name = next((name for name, known in _table().items() if known is cls), None)
+        name = next((name for name, known in _registered_types().items() if known is cls), None)
         if name is None:
             raise UserError(
                 f"{where} must be of a registered type, got {cls.__module__}.{cls.__qualname__}: "
@@ -289,7 +289,7 @@ def _encode(value: Any, where: str) -> Any:
 
 
 def _class(name: Any, where: str) -> type:
-    cls = _table().get(name) if isinstance(name, str) else None
+    cls = _registered_types().get(name) if isinstance(name, str) else None
     if cls is None:
         raise UserError(
             f"{where} must be of a registered type, got _type {_show(name)}: "
@@ -335,8 +335,8 @@ def _upgrade(tree: Any) -> Any:
     tree = {name: _upgrade(item) for name, item in tree.items()}
     if isinstance(path := tree.get("_type"), str):
         public = path.removeprefix("gan_jax.").replace(":", ".")
-        if path in V0_1:
-            tree = _rename({**tree, "_type": V0_1[path]})
+        if path in V0_1_TYPES:
+            tree = _rename({**tree, "_type": V0_1_TYPES[path]})
             if tree["_type"] == "Config":
                 return _upgrade_config(tree)
             if tree["_type"] == "Data":
@@ -376,7 +376,7 @@ def _upgrade_config(tree: dict[str, Any]) -> dict[str, Any]:
 def _upgrade_data(tree: dict[str, Any]) -> dict[str, Any]:
     """Chooses the type of version 0.1's Data by its name, and drops the fields of other types."""
     name = str(tree.get("name", "digits")).partition(":")[0]
-    kind = next((kind for kind, names in NAMES.items() if name in names), ImageData)
+    kind = next((kind for kind, names in DATASET_NAMES.items() if name in names), ImageData)
     dropped = set(V0_1_DATA.split()) - _fields(kind).keys()
     fields = {name: item for name, item in tree.items() if name not in dropped}
     return {**fields, "_type": kind.__name__}
@@ -425,7 +425,7 @@ def dumps_settings(logging: Logging, runtime: Runtime) -> str:
     return json.dumps({"format": FORMAT, **settings}, indent=2) + "\n"
 
 
-def load_settings(tree: Any, where: str) -> tuple[Logging, Runtime]:
+def load_settings(tree: Any, source: str) -> tuple[Logging, Runtime]:
     """Reads the tree that `dumps_settings` wrote, or version 0.1's config.
 
     Args:
@@ -439,18 +439,18 @@ def load_settings(tree: Any, where: str) -> tuple[Logging, Runtime]:
         UserError: If a value is not of its field's type.
     """
     if not isinstance(tree, dict):
-        raise UserError(f"{where} is damaged: it must be an object, got {_show(tree)}")
+        raise UserError(f"{source} is damaged: it must be an object, got {_show(tree)}")
     absent = {} if "format" in tree else tree  # version 0.1 has all settings beside each other
     settings = []
     for name, default in _settings(Logging(), Runtime()):
         values = tree.get(name, absent)
         if not isinstance(values, dict):
-            raise UserError(f"{where} is damaged: {name} must be an object, got {_show(values)}")
+            raise UserError(f"{source} is damaged: {name} must be an object, got {_show(values)}")
         known = {f.name: f for f in dataclasses.fields(default) if f.name in values}
         for field in known.values():
             if not _fits(values[field.name], field.type):
                 value, allowed = _show(values[field.name]), _describe(field.type)
-                raise UserError(f"{where} is damaged: {field.name} must be {allowed}, got {value}")
+                raise UserError(f"{source} is damaged: {field.name} must be {allowed}, got {value}")
         settings.append(dataclasses.replace(default, **{n: values[n] for n in known}))
     return settings[0], settings[1]
 

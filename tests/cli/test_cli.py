@@ -289,7 +289,7 @@ def test_a_recipe_of_the_users_own(command, monkeypatch, tmp_path):
 def test_resume_takes_the_flags_of_train(command, finished, monkeypatch):
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **options: runs.append(options))
-    assert command(app.main, f"resume {finished} --devices 1 --stream --silence 9")[0] == 0
+    assert command(app.main, f"resume {finished} --devices 1 --stream --heartbeat-timeout 9")[0] == 0
     assert runs == [{"logging": small.LOGGING, "runtime": Runtime(devices=1, stream=True)}]
 
 

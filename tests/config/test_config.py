@@ -22,14 +22,14 @@ from gan_jax.config import (
     serialization,
 )
 from gan_jax.config.schedules import Schedule
-from gan_jax.config.validation import NAMES, validate, validate_logging, validate_runtime
+from gan_jax.config.validation import DATASET_NAMES, validate, validate_logging, validate_runtime
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.losses import adversarial, penalties
 from gan_jax.networks import layers, mlp
 from tests.helpers.odd_config import CONFIG
 
-NOT_IMAGES = [name for names in NAMES.values() for name in names]
+NOT_IMAGES = [name for names in DATASET_NAMES.values() for name in names]
 SHARE = st.floats(0, 1, exclude_max=True)
 POSITIVE = st.floats(0, 1e300)
 STEPS = st.integers(1, 2**10)
@@ -259,4 +259,4 @@ def test_replace_refuses_names_that_no_field_has():
 
 def test_every_type_of_data_can_be_loaded_and_validated():
     types = set(schema.Data.__subclasses__())
-    assert types == set(NAMES) == set(sources.LOADERS)
+    assert types == set(DATASET_NAMES) == set(sources.LOADERS)

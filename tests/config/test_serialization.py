@@ -32,7 +32,7 @@ from gan_jax.config import (
     sweeps,
 )
 from gan_jax.config.schedules import Schedule
-from gan_jax.config.validation import NAMES
+from gan_jax.config.validation import DATASET_NAMES
 from gan_jax.core.errors import UserError
 from gan_jax.networks import interface, lstm, mlp, pacgan
 from tests.helpers.odd_config import CONFIG
@@ -134,10 +134,10 @@ def test_other_formats_are_refused(number):
 
 
 def test_every_type_of_a_config_has_one_name():
-    names = [name for name, _ in serialization._of_package().items()]
-    types = [*serialization._of_package().values()]
+    names = [name for name, _ in serialization._package_types().items()]
+    types = [*serialization._package_types().values()]
     assert len(set(types)) == len(names)
-    assert {*serialization._dataclasses_of(Config), *NAMES} - {schema.Data} <= set(types)
+    assert {*serialization._nested_dataclasses(Config), *DATASET_NAMES} - {schema.Data} <= set(types)
     assert not [name for name in names if name.startswith("gan_jax")]
 
 
@@ -317,7 +317,7 @@ def test_damaged_settings_are_refused(tree, said):
 )
 def test_aliases_of_version_0_1(path, type_name, cls):
     assert serialization._upgrade([{"_type": path}]) == [{"_type": type_name}]
-    assert serialization._table()[type_name] is cls
+    assert serialization._registered_types()[type_name] is cls
 
 
 NETWORKS = """
@@ -365,7 +365,7 @@ def user(tmp_path, monkeypatch):
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
-    serialization._of_user.clear()
+    serialization._user_types.clear()
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_imported_types_have_names(name, module):
     assert serialization.loads(json.dumps(tree)) == config
     serialization.import_types(name)  # once more changes nothing
     assert serialization.loads(json.dumps(tree)) == config
-    serialization._of_user.clear()
+    serialization._user_types.clear()
     refused(json.dumps(tree), f"{module}.Generator", "--import MODULE")
 
 
