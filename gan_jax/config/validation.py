@@ -284,9 +284,10 @@ def validate(config: Config) -> None:
                 raise UserError(f"sweep {sweep.field}: its field {inside} is swept too")
         every = config.objective.penalty_every
         if every > 1 and sweep.field.startswith("penalties") and 0 in sweep.values:
-            raise UserError(f"sweep {sweep}: 0 is not allowed with penalty_every {every}")
+            allowed = f"not be 0 with penalty_every {every}"
+            raise UserError(f"sweep {sweep}: values must {allowed}, which would change the program")
         if sweep.field == "path_length" and 0 in sweep.values:
-            raise UserError(f"sweep {sweep}: 0 is not allowed, as it disables the update")
+            raise UserError(f"sweep {sweep}: values must not be 0, which would change the program")
     for member in population.member_configs(config):
         _check_member(member)
 

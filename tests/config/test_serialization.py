@@ -30,6 +30,7 @@ from gan_jax.config import (
     schema,
     serialization,
     sweeps,
+    version_0_1,
 )
 from gan_jax.config.schedules import Schedule
 from gan_jax.config.validation import DATASET_NAMES
@@ -137,7 +138,9 @@ def test_every_type_of_a_config_has_one_name():
     names = [name for name, _ in serialization._package_types().items()]
     types = [*serialization._package_types().values()]
     assert len(set(types)) == len(names)
-    assert {*serialization._nested_dataclasses(Config), *DATASET_NAMES} - {schema.Data} <= set(types)
+    assert {*serialization._nested_dataclasses(Config), *DATASET_NAMES} - {schema.Data} <= set(
+        types
+    )
     assert not [name for name in names if name.startswith("gan_jax")]
 
 
@@ -221,7 +224,7 @@ def test_a_field_of_version_0_1_has_its_place(path):
 
 @pytest.mark.parametrize("field", ["path_length", "perceptual"])
 def test_a_weight_of_version_0_1_has_its_place(field):
-    tree = serialization._upgrade({**RECORD_0_1, field: 0.5})
+    tree = version_0_1.upgrade({**RECORD_0_1, field: 0.5})
     assert tree["objective"][field] == 0.5
     assert field not in tree
 
@@ -248,10 +251,10 @@ def test_fields_and_texts_of_version_0_1_that_have_other_names():
     assert config.augment == expected
     assert config.sweep == (sweeps.Sweep("augment.color", (0.5, 0.25)),)
     masks = {"_type": "gan_jax.masks:Masks", "kinds": ["box", "half", "free", "pixels"]}
-    upgraded = serialization._upgrade({**RECORD_0_1, "masks": masks})
+    upgraded = version_0_1.upgrade({**RECORD_0_1, "masks": masks})
     assert upgraded["masks"] == {"_type": "Masks", "kinds": ["box", "half", "strokes", "random"]}
     pacgan_0_1 = {"_type": "gan_jax.networks.packed:Packed", "disc": RECORD_0_1["disc"], "pack": 4}
-    upgraded = serialization._upgrade(pacgan_0_1)
+    upgraded = version_0_1.upgrade(pacgan_0_1)
     assert upgraded == serialization._encode(
         pacgan.PacGAN(serialization._decode(upgraded["disc"], "disc"), 4), ""
     )
@@ -316,7 +319,7 @@ def test_damaged_settings_are_refused(tree, said):
     ],
 )
 def test_aliases_of_version_0_1(path, type_name, cls):
-    assert serialization._upgrade([{"_type": path}]) == [{"_type": type_name}]
+    assert version_0_1.upgrade([{"_type": path}]) == [{"_type": type_name}]
     assert serialization._registered_types()[type_name] is cls
 
 
