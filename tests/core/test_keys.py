@@ -38,7 +38,7 @@ def test_samples_have_a_key_of_their_own(seed):
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**40, 2**70])
 def test_seeds_that_jax_would_fold_into_another_are_refused(seed):
-    with pytest.raises(UserError, match=f"seed is {seed}: it must be from 0 to 4294967295"):
+    with pytest.raises(UserError, match=f"seed must be from 0 to 4294967295, got {seed}"):
         keys.sample_key(seed)
 
 
