@@ -13,7 +13,7 @@ from gan_jax.cli.shared import (
     GeneratorArgs,
     Group,
     Output,
-    at_least,
+    check_at_least,
     open_generator,
     refuse_existing,
 )
@@ -99,7 +99,7 @@ def invert(
     from gan_jax.inference import inpainting, inversion
 
     refuse_existing(output.force, *(output.out / name for name in FILES))
-    at_least(1, num_images=num_images)
+    check_at_least(1, num_images=num_images)
     if (generator.images is None) == (split is None):
         raise UserError("give a folder of images or a --split: one of the two")
     method = inversion.Search(*dataclasses.astuple(search))
@@ -255,7 +255,7 @@ def inpaint(
     """
     from gan_jax.inference.inpainting_files import inpaint_folder
 
-    at_least(1, num_samples=num_samples)
+    check_at_least(1, num_samples=num_samples)
     done, tried = inpaint_folder(
         generator.run,
         generator.images,

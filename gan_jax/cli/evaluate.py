@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, at_least, refuse_existing
+from gan_jax.cli.shared import FeatureArgs, Flat, RunFolder, check_at_least, refuse_existing
 
 if TYPE_CHECKING:
     from gan_jax.config import Config, Data
@@ -61,8 +61,8 @@ def evaluate(
     from gan_jax.metrics.evaluation.evaluator import Settings
     from gan_jax.runs import folder, restore, score_card
 
-    at_least(6, num_samples=score.num_samples)
-    at_least(1, num_paths=score.num_paths)
+    check_at_least(6, num_samples=score.num_samples)
+    check_at_least(1, num_paths=score.num_paths)
     keys.sample_key(score.seed or 0)  # refuses an invalid seed
     config, steps = folder.load_config(run), restore.steps(run)
     steps = steps if score.checkpoints == "all" else steps[-1:]

@@ -9,7 +9,7 @@ from gan_jax.cli.shared import (
     GeneratorArgs,
     Group,
     Output,
-    at_least,
+    check_at_least,
     open_generator,
     refuse_existing,
     save_image,
@@ -58,7 +58,7 @@ def sample(
     from gan_jax.inference import load, sampling, text
     from gan_jax.reporting.formats import Context, format_of
 
-    at_least(1, num_samples=num_samples)
+    check_at_least(1, num_samples=num_samples)
     key = keys.sample_key(seed)
     loaded = load.load_generator(generator.run, generator.step, generator.member)
     config, variables = loaded.config, loaded.variables
@@ -106,8 +106,8 @@ def interpolate(
     from gan_jax.reporting import plots
 
     refuse_existing(output.force, output.out)
-    at_least(1, num_pairs=num_pairs)
-    at_least(2, columns=columns)
+    check_at_least(1, num_pairs=num_pairs)
+    check_at_least(2, columns=columns)
     loaded, latent_space, key = open_generator(generator, space, seed)
     if truncation is not None:
         latent_space = interpolation.truncate(latent_space, truncation)
@@ -152,8 +152,8 @@ def directions(
     from gan_jax.reporting import plots
 
     refuse_existing(output.force, output.out)
-    at_least(1, num_directions=num_directions)
-    at_least(2, columns=columns)
+    check_at_least(1, num_directions=num_directions)
+    check_at_least(2, columns=columns)
     if not 0 < extent < float("inf"):
         raise UserError(f"extent must be above 0 and finite, got {extent}")
     loaded, latent_space, key = open_generator(generator, space, seed)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from gan_jax.cli.shared import RunFolder, at_least, refuse_existing
+from gan_jax.cli.shared import RunFolder, check_at_least, refuse_existing
 
 Record = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
@@ -33,7 +33,7 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
         source.presets,
         args=args,
         prog=f"gan-jax train {recipe}",
-        description=source.docstring.partition("\n")[0],
+        description=source.docstring.partition("\nImplementation details:")[0].strip(),
     )
     train.execute(flags)
 
@@ -107,7 +107,7 @@ def reproduce(
     from gan_jax.core.errors import UserError
     from gan_jax.runs import compare as run_compare
 
-    at_least(1, steps=steps)
+    check_at_least(1, steps=steps)
     if out is not None and out.exists():
         raise UserError(f"{out} exists: give another --out")
     with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def refuse_existing(force: bool, *paths: Path) -> None:
             raise UserError(f"{path} exists: give --force to overwrite it, or another --out")
 
 
-def at_least(least: float, **values: float | None) -> None:
+def check_at_least(least: float, **values: float | None) -> None:
     """Raise UserError if a flag that is given is below its least value."""
     from gan_jax.core.errors import UserError
 

@@ -37,7 +37,7 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
         lambda roots: population_state.init_population(config, roots, example),
         population.root_keys(config),
     )
-    where = devices.replicated(jax.local_devices()[:1])
+    where = devices.replicated_sharding(jax.local_devices()[:1])
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes
     )

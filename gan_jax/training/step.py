@@ -214,7 +214,7 @@ def _disc_batch(
     fake = map_in_microbatches(
         lambda latent_keys, cond: generate(latent_keys, cond)[0],
         gan.microbatch(len(batch.real)),
-        draw(Purpose.CRITIC_Z),
+        draw(Purpose.DISC_Z),
         cond,
     )
     return DiscBatch(

@@ -27,7 +27,7 @@ def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
     recipe = load_recipe("mnist_dcgan")
     assert recipe.name == recipe.config.name == "mnist_dcgan"
     assert recipe.small.name == "mnist_dcgan_small"
-    assert recipe.docstring.startswith("DCGAN on MNIST")
+    assert recipe.docstring.startswith("Train a DCGAN on MNIST")
     assert recipe.path.resolve() == REPOSITORY / "experiments" / "mnist_dcgan.py"
     assert load_recipe(REPOSITORY / "experiments" / "fashion_dcgan.py") == load_recipe(
         "fashion_dcgan"

@@ -76,7 +76,7 @@ def test_the_critic_sees_every_picture_augmented_and_penalties_see_through_it():
     config = PLAIN.replace(augment=Augment(blit=1.0, cutout=0.8, p=0.7))
     before, after, _, real = stepped(config)
     fake = config.gen.apply(
-        {"params": before.gen.params}, noise(before, Purpose.CRITIC_Z), train=True
+        {"params": before.gen.params}, noise(before, Purpose.DISC_Z), train=True
     )
 
     def seen(x, purpose, iteration):
@@ -136,7 +136,7 @@ def test_a_class_head_learns_from_reals_and_teaches_the_generator():
         return optax.softmax_cross_entropy_with_integer_labels(class_logits, labels).mean()
 
     fake = config.gen.apply(
-        {"params": before.gen.params}, noise(before, Purpose.CRITIC_Z), train=True
+        {"params": before.gen.params}, noise(before, Purpose.DISC_Z), train=True
     )
 
     def disc_objective(params):
@@ -171,7 +171,7 @@ def test_a_repair_is_compared_by_the_critics_features():
     def generated(params, purpose):
         return config.gen.apply({"params": params}, noise(before, purpose), train=True)
 
-    fake = generated(before.gen.params, Purpose.CRITIC_Z)
+    fake = generated(before.gen.params, Purpose.DISC_Z)
 
     def disc_objective(params):
         return adversarial.logistic_disc(judge(params, real)[0], judge(params, fake)[0])
