@@ -65,6 +65,7 @@ def _toctree(children: list[str]) -> str:
 
 def _automodule(name: str) -> str:
     options = [f".. automodule:: {name}"]
+    options.append("   :ignore-module-all:")
     if hasattr(importlib.import_module(name), "__path__"):  # a package defines nothing itself
         options.append("   :no-members:")
     if name.startswith("gan_jax.networks"):
