@@ -46,7 +46,7 @@ test-all: test
 NEWER := python3.13 python3.12 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[32].*/bin/python)
 # What other versions of Python and of jax can break: contracts, networks, files, commands.
 FILES := training/test_contracts training/test_step networks/test_parameter_counts integration/test_runs \
-  config/test_serialization cli/test_cli data/test_tfds docs/test_readme docs/test_pages
+  config/test_serialization cli/test_cli data/test_tfds docs/test_readme docs/test_commands
 test-versions: $(VENV)/installed
 	$(PYTEST) -m "not nightly" $(FILES:%=tests/%.py) $(ARGS)
 
