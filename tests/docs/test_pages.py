@@ -78,7 +78,6 @@ def desk(tmp_path, monkeypatch):
     for i in range(4):
         tone = np.sin(2 * np.pi * 220 * (i + 1) * time)
         wavfile.write(Path("my_sounds") / f"{i}.wav", 8000, np.int16(20_000 * tone))
-    return tmp_path
 
 
 @pytest.fixture
@@ -109,8 +108,9 @@ PAGES_THAT_RUN = [page for page in PAGES if any(not block.no_run for block in bl
 
 
 @pytest.mark.timeout(900)  # a busy machine, and nothing compiled yet
+@pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=page_id)
-def test_the_blocks_of_a_page_run(page, desk, environment):
+def test_the_blocks_of_a_page_run(page, environment):
     for block in blocks(page):
         if block.no_run:
             continue
