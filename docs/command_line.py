@@ -46,26 +46,24 @@ def unframed(text: str) -> str:
 
 def _section(name: str) -> str:
     """Return the section of one command: its description, then usage and flags."""
-    text = unframed(help_text([name]))
-    usage, _, rest = text.partition("\n\n")
-    paragraphs, _, flags = _split(rest)
-    parts = [f"## gan-jax {name}\n", paragraphs, "", "```text", usage, "", flags, "```", ""]
+    usage, _, text = unframed(help_text([name])).partition("\n\n")
+    description, flags = _split(text)
+    parts = [f"## gan-jax {name}\n", description, "", "```text", usage, "", flags, "```", ""]
     if name in EXAMPLES:
         words = [name, *EXAMPLES[name]]
-        example = unframed(help_text(words)).partition("\n\n")[2]
+        _, flags = _split(unframed(help_text(words)).partition("\n\n")[2])
         parts += [
             f"`gan-jax {' '.join(words)} --help`:\n",
-            ":::{dropdown} All flags",
-            *("```text", _split(example)[2], "```", ":::", ""),
+            *(":::{dropdown} All flags", "```text", flags, "```", ":::", ""),
         ]
     return "\n".join(parts)
 
 
-def _split(text: str) -> tuple[str, str, str]:
-    """Split a help text without its usage into description and groups of flags."""
+def _split(text: str) -> tuple[str, str]:
+    """Split a help text without its usage into the description and the groups of flags."""
     first = re.search(r"^\S.*:\n {2}", text, re.MULTILINE)
     start = first.start() if first else len(text)
-    return text[:start].strip(), "", text[start:].strip()
+    return text[:start].strip(), text[start:].strip()
 
 
 def page() -> str:

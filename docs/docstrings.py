@@ -1,7 +1,4 @@
-"""Docstrings as reStructuredText: they are plain text with Google sections and `code`.
-
-A handler of autodoc's event, which runs before napoleon reads the sections.
-"""
+"""Docstrings as reStructuredText: they are plain text with Google sections and `code`."""
 
 import re
 from typing import Any
@@ -10,18 +7,26 @@ SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Note|References):
 EXAMPLE = re.compile(r"^Examples?:$")
 
 
-def process(
-    app: Any,  # noqa: ARG001
-    kind: str,
-    name: str,  # noqa: ARG001
-    member: Any,  # noqa: ARG001
-    options: Any,  # noqa: ARG001
-    lines: list[str],
-) -> None:
-    """Rewrite the lines of a docstring in place (a handler of autodoc-process-docstring)."""
-    # napoleon takes what stands before a colon in an attribute's first line for its type.
-    first = [""] if kind in ("attribute", "data", "property") else []
-    lines[:] = first + to_rst(lines)
+class Escaper:
+    """Handlers of autodoc-process-docstring that run before and after napoleon."""
+
+    def __init__(self) -> None:
+        self._attribute: list[str] | None = None
+
+    def before(self, app: Any, kind: str, name: str, *rest: Any) -> None:  # noqa: ARG002
+        """Rewrite the lines in place. Those of attributes are kept from napoleon.
+
+        It takes what stands before a colon in an attribute's first line for its type.
+        """
+        lines: list[str] = rest[-1]
+        rst = to_rst(lines)
+        self._attribute = rst if kind in ("attribute", "data", "property") else None
+        lines[:] = [] if self._attribute else rst
+
+    def after(self, app: Any, kind: str, name: str, *rest: Any) -> None:  # noqa: ARG002
+        """Put the lines of an attribute back."""
+        if self._attribute:
+            rest[-1][:] = self._attribute
 
 
 def to_rst(lines: list[str]) -> list[str]:
