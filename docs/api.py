@@ -42,6 +42,12 @@ def simplify_annotations() -> None:
                 member.__annotations__ = {key: hints[key] for key in own if key in hints}
 
 
+def shorten_signature(*event: Any) -> tuple[str | None, str | None]:
+    """Write `Array` for JAX's internal name of it (a handler of autodoc-process-signature)."""
+    signature, returned = (text and text.replace("jaxlib._jax.", "") for text in event[-2:])
+    return signature, returned
+
+
 def _members(module: ModuleType) -> list[Any]:
     """List the functions and classes that a module defines, and the classes' methods."""
 

@@ -58,6 +58,7 @@ html_copy_source = False
 def setup(app):
     """Register the formula renderer, and write the generated pages."""
     mathtext.setup(app)
+    app.connect("autodoc-process-signature", api.shorten_signature)
     escaper = docstrings.Escaper()
     app.connect("autodoc-process-docstring", escaper.before, priority=400)
     app.connect("autodoc-process-docstring", escaper.after, priority=600)  # napoleon's is 500

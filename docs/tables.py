@@ -83,11 +83,14 @@ def _cifar10_scores() -> str:
 
 
 def site_tables() -> dict[str, str]:
-    """Return the tables with links relative to a page in docs/results/ or docs/guides/."""
-    return {
-        name: table.replace("](experiments/", "](../../experiments/") + "\n"
-        for name, table in tables().items()
-    }
+    """Return the tables with links for a page in docs/results/: to files, and to recipes."""
+    return {name: _for_site(table) + "\n" for name, table in tables().items()}
+
+
+def _for_site(table: str) -> str:
+    table = table.replace("](experiments/", "](../../experiments/")
+    command = re.compile(r"`python -m experiments\.(\w+)")
+    return command.sub(r"[\1](../recipes/\1.md): \g<0>", table)
 
 
 def updated(text: str) -> str:

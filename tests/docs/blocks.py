@@ -38,6 +38,11 @@ def page_id(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
 
+def unnamed(path: Path) -> list[int]:
+    """List the first lines of the blocks of a page that name no language."""
+    return [block.line for block in _fenced(path.read_text()) if not block.language]
+
+
 def blocks(path: Path) -> list[Block]:
     """List the blocks of a page that are marked as bash or Python."""
     return [block for block in _fenced(path.read_text()) if block.language in ("bash", "python")]

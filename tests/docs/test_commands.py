@@ -11,7 +11,7 @@ from gan_jax.cli import app, recipes
 from gan_jax.config import Logging, Runtime
 from gan_jax.core import command_line
 from gan_jax.runs import folder
-from tests.docs.blocks import PAGES, blocks, commands, inline_commands, page_id
+from tests.docs.blocks import PAGES, blocks, commands, inline_commands, page_id, unnamed
 from tests.helpers.paths import REPOSITORY
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -68,6 +68,11 @@ def test_blocks_are_valid(page, parse):
             subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
             for words in commands(block.text):
                 parse(words)
+
+
+@each_page
+def test_every_block_names_its_language(page):
+    assert unnamed(page) == []
 
 
 @each_page
