@@ -12,7 +12,7 @@ from gan_jax.training.state import generator_variables
 
 
 def load_generator(
-    path: Path, step: int | None = None, member: int | None = None
+    path: Path | str, step: int | None = None, member: int | None = None
 ) -> TrainedGenerator:
     """Load a trained generator.
 
@@ -28,6 +28,7 @@ def load_generator(
         UserError: If there is none, or a step or member is requested of an exported file, which
             holds one generator.
     """
+    path = Path(path)
     if path.is_file():
         from gan_jax.inference.export import artifact  # imports this package's other modules
 
