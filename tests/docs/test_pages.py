@@ -21,7 +21,9 @@ pytestmark = pytest.mark.nightly
 CHEAP = {
     "folder_inpaint": "--steps 2 --batch-size 4 --gen.widths 8 8 8 --disc.widths 8 8 8",
     "folder_r3gan": "--steps 2 --batch-size 4 --gen.widths 8 8 8 8 --disc.widths 8 8 8 8",
-    "spoken_digit_wavegan": "--steps 2 --batch-size 2 --gen.width 1 --disc.width 1",
+    "spoken_digit_wavegan": "--steps 2 --batch-size 2 --data.length 256"
+    " --gen.length 256 --gen.width 2 --gen.stages 2"
+    " --disc.length 256 --disc.width 2 --disc.stages 2",
     "text_lstm": "--steps 2 --pretrain.steps 2 --batch-size 8",
     "tones_wavegan": "--steps 2 --batch-size 8",
 }
@@ -57,8 +59,8 @@ def write_images(folder: Path, names: str, side: int = 40) -> None:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name in names:
-        blocks = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        Image.fromarray(blocks).resize((side, side)).save(folder / f"{name}.png")
+        squares = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(squares).resize((side, side)).save(folder / f"{name}.png")
 
 
 @pytest.fixture
