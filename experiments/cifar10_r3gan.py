@@ -37,7 +37,7 @@ config = with_schedules(
         objective=Objective(loss="relativistic"),
         prior=Prior(dim=64),
         batch_size=512,
-        augment=Augment(blit=1.0, geometry=1.0, colour=0.5, cutout=1.0, p=p),
+        augment=Augment(blit=1.0, geometry=1.0, color=0.5, cutout=1.0, p=p),
     ),
     steps=39_062,
     gammas=(0.05, 0.005),

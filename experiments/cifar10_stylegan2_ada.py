@@ -45,7 +45,7 @@ config = Config(
     disc_opt=adam,
     prior=Prior(dim=gen.z_dim),
     ema=EMA(half_life=500_000.0, ramp=0.05),
-    augment=Augment(blit=1.0, geometry=1.0, colour=1.0, adaptive=True),
+    augment=Augment(blit=1.0, geometry=1.0, color=1.0, adaptive=True),
 )
 small_gen = dataclasses.replace(gen, channel_base=1024, channel_max=64, latent=128, w_dim=128)
 small = config.replace(

@@ -26,7 +26,7 @@ config = with_schedules(
         disc=unet.Discriminator(64, WIDTHS, BLOCKS, CARDINALITY),
         steps=50_000,
         data=ImageData("folder", size=64, symmetric=True),
-        masks=Masks(("box", "half", "free")),
+        masks=Masks(("box", "half", "strokes")),
         objective=Objective(reconstruction=1.0, loss="relativistic"),
         prior=Prior(dim=64),
         batch_size=64,

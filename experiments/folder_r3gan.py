@@ -30,7 +30,7 @@ config = with_schedules(
         objective=Objective(loss="relativistic"),
         prior=Prior(dim=64),
         batch_size=64,
-        augment=Augment(diffaugment=("colour", "translation", "cutout")),
+        augment=Augment(diffaugment=("color", "translation", "cutout")),
     ),
     steps=50_000,
     gammas=(2.0, 0.2),

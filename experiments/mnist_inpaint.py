@@ -42,7 +42,7 @@ config = with_schedules(
         disc=unet.Discriminator(),
         steps=20_000,
         data=ImageData("mnist", symmetric=True),
-        masks=Masks(("box", "half", "free", "pixels")),
+        masks=Masks(("box", "half", "strokes", "random")),
         objective=Objective(loss="relativistic"),
         prior=Prior(dim=64),
         batch_size=128,

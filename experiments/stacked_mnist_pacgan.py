@@ -16,7 +16,7 @@ from . import stacked_mnist_dcgan
 
 def packed(config: Config, name: str) -> Config:
     """The same, the critic judging packs of two."""
-    return config.replace(name=name, disc=PacGAN(config.disc, pack=2))
+    return config.replace(name=name, disc=PacGAN(config.disc, pac_size=2))
 
 
 config = packed(stacked_mnist_dcgan.config, "stacked_mnist_pacgan")

@@ -46,7 +46,12 @@ from gan_jax.training.loop import iterate
 from gan_jax.training.nonfinite import NonFiniteGuard
 from gan_jax.training.state import TrainState
 
-RENAMED = {"--small": "--preset small"}  # flags of earlier versions
+RENAMED_FLAGS = {  # of version 0.1
+    "--small": "--preset small",
+    "--augment.colour": "--augment.color",
+    "--data.draw": "--data.subset-seed",
+    "--disc.pack": "--disc.pac-size",
+}
 
 
 def fit(
@@ -298,7 +303,7 @@ def parse(presets: Mapping[str, Preset], **options: Any) -> Flags:
     preset = presets[first.preset]
     launch = LaunchArgs(runtime=preset.runtime, logging=preset.logging)
     default = Flags(preset.config, TrainArgs(first.preset), launch)
-    return command_line.parse(default, renamed=RENAMED, **options)
+    return command_line.parse(default, renamed=RENAMED_FLAGS, **options)
 
 
 def execute(flags: Flags) -> None:

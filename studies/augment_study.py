@@ -182,7 +182,7 @@ def one_k(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """All repeats of one k, as the record has them; and ten samples a class of the first's GAN."""
     began, seeds = time.monotonic(), config.seeds
-    draws = [dataclasses.replace(config.data, per_class=k, draw=seed) for seed in seeds]
+    draws = [dataclasses.replace(config.data, per_class=k, subset_seed=seed) for seed in seeds]
     real = [sources.subsample(whole, data) for data in draws]
     made = [
         synthetic_dataset.labelled_samples(one, variables, one.seed, SAMPLES)

@@ -67,7 +67,7 @@ def invert(
     split: str | None = None,
     num_images: int | None = None,
     data: str | None = None,
-    mask_kind: Literal["box", "half", "free", "pixels"] | None = None,
+    mask_kind: Literal["box", "half", "strokes", "random"] | None = None,
     seed: int = 0,
     space: Literal["z", "w"] | None = None,
     perceptual: float = 0.1,

@@ -13,9 +13,9 @@ from gan_jax.networks.interface import Discriminator, Generator
 
 OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "sgd"]
 Distribution = Literal["normal", "uniform", "key"]
-DiffAugmentation = Literal["colour", "translation", "cutout"]
-MaskKind = Literal["box", "half", "free", "pixels"]
-ADA_GROUPS = ("blit", "geometry", "colour", "cutout")
+DiffAugmentation = Literal["color", "translation", "cutout"]
+MaskKind = Literal["box", "half", "strokes", "random"]
+ADA_GROUPS = ("blit", "geometry", "color", "cutout")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Data:
     per_class: int = 0
     """Number of examples of each class, drawn at random; 0 for all. A seed's smaller draws are
     subsets of its larger ones."""
-    draw: int = 0
+    subset_seed: int = 0
     """Seed of that draw."""
     symmetric: ClassVar[bool] = False
     """Whether examples are in [-1, 1] instead of [0, 1]."""
@@ -201,7 +201,7 @@ class Augment:
     """Strength of flips, quarter turns, and shifts by whole pixels."""
     geometry: float = 0.0
     """Strength of scaling, rotation, stretching, and fractional shifts."""
-    colour: float = 0.0
+    color: float = 0.0
     """Strength of brightness, contrast, luma flip, hue, and saturation."""
     cutout: float = 0.0
     """Strength of cutout: a rectangle of half the image's sides becomes mid-gray."""

@@ -33,8 +33,6 @@ from gan_jax.core.errors import UserError, suggestion
 from gan_jax.networks import interface, layers
 
 FORMAT = 2  # of config.json; 1, which no file names, is version 0.1's, with Python paths as types
-# Modules of networks/ that had another name in version 0.1.
-RENAMED = {"networks.packed.Packed": "networks.pacgan.PacGAN"}
 # The dataclasses of version 0.1 by the module that they were in.
 V0_1_MODULES = {
     "gan_jax.config": ("Config", "Data", "Optimizer", "Penalties", "Pretrain"),
@@ -44,6 +42,19 @@ V0_1_MODULES = {
     "gan_jax.masks": ("Masks",),
 }
 V0_1 = {f"{module}:{name}": name for module, names in V0_1_MODULES.items() for name in names}
+V0_1_NETWORKS = {"networks.packed.Packed": "networks.pacgan.PacGAN"}
+# Names of fields in version 0.1, by type.
+V0_1_FIELDS = {
+    "Augment": {"colour": "color"},
+    "Data": {"draw": "subset_seed"},
+    "networks.pacgan.PacGAN": {"pack": "pac_size"},
+}
+# Texts that fields had in version 0.1, by type and field.
+V0_1_TEXTS = {
+    ("Augment", "diffaugment"): {"colour": "color"},
+    ("Masks", "kinds"): {"free": "strokes", "pixels": "random"},
+    ("Sweep", "field"): {"augment.colour": "augment.color"},
+}
 WORDS = {
     bool: "true or false",
     int: "an integer",
@@ -96,7 +107,7 @@ def _of_package() -> dict[str, type]:
     for info in pkgutil.walk_packages(networks.__path__, prefix):
         public = f"networks.{info.name.removeprefix(prefix)}"
         for name, cls in _defined_in(importlib.import_module(info.name), public).items():
-            table[RENAMED.get(name, name)] = cls
+            table[name] = cls
     return table
 
 
@@ -325,14 +336,30 @@ def _upgrade(tree: Any) -> Any:
     if isinstance(path := tree.get("_type"), str):
         public = path.removeprefix("gan_jax.").replace(":", ".")
         if path in V0_1:
-            tree["_type"] = V0_1[path]
+            tree = _rename({**tree, "_type": V0_1[path]})
             if tree["_type"] == "Config":
                 return _upgrade_config(tree)
             if tree["_type"] == "Data":
                 return _upgrade_data(tree)
         elif path.startswith("gan_jax.networks.") and path.count(":") == 1:
-            tree["_type"] = RENAMED.get(public, public)
+            tree = _rename({**tree, "_type": V0_1_NETWORKS.get(public, public)})
     return tree
+
+
+def _rename(tree: dict[str, Any]) -> dict[str, Any]:
+    """Replaces the names of fields and the texts that an object had in version 0.1."""
+    name = tree["_type"]
+    renamed = {V0_1_FIELDS.get(name, {}).get(field, field): item for field, item in tree.items()}
+    for (owner, field), texts in V0_1_TEXTS.items():
+        if owner == name and field in renamed:
+            renamed[field] = _replace_texts(renamed[field], texts)
+    return renamed
+
+
+def _replace_texts(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_replace_texts(item, texts) for item in value]
+    return texts.get(value, value) if isinstance(value, str) else value
 
 
 def _upgrade_config(tree: dict[str, Any]) -> dict[str, Any]:

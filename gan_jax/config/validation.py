@@ -109,8 +109,8 @@ def validate_data(data: Data) -> None:
         _fail("data.size", data.size, "at least 1")
     if not 0 <= data.per_class < 2**31:
         _fail("data.per_class", data.per_class, "at least 0, and below 2^31")
-    if not 0 <= data.draw < 2**32:
-        _fail("data.draw", data.draw, "from 0 to 4294967295")
+    if not 0 <= data.subset_seed < 2**32:
+        _fail("data.subset_seed", data.subset_seed, "from 0 to 4294967295")
 
 
 def _check_objective(config: Config) -> None:

@@ -37,7 +37,7 @@ def half(key: jax.Array, height: int, width: int) -> jax.Array:
     return whole[side]
 
 
-def free(key: jax.Array, height: int, width: int) -> jax.Array:
+def strokes(key: jax.Array, height: int, width: int) -> jax.Array:
     """One to four brush strokes, each a line with up to six bends: bool [h, w].
 
     After Yu et al. 2019 (1806.03589), sec. 3.4, with lengths in shares of the shorter side: a
@@ -66,14 +66,14 @@ def free(key: jax.Array, height: int, width: int) -> jax.Array:
     return ((distance < radius[:, None, None, None]) & drawn[..., None, None]).any((0, 1))
 
 
-def pixels(key: jax.Array, height: int, width: int) -> jax.Array:
+def random(key: jax.Array, height: int, width: int) -> jax.Array:
     """Half to nine tenths of all pixels, each by itself: bool [h, w]."""
     share, place = jax.random.split(key)
     lost = jax.random.uniform(share, minval=0.5, maxval=0.9)
     return jax.random.uniform(place, (height, width)) < lost
 
 
-KINDS = {"box": box, "half": half, "free": free, "pixels": pixels}
+KINDS = {"box": box, "half": half, "strokes": strokes, "random": random}
 
 
 def sample_masks(masks: Masks, keys: jax.Array, height: int, width: int) -> jax.Array:

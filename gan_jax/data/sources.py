@@ -143,12 +143,13 @@ def is_tfds(data: Data) -> bool:
 
 def subsample_indices(labels: np.ndarray | None, data: Data) -> np.ndarray:
     """Which examples of a set with `labels` int32 [n] are the `data.per_class` of each class that
-    the seed `data.draw` draws, in their order: int64. Raises UserError where there are fewer."""
+    the seed `data.subset_seed` draws, in their order: int64. Raises UserError where there are
+    fewer."""
     if labels is None:
         raise UserError(
             f"data.per_class is {data.per_class}, but the data set {data.name!r} has no labels"
         )
-    root, chosen = keys.root_key(data.draw), []
+    root, chosen = keys.root_key(data.subset_seed), []
     for label in np.unique(labels):
         places = np.flatnonzero(labels == label)
         if len(places) < data.per_class:
@@ -163,8 +164,8 @@ def subsample_indices(labels: np.ndarray | None, data: Data) -> np.ndarray:
 
 
 def subsample(dataset: Dataset, data: Data) -> Dataset:
-    """Of a whole set the examples that `load` gives where `data.per_class` and `data.draw` are so.
-    Raises UserError as `drawn`."""
+    """Of a whole set the examples that `load` gives where `data.per_class` and `data.subset_seed`
+    are so. Raises UserError as `drawn`."""
     chosen = subsample_indices(dataset.labels, data)
     batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
     labels = np.asarray(dataset.labels)[chosen]
@@ -191,7 +192,7 @@ def load_split(data: Data, split: str) -> Dataset:
 
 def describe(data: Data) -> str:
     """Name, split and, where it is one, the draw."""
-    of = f", {data.per_class} a class (draw {data.draw})" if data.per_class else ""
+    of = f", {data.per_class} a class (draw {data.subset_seed})" if data.per_class else ""
     return f"{data.name} {data.split}{of}"
 
 

@@ -71,8 +71,8 @@ class Discriminator(Network):
         return False
 
     @property
-    def pack(self) -> int:
-        """Consecutive examples that make one input: logits are [n / pack]."""
+    def pac_size(self) -> int:
+        """Consecutive examples that make one input: logits are [n / pac_size]."""
         return 1
 
     @property

@@ -13,14 +13,15 @@ from gan_jax.networks.interface import Discriminator
 
 
 class PacGAN(Discriminator):
-    """Examples [n, ..., c] -> logits [n/pack]: packs of `pack` examples that follow one another.
+    """Examples [n, ..., c] -> logits [n/pac_size]: packs of `pac_size` examples that follow one
+    another.
 
-    Raises ValueError where `pack` does not divide n, and for labels: it is unconditional.
+    Raises ValueError where `pac_size` does not divide n, and for labels: it is unconditional.
     """
 
     disc: Discriminator
-    """Of a pack [..., pack * c]."""
-    pack: int = 2
+    """Of a pack [..., pac_size * c]."""
+    pac_size: int = 2
     """Examples in a pack. Paper: 2 to 4."""
 
     @property
@@ -39,9 +40,13 @@ class PacGAN(Discriminator):
     ) -> jax.Array:
         if cond is not None:
             raise ValueError("a packed discriminator is unconditional, and is given labels")
-        if self.pack < 1 or len(x) % self.pack:
-            raise ValueError(f"pack is {self.pack}: it must divide the {len(x)} examples at hand")
-        x = jnp.moveaxis(x.reshape(-1, self.pack, *x.shape[1:]), 1, -2)  # [n/pack, ..., pack, c]
+        if self.pac_size < 1 or len(x) % self.pac_size:
+            raise ValueError(
+                f"pac_size is {self.pac_size}: it must divide the {len(x)} examples at hand"
+            )
+        x = jnp.moveaxis(
+            x.reshape(-1, self.pac_size, *x.shape[1:]), 1, -2
+        )  # [n/pac_size, ..., pac_size, c]
         x = x.reshape(*x.shape[:-2], -1)
-        drawn = () if keys is None else (None, keys[:: self.pack])
+        drawn = () if keys is None else (None, keys[:: self.pac_size])
         return self.disc(x, *drawn, train=train)

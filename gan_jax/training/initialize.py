@@ -19,9 +19,9 @@ from gan_jax.training.state import Player, TrainState, init_state, variables
 
 def _check_pack(config: Config, devices: int) -> int:
     """How many examples the discriminator judges at once (gan_jax/networks/pacgan.py)."""
-    pack = config.disc.pack
+    pack = config.disc.pac_size
     if pack < 1:
-        raise UserError(f"disc.pack is {pack}: it must be at least 1")
+        raise UserError(f"disc.pac_size is {pack}: it must be at least 1")
     if config.batch_size % (pack * devices):
         each = f" on each of {devices} devices" if devices > 1 else ""
         raise UserError(

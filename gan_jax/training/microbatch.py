@@ -42,7 +42,7 @@ def check(config: Config, devices: int, size: int) -> None:
         UserError: If `size` does not divide a device's part of the batch, or the loss or a term
             depends on the whole batch.
     """
-    own, pack = config.batch_size // devices, config.disc.pack
+    own, pack = config.batch_size // devices, config.disc.pac_size
     if not size or size >= own:
         return
     if own % size or size % pack:

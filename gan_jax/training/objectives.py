@@ -205,7 +205,7 @@ def disc_penalty(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss
     loss, metrics = jnp.float32(0), {}
     for name, weight in gan.penalties.items():
         metrics[name] = penalties.PENALTIES[name](
-            critic, batch.real, batch.fake, batch.penalty_keys, gan.axis, gan.disc.pack
+            critic, batch.real, batch.fake, batch.penalty_keys, gan.axis, gan.disc.pac_size
         )
         loss += gan.penalty_every * weight * metrics[name]
     return loss, (stats, metrics)

@@ -235,6 +235,8 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
         ("sample RUN --num 3", "--num is now --num-samples"),
         ("invert RUN --num=3 --out x", "--num is now --num-images"),
         ("train ring_mlp --small", "--small is now --preset small"),
+        ("train digits_mlp --augment.colour 1", "--augment.colour is now --augment.color"),
+        ("train digits_mlp --data.draw=1", "--data.draw is now --data.subset-seed"),
         ("train ring_mlp --preset small", "preset must be one of full, got small"),
         ("train mnist_dcgan --preset tiny", "preset must be one of full, small, got tiny"),
         ("train mnist_dcgan --preset", "Missing value for argument '--preset'"),

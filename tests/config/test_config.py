@@ -103,7 +103,7 @@ WRONG = {
     "latent": ("gaussian",),
     "data.size": (0, -8),
     "data.per_class": (-1, 2**31),
-    "data.draw": (-1, 2**32),
+    "data.subset_seed": (-1, 2**32),
     **dict.fromkeys(("weight_clip", "ema_ramp"), (-0.1, NAN, math.inf)),
     **dict.fromkeys(
         (

@@ -234,7 +234,33 @@ def test_data_of_version_0_1_have_their_type_by_name(kind):
     config = serialization.loads(json.dumps(tree))
     assert type(config.data).__name__ == kind
     assert config.data.name == NAMES_0_1[kind]
+    given = {{"draw": "subset_seed"}.get(name, name): value for name, value in given.items()}
     assert {name: value_at(config.data, name) for name in given} == given
+
+
+def test_fields_and_texts_of_version_0_1_that_have_other_names():
+    augment = {"_type": "gan_jax.augment:Augment", "blit": 0.5, "colour": 0.25, "p": 0.5}
+    augment["diffaugment"] = ["cutout", "colour"]
+    tree = {**RECORD_0_1, "augment": augment}
+    sweep = {"_type": "gan_jax.sweeps:Sweep", "field": "augment.colour", "values": [0.5, 0.25]}
+    config = serialization.loads(json.dumps({**tree, "sweep": [sweep]}))
+    expected = Augment(blit=0.5, color=0.25, p=0.5, diffaugment=("cutout", "color"))
+    assert config.augment == expected
+    assert config.sweep == (sweeps.Sweep("augment.color", (0.5, 0.25)),)
+    masks = {"_type": "gan_jax.masks:Masks", "kinds": ["box", "half", "free", "pixels"]}
+    upgraded = serialization._upgrade({**RECORD_0_1, "masks": masks})
+    assert upgraded["masks"] == {"_type": "Masks", "kinds": ["box", "half", "strokes", "random"]}
+    pacgan_0_1 = {"_type": "gan_jax.networks.packed:Packed", "disc": RECORD_0_1["disc"], "pack": 4}
+    upgraded = serialization._upgrade(pacgan_0_1)
+    assert upgraded == serialization._encode(
+        pacgan.PacGAN(serialization._decode(upgraded["disc"], "disc"), 4), ""
+    )
+
+
+@pytest.mark.parametrize("value", [None, 3, [[]], {"free": 1}, ["free", None]])
+def test_damaged_texts_of_version_0_1_are_refused(value):
+    masks = {"_type": "gan_jax.masks:Masks", "kinds": value}
+    refused(json.dumps({**RECORD_0_1, "masks": masks}), "masks")
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist:3.0.1", "folder", "stacked_mnist"])

@@ -99,7 +99,7 @@ def test_blocks_hold_the_examples_of_their_steps(seeds, shards):
 @pytest.mark.usefixtures("short_blocks")
 def test_members_may_have_a_set_each(shards):
     some, devices = config(data=LABELLED, seeds=(5, 6, 5)), jax.local_devices()[:shards]
-    data = [dataclasses.replace(LABELLED, per_class=9, draw=draw) for draw in range(3)]
+    data = [dataclasses.replace(LABELLED, per_class=9, subset_seed=seed) for seed in range(3)]
     sets = [sources.load(one) for one in data]
     block, _ = next(feeds.streamed(some, sets, devices, step=7))
     for i, (one, own) in enumerate(zip(population.member_configs(some), sets, strict=True)):

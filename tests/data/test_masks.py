@@ -54,7 +54,7 @@ def test_halves_are_the_four():
 
 
 def test_lone_pixels_are_lost_at_a_rate_of_their_picture():
-    share = drawn("pixels").mean((1, 2))
+    share = drawn("random").mean((1, 2))
     # Uniform on [0.5, 0.9]: mean 0.7, deviation 0.115; of 400 pictures four standard errors.
     assert abs(share.mean() - 0.7) < 4 * 0.12 / np.sqrt(N)
     assert share.min() < 0.55
@@ -71,10 +71,10 @@ def test_what_is_conditioned_on():
     real = jax.random.uniform(jax.random.key(1), (N, *SIDES, 3), minval=-1.0)
     labels = jnp.arange(N)
     assert masks.apply_masks(Masks(), real, labels, KEYS) is labels
-    made = masks.apply_masks(Masks(("free",)), real, labels, KEYS)
-    hole = drawn("free")[..., None]
+    made = masks.apply_masks(Masks(("strokes",)), real, labels, KEYS)
+    hole = drawn("strokes")[..., None]
     np.testing.assert_array_equal(made.hole, hole.astype(np.float32))
     np.testing.assert_array_equal(made.known, np.where(hole, 0, real))
     assert made.cond is labels
-    empty = masks.dummy_condition(Masks(("free",)), np.zeros((2, 4, 4, 1)), None)
+    empty = masks.dummy_condition(Masks(("strokes",)), np.zeros((2, 4, 4, 1)), None)
     assert jax.tree.map(np.shape, (empty.known, empty.hole)) == ((2, 4, 4, 1),) * 2

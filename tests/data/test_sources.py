@@ -132,7 +132,7 @@ def test_a_draw_has_so_many_of_each_class_and_grows():
     place = {real.tobytes(): i for i, real in enumerate(whole.real)}
     drawn = {}
     for k in (5, 20):
-        found = sources.load(ImageData("digits", labels=True, per_class=k, draw=3)).batch
+        found = sources.load(ImageData("digits", labels=True, per_class=k, subset_seed=3)).batch
         places = [place[real.tobytes()] for real in found.real]
         np.testing.assert_array_equal(found.cond, whole.cond[places])
         assert list(np.bincount(found.cond)) == [k] * 10
@@ -144,7 +144,7 @@ def test_a_draw_has_so_many_of_each_class_and_grows():
 
 def test_draws_differ_by_their_seed_alone():
     def of(draw, labels=True):
-        return sources.load(ImageData("digits", labels=labels, per_class=5, draw=draw))
+        return sources.load(ImageData("digits", labels=labels, per_class=5, subset_seed=draw))
 
     assert of(0).fingerprint == of(0).fingerprint != of(1).fingerprint
     unlabelled = of(1, labels=False)  # of each class, whether or not the networks see it
@@ -157,7 +157,7 @@ def test_every_example_is_drawn_alike():
     # 1 of each class over 400 seeds: of a class of 6, each 67 times, with a deviation of 7.5.
     labels = np.repeat(np.arange(2, dtype=np.int32), 6)
     drawn = [
-        sources.subsample_indices(labels, ImageData("digits", per_class=1, draw=i))
+        sources.subsample_indices(labels, ImageData("digits", per_class=1, subset_seed=i))
         for i in range(400)
     ]
     counts = np.bincount(np.concatenate(drawn), minlength=12)

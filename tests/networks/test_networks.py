@@ -130,12 +130,12 @@ def test_what_a_network_can_do_by_default():
         classes: int = 3
 
     class Disc(interface.Discriminator):
-        pack: int = 2
+        pac_size: int = 2
         auxiliary: bool = True
 
-    gen, disc = Gen(), Disc(pack=4)
+    gen, disc = Gen(), Disc(pac_size=4)
     assert (gen.classes, gen.latent, gen.w_shape, gen.has_likelihood) == (3, None, None, False)
-    assert (disc.classes, disc.pack, disc.auxiliary) == (0, 4, True)
+    assert (disc.classes, disc.pac_size, disc.auxiliary) == (0, 4, True)
     assert (disc.needs_rng, disc.returns_features) == (False, False)
 
 

@@ -79,8 +79,8 @@ def test_only_the_first_layer_is_wider():
 @pytest.mark.parametrize(
     ("pack", "cond", "said"),
     [
-        (4, None, "pack is 4: it must divide the 6 examples"),
-        (0, None, "pack is 0: it must divide"),
+        (4, None, "pac_size is 4: it must divide the 6 examples"),
+        (0, None, "pac_size is 0: it must divide"),
         (2, jnp.zeros(6, jnp.int32), "unconditional, and is given labels"),
     ],
 )
@@ -99,13 +99,13 @@ CONFIG = small.config(disc=PacGAN(INSIDE, 2), penalties=Penalties())
 
 def test_config_and_flags(monkeypatch):
     assert serialization.loads(serialization.dumps(CONFIG)) == CONFIG
-    flags = ["--disc.pack", "4", "--disc.disc.widths", "9", "7"]
+    flags = ["--disc.pac_size", "4", "--disc.disc.widths", "9", "7"]
     monkeypatch.setattr(sys, "argv", ["command", *flags])
     changed = command_line.parse(CONFIG)
     assert changed == CONFIG.replace(disc=PacGAN(INSIDE.clone(widths=(9, 7)), 4))
     assert serialization.loads(serialization.dumps(changed)) == changed
     assert differences(CONFIG, changed) == {
-        "disc.pack": (2, 4),
+        "disc.pac_size": (2, 4),
         "disc.disc.widths": ((8,), (9, 7)),
     }
 
@@ -139,7 +139,7 @@ def test_a_step_takes_packs():
     [
         (3, 1, "batch_size is 16: it must be made of whole packs of 3"),
         (4, 8, "batch_size is 16: it must be made of whole packs of 4 on each of 8 devices"),
-        (0, 1, "disc.pack is 0: it must be at least 1"),
+        (0, 1, "disc.pac_size is 0: it must be at least 1"),
     ],
 )
 def test_a_batch_is_made_of_whole_packs(pack, devices, said):

@@ -124,7 +124,7 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
     ((config, sets),) = seen  # k = 2 is not done again
     assert (config.seeds, config.steps) == ((0, 1), 2)
     for seed, one in enumerate(sets):  # nothing but the draw
-        allowed = ImageData("digits", labels=True, per_class=4, draw=seed)
+        allowed = ImageData("digits", labels=True, per_class=4, subset_seed=seed)
         assert one.fingerprint == sources.load(allowed).fingerprint
     found = json.loads(out.read_text())
     assert found["results"]["2"] == first["results"]["2"]

@@ -19,8 +19,8 @@ from gan_jax.core.errors import UserError
 from gan_jax.training.augment import adaptive as augment_adaptive
 from gan_jax.training.augment import blit, color, cutout, geometry
 
-ALL = Augment(blit=1, geometry=1, colour=1, cutout=1, p=1.0)
-DIFFAUGMENT = Augment(diffaugment=("colour", "translation", "cutout"))
+ALL = Augment(blit=1, geometry=1, color=1, cutout=1, p=1.0)
+DIFFAUGMENT = Augment(diffaugment=("color", "translation", "cutout"))
 N = 2000  # draws
 KEYS = keys.example_keys(jax.random.key(0), N)
 
@@ -82,7 +82,7 @@ def test_identity_at_zero(symmetric):
 
 @pytest.mark.parametrize(
     "config",
-    [Augment(), Augment(p=0.5), Augment(blit=1, colour=1), Augment(adaptive=True)],
+    [Augment(), Augment(p=0.5), Augment(blit=1, color=1), Augment(adaptive=True)],
     ids=["default", "no-group", "no-p", "adaptive-no-group"],
 )
 def test_off(config):
@@ -329,7 +329,7 @@ def test_penalty(config, channels):
 
 def test_diffaugment_colour():
     # Two colours, a pixel each: brightness moves their mean, contrast and saturation the rest.
-    config = Augment(diffaugment=("colour",))
+    config = Augment(diffaugment=("color",))
     x = jnp.broadcast_to(jnp.asarray([[[1.0, 0.5, 0.0], [0.0, -0.5, -1.0]]] * 2), (N, 2, 2, 3))
     found = np.asarray(apply(config, x, KEYS, 0.0, True), np.float64)
     assert_law(found.mean((1, 2, 3)), uniform(0.5))
@@ -429,11 +429,11 @@ def test_errors(shape, said):
 
 
 def test_flags():
-    words = "--blit 1 --colour 0.5 --p 0:0.55:100:cosine --diffaugment colour cutout"
+    words = "--blit 1 --color 0.5 --p 0:0.55:100:cosine --diffaugment color cutout"
     expected = Augment(
         blit=1,
-        colour=0.5,
+        color=0.5,
         p=Schedule(0.0, 0.55, 100, "cosine"),
-        diffaugment=("colour", "cutout"),
+        diffaugment=("color", "cutout"),
     )
     assert tyro.cli(Augment, args=words.split()) == expected

@@ -142,7 +142,7 @@ def test_the_step_gives_both_players_the_same_incomplete_pictures():
         objective=Objective(
             loss="relativistic", penalties=Penalties(r1=GAMMA, r2=GAMMA), reconstruction=2.0
         ),
-        masks=schema.Masks(("box", "free")),
+        masks=schema.Masks(("box", "strokes")),
         gen_opt=sgd,
         disc_opt=dataclasses.replace(sgd),
         prior=Prior(dim=2),

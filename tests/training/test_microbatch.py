@@ -47,7 +47,7 @@ CASES = {
         loss="hinge",
     ),
     "adaptive augmentation": changed(
-        augment=Augment(blit=1.0, colour=1.0, p=0.3, adaptive=True, adapt_every=1)
+        augment=Augment(blit=1.0, color=1.0, p=0.3, adaptive=True, adapt_every=1)
     ),
     "w's mean": changed(
         gen=stylegan2.Generator(

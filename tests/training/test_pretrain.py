@@ -134,7 +134,7 @@ def test_reconstruction_by_hand(microbatch):
         gen=Tilted(),
         disc=unet.Discriminator(size=8, patch=2, widths=(4,), blocks=(1,), cardinality=(1,)),
         data=ImageData("digits", symmetric=True),
-        masks=schema.Masks(("box", "free")),
+        masks=schema.Masks(("box", "strokes")),
         reconstruction=2.0,
         pretrain=Pretrain(1, sgd, 0.0),
         gen_opt=sgd,

@@ -223,7 +223,7 @@ def test_path_length_is_an_update_of_its_own_at_every_kth_step():
 def test_devices_agree_with_all_of_it_at_once():
     config = PLAIN.replace(
         disc=small.WithClassHead(),
-        augment=Augment(blit=1.0, colour=1.0, adaptive=True, p=0.5, diffaugment=("cutout",)),
+        augment=Augment(blit=1.0, color=1.0, adaptive=True, p=0.5, diffaugment=("cutout",)),
         path_length=0.5,
         path_length_every=2,
         data=ImageData("digits", "all", labels=True),
@@ -240,7 +240,7 @@ def test_devices_agree_with_all_of_it_at_once():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"augment": Augment(colour=1.5, p=0.1)}, "augment.colour is 1.5"),
+        ({"augment": Augment(color=1.5, p=0.1)}, "augment.color is 1.5"),
         ({"augment": Augment(blit=1.0)}, "augment.p is 0.0"),
         ({"augment": Augment(adaptive=True)}, "augment.adaptive is True"),
         ({"augment": Augment(diffaugment=("cutout", "cutout"))}, "once each"),
@@ -255,7 +255,7 @@ def test_what_makes_no_sense_is_refused(changes, said):
 
 def test_packs_train_on_one_and_two_devices():
     config = PLAIN.replace(
-        disc=PacGAN(mlp.Discriminator(widths=(6,)), pack=2), batch_size=16, steps=2
+        disc=PacGAN(mlp.Discriminator(widths=(6,)), pac_size=2), batch_size=16, steps=2
     )
     (one, _), (two, _) = small.train_state(config), small.train_state(config, 2)
     small.assert_trees_close(two, one, rtol=1e-4, atol=1e-5)

@@ -74,8 +74,8 @@ def augment(
         raise UserError(
             f"augment: examples are {list(x.shape)}, they must be pictures [n, h, w, c]"
         )
-    if not schedules.is_off(config.colour) and x.shape[-1] not in (1, 3):
-        raise UserError(f"augment.colour: pictures have {x.shape[-1]} channels, not 1 or 3")
+    if not schedules.is_off(config.color) and x.shape[-1] not in (1, 3):
+        raise UserError(f"augment.color: pictures have {x.shape[-1]} channels, not 1 or 3")
 
     def one(x: jax.Array, key: jax.Array) -> jax.Array:
         x = x if symmetric else 2 * x - 1
@@ -104,8 +104,8 @@ def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
         x = geometry.resample(x, inverse if shift is None else geometry.after_shift(inverse, shift))
     elif shift is not None:
         x = blit.shift(x, shift, "reflect")
-    if "colour" in on:
-        x = color.adjust(x, color.sample_color(own["colour"], on["colour"]))
+    if "color" in on:
+        x = color.adjust(x, color.sample_color(own["color"], on["color"]))
     if "cutout" in on:
         x = cutout.cut(x, cutout.sample_cutout(own["cutout"], on["cutout"]))
     for i, (part, transform) in enumerate(diffaugment.PARTS.items()):

@@ -48,4 +48,4 @@ def round_share(side: int, share: float) -> int:
     return int(side * share + 0.5)
 
 
-PARTS = {"colour": color, "translation": translation, "cutout": cutout}
+PARTS = {"color": color, "translation": translation, "cutout": cutout}
