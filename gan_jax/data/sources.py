@@ -38,7 +38,7 @@ class Dataset:
     that it has of them; and over a vocabulary."""
     labels: np.ndarray | None = None
     """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
-    sound: AudioFormat | None = None
+    audio_format: AudioFormat | None = None
     """How its examples are heard; None where they are no sounds."""
     vocabulary: tuple[str, ...] | None = None
     """What tokens stand for, as many as the rows that networks see are wide; None: no tokens."""
@@ -168,7 +168,7 @@ def subsample(dataset: Dataset, data: Data) -> Dataset:
     chosen = subsample_indices(dataset.labels, data)
     batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
     labels = np.asarray(dataset.labels)[chosen]
-    return Dataset(batch, _fingerprint(batch), labels, dataset.sound)
+    return Dataset(batch, _fingerprint(batch), labels, dataset.audio_format)
 
 
 def load_complete(data: Data, split: str) -> Data:
@@ -200,7 +200,7 @@ class Arrays(NamedTuple):
 
     real: Any
     labels: np.ndarray | None = None
-    sound: AudioFormat | None = None
+    audio_format: AudioFormat | None = None
     vocabulary: tuple[str, ...] | None = None
 
 
@@ -258,7 +258,7 @@ def with_labels(dataset: Dataset, name: str) -> Dataset:
     if dataset.labels is None:
         raise UserError(f"the data set {name!r} has no labels")
     batch = Batch(dataset.batch.real, dataset.labels)
-    return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.sound)
+    return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.audio_format)
 
 
 def dummy_examples(dataset: Dataset, n: int) -> Batch:

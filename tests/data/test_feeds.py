@@ -168,7 +168,7 @@ def test_a_streamed_run_folder_holds_the_same_files(tmp_path):
 def prepared_digits(tmp_path_factory):
     """The digits as a prepared set of three files, and as it is named."""
     out = tmp_path_factory.mktemp("sets") / "digits"
-    prepare.prepare(ImageData("digits", "all"), out, shard=700)
+    prepare.prepare(ImageData("digits", "all"), out, shard_size=700)
     return ImageData("prepared", "all", path=str(out))
 
 

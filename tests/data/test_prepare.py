@@ -38,7 +38,7 @@ def folder(tmp_path):
 def made(source, out, **how):
     """The set prepared of a folder."""
     data = ImageData("folder", path=str(source), size=how.pop("size", 8))
-    prepare.prepare(data, out, shard=how.pop("shard", 5), **how)
+    prepare.prepare(data, out, shard_size=how.pop("shard", 5), **how)
     return sources.load(ImageData("prepared", path=str(out), labels=True))
 
 
@@ -150,7 +150,7 @@ def test_pictures_are_read_by_any_index(folder, tmp_path):
 
 def test_a_set_of_tfds_is_prepared(tfds_dir, tmp_path):
     data = ImageData("mnist", "test[:250]", dir=str(tfds_dir))
-    prepare.prepare(data, tmp_path / "out", shard=100)
+    prepare.prepare(data, tmp_path / "out", shard_size=100)
     found = sources.load(
         ImageData("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True)
     )

@@ -43,7 +43,7 @@ def test_every_kind_of_wav_is_the_same_sound(tmp_path, samples, worst):
     wavfile.write(tmp_path / "a.wav", RATE, samples)
     found = sources.load(of(tmp_path))
     assert (found.batch.real.shape, found.batch.real.dtype) == ((1, 4096, 1), np.int16)
-    assert (found.sound.rate, found.sound.length, found.labels) == (RATE, 4096, None)
+    assert (found.audio_format.rate, found.audio_format.length, found.labels) == (RATE, 4096, None)
     x = np.asarray(feeds.to_network_range(found.batch.real, symmetric=True))[0, :, 0]
     # A step of the file's own depth, and half of one of int16.
     np.testing.assert_allclose(x[:2000], TONE, atol=worst)
@@ -67,11 +67,11 @@ def test_rates_are_brought_to_one_with_the_pitch_unchanged(tmp_path, caplog):
         wavfile.write(tmp_path / f"{rate}.wav", rate, tone.astype(np.float32))
     found = sources.load(of(tmp_path))
     assert "rates 8000, 44100" in caplog.text
-    assert found.sound.rate == 8000
+    assert found.audio_format.rate == 8000
     for sound in found.batch.real[..., 0]:
         assert abs(peak_frequency(sound[:2000], 8000) - 440) < 4  # a bin
     found = sources.load(of(tmp_path, rate=16000))
-    assert found.sound.rate == 16000
+    assert found.audio_format.rate == 16000
     assert abs(peak_frequency(found.batch.real[0, :4000, 0], 16000) - 440) < 4
 
 
@@ -155,7 +155,7 @@ def digits(tfds_dir, **fields):
 def test_spoken_digits(tfds_dir):
     train = sources.load(digits(tfds_dir))
     assert train.batch.real.shape == (2250, 8192, 1)
-    assert train.sound.rate == 8000
+    assert train.audio_format.rate == 8000
     np.testing.assert_array_equal(np.bincount(train.labels), 225)
     test = sources.load(digits(tfds_dir, split="test", normalize=True))
     np.testing.assert_array_equal(np.bincount(test.labels), 25)

@@ -419,7 +419,7 @@ def prepared(tmp_path_factory):
     source = out.parent / "set.npz"
     real, labels = RANDOM.integers(0, 256, (6, 4, 4), np.uint8), np.arange(6)
     source.write_bytes(zipped(images=real, labels=labels))
-    prepare.prepare(ImageData("npz", path=str(source)), out, shard=3)
+    prepare.prepare(ImageData("npz", path=str(source)), out, shard_size=3)
     return out
 
 

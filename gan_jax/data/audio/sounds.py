@@ -14,7 +14,7 @@ from gan_jax.config import AudioData
 from gan_jax.core.errors import UserError
 from gan_jax.data.audio import spectrogram, waves
 from gan_jax.data.audio.spectrogram import BinStatistics
-from gan_jax.data.audio.waves import FULL
+from gan_jax.data.audio.waves import FULL_SCALE
 from gan_jax.data.images import tfds
 
 LENGTH = 8192
@@ -125,7 +125,7 @@ def _tones(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     # Without a noise floor a classifier would know every recording, and every sample, by its own.
     floor = 10 ** random.uniform(-2.5, -1.5, (n, 1))
     wave = np.clip(wave + floor * random.standard_normal(wave.shape), -1, 1)
-    return np.rint(wave * FULL).astype(np.int16), label.astype(np.int32), rate
+    return np.rint(wave * FULL_SCALE).astype(np.int16), label.astype(np.int32), rate
 
 
 def _check(data: AudioData, length: int) -> None:
@@ -148,7 +148,7 @@ def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, BinStatistics]:
         found[first : first + BLOCK] = transform(block)[: len(part)]
     bins = spectrogram.bin_statistics(found)
     unit = spectrogram.standardize(found, bins)  # pyright: ignore[reportArgumentType]
-    return np.rint(np.asarray(unit) * FULL).astype(np.int16), bins
+    return np.rint(np.asarray(unit) * FULL_SCALE).astype(np.int16), bins
 
 
 OWN = {"tones": _tones, "sounds": waves.load_folder}
@@ -178,4 +178,4 @@ def to_waveforms(x: jax.Array, sound: AudioFormat) -> jax.Array:
 
 def to_float(real: np.ndarray) -> np.ndarray:
     """Stored sounds or spectrograms int16 as float32 in [-1, 1]."""
-    return real.astype(np.float32) / np.float32(FULL)
+    return real.astype(np.float32) / np.float32(FULL_SCALE)

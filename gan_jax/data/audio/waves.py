@@ -19,7 +19,7 @@ from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import files
 
 log = logging.getLogger(__name__)
-FULL = 32767  # of int16, for 1.0
+FULL_SCALE = 32767  # of int16, for 1.0
 SLOWEST, FASTEST = 1000, 768_000  # samples a second
 SILENCE = 1e-4  # peak of a sound that is taken for silent: -80 dB
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
@@ -39,7 +39,7 @@ def fit_length(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.
         raise ValueError("it is silent" if wave.size else "it is empty")
     wave = wave / peak if data.normalize else wave
     wave = np.pad(wave, (0, length - len(wave)))
-    return np.rint(np.clip(wave, -1, 1) * FULL).astype(np.int16)
+    return np.rint(np.clip(wave, -1, 1) * FULL_SCALE).astype(np.int16)
 
 
 def decode(path: Path) -> tuple[np.ndarray, int]:

@@ -56,7 +56,7 @@ class Source:
     read: Callable[[range], Iterator[Example]]
     shape: tuple[int, int, int]
     """Of the prepared pictures."""
-    labelled: bool
+    has_labels: bool
 
 
 def _folder_source(data: ImageData) -> Source:
@@ -138,7 +138,7 @@ def _tfds_source(data: ImageData) -> Source:
                 label = labels[i - start] if labels else None
                 yield Example(str(i), picture, label, grey=channels > found.channels)
 
-    return Source(len(found), found.identity, read, (side, side, channels), found.labelled)
+    return Source(len(found), found.identity, read, (side, side, channels), found.has_labels)
 
 
 def _encode(picture: np.ndarray, form: str) -> bytes:
@@ -173,7 +173,7 @@ def _write_shard(source: Source, places: range, path: Path, form: str) -> dict[s
     writer.close()
     found |= {"examples": len(labels), "bytes": part.stat().st_size, "pixels": pixels.hexdigest()}
     part.replace(path)
-    return found | {"labels": labels if source.labelled else None}
+    return found | {"labels": labels if source.has_labels else None}
 
 
 def _plan(folder: Path, plan: dict[str, Any]) -> bool:
@@ -198,17 +198,26 @@ def _plan(folder: Path, plan: dict[str, Any]) -> bool:
     return False
 
 
-def prepare(data: ImageData, out: Path, form: str = "png", shard: int = SHARD) -> dict[str, Any]:
+def prepare(
+    data: ImageData, out: Path, image_format: str = "png", shard_size: int = SHARD
+) -> dict[str, Any]:
     """Writes the set that `data` names into the folder `out`, or goes on with that; returns its
     prepared.json. Raises UserError where there is no such set, it holds no picture, `out` has
     another one, or cannot be written."""
-    if form not in shards.FORMATS:
-        raise UserError(f"format is {form!r}: it must be one of {', '.join(shards.FORMATS)}")
-    if not 1 <= shard < 2**31 or (data.size is not None and not 1 <= data.size <= 2**13):
-        raise UserError(f"shard is {shard}, size {data.size}: at least 1, size at most 8192")
+    if image_format not in shards.FORMATS:
+        raise UserError(
+            f"format is {image_format!r}: it must be one of {', '.join(shards.FORMATS)}"
+        )
+    if not 1 <= shard_size < 2**31 or (data.size is not None and not 1 <= data.size <= 2**13):
+        raise UserError(f"shard is {shard_size}, size {data.size}: at least 1, size at most 8192")
     source = _folder_source(data) if data.name == "folder" else _dataset_source(data)
     plan = {"source": data.name, "split": data.split, "identity": source.identity}
-    plan |= {"tried": source.count, "shape": list(source.shape), "format": form, "shard": shard}
+    plan |= {
+        "tried": source.count,
+        "shape": list(source.shape),
+        "format": image_format,
+        "shard": shard_size,
+    }
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locking.lock_folder(out):
@@ -243,7 +252,7 @@ def _finish(source: Source, plan: dict[str, Any], out: Path) -> None:
     labels = [row.pop("labels") for row in rows]
     digest = None
     every = np.asarray([label for part in labels for label in part or ()], np.int32)
-    if source.labelled and every.min() >= 0:  # -1: not known, of TFDS
+    if source.has_labels and every.min() >= 0:  # -1: not known, of TFDS
         digest = hashlib.sha256(every.tobytes()).hexdigest()
         with (out / f"{shards.LABELS}.part").open("wb") as file:
             np.lib.format.write_array(file, every, allow_pickle=False)

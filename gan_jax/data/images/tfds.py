@@ -77,7 +77,7 @@ class TfdsImages:
             raise ValueError(f"its pictures are {kind} {image.shape}: only uint8, 1 or 3 channels")
         self.channels: int = image.shape[-1]
         label = features.get("label")
-        self.labelled = bool(
+        self.has_labels = bool(
             label is not None and not label.shape and np.issubdtype(label.np_dtype, np.integer)
         )
         self.identity = f"{builder.info.full_name} {data.split}"
@@ -92,7 +92,7 @@ class TfdsImages:
         try:
             for example in self._source.__getitems__(list(places)):
                 found.append(_decode(example["image"], self.channels))
-                labels += [int(example["label"])] if self.labelled else []
+                labels += [int(example["label"])] if self.has_labels else []
         except Exception as error:
             raise self._wrong(error) from None
         return found, labels
@@ -108,5 +108,5 @@ def read(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
         part = source.read(range(start, min(start + BLOCK, len(source))))
         found += part[0]
         labels += part[1]
-    known = source.labelled and min(labels, default=0) >= 0
+    known = source.has_labels and min(labels, default=0) >= 0
     return images_pixels.stack_images(found, data), np.asarray(labels, np.int32) if known else None
