@@ -1,4 +1,4 @@
-"""The order of training examples, a pure function of (key, step): no state to save or skip.
+"""The order of training examples, a pure function of (key, step) without any state.
 
 Each epoch visits the set in its own random permutation, and batches continue across the ends of
 epochs. So each example is used once an epoch and none is dropped. The permutation is not stored but
@@ -36,7 +36,7 @@ def _hash(x: Any) -> Any:
 
 
 def _secrets(key: jax.Array) -> jax.Array:
-    """Return the round keys of a permutation and, in the lowest bit of the last entry, its coin."""
+    """Return the round keys and, in the lowest bit of the last entry, the coin."""
     return jax.random.bits(key, (ROUNDS + 1,), jnp.uint32)
 
 
@@ -143,7 +143,7 @@ def host_indices(
     batch: int,
     examples: int,
 ) -> Int[np.ndarray, "steps {n_critic} {batch}"]:
-    """Return the `indices` of several steps, by numpy alone, for processes that must not use JAX.
+    """Return the `indices` of several steps, for processes that must not use JAX.
 
     Args:
         secrets: Secrets of the epochs from `first_epoch` on, from `epoch_secrets`.

@@ -100,17 +100,17 @@ def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, capl
     for name, reason in (
         ("silent", "it is silent"),
         ("empty", "it is empty"),
-        ("infinite", "it holds samples that are not finite"),
+        ("infinite", "it contains samples that are not finite"),
         ("broken", ""),
         ("cut", ""),
     ):
         assert f"{name}.wav: {reason}" in caplog.text
-    assert "read 2 of 7 sounds" in caplog.text
+    assert "read 2 of 7 audio files" in caplog.text
 
 
 def test_other_formats_are_soundfiles(tmp_path, caplog):
     (tmp_path / "broken.flac").write_bytes(b"fLaC")
-    small.refused(of(tmp_path), "no readable sound (1 tried)")
+    small.refused(of(tmp_path), "no readable audio file (1 tried)")
     assert "left out" in caplog.text
     soundfile.write(tmp_path / "a.flac", TONE, RATE)
     x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
@@ -122,7 +122,7 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
     [
         ({"length": 0}, "data.length must be at least 2, got 0"),
         ({"length": 1}, "data.length must be at least 2, got 1"),
-        ({"normalize": True}, "data.normalize is on: tones"),
+        ({"normalize": True}, "data.normalize must be off for tones"),
         ({"rate": 10}, "data.rate must be from 1000 to 192000, got 10"),
         ({"rate": 4000}, "at least 8000"),
         ({"spectrogram": True}, "4096, 8192 or 16384"),
@@ -140,10 +140,10 @@ def test_only_spoken_digits_have_versions():
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
-    small.refused(of(tmp_path), "no readable sound (0 tried)")
+    small.refused(of(tmp_path), "no readable audio file (0 tried)")
     small.refused(of(tmp_path / "none"), "there is no such file or folder")
     (tmp_path / "file.wav").write_text("")
-    small.refused(of(tmp_path / "file.wav"), "not a folder")
+    small.refused(of(tmp_path / "file.wav"), "must be a folder")
 
 
 def digits(tfds_dir, **fields):
@@ -162,8 +162,8 @@ def test_spoken_digits(tfds_dir):
     np.testing.assert_array_equal(np.abs(test.batch.real).max(1), 32767)
     ours = {sound.tobytes() for sound in sources.load(digits(tfds_dir, split="test")).batch.real}
     assert not ours & {sound.tobytes() for sound in train.batch.real}
-    small.refused(digits(tfds_dir, length=2), "data.length is 2: of ", "it is silent")
-    small.refused(digits(tfds_dir, split="dev"), "data.split is 'dev'", "train, test, all")
+    small.refused(digits(tfds_dir, length=2), "data.length is 2: ", "it is silent")
+    small.refused(digits(tfds_dir, split="dev"), "got 'dev'", "train, test, all")
     speakers = dataclasses.replace(digits(tfds_dir, split="test"), name="spoken_digit_speakers")
     np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)
 

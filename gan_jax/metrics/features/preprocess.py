@@ -33,7 +33,7 @@ def finite_mel_images(x: jax.Array, sound: AudioFormat) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("rate", "length"))
-def _program(x: jax.Array, bins: sounds.Bins | None, rate: int, length: int):
+def _program(x: jax.Array, bins: sounds.BinStatistics | None, rate: int, length: int):
     sound = AudioFormat(rate, length, bins)
     wave = sounds.to_waveforms(x, sound)
     return wave, mel.log_mel(wave, rate)
