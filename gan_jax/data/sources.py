@@ -37,8 +37,10 @@ class Dataset:
     int32 [n], or a dictionary of arrays by name.
     """
     fingerprint: str
-    """SHA-256 of dtype, shape and content of every array of the batch, and of the vocabulary. For
-    prepared images it uses their stored hashes."""
+    """SHA-256 of the batch and the vocabulary.
+
+    It covers dtype, shape and content of every array. For prepared images it uses stored hashes.
+    """
     labels: np.ndarray | None = None
     """Labels int32 [n], also if the batch excludes them; None if the set has no labels."""
     audio_format: AudioFormat | None = None

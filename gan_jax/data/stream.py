@@ -1,4 +1,4 @@
-"""Batches of a streamed data set, gathered ahead by grain in the order of the resident set.
+"""Batches of a streamed data set, gathered ahead by grain in the resident set's order.
 
 The batch of a step is a pure function of its number (`BatchGatherer`). So grain may compute it in
 any thread or process, and there is no state to save: a resumed run starts the stream at its step.
