@@ -1,4 +1,4 @@
-"""Audio files, and the conversion of waveforms to int16 arrays of one length and sample rate.
+"""Audio files, and the conversion of waveforms to int16 of one length and sample rate.
 
 Waveforms longer than `data.length` are cut, shorter ones are padded with zeros. All are converted
 to mono, resampled to `data.rate` by scipy's polyphase filter, and with `data.normalize` scaled to a
