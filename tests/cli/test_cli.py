@@ -59,7 +59,7 @@ def finished(trained_run):
         ("--data.split rest", "data.split must be one of all, train, test, got 'rest'"),
         (
             "--data.name mnisst --data.dir nowhere",
-            "data set 'mnisst' is not in nowhere: give --data.dir",
+            "data set 'mnisst' is not in nowhere: set --data.dir",
         ),
         ("--data.name folder", "needs --data.path"),
         ("--data.name folder --data.path nowhere", "there is no such file or folder"),

@@ -187,8 +187,8 @@ def _write_shard(source: Source, indices: range, path: Path, image_format: str) 
     return row | {"labels": labels if source.has_labels else None}
 
 
+def _is_complete(folder: Path, plan: dict[str, Any]) -> bool:
     """Return whether the folder contains the complete set of this plan, else write the plan.
-    """Return whether the folder contains the complete set of this plan; if not, write the plan.
 
     Raises:
         UserError: If it contains another set, or something else.

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -154,9 +155,7 @@ def read(
     return rows, (*entries, *[""] * (data.vocabulary - len(entries)))
 
 
-def one_hot(
-    rows: Shaped[Array | np.ndarray, "*rows"], vocabulary: int
-) -> Shaped[Array | np.ndarray, "..."]:
+def one_hot(rows: Shaped[Array | np.ndarray, "*rows"], vocabulary: int) -> Any:
     """Convert tokens to one-hot vectors, the input of networks.
 
     Args:
