@@ -227,7 +227,7 @@ def main() -> None:
         gan = config.replace(steps=flags.steps, seeds=flags.seeds, data=data)
         validate(gan)
         whole, test = (
-            sources.load(sources.load_complete(data, split)) for split in ("train", "test")
+            sources.load(sources.labeled_split(data, split)) for split in ("train", "test")
         )
         settings = {
             "seeds": list(flags.seeds),

@@ -91,7 +91,7 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         raise UserError(f"{' and '.join(missing)}: not there: pip install 'gan-jax[study]'")
     data = dataclasses.replace(config.data, dir=flags.dir or config.data.dir)
     judge = classifier.load_classifier(data)
-    test = sources.load(sources.load_complete(data, "test"))
+    test = sources.load(sources.labeled_split(data, "test"))
     truth, labels = test.batch.real[: flags.num], test.batch.cond[: flags.num]
     mean = np.rint(sources.load(data).batch.real.mean(0, dtype=np.float64)).astype(np.uint8)
     untouched = float((classifier.predict(judge, truth) == labels).mean())

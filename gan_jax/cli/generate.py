@@ -70,7 +70,7 @@ def sample(
     else:
         samples = form.sample(config, variables, key, num_samples)
     columns = min(num_samples, sampling.num_classes(config) or 8)
-    context = Context(config, loaded.sound, loaded.vocabulary)
+    context = Context(config, loaded.audio_format, loaded.vocabulary)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         form.write(samples, out, columns, context)

@@ -20,7 +20,7 @@ class TrainedGenerator(NamedTuple):
     """Its number in a population; None: of no population."""
     example: Batch
     """What one example of the data looks like to a network: zeros [1, ...]."""
-    sound: AudioFormat | None
+    audio_format: AudioFormat | None
     """How examples are heard; None where they are no sounds."""
     vocabulary: tuple[str, ...]
     """Of texts, else ()."""

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from gan_jax.data.audio import mel
-from gan_jax.data.audio.waves import FULL
+from gan_jax.data.audio.waves import FULL_SCALE
 
 GAP = 0.1  # seconds of silence between two sounds in a file
 COLUMNS = 128  # of a picture, in pixels
@@ -19,7 +19,7 @@ def write_wav(path: Path, waves: np.ndarray, rate: int) -> None:
     where it cannot be written."""
     gap = np.zeros((len(waves), round(GAP * rate)), np.float32)
     whole = np.concatenate([np.clip(np.nan_to_num(waves), -1, 1), gap], 1).reshape(-1)
-    wavfile.write(path, rate, np.rint(whole * FULL).astype(np.int16))
+    wavfile.write(path, rate, np.rint(whole * FULL_SCALE).astype(np.int16))
 
 
 def waveform_images(waves: np.ndarray) -> np.ndarray:

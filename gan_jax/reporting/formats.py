@@ -28,7 +28,7 @@ class Context:
     """What samples are shown with."""
 
     config: Config
-    sound: AudioFormat | None = None
+    audio_format: AudioFormat | None = None
     """Sample rate and spectrogram of audio."""
     vocabulary: Sequence[str] = ()
     """Tokens of texts."""
@@ -117,17 +117,19 @@ class Audio(_Drawn):
     in_run_folder: Mapping[str, int | None] = {".wav": SOUNDS_IN_FILE, ".png": None}
 
     def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
-        assert context.sound is not None
-        waves = preprocess.waveforms(samples, context.sound)
-        return plots.grid(audio.audio_images(waves, context.sound.rate), columns)
+        assert context.audio_format is not None
+        waves = preprocess.waveforms(samples, context.audio_format)
+        return plots.grid(audio.audio_images(waves, context.audio_format.rate), columns)
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:
         if path.suffix.lower() != ".wav":
             super().write(samples, path, columns, context)
             return
-        assert context.sound is not None
+        assert context.audio_format is not None
         with files.writing(path):
-            audio.write_wav(path, preprocess.waveforms(samples, context.sound), context.sound.rate)
+            audio.write_wav(
+                path, preprocess.waveforms(samples, context.audio_format), context.audio_format.rate
+            )
 
 
 class Text:

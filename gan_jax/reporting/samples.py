@@ -47,7 +47,7 @@ class SampleWriter(Hook):
         if config.masks.kinds:  # in two blocks: masked image, results, whole image
             self._columns, self._count = 2 * (INPAINTINGS + 2), 16
         points = dataset.batch.real[:10_000] if is_points else None
-        self._context = Context(config, dataset.sound, dataset.vocabulary or (), points)
+        self._context = Context(config, dataset.audio_format, dataset.vocabulary or (), points)
         self._is_points = is_points
 
     def on_chunk(self, chunk: Chunk) -> None:

@@ -92,8 +92,8 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
         "real": list(dataset.shape),
         "cond": cond,
     }
-    if dataset.sound:
-        data["sound"] = sounds.to_json(dataset.sound)
+    if dataset.audio_format:
+        data["sound"] = sounds.to_json(dataset.audio_format)
     return {**packages(devices), "data": data}
 
 

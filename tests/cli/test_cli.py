@@ -56,10 +56,10 @@ def finished(trained_run):
         ),
         ("--name a/b", "name is 'a/b': it must be letters"),
         ("--data.size 0", "data.size is 0: it must be at least 1"),
-        ("--data.split rest", "data.split is 'rest': the digits have all, train, test"),
+        ("--data.split rest", "data.split must be one of all, train, test, got 'rest'"),
         (
             "--data.name mnisst --data.dir nowhere",
-            "data set 'mnisst' is not in nowhere: give --data.dir",
+            "data set 'mnisst' is not in nowhere: set --data.dir",
         ),
         ("--data.name folder", "needs --data.path"),
         ("--data.name folder --data.path nowhere", "there is no such file or folder"),

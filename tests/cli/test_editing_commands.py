@@ -125,7 +125,7 @@ def test_invert_a_folder(command, finished, tmp_path):
     [
         ("", "give a folder of images or a --split"),
         ("nowhere", "there is no such file or folder"),
-        ("--split rest", "data.split is 'rest'"),
+        ("--split rest", "got 'rest'"),
         ("--split test --num-images 0", "num_images must be at least 1, got 0"),
         ("--split test --iterations 0", "steps is 0"),
         ("--split test --space w", "mlp.Generator has no w, only z"),
@@ -142,7 +142,7 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
 
 
 def test_data_without_splits():
-    with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
+    with pytest.raises(UserError, match="data set 'npz' has no split 'test'"):
         sources.load_split(ImageData("npz"), "test")
     few = ImageData("digits", per_class=2, size=8)
     assert len(sources.load_split(few, "all")) == 1797

@@ -44,7 +44,7 @@ def make_manifest(workdir: Path, trained: TrainedGenerator) -> dict[str, Any]:
             "range": "tokens" if of_text else "in [-1, 1]" if config.data.symmetric else unit,
         },
         "real": list(trained.example.real.shape[1:]),
-        "sound": sounds.to_json(trained.sound) if trained.sound else None,
+        "sound": sounds.to_json(trained.audio_format) if trained.audio_format else None,
         "vocabulary": list(trained.vocabulary),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(trained.variables["params"])),
         "average": not schedules.is_off(config.ema.half_life),

@@ -131,7 +131,7 @@ def audio_evaluators(evaluation: Evaluation) -> list[Evaluator]:
     if asked for. Raises UserError if path lengths are.
     """
     settings, name = evaluation.settings, evaluation.data.name
-    sound = evaluation.dataset.sound
+    sound = evaluation.dataset.audio_format
     assert sound is not None
     if settings.paths:
         raise UserError("path length: only runs on pictures have one, this is one on sounds")

@@ -90,7 +90,7 @@ def _checkpoint_cards(
     settings = evaluation.settings
     _, _, state = restore(workdir, step)
     everyone = members(
-        evaluation.config, state, settings.seed, settings.devices, evaluation.dataset.sound
+        evaluation.config, state, settings.seed, settings.devices, evaluation.dataset.audio_format
     )
     rows = [evaluate_member(evaluators, member) for member in everyone]
     shared = {

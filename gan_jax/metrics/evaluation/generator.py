@@ -32,7 +32,7 @@ def load_labeled_test(config: Config, data: Data) -> Dataset:
         raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
     if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    split = sources.load_complete(data, "test")
+    split = sources.labeled_split(data, "test")
     return preprocess.preprocessed(sources.load(split), split)
 
 

@@ -114,7 +114,7 @@ class FeatureMetrics:
         self.protocol = protocol
         self._real, self._settings = real, evaluation.settings
         self._features: Features = evaluation.settings.features
-        self._config, self._sound = evaluation.config, evaluation.dataset.sound
+        self._config, self._sound = evaluation.config, evaluation.dataset.audio_format
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Member:
     seed: int
     devices: Sequence[jax.Device] | None = None
     """Devices to sample on. None: one."""
-    sound: AudioFormat | None = None
+    audio_format: AudioFormat | None = None
     """How examples of audio are heard."""
     diverged: bool = False
     """Whether a sample was not finite."""
@@ -62,7 +62,7 @@ class Member:
 
         Raises FloatingPointError if one is not finite.
         """
-        if self.sound is not None:
+        if self.audio_format is not None:
             yield from (images for _, images in self.sounds(n))
             return
         for batch in self.samples(n):
@@ -74,13 +74,13 @@ class Member:
         They are kept, because several evaluators ask for them. Raises FloatingPointError if a
         sample is not finite.
         """
-        assert self.sound is not None
+        assert self.audio_format is not None
         if n in self._heard:
             yield from self._heard[n]
             return
         batches = []
         for batch in self.samples(n):
-            batches.append(preprocess.waves_and_images(batch, self.sound))
+            batches.append(preprocess.waves_and_images(batch, self.audio_format))
             yield batches[-1]
         self._heard[n] = batches
 
@@ -90,7 +90,7 @@ def members(
     state: TrainState,
     seed: int | None = None,
     devices: Sequence[jax.Device] | None = None,
-    sound: AudioFormat | None = None,
+    audio_format: AudioFormat | None = None,
 ) -> list[Member]:
     """Split the state of a run into its members.
 
@@ -99,7 +99,7 @@ def members(
       state: a state of the run.
       seed: seed of the latents of all members; by default each has its training seed.
       devices: devices to sample on.
-      sound: how examples of audio are heard.
+      audio_format: how examples of audio are heard.
 
     Returns:
       The members in the order of `population.member_configs`.
@@ -114,7 +114,7 @@ def members(
             generator_variables(member_state),
             member_config.seed if seed is None else seed,
             devices,
-            sound,
+            audio_format,
         )
         for member_config, member_state in alone
     ]

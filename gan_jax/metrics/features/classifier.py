@@ -119,7 +119,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
-    of = sources.load_complete(data, split)
+    of = sources.labeled_split(data, split)
     return preprocess.preprocessed(sources.load(of), of)
 
 

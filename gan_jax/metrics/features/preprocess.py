@@ -62,12 +62,12 @@ def preprocessed(dataset: Dataset, data: Data) -> Dataset:
 
     For audio, also where a run is on spectrograms, these are the log-mel images of the waves.
     """
-    if dataset.sound is None:
+    if dataset.audio_format is None:
         return dataset
-    if dataset.sound.bins is not None:
+    if dataset.audio_format.bins is not None:
         dataset = sources.load(dataclasses.replace(data, spectrogram=False))
-        assert dataset.sound is not None
-    images = waves_and_images(dataset.batch.real, dataset.sound)[1]
-    text = f"{mel.NOTE} at {dataset.sound.rate} of {dataset.fingerprint}"
+        assert dataset.audio_format is not None
+    images = waves_and_images(dataset.batch.real, dataset.audio_format)[1]
+    text = f"{mel.NOTE} at {dataset.audio_format.rate} of {dataset.fingerprint}"
     batch = Batch(images, dataset.batch.cond)
     return Dataset(batch, hashlib.sha256(text.encode()).hexdigest(), dataset.labels)

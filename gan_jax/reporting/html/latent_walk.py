@@ -36,9 +36,9 @@ def make_latent_walk(workdir: Path, room: int) -> dict[str, Any]:
     if len(found.example.real.shape) == 2:
         raise UserError(f"{config.name} makes points")
     made = _made(found)  # [frames, ways, ...]
-    if found.sound:
-        waves = preprocess.waveforms(made.reshape(-1, *made.shape[2:]), found.sound)
-        pixels = audio.audio_images(waves, found.sound.rate)
+    if found.audio_format:
+        waves = preprocess.waveforms(made.reshape(-1, *made.shape[2:]), found.audio_format)
+        pixels = audio.audio_images(waves, found.audio_format.rate)
     else:
         pixels = images_pixels.to_pixels(
             made.reshape(-1, *made.shape[2:]), symmetric=config.data.symmetric
