@@ -116,7 +116,7 @@ KINDS = {"box": box, "half": half, "strokes": strokes, "random": random}
 
 
 def sample_masks(
-    masks: Masks, keys: Key[Array, "n"], height: int, width: int
+    masks: Masks, keys: Key[Array, " n"], height: int, width: int
 ) -> Bool[Array, "n {height} {width} 1"]:
     """Sample a mask for each key.
 
@@ -161,7 +161,7 @@ def mask_image(
     return MaskedImage(jnp.where(mask, 0.0, real), mask.astype(jnp.float32), cond)
 
 
-def apply_masks(masks: Masks, real: Any, cond: Any, keys: Key[Array, "n"]) -> Any:
+def apply_masks(masks: Masks, real: Any, cond: Any, keys: Key[Array, " n"]) -> Any:
     """Return the condition of the networks, which includes masked images if there are masks.
 
     Args:

@@ -166,7 +166,7 @@ def subsample_indices(labels: np.ndarray | None, data: Data) -> np.ndarray:
 
     Args:
         labels: Labels int32 [n] of the complete set, or None if it has no labels.
-        data: options of the data set; `subset_seed` is the seed of the subset.
+        data: Options of the data set; `subset_seed` is the seed of the subset.
 
     Returns:
         Sorted indices int64 [classes * per_class].

@@ -190,7 +190,7 @@ def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, AudioFormat]:
     return real, labels, AudioFormat(rate, length, bins)
 
 
-def to_waveforms(x: Float[Array, "n *example"], audio_format: AudioFormat) -> Float[Array, "n t"]:
+def to_waveforms(x: Float[Array, " n *example"], audio_format: AudioFormat) -> Float[Array, "n t"]:
     """Convert examples to waveforms in [-1, 1], as a pure function that JAX can trace.
 
     Args:

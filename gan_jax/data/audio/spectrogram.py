@@ -38,7 +38,7 @@ class BinStatistics(NamedTuple):
     std: np.ndarray
 
 
-def hann_window(size: int) -> Float[np.ndarray, "{size}"]:
+def hann_window(size: int) -> Float[np.ndarray, " {size}"]:
     """Return a periodic Hann window, float32 [size]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 

@@ -28,8 +28,8 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 
 
 def fit_length(
-    wave: Float[np.ndarray, "t"], rate: int, data: AudioData, length: int
-) -> Int16[np.ndarray, "{length}"]:
+    wave: Float[np.ndarray, " t"], rate: int, data: AudioData, length: int
+) -> Int16[np.ndarray, " {length}"]:
     """Resample, cut or pad, and quantize a waveform.
 
     Args:
@@ -56,7 +56,7 @@ def fit_length(
     return np.rint(np.clip(wave, -1, 1) * FULL_SCALE).astype(np.int16)
 
 
-def decode(path: Path) -> tuple[Float[np.ndarray, "t"], int]:
+def decode(path: Path) -> tuple[Float[np.ndarray, " t"], int]:
     """Decode an audio file to mono.
 
     Wav files of 8- to 64-bit integers or floats are read by scipy, other formats by soundfile,
