@@ -25,7 +25,7 @@ from gan_jax.training.state import TrainState
 log = logging.getLogger(__name__)
 
 
-def _of_all_processes(leaf: jax.Array) -> jax.Array:
+def _share_across_processes(leaf: jax.Array) -> jax.Array:
     """An array that every process has for itself as one that they share, as Orbax wants it, which
     has one of them write it."""
     firsts = {device.process_index: device for device in jax.devices()[::-1]}
@@ -82,7 +82,7 @@ class Checkpoints:
         if processes.is_leader():
             digest.write_digest(self._workdir, step, digest.digest(copy))
         if jax.process_count() > 1:
-            copy = jax.tree.map(_of_all_processes, copy)
+            copy = jax.tree.map(_share_across_processes, copy)
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
         with self._writing():
             if not self._manager.save(step, args=args, force=True):

@@ -45,16 +45,16 @@ class Comparison:
 
     compared: list[str]
     """What was held against each other, a line a kind."""
-    parted: list[str]
+    differences: list[str]
     """Where they part first, a line a kind; none if they agree."""
-    causes: list[str]
+    context: list[str]
     """What else differs between the runs, and may be why."""
 
 
 def load_run_record(path: Path) -> RunRecord:
     """Of a run folder, or a result file. Raises UserError if it is neither, or is damaged."""
     if path.is_file():
-        return _result(path)
+        return _load_result(path)
     config = folder.load_config(path)
     versions = folder.load_versions(path)
     rows = {one["step"]: one for one in read_rows(path / "metrics.jsonl")}
@@ -64,7 +64,7 @@ def load_run_record(path: Path) -> RunRecord:
     return RunRecord(config, versions, rows, digest.read_digests(path), *settings, samples)
 
 
-def _result(path: Path) -> RunRecord:
+def _load_result(path: Path) -> RunRecord:
     try:
         found = read_json(path)
         curve, config = found["curve"], serialization.loads(json.dumps(found["config"]))
@@ -89,7 +89,7 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _causes(a: RunRecord, b: RunRecord) -> list[str]:
+def _context(a: RunRecord, b: RunRecord) -> list[str]:
     found = [
         f"config: {name} is {ours!r} there, {theirs!r} here"
         for name, (ours, theirs) in differences(a.config, b.config).items()
@@ -110,7 +110,7 @@ def _as_recorded(value: Any, *, rounded: bool) -> Any:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
+def _compare_rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
     """How many rows were compared, and where they part first."""
     steps = sorted(a.rows.keys() & b.rows.keys())
     rounded = a.rounded or b.rounded
@@ -137,7 +137,7 @@ def _rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
 
 def compare(a: RunRecord, b: RunRecord) -> Comparison:
     """Two runs, over the steps that both have. Raises UserError if there is nothing of both."""
-    count, first = _rows(a, b)
+    count, first = _compare_rows(a, b)
     exact = "to six digits" if a.rounded or b.rounded else "bit for bit"
     compared, parted = [f"metrics: {count} rows, {exact}"], [first] if first else []
     pairs: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {
@@ -153,13 +153,13 @@ def compare(a: RunRecord, b: RunRecord) -> Comparison:
             parted.append(f"{kind}: {where} is another ({len(unlike)} of {len(common)} are)")
     if not count:
         raise UserError("the runs have no step in common to compare")
-    return Comparison(compared, parted, _causes(a, b))
+    return Comparison(compared, parted, _context(a, b))
 
 
-def format_comparison(verdict: Comparison) -> str:
+def format_comparison(comparison: Comparison) -> str:
     """The verdict in lines, the last of which is the sum of it."""
-    lines = [*verdict.compared, *verdict.parted, *verdict.causes]
-    if not verdict.parted:
+    lines = [*comparison.compared, *comparison.differences, *comparison.context]
+    if not comparison.differences:
         return "\n".join([*lines, "the runs agree in all that both recorded"])
-    why = "see what differs above" if verdict.causes else "and no reason of it is on record"
+    why = "see what differs above" if comparison.context else "and no reason of it is on record"
     return "\n".join([*lines, f"the runs part: {why}"])

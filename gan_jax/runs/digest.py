@@ -12,7 +12,7 @@ import numpy as np
 
 from gan_jax.core import files
 
-NAME = "digests.jsonl"
+FILE_NAME = "digests.jsonl"
 
 
 def digest(state: Any) -> str:
@@ -28,17 +28,17 @@ def digest(state: Any) -> str:
     return found.hexdigest()
 
 
-def write_digest(workdir: Path, step: int, found: str) -> None:
+def write_digest(workdir: Path, step: int, sha256: str) -> None:
     """Adds the digest of the state at `step` to the list; the last one of a step counts."""
-    with files.writing(workdir / NAME), (workdir / NAME).open("a") as file:
-        file.write(json.dumps({"step": step, "sha256": found}) + "\n")
+    with files.writing(workdir / FILE_NAME), (workdir / FILE_NAME).open("a") as file:
+        file.write(json.dumps({"step": step, "sha256": sha256}) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def read_digests(workdir: Path) -> dict[int, str]:
     """Digests by step; lines that were cut short are passed over."""
-    found, path = {}, workdir / NAME
+    found, path = {}, workdir / FILE_NAME
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)

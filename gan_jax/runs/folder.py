@@ -30,9 +30,9 @@ from gan_jax.data.sources import Dataset
 log = logging.getLogger(__name__)
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION")
 # What a folder may hold that was started and not yet ready.
-BEGINNINGS = {"versions.json", "versions.json.part", "config.json.part"}
-BEGINNINGS |= {"vocabulary.json", "vocabulary.json.part", locking.NAME}
-LARGEST = 2**28  # numbers in an example, of what a run folder may say
+STARTUP_FILES = {"versions.json", "versions.json.part", "config.json.part"}
+STARTUP_FILES |= {"vocabulary.json", "vocabulary.json.part", locking.NAME}
+MAX_EXAMPLE_SIZE = 2**28  # numbers in an example, of what a run folder may say
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
@@ -53,7 +53,7 @@ def _git_commit() -> str | None:
         return None
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Name of the host's CPU, as far as it is known: what XLA compiles for depends on it."""
     try:
         found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
@@ -62,7 +62,7 @@ def processor() -> str:
     return found[1] if found else platform.processor()
 
 
-def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[str, Any]:
+def environment(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[str, Any]:
     """What numbers depend on beside config and data: versions, those of `extra` packages too, code
     and device."""
     return {
@@ -76,13 +76,13 @@ def packages(devices: Sequence[jax.Device], extra: Sequence[str] = ()) -> dict[s
             "kind": devices[0].device_kind,
             "count": len(devices),
             "machine": platform.machine(),
-            "processor": processor(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
         },
     }
 
 
-def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
+def run_versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What the numbers of a run depend on beside its config."""
     seen = sources.dummy_examples(dataset, 1).cond
     cond = jax.tree.map(lambda leaf: [list(leaf.shape[1:]), str(leaf.dtype)], seen)
@@ -94,7 +94,7 @@ def versions(dataset: Dataset, devices: Sequence[jax.Device]) -> dict[str, Any]:
     }
     if dataset.sound:
         data["sound"] = sounds.to_json(dataset.sound)
-    return {**packages(devices), "data": data}
+    return {**environment(devices), "data": data}
 
 
 def load_config(workdir: Path) -> Config:
@@ -160,7 +160,7 @@ def _zeros(n: int, shape: Any, kind: str = "float32") -> np.ndarray:
     """Raises ValueError, before anything is allocated, for what no examples are."""
     if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
         raise ValueError(f"{shape!r} is no shape")
-    if len(shape) > 8 or math.prod(shape) > LARGEST or kind not in ("float32", "int32"):
+    if len(shape) > 8 or math.prod(shape) > MAX_EXAMPLE_SIZE or kind not in ("float32", "int32"):
         raise ValueError(f"examples {kind} {shape}")
     return np.zeros((n, *shape), kind)
 
@@ -177,7 +177,7 @@ def load_example(workdir: Path, n: int) -> Batch:
     return Batch(real, cond)
 
 
-def load_sound(workdir: Path) -> AudioFormat | None:
+def load_audio_format(workdir: Path) -> AudioFormat | None:
     """How the run's examples are heard, without the data; None where they are no sounds."""
     found = load_versions(workdir)["data"].get("sound")
     with reading(workdir / "versions.json"):
@@ -195,24 +195,24 @@ def open_folder(
     Raises UserError, naming the fields that differ, if it is of others, or the process that holds
     it. Only `steps` may differ.
     """
-    found = versions(dataset, devices)
+    found = run_versions(dataset, devices)
     if jax.process_count() > 1:
         found["device"]["processes"] = jax.process_count()
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in workdir.iterdir()}
-    if "config.json" not in there and there - BEGINNINGS:
+    if "config.json" not in there and there - STARTUP_FILES:
         raise UserError(f"workdir {workdir} is neither empty nor a run folder")
     with locking.lock_folder(workdir):
         with writing(workdir):
-            _begin(workdir, config, dataset, found)
+            _prepare_folder(workdir, config, dataset, found)
         processes.barrier()
         yield found
 
 
-def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any]) -> None:
+def _prepare_folder(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any]) -> None:
     if (workdir / "config.json").exists():
-        _check_same(workdir, config, found)
+        _check_same_run(workdir, config, found)
     else:
         write_atomically(workdir / "versions.json", json.dumps(found, indent=2) + "\n")
         if dataset.vocabulary is not None:
@@ -221,7 +221,7 @@ def _begin(workdir: Path, config: Config, dataset: Dataset, found: dict[str, Any
     (workdir / "samples").mkdir(exist_ok=True)
 
 
-def _check_same(workdir: Path, config: Config, found: dict[str, Any]) -> None:
+def _check_same_run(workdir: Path, config: Config, found: dict[str, Any]) -> None:
     differing = differences(load_config(workdir), config)
     if differing:
         fields = "; ".join(f"{n} is {a!r} there, {b!r} here" for n, (a, b) in differing.items())

@@ -13,7 +13,7 @@ from gan_jax.training import population_state
 from gan_jax.training.state import TrainState
 
 
-def steps(workdir: Path) -> list[int]:
+def checkpoint_steps(workdir: Path) -> list[int]:
     """The steps of which a run folder has a checkpoint, in order. Raises UserError if none."""
     folder = workdir / "checkpoints"
     if not folder.is_dir():
@@ -41,7 +41,7 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes
     )
-    there = steps(workdir)
+    there = checkpoint_steps(workdir)
     if step is not None and step not in there:
         listed = ", ".join(map(str, there))
         raise UserError(f"step is {step}: the run has checkpoints of steps {listed}")
@@ -53,7 +53,7 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
 
 
 def restore_member(
-    workdir: Path, step: int | None = None, number: int | None = None
+    workdir: Path, step: int | None = None, member: int | None = None
 ) -> tuple[int, int | None, Config, TrainState]:
     """As `restore`, of one member of a population as a run of its own, by default the first: step,
     the member's number (None where the run is no population), config and state.
@@ -62,10 +62,10 @@ def restore_member(
     """
     step, config, state = restore(workdir, step)
     if not population.is_population(config):
-        if number is not None:
-            raise UserError(f"member is {number}: the run in {workdir} is no population")
+        if member is not None:
+            raise UserError(f"member is {member}: the run in {workdir} is no population")
         return step, None, config, state
-    number, count = number or 0, len(population.member_configs(config))
-    if not 0 <= number < count:
-        raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
-    return step, number, *population_state.member_run(config, state, number)
+    member, count = member or 0, len(population.member_configs(config))
+    if not 0 <= member < count:
+        raise UserError(f"member is {member}: the run has members 0 to {count - 1}")
+    return step, member, *population_state.member_run(config, state, member)

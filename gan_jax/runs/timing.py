@@ -30,7 +30,7 @@ def read_timing(workdir: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 
 
-def command() -> str:
+def launch_command() -> str:
     """The command that started this process, as the user could have typed it."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -60,7 +60,11 @@ class Timing(Hook):
                     launch["undone"] = True
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-        self._entry: dict[str, Any] = {"command": command(), "seeds": seeds, "from_step": step}
+        self._entry: dict[str, Any] = {
+            "command": launch_command(),
+            "seeds": seeds,
+            "from_step": step,
+        }
         self._versions = versions
         self._began = time.monotonic()
 

@@ -12,7 +12,7 @@ from gan_jax.config import Config, population
 from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel, population_state
-from gan_jax.training.update import MEAN
+from gan_jax.training.update import ALL_REDUCE
 
 GRADIENTS, LOGITS = "gradients and metrics", "logits"
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "f64": 8}
@@ -26,12 +26,12 @@ class Collective:
 
     kind: str
     """As XLA calls it: all-reduce, all-gather, reduce-scatter, ..."""
-    what: str
+    source: str
     """`gradients and metrics`: the one all-reduce of a player's update; `logits`: gathered for the
     loss of the whole batch, and their gradients on the way back; else the layer that asks."""
     bytes: int
     """Of the whole array, as each device holds it before (reduce-scatter) or after."""
-    times: int
+    count: int
     """A train step: as often as the critic's update, or once; lazy terms only where due."""
 
 
@@ -49,10 +49,10 @@ def compiled_step(
     return parallel.compile_step(config, devices, state, batch)
 
 
-def collectives(text: str, devices: int, n_critic: int) -> list[Collective]:
+def list_collectives(hlo: str, devices: int, n_critic: int) -> list[Collective]:
     """Those of a compiled step, in the order of its text (`jax.stages.Compiled.as_text`)."""
     found = []
-    for line in text.splitlines():
+    for line in hlo.splitlines():
         if not (hit := _LINE.search(line)):
             continue
         shape, kind, rest = hit.groups()
@@ -61,7 +61,7 @@ def collectives(text: str, devices: int, n_critic: int) -> list[Collective]:
         size = sum(_BYTES[dtype] * _product(sides) for dtype, sides in arrays)
         size *= devices if kind == "reduce-scatter" else 1
         times = n_critic if "while/body" in name else 1
-        found.append(Collective(kind, _what(name), size, times))
+        found.append(Collective(kind, _source(name), size, times))
     return found
 
 
@@ -69,8 +69,8 @@ def _product(sides: str) -> int:
     return math.prod(int(side) for side in sides.split(",") if side)
 
 
-def _what(name: str) -> str:
-    if MEAN in name:
+def _source(name: str) -> str:
+    if ALL_REDUCE in name:
         return GRADIENTS
     if "logits_of_all_devices" in name:
         return LOGITS

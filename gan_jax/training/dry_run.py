@@ -15,11 +15,11 @@ from gan_jax.data import feeds, sources
 from gan_jax.data.sources import Dataset
 from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
-from gan_jax.training.loop import LONGEST_CHUNK
+from gan_jax.training.loop import MAX_CHUNK_STEPS
 from gan_jax.training.state import TrainState
 
-MEASURED_SECONDS = 3.0  # how long each phase is measured, at least
-MOST_SECONDS = 30.0  # of a cycle of lazy terms; where it takes longer, one step must do
+MIN_MEASURED_SECONDS = 3.0  # how long each phase is measured, at least
+MAX_CYCLE_SECONDS = 30.0  # of a cycle of lazy terms; where it takes longer, one step must do
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +71,18 @@ def dry_run(
     shapes = jax.eval_shape(lambda: initialize(config, dataset, devices, runtime.microbatch))
     members = len(population.member_configs(config))
     print(f"device      {len(devices)} x {devices[0].device_kind}")
-    print(f"parameters  {_parameters(shapes, members)}", flush=True)
+    print(f"parameters  {_format_parameters(shapes, members)}", flush=True)
     phases = _phases(config)
     speed = measure(config, dataset, devices, runtime)
-    print(f"memory      {_memory(shapes, speed)}")
+    print(f"memory      {_format_memory(shapes, speed)}")
     seconds = sum(phase.steps * speed.step_seconds[phase.name] for phase in phases)
     steps = ", ".join(
         f"{phase.steps} steps of {phase.name} at {1000 * speed.step_seconds[phase.name]:.3g} ms"
         for phase in phases
     )
-    print(f"time        {duration(seconds)}: {steps}; compiled in {speed.compile_seconds:.0f} s")
+    print(
+        f"time        {format_duration(seconds)}: {steps}; compiled in {speed.compile_seconds:.0f} s"
+    )
 
 
 def measure(
@@ -94,8 +96,8 @@ def measure(
     program = parallel.make_program(
         config,
         devices,
-        LONGEST_CHUNK,
-        runtime.members_at_once or parallel.members_at_once(config, state, devices),
+        MAX_CHUNK_STEPS,
+        runtime.members_at_once or parallel.default_max_concurrent_members(config, state, devices),
         microbatch=runtime.microbatch,
         remat=runtime.remat,
     )
@@ -111,12 +113,12 @@ def measure(
         )  # a block is split, a whole set is copied
         if compile_seconds is None:
             state, compile_seconds = _timed(program, state, phase.first, 1, data)
-        longest = min(LONGEST_CHUNK, phase.steps, end - phase.first)
+        longest = min(MAX_CHUNK_STEPS, phase.steps, end - phase.first)
         steps = 1
         for _ in range(2):  # the first estimate says how many steps are worth measuring
             state, seconds = _timed(program, state, phase.first, steps, data)
             step_seconds[phase.name] = seconds / steps
-            steps = min(longest, _worth_measuring(config, seconds / steps))
+            steps = min(longest, _steps_to_measure(config, seconds / steps))
         if blocks:
             blocks.close()
     assert compile_seconds is not None
@@ -133,12 +135,12 @@ def _timed(
     return state, time.perf_counter() - began
 
 
-def _worth_measuring(config: Config, step_seconds: float) -> int:
+def _steps_to_measure(config: Config, step_seconds: float) -> int:
     """Number of steps that take MEASURED_SECONDS, in whole cycles of lazy terms."""
     cycle = math.lcm(config.objective.penalty_every, config.objective.path_length_every)
-    if cycle * step_seconds > MOST_SECONDS:
+    if cycle * step_seconds > MAX_CYCLE_SECONDS:
         return 1
-    return cycle * max(1, round(MEASURED_SECONDS / (cycle * step_seconds)))
+    return cycle * max(1, round(MIN_MEASURED_SECONDS / (cycle * step_seconds)))
 
 
 def _phases(config: Config) -> list[Phase]:
@@ -147,7 +149,7 @@ def _phases(config: Config) -> list[Phase]:
     return [phase for phase in phases if phase.steps]
 
 
-def _parameters(state: TrainState, members: int) -> str:
+def _format_parameters(state: TrainState, members: int) -> str:
     counts = {
         name: sum(leaf.size for leaf in jax.tree.leaves(player.params)) // members
         for name, player in (("generator", state.gen), ("discriminator", state.disc))
@@ -156,21 +158,24 @@ def _parameters(state: TrainState, members: int) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) + suffix
 
 
-def _memory(state: TrainState, speed: Speed) -> str:
+def _format_memory(state: TrainState, speed: Speed) -> str:
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    parts = [f"state {_size(state_bytes)}", f"data {_size(speed.data_bytes)}"]
+    parts = [f"state {_format_bytes(state_bytes)}", f"data {_format_bytes(speed.data_bytes)}"]
     if speed.program is not None:
         kinds = ("argument_size", "output_size", "temp_size", "generated_code_size")
         total = sum(speed.program[kind] for kind in kinds) - speed.program["alias_size"]
-        parts += [f"temporaries {_size(speed.program['temp_size'])}", f"in all {_size(total)}"]
+        parts += [
+            f"temporaries {_format_bytes(speed.program['temp_size'])}",
+            f"in all {_format_bytes(total)}",
+        ]
     return ", ".join(parts) + " on each device"
 
 
-def _size(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time in its largest unit: `45 s`, `12 min`, `3.5 h` or `2.1 days`."""
     for unit, length, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
         if seconds >= 2 * length:

@@ -17,7 +17,7 @@ from gan_jax.training import microbatch, population_state
 from gan_jax.training.state import Player, TrainState, init_state, variables
 
 
-def _check_pack(config: Config, devices: int) -> int:
+def _check_pac_size(config: Config, devices: int) -> int:
     """How many examples the discriminator judges at once (gan_jax/networks/pacgan.py)."""
     pack = config.disc.pack
     if pack < 1:
@@ -102,11 +102,11 @@ def initialize(
             not exact for the run.
     """
     validate(config)
-    pack = _check_pack(config, len(devices))
+    pack = _check_pac_size(config, len(devices))
     for member in population.member_configs(
         config
     ):  # a sweep may turn on a term that needs the batch
-        microbatch.check(member, len(devices), microbatch_size)
+        microbatch.check_objective(member, len(devices), microbatch_size)
     example = sources.dummy_examples(dataset, config.batch_size)
     try:
         root = keys.root_key(config.seed)

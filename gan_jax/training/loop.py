@@ -17,7 +17,7 @@ from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 
-LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
+MAX_CHUNK_STEPS = 1000  # steps in one program: a row of metrics each is held on the device
 CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can be seen and stopped
 Steps = Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]
 
@@ -92,8 +92,8 @@ def _chunks(
     program = parallel.make_program(
         config,
         devices,
-        LONGEST_CHUNK,
-        runtime.members_at_once or parallel.members_at_once(config, state, devices),
+        MAX_CHUNK_STEPS,
+        runtime.members_at_once or parallel.default_max_concurrent_members(config, state, devices),
         microbatch=runtime.microbatch,
         remat=runtime.remat,
     )
@@ -109,7 +109,7 @@ def _chunks(
             on_compiled(program.memory())
         if compiled:  # the time of the first step includes compilation
             fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
-            length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
+            length = int(np.clip(fitting, 1, min(MAX_CHUNK_STEPS, 10 * length)))
         step, compiled = step + steps, True
         yield step, state, metrics
 

@@ -27,10 +27,10 @@ from gan_jax.core.errors import UserError
 from gan_jax.losses.adversarial import PER_EXAMPLE
 from gan_jax.networks.layers import MinibatchStd
 
-MIXING = (nn.BatchNorm, MinibatchStd)
+MIXING_LAYERS = (nn.BatchNorm, MinibatchStd)
 
 
-def check(config: Config, devices: int, size: int) -> None:
+def check_objective(config: Config, devices: int, size: int) -> None:
     """Check that gradient accumulation over microbatches is exact for the loss and its terms.
 
     Args:
@@ -51,7 +51,7 @@ def check(config: Config, devices: int, size: int) -> None:
     whole = {f"loss {config.objective.loss!r}": config.objective.loss not in PER_EXAMPLE}
     whole |= {"penalties.dragan": not schedules.is_off(config.objective.penalties.dragan)}
     whole |= {"path_length": not schedules.is_off(config.objective.path_length)}
-    _refuse(size, [name for name, looks in whole.items() if looks])
+    _require_independent(size, [name for name, looks in whole.items() if looks])
 
 
 def mixing_layers(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
@@ -60,7 +60,7 @@ def mixing_layers(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
     found: dict[str, None] = {}
 
     def watch(next_function: Any, args: tuple, kwargs: dict, context: Any) -> Any:
-        if isinstance(context.module, MIXING):
+        if isinstance(context.module, MIXING_LAYERS):
             found[type(context.module).__name__] = None
         return next_function(*args, **kwargs)
 
@@ -87,10 +87,10 @@ def check_layers(config: Config, devices: int, size: int, layers: dict[str, list
     """
     if 0 < size < config.batch_size // devices:
         named = [f"{kind} of {player}" for player, kinds in layers.items() for kind in kinds]
-        _refuse(size, named)
+        _require_independent(size, named)
 
 
-def _refuse(size: int, whole: list[str]) -> None:
+def _require_independent(size: int, whole: list[str]) -> None:
     if whole:
         raise UserError(
             f"microbatch is {size}: it must be 0 with {', '.join(whole)}, which looks "

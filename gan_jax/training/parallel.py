@@ -25,7 +25,7 @@ from gan_jax.training.remat import rematerialize
 from gan_jax.training.state import Metrics, TrainState
 from gan_jax.training.step import TrainStep, make_train_step
 
-FEW_PARAMETERS = 100_000
+LARGE_NETWORK = 100_000
 Data = Batch | Block  # a whole set, which rests on every device; or the batches of some steps
 # (state, steps, data, shard) -> (state, metrics), where `shard` numbers the device.
 Function = Callable[[TrainState, Array, Data, Array], tuple[TrainState, Metrics]]
@@ -62,8 +62,8 @@ class Program:
 def make_program(
     config: Config,
     devices: Sequence[jax.Device],
-    longest: int,
-    at_once: int | None = None,
+    max_steps: int,
+    max_concurrent_members: int | None = None,
     *,
     microbatch: int = 0,
     remat: bool = False,
@@ -84,16 +84,16 @@ def make_program(
         gan_jax/data/feeds.py yields.
     """
     train = partial(
-        scan_steps, longest=longest, shards=len(devices), microbatch=microbatch, remat=remat
+        loop_steps, max_steps=max_steps, shards=len(devices), microbatch=microbatch, remat=remat
     )
     if population.is_population(config):
-        function = partial(vmap_members, train, config, at_once)
+        function = partial(vmap_members, train, config, max_concurrent_members)
     else:
         function = partial(train, config)
     return pmap_devices(function, devices) if len(devices) > 1 else jit_device(function)
 
 
-def train_step_of(config: Config, axis: str | None, microbatch: int = 0) -> TrainStep:
+def make_step_with_pretraining(config: Config, axis: str | None, microbatch: int = 0) -> TrainStep:
     """Make the train step of a config, including pretraining.
 
     Args:
@@ -108,14 +108,14 @@ def train_step_of(config: Config, axis: str | None, microbatch: int = 0) -> Trai
     return with_pretraining(train_step, config, axis, microbatch=microbatch)
 
 
-def scan_steps(
+def loop_steps(
     config: Config,
     state: TrainState,
     steps: Array,
     data: Data,
     shard: Array,
     *,
-    longest: int,
+    max_steps: int,
     shards: int,
     microbatch: int = 0,
     remat: bool = False,
@@ -136,7 +136,7 @@ def scan_steps(
     Returns:
         The state after the steps, and metrics with leaves [longest].
     """
-    step = train_step_of(config, AXIS if shards > 1 else None, microbatch)
+    step = make_step_with_pretraining(config, AXIS if shards > 1 else None, microbatch)
     train_step = jax.jit(rematerialize(step, remat))  # one trace serves both uses below
 
     def next_step(state: TrainState) -> tuple[TrainState, Metrics]:
@@ -148,14 +148,14 @@ def scan_steps(
         return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), carry[1], metrics)
 
     shapes = jax.eval_shape(next_step, state)[1]
-    rows = jax.tree.map(lambda row: jnp.zeros((longest, *row.shape), row.dtype), shapes)
+    rows = jax.tree.map(lambda row: jnp.zeros((max_steps, *row.shape), row.dtype), shapes)
     return lax.fori_loop(0, steps, body, (state, rows))
 
 
 def vmap_members(
     train: Callable[..., tuple[TrainState, Metrics]],
     config: Config,
-    at_once: int | None,
+    max_concurrent_members: int | None,
     state: TrainState,
     steps: Array,
     data: Data,
@@ -188,10 +188,12 @@ def vmap_members(
 
     blocks = data if isinstance(data, Block) else None  # batches of each member
     members = (state.replace(step=None), population.swept_values(config), blocks)
-    if at_once is None or at_once >= len(population.member_configs(config)):
+    if max_concurrent_members is None or max_concurrent_members >= len(
+        population.member_configs(config)
+    ):
         end, metrics = jax.vmap(train_member)(members)
     else:
-        batch_size = at_once if at_once > 1 else None
+        batch_size = max_concurrent_members if max_concurrent_members > 1 else None
         end, metrics = lax.map(train_member, members, batch_size=batch_size)
     return end.replace(step=state.step + steps), metrics
 
@@ -225,7 +227,9 @@ def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
     return Program(lambda data: blocks if isinstance(data, Block) else whole, shards)
 
 
-def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Device]) -> int:
+def default_max_concurrent_members(
+    config: Config, state: TrainState, devices: Sequence[jax.Device]
+) -> int:
     """Choose how many members of a population train at a time: all, or one large one on CPUs.
 
     There one large network fills the machine already, and products batched over members fill it
@@ -242,7 +246,7 @@ def members_at_once(config: Config, state: TrainState, devices: Sequence[jax.Dev
     """
     members = len(population.member_configs(config))
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
-    large = parameters > FEW_PARAMETERS * members
+    large = parameters > LARGE_NETWORK * members
     return 1 if large and devices[0].platform == "cpu" else members
 
 
@@ -264,6 +268,6 @@ def compile_step(config: Config, devices: Sequence[jax.Device], state: Any, batc
         shape = (len(devices), critic, n // len(devices), *rest)
         return jax.ShapeDtypeStruct(shape, leaf.dtype)
 
-    step = train_step_of(config, AXIS)
+    step = make_step_with_pretraining(config, AXIS)
     mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=devices)
     return mapped.lower(state, jax.tree.map(shard, batch)).compile()

@@ -29,12 +29,12 @@ def init_population(config: Config, keys: jax.Array, batch: Batch) -> TrainState
     return jax.vmap(one)(keys, swept_values(config)).replace(step=jnp.zeros((), jnp.int32))
 
 
-def select_member(config: Config, tree: Any, number: int) -> Any:
+def select_member(config: Config, tree: Any, index: int) -> Any:
     """One member's part of what has an axis of members; of no population the whole."""
-    return jax.tree.map(lambda leaf: leaf[number], tree) if is_population(config) else tree
+    return jax.tree.map(lambda leaf: leaf[index], tree) if is_population(config) else tree
 
 
-def member_run(config: Config, state: TrainState, number: int) -> tuple[Config, TrainState]:
+def member_run(config: Config, state: TrainState, index: int) -> tuple[Config, TrainState]:
     """One member as a run of its own: its config and its state."""
-    rest = select_member(config, state.replace(step=None), number)
-    return member_configs(config)[number], rest.replace(step=state.step)
+    rest = select_member(config, state.replace(step=None), index)
+    return member_configs(config)[index], rest.replace(step=state.step)

@@ -16,7 +16,7 @@ import flax.linen as nn
 _inside = contextvars.ContextVar("inside", default=False)
 
 
-def _blockwise(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
+def _rematerialize_block(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
     module = context.module
     outer = module.scope is None or not module.scope.path  # the network itself
     if outer or _inside.get() or context.method_name != "__call__" or module.is_initializing():
@@ -33,20 +33,20 @@ def _blockwise(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any
 
 
 @contextlib.contextmanager
-def rematerialized_blocks(on: bool) -> Iterator[None]:
+def rematerialized_blocks(enabled: bool) -> Iterator[None]:
     """Of a network that is applied in here, where `on`, the blocks are rematerialised."""
-    if not on:
+    if not enabled:
         yield
         return
-    with nn.intercept_methods(_blockwise):
+    with nn.intercept_methods(_rematerialize_block):
         yield
 
 
-def rematerialize(function: Callable, on: bool) -> Callable:
+def rematerialize(function: Callable, enabled: bool) -> Callable:
     """The function, the networks that it applies being in `blocks(on)`."""
 
     def inner(*args: Any) -> Any:
-        with rematerialized_blocks(on):
+        with rematerialized_blocks(enabled):
             return function(*args)
 
     return inner

@@ -21,7 +21,7 @@ from gan_jax.training.state import Metrics, Player
 
 # (params, *examples) -> (value, (new statistics, metrics)).
 Objective = Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
-MEAN = "mean_over_devices"  # name of an update's one all-reduce in the compiled program
+ALL_REDUCE = "mean_over_devices"  # name of an update's one all-reduce in the compiled program
 
 
 def mean_over_devices(tree: Any, axis: str | None) -> Any:
@@ -33,7 +33,7 @@ def mean_over_devices(tree: Any, axis: str | None) -> Any:
     if not axis:
         return tree
     leaves, structure = jax.tree.flatten(tree)
-    with jax.named_scope(MEAN):
+    with jax.named_scope(ALL_REDUCE):
         flat = lax.pmean(jnp.concatenate([leaf.reshape(-1) for leaf in leaves]), axis)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     parts = zip(jnp.split(flat, ends), leaves, strict=True)

@@ -211,7 +211,7 @@ def test_a_run_is_continued_with_other_logging(command, tmp_path, again):
     assert samples == [f"step_{step:08d}" for step in (5, 8, 10)]
     scores = (places["run"] / "scores.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in scores] == [6]
-    assert restore.steps(places["run"]) == [9, 10]
+    assert restore.checkpoint_steps(places["run"]) == [9, 10]
     _, config, state = restore.restore(places["run"])
     small.assert_same_bits(state, small.train_state(config)[0])
 

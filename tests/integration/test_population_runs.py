@@ -176,9 +176,9 @@ def test_stop_and_resume(digits, tmp_path):
     for number in range(4):  # an end is a reason for a grid; so the films differ
         (tmp_path / "cut" / f"samples/member_{number:02d}/step_00000007.png").unlink()
     step_7 = digest.read_digests(tmp_path / "cut").pop(7)  # and for a checkpoint, with its digest
-    listed = (tmp_path / "cut" / digest.NAME).read_text()
+    listed = (tmp_path / "cut" / digest.FILE_NAME).read_text()
     kept = listed.replace(f'{{"step": 7, "sha256": "{step_7}"}}\n', "")
-    (tmp_path / "cut" / digest.NAME).write_text(kept)
+    (tmp_path / "cut" / digest.FILE_NAME).write_text(kept)
     whole, cut = (
         {name: bits for name, bits in files(folder).items() if not name.endswith("film.png")}
         for folder in (digits[0], tmp_path / "cut")

@@ -186,7 +186,7 @@ def test_digests(tmp_path):
     assert digest.digest(state.replace(gen=state.gen.replace(params=params))) != found
     for step, text in ((5, "a"), (10, "b"), (5, "c")):
         digest.write_digest(tmp_path, step, text)
-    with (tmp_path / digest.NAME).open("a") as file:
+    with (tmp_path / digest.FILE_NAME).open("a") as file:
         file.write('{"step": 15, "sha')  # cut short
     assert digest.read_digests(tmp_path) == {5: "c", 10: "b"}
     assert digest.read_digests(tmp_path / "nowhere") == {}

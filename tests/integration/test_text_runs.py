@@ -23,7 +23,7 @@ from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
 from gan_jax.runs import compare
 from gan_jax.runs.restore import restore
-from gan_jax.runs.restore import steps as checkpoint_steps
+from gan_jax.runs.restore import checkpoint_steps
 from gan_jax.training.state import generator_variables
 from tests.helpers import small
 from tests.helpers.small import TEXTS as CONFIG
@@ -72,7 +72,7 @@ def test_another_sentence_is_named(run, tmp_path):
     ours, theirs = (compare.load_run_record(path) for path in (run, copy))
     assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
-    (where,) = compare.compare(ours, compare.load_run_record(copy)).parted
+    (where,) = compare.compare(ours, compare.load_run_record(copy)).differences
     assert where == "samples: step_00000004.txt is another (1 of 3 are)"
 
 

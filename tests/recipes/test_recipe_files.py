@@ -140,7 +140,7 @@ def dry_run_lines(capsys, config, **settings):
 
 def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dry_run, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "MIN_MEASURED_SECONDS", 0.0)
     lines, held = dry_run_lines(capsys, small.TEXTS)
     assert "3 steps of pretraining at" in lines["time"]
     assert "3 steps of training at" in lines["time"]
@@ -149,7 +149,7 @@ def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, caps
 
 
 def test_a_dry_run_of_a_population_counts_one_member(monkeypatch, capsys):
-    monkeypatch.setattr(dry_run, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "MIN_MEASURED_SECONDS", 0.0)
     config = small.config(**small.QUICK, seeds=(0, 1, 2), steps=2)
     lines, _ = dry_run_lines(capsys, config, runtime=Runtime(members_at_once=1, stream=True))
     assert lines["parameters"].endswith("of each of 3 members")

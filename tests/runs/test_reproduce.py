@@ -126,11 +126,11 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
     assert there.rounded
     assert not here.rounded
     verdict = compare.compare(there, here)
-    assert (verdict.parted, verdict.causes) == ([], [])
+    assert (verdict.differences, verdict.context) == ([], [])
     text = json.loads(path.read_text())
     text["curve"]["gen_loss"][1] *= 1 + 2e-5
     path.write_text(json.dumps(text))
-    (where,) = compare.compare(compare.load_run_record(path), here).parted
+    (where,) = compare.compare(compare.load_run_record(path), here).differences
     assert where.startswith("metrics: step 4, gen_loss: ")
     assert "relatively 2.0e-05 apart" in where
 
@@ -139,7 +139,7 @@ def test_a_result_on_record_is_reproduced(tmp_path):
     """In a process as a user has it: one device, and none of the flags of these tests."""
     path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
     versions = compare.load_run_record(path).versions
-    here = run_folder.packages(jax.devices())
+    here = run_folder.environment(jax.devices())
     ours, theirs = (
         (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])
         for one in (here, versions)

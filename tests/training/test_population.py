@@ -269,7 +269,7 @@ def test_members_at_once_where_nobody_says(width, platform, expected):
     config = tiny(disc=mlp.Discriminator(widths=(width, width)))
     state = train.start(config, sources.load(config.data), jax.local_devices()[:1])
     device = types.SimpleNamespace(platform=platform)
-    assert parallel.members_at_once(config, state, [device]) == expected
+    assert parallel.default_max_concurrent_members(config, state, [device]) == expected
 
 
 @pytest.mark.parametrize("at_once", [None, 2])

@@ -44,7 +44,7 @@ def probability(config: Augment, state: AugmentState | None) -> Any:
     return config.p if state is None else state.p
 
 
-def adapt(config: Augment, state: AugmentState, sign: jax.Array, images: int) -> AugmentState:
+def adapt(config: Augment, state: AugmentState, sign: jax.Array, batch_size: int) -> AugmentState:
     """After one critic update: `sign` is the mean of sign(f(real)) over its whole batch of `images`
     augmented reals. Every `adapt_every` of them, p moves towards 1 where r_t, the mean since its
     last move, is above the target, towards 0 where below, by the images seen over `adapt_images`.
@@ -54,7 +54,7 @@ def adapt(config: Augment, state: AugmentState, sign: jax.Array, images: int) ->
     count = state.count + finite
     due = count >= config.adapt_every
     r_t = signs / config.adapt_every
-    move = jnp.sign(r_t - config.target) * (images * config.adapt_every / config.adapt_images)
+    move = jnp.sign(r_t - config.target) * (batch_size * config.adapt_every / config.adapt_images)
     p = jnp.where(due, jnp.clip(state.p + move, 0.0, 1.0), state.p)
     return AugmentState(p, jnp.where(due, 0.0, signs), jnp.where(due, 0, count))
 
@@ -98,16 +98,18 @@ def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
     shift = None
     if "blit" in on:
         copied = blit.sample_blit(own["blit"], on["blit"], x.shape)
-        x, shift = blit.turn(x, copied), copied.shift
+        x, shift = blit.flip_and_rotate(x, copied), copied.shift
     if "geometry" in on:
         inverse = geometry.sample_inverse(own["geometry"], on["geometry"], x.shape)
-        x = geometry.resample(x, inverse if shift is None else geometry.after_shift(inverse, shift))
+        x = geometry.resample(
+            x, inverse if shift is None else geometry.compose_shift(inverse, shift)
+        )
     elif shift is not None:
         x = blit.shift(x, shift, "reflect")
     if "colour" in on:
-        x = color.adjust(x, color.sample_color(own["colour"], on["colour"]))
+        x = color.adjust_color(x, color.sample_color(own["colour"], on["colour"]))
     if "cutout" in on:
-        x = cutout.cut(x, cutout.sample_cutout(own["cutout"], on["cutout"]))
+        x = cutout.apply_cutout(x, cutout.sample_cutout(own["cutout"], on["cutout"]))
     for i, (part, transform) in enumerate(diffaugment.PARTS.items()):
         if part in config.diffaugment:
             x = transform(x, jax.random.fold_in(key, len(ADA_GROUPS) + i))

@@ -9,15 +9,15 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-REACH = 0.125  # the largest shift, as a share of the picture's side
+MAX_SHIFT = 0.125  # the largest shift, as a share of the picture's side
 
 
 class Blit(NamedTuple):
     """What is done to one picture, in this order."""
 
-    mirror: jax.Array
+    flip: jax.Array
     """Whether left and right change places, bool."""
-    turns: jax.Array
+    quarter_turns: jax.Array
     """Quarter turns, counter-clockwise, int32 in 0 to 3."""
     shift: jax.Array
     """Pixels down and to the right [2], int32."""
@@ -32,24 +32,24 @@ def sample_blit(key: jax.Array, p: float | jax.Array, shape: tuple[int, ...]) ->
     turns = jnp.floor(4 * u[4]).astype(jnp.int32)
     if shape[0] != shape[1]:
         turns = turns // 2 * 2
-    reach = REACH * jnp.asarray(shape[:2], jnp.float32)
+    reach = MAX_SHIFT * jnp.asarray(shape[:2], jnp.float32)
     shift = jnp.round((2 * u[5:7] - 1) * reach).astype(jnp.int32)
     return Blit(apply[0] & (u[3] < 0.5), apply[1] * turns, apply[2] * shift)
 
 
-def turn(x: jax.Array, blit: Blit) -> jax.Array:
+def flip_and_rotate(x: jax.Array, blit: Blit) -> jax.Array:
     """The picture mirrored and turned, not shifted."""
-    x = jnp.where(blit.mirror, x[:, ::-1], x)
-    x = jnp.where(blit.turns >= 2, x[::-1, ::-1], x)
+    x = jnp.where(blit.flip, x[:, ::-1], x)
+    x = jnp.where(blit.quarter_turns >= 2, x[::-1, ::-1], x)
     if x.shape[0] == x.shape[1]:
-        x = jnp.where(blit.turns % 2 == 1, jnp.rot90(x), x)
+        x = jnp.where(blit.quarter_turns % 2 == 1, jnp.rot90(x), x)
     return x
 
 
-def shift(x: jax.Array, by: jax.Array, outside: Literal["reflect", "constant"]) -> jax.Array:
+def shift(x: jax.Array, offset: jax.Array, mode: Literal["reflect", "constant"]) -> jax.Array:
     """The picture moved by [2] whole pixels down and to the right, at most an eighth of its side,
     rounded up. What comes in is its reflection (the edge not repeated) or zero."""
-    reach = [math.ceil(REACH * side) for side in x.shape[:2]]
-    padded = jnp.pad(x, [(pixels, pixels) for pixels in reach] + [(0, 0)], mode=outside)
-    start = [pixels - by[axis] for axis, pixels in enumerate(reach)]
-    return jax.lax.dynamic_slice(padded, [*start, jnp.zeros_like(by[0])], x.shape)
+    reach = [math.ceil(MAX_SHIFT * side) for side in x.shape[:2]]
+    padded = jnp.pad(x, [(pixels, pixels) for pixels in reach] + [(0, 0)], mode=mode)
+    start = [pixels - offset[axis] for axis, pixels in enumerate(reach)]
+    return jax.lax.dynamic_slice(padded, [*start, jnp.zeros_like(offset[0])], x.shape)

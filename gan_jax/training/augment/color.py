@@ -42,14 +42,14 @@ def sample_color(key: jax.Array, p: float | jax.Array) -> Color:
     )
 
 
-def adjust(x: jax.Array, colour: Color) -> jax.Array:
+def adjust_color(x: jax.Array, color: Color) -> jax.Array:
     """The picture [h, w, 1 or 3] in other colours."""
     mean = x.mean(-1, keepdims=True)
-    luma = colour.luma * colour.contrast * (mean + colour.brightness)
+    luma = color.luma * color.contrast * (mean + color.brightness)
     if x.shape[-1] == 1:
         return luma
     # Rodrigues' formula for a vector across the axis; the cross product with (1, 1, 1) / sqrt(3).
     rest = x - mean
     across = (jnp.roll(rest, -2, -1) - jnp.roll(rest, -1, -1)) / math.sqrt(3)
-    turned = jnp.cos(colour.hue) * rest + jnp.sin(colour.hue) * across
-    return luma + colour.contrast * colour.saturation * turned
+    turned = jnp.cos(color.hue) * rest + jnp.sin(color.hue) * across
+    return luma + color.contrast * color.saturation * turned

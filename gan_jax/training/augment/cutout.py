@@ -16,7 +16,7 @@ def sample_cutout(key: jax.Array, p: float | jax.Array) -> jax.Array:
     return jnp.stack([u[0], u[1], jnp.where(u[2] < p, SIZE, 0.0)])
 
 
-def cut(x: jax.Array, rectangle: jax.Array) -> jax.Array:
+def apply_cutout(x: jax.Array, rectangle: jax.Array) -> jax.Array:
     """The picture [h, w, c] with zeros where a pixel's centre lies inside the rectangle."""
     inside = []
     for axis in (0, 1):

@@ -24,7 +24,7 @@ def color(x: jax.Array, key: jax.Array) -> jax.Array:
 def translation(x: jax.Array, key: jax.Array) -> jax.Array:
     """Moved by whole pixels, each way up to an eighth of the side, all equally likely; zero, that
     is mid-grey, comes in."""
-    reach = jnp.asarray([round_share(side, blit.REACH) for side in x.shape[:2]])
+    reach = jnp.asarray([round_share(side, blit.MAX_SHIFT) for side in x.shape[:2]])
     by = jax.random.randint(key, (2,), -reach, reach + 1)
     return blit.shift(x, by, "constant")
 

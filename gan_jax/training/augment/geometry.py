@@ -76,12 +76,12 @@ def translation(down: jax.Array | float, right: jax.Array | float) -> jax.Array:
     return _matrix((1, 0, down), (0, 1, right), (0, 0, 1))
 
 
-def after_shift(inverse: jax.Array, by: jax.Array) -> jax.Array:
+def compose_shift(inverse: jax.Array, offset: jax.Array) -> jax.Array:
     """The inverse transform of a picture that is first moved by [2] pixels down and right."""
-    return _product(translation(-by[0], -by[1]), inverse)
+    return _product(translation(-offset[0], -offset[1]), inverse)
 
 
-def _upsampling(side: int) -> np.ndarray:
+def _upsampling_matrix(side: int) -> np.ndarray:
     """[4 side - 3, side]: the reflected line at twice the rate, from -period/2 to period/2, where
     the line's first pixel is sample 0 and the period is 4 (side - 1) samples."""
     half = 2 * (side - 1)
@@ -93,7 +93,7 @@ def _upsampling(side: int) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-def _downsampling(side: int) -> np.ndarray:
+def _downsampling_matrix(side: int) -> np.ndarray:
     """[side, 2 side + 10]: the transpose of upsampling, of samples from -5."""
     matrix = np.zeros((side, 2 * side + len(SYM6) - 2))
     for row in range(side):
@@ -105,8 +105,8 @@ def resample(x: jax.Array, inverse: jax.Array) -> jax.Array:
     """The picture [h, w, c], sides of at least 2, through the transform of which [3, 3] is the
     inverse (see `draw`)."""
     height, width, channels = x.shape
-    samples = _einsum("qh,hwc->qwc", _upsampling(height), x)
-    samples = _einsum("rw,qwc->qrc", _upsampling(width), samples)
+    samples = _einsum("qh,hwc->qwc", _upsampling_matrix(height), x)
+    samples = _einsum("rw,qwc->qrc", _upsampling_matrix(width), samples)
 
     # Where the samples of the new picture come from, in samples from the centre, then the corner.
     row = (jnp.arange(2 * height + len(SYM6) - 2.0) - DELAY - (height - 1))[:, None]
@@ -129,5 +129,5 @@ def resample(x: jax.Array, inverse: jax.Array) -> jax.Array:
     above = (1 - right) * neighbour(0) + right * neighbour(1)
     below = (1 - right) * neighbour(pitch) + right * neighbour(pitch + 1)
     samples = ((1 - down) * above + down * below).reshape(row.size, column.size, channels)
-    samples = _einsum("hq,qrc->hrc", _downsampling(height), samples)
-    return _einsum("wr,hrc->hwc", _downsampling(width), samples)
+    samples = _einsum("hq,qrc->hrc", _downsampling_matrix(height), samples)
+    return _einsum("wr,hrc->hwc", _downsampling_matrix(width), samples)
