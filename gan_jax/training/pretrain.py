@@ -20,7 +20,8 @@ from gan_jax.core.keys import Purpose
 from gan_jax.data import masks
 from gan_jax.data.batch import Batch
 from gan_jax.training import optimizers
-from gan_jax.training.objectives import Gan, Loss
+from gan_jax.training.gan import Gan
+from gan_jax.training.objectives import Loss
 from gan_jax.training.state import Metrics, Player, TrainState, update_ema
 from gan_jax.training.step import TrainStep, count_step, step_keys
 from gan_jax.training.update import update
@@ -36,9 +37,10 @@ def with_pretraining(
 
     Args:
         train_step: The adversarial train step.
-        config: The run, or a member of a population with its swept values bound.
+        config: Config of the run, or of a population member with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
-        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+        microbatch: Examples per device and microbatch, for gradient accumulation; 0 for the whole
+            batch.
 
     Returns:
         `train_step` itself without pretraining. Otherwise a step whose metrics are those of
@@ -74,9 +76,10 @@ def pretrain_step(
     Args:
         state: State before the step.
         batch: Batch of the step, leaves [n_critic, n, ...].
-        config: The run, or a member of a population with its swept values bound.
+        config: Config of the run, or of a population member with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
-        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+        microbatch: Examples per device and microbatch, for gradient accumulation; 0 for the whole
+            batch.
 
     Returns:
         The state after the step, and the metrics of the phase.
