@@ -106,7 +106,7 @@ def test_every_loss_is_exact_or_refused():
 @pytest.mark.parametrize(
     ("changes", "microbatch", "says"),
     [
-        ({}, 5, "it must divide 16, a device's examples"),
+        ({}, 5, "microbatch must divide 16, the examples per device, got 5"),
         ({"loss": "relativistic_average_hinge"}, 4, "with loss 'relativistic_average_hinge'"),
         ({"penalties": Penalties(dragan=1.0)}, 4, "with penalties.dragan"),
         ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, 4, "with penalties.dragan"),
@@ -115,7 +115,7 @@ def test_every_loss_is_exact_or_refused():
         (
             {"disc": pacgan.PacGAN(mlp.Discriminator(widths=(24,)), 4)},
             2,
-            "made of whole packs of 4",
+            "a multiple of 4, the pack size, got 2",
         ),
     ],
 )
