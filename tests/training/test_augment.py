@@ -421,7 +421,11 @@ def test_probability():
 
 @pytest.mark.parametrize(
     ("shape", "said"),
-    [((4, 8), r"\[4, 8\]"), ((4, 1, 8, 3), r"\[4, 1, 8, 3\]"), ((4, 8, 8, 2), "1 or 3 channels, got 2")],
+    [
+        ((4, 8), r"\[4, 8\]"),
+        ((4, 1, 8, 3), r"\[4, 1, 8, 3\]"),
+        ((4, 8, 8, 2), "1 or 3 channels, got 2"),
+    ],
 )
 def test_errors(shape, said):
     with pytest.raises(UserError, match=said):
