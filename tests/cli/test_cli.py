@@ -98,7 +98,7 @@ def test_workdir_of_another_config_names_the_fields(command, finished):
     )
     assert (status, error.count("\n")) == (2, 1)
     for text in (
-        "seed is 0 there, 4 here",
+        "seed must be 0, got 4",
         "gen.widths is (24, 32) there",
         "penalties.r1 is 0.1 there",
     ):
@@ -161,7 +161,7 @@ def test_sample(command, finished, tmp_path):
     ("flags", "says"),
     [
         ("--num-samples 0", "num_samples must be at least 1, got 0"),
-        ("--step 7", "step is 7: the run has checkpoints of steps 5, 10, 12"),
+        ("--step 7", "step must be one of 5, 10, 12, got 7"),
         ("--seed -1", "seed is -1"),
         ("--out grid.nonsense", "out is 'grid.nonsense': unknown file extension"),
     ],

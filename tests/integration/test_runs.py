@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     for path in (folder / "checkpoints" / "10").rglob("d/*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     state = small.fit(small.config(steps=10), folder)
-    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    assert "checkpoint 10 is damaged and skipped" in caplog.text
     whole, _ = small.train_state(small.config(steps=10))
     small.assert_same_bits(state, whole)
     small.assert_same_bits(final_state(folder, 10), whole)  # written again
@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_found(tmp_path, caplog):
         body[random.integers(len(body))] ^= 1 << random.integers(8)
         path.write_bytes(body)
     state = small.fit(small.config(steps=10), folder)
-    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    assert "checkpoint 10 is damaged and skipped" in caplog.text
     for name, leaf in small.leaves(state).items():
         assert leaf.tobytes() == whole[name].tobytes(), name
 

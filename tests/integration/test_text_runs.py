@@ -69,10 +69,10 @@ def test_the_folder(run):
 def test_another_sentence_is_named(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     ours, theirs = (compare.load_run_record(path) for path in (run, copy))
-    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both"
+    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both runs"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
     (where,) = compare.compare(ours, compare.load_run_record(copy)).differences
-    assert where == "samples: step_00000004.txt is another (1 of 3 are)"
+    assert where == "samples: step_00000004.txt differs (1 of 3)"
 
 
 def test_samples_are_those_of_the_generator(config, run):
