@@ -99,8 +99,8 @@ def test_workdir_of_another_config_names_the_fields(command, finished):
     assert (status, error.count("\n")) == (2, 1)
     for text in (
         "seed must be 0, got 4",
-        "gen.widths is (24, 32) there",
-        "penalties.r1 is 0.1 there",
+        "gen.widths must be (24, 32), got (24, 30)",
+        "penalties.r1 must be 0.1, got 2.0",
     ):
         assert text in error
     assert "steps" not in error
