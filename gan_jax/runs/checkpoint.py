@@ -171,9 +171,11 @@ class Checkpoints:
         return None, []
 
     def __enter__(self) -> "Checkpoints":
+        """Return the checkpoints themselves."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Wait for pending writes. Raises UserError if one fails, unless an error is raised."""
         try:
             with self._writing():
                 self._manager.wait_until_finished()
@@ -187,7 +189,7 @@ class Checkpoints:
 
 
 class Checkpointer(Hook):
-    """Hook that saves checkpoints at an interval, after pretraining, and at the end of the run."""
+    """Hook that saves checkpoints at an interval, after pretraining, and at the end."""
 
     def __init__(
         self,
@@ -211,6 +213,7 @@ class Checkpointer(Hook):
         self._guard, self._before_save = guard, before_save
 
     def on_chunk(self, chunk: Chunk) -> None:
+        """Save the state if a checkpoint is due."""
         is_end = chunk.last or chunk.stop_signal or chunk.step == self._config.pretrain.steps
         if is_end or (chunk.is_due(self._every) and not self._guard.pending):
             self._before_save()

@@ -40,6 +40,7 @@ class MetricsLog(Hook):
         write_atomically(path, "".join(valid_lines))
 
     def on_chunk(self, chunk: Chunk) -> None:
+        """Append the rows of the chunk."""
         self.write(chunk.first, chunk.metrics)
 
     def write(self, first: int, metrics: dict[str, np.ndarray]) -> None:

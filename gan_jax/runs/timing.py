@@ -90,6 +90,7 @@ class Timing(Hook):
         self._entry["program_bytes"] = memory_bytes
 
     def on_chunk(self, chunk: Chunk) -> None:
+        """Record the time up to the end of the chunk."""
         self._record_step(chunk.step)
 
     def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002

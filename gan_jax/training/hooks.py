@@ -50,9 +50,11 @@ class ProgressBar(Hook):
     """Progress bar with the completed steps, the speed, and the mean losses."""
 
     def __init__(self, progress: Progress, pretraining_steps: int):
+        """Create the hook for a progress display; pretraining has other losses."""
         self._progress, self._pretraining_steps = progress, pretraining_steps
 
     def on_chunk(self, chunk: Chunk) -> None:
+        """Advance the bar by the steps of the chunk."""
         pretraining = chunk.step <= self._pretraining_steps
         names = ("nll", "l1") if pretraining else ("disc_loss", "gen_loss")
         losses = {

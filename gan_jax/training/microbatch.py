@@ -1,4 +1,4 @@
-"""Checks that gradient accumulation is exact: the same step as on the whole batch, up to rounding.
+"""Checks that gradient accumulation is exact: equal to the whole batch, up to rounding.
 
 It is exact for means over examples, or over pairs of the i-th real and the i-th fake example:
 

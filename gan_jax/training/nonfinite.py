@@ -1,4 +1,4 @@
-"""Detection of divergence: too many consecutive steps with non-finite, thus skipped, updates."""
+"""Detection of divergence: too many consecutive steps with non-finite updates."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Objectives of the generator and the discriminator, as pure functions of parameters and a batch.
+"""Objectives of both players, as pure functions of parameters and a batch.
 
     disc_loss            L_D(D(T(x)), D(T(G(z)))) + classification
     disc_penalty         sum_k w_k penalty_k(D o T)
@@ -195,7 +195,7 @@ def gen_loss(params: Any, batch: GenBatch, *, gan: Gan, stats: Any, disc: Player
 def path_length_penalty(
     params: Any, batch: PathBatch, *, gan: Gan, stats: Any, mean_path: Array
 ) -> Loss:
-    """Compute the weighted path length penalty of the generator (gan_jax/losses/path_length.py).
+    """Compute the weighted path length penalty of the generator.
 
     Args:
         params: Parameters of the generator.

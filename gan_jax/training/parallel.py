@@ -239,7 +239,7 @@ def pmap_devices(function: Function, devices: Sequence[jax.Device]) -> Program:
 def default_max_concurrent_members(
     config: Config, state: TrainState, devices: Sequence[jax.Device]
 ) -> int:
-    """Choose the number of members to train concurrently: all, or one if they are large, on CPU.
+    """Choose the number of members to train concurrently: all, or one if large on CPU.
 
     On CPU a large network already uses all cores, and products batched over members use them less
     well. On two cores, training eight members concurrently took 1.27 times as long as one after

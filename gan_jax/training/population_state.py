@@ -1,4 +1,4 @@
-"""Training state of a population: many GANs, of several seeds or swept values, in one program.
+"""Training state of a population: GANs of several seeds or swept values in one program.
 
 Each member is the run that its own config describes: `member_configs` lists these configs, and
 `member_run` returns one of them with its part of the state. Members are in the order of nested

@@ -156,7 +156,10 @@ def reconstruction_loss(
 def clip_gradient(
     optimizer: optax.GradientTransformation, max_norm: float
 ) -> optax.GradientTransformation:
-    """Clip the gradient norm to `max_norm`; 0 for no limit. The optimizer state stays the same."""
+    """Clip the gradient norm to `max_norm` before the optimizer; 0 for no limit.
+
+    The optimizer state keeps its structure.
+    """
     if schedules.is_off(max_norm):
         return optimizer
     limit = jnp.where(max_norm == 0, jnp.inf, max_norm)  # a sweep may include 0: no limit

@@ -1,4 +1,4 @@
-"""Rematerialization: recompute activations inside blocks during the backward pass, to save memory.
+"""Rematerialization: recompute activations inside blocks to save memory.
 
 Only the inputs of each module that the network calls directly (a residual block, a styled
 convolution) are stored for the gradient. Networks of blocks benefit: R3GAN, the ResNets, U-Net,

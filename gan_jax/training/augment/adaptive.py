@@ -1,4 +1,4 @@
-"""Augmentation of real and fake images before the discriminator, as pure differentiable functions.
+"""Augmentation of real and fake images before the discriminator, as pure functions.
 
 ADA (Karras et al. 2020, 2006.06676) applies each transformation of a group to each image with
 probability p, independently. p is constant, a schedule, or adaptive: it increases while the

@@ -26,12 +26,12 @@ class Blit(NamedTuple):
 
 
 def sample_blit(key: Key[Array, ""], p: float | Float[Array, ""], shape: tuple[int, ...]) -> Blit:
-    """Sample a flip, quarter turns and a shift, each with probability p and from a uniform range.
+    """Sample a flip, quarter turns and a shift, each with probability p.
 
     Args:
         key: PRNG key.
-        p: Probability of each of the three transformations, before a choice that may be trivial:
-            flipped or not, 0 to 3 quarter turns, and up to `MAX_SHIFT` of the side, rounded.
+        p: Probability that each of the three is drawn from its uniform distribution: flipped or
+            not, 0 to 3 quarter turns, a shift of up to `MAX_SHIFT` of the side, rounded.
         shape: Shape of the image [h, w, c]. Images that are not square get 0 or 2 quarter turns.
 
     Returns:

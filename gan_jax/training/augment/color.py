@@ -1,4 +1,4 @@
-"""Brightness, contrast, luma flip, hue and saturation, as one affine transformation of the colors.
+"""Brightness, contrast, luma flip, hue and saturation, as one affine transformation.
 
 Karras et al. 2020 (2006.06676), appendix B. None of the five mixes the luma axis (1, 1, 1) with the
 plane orthogonal to it. A pixel is therefore split into its mean over the channels, the luma, and

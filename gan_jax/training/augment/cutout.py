@@ -1,4 +1,4 @@
-"""Cutout: a rectangle of half the height and width of the image becomes zero, which is mid-gray.
+"""Cutout: a rectangle of half the sides of the image becomes zero, which is mid-gray.
 
 DeVries & Taylor 2017 (1708.04552); as in Karras et al. 2020 (2006.06676), appendix B.
 """

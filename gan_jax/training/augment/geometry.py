@@ -1,4 +1,4 @@
-"""Scaling, rotation, stretching and fractional shifts, as one affine transform and one resampling.
+"""Scaling, rotation, stretching and fractional shifts, as one affine transform.
 
 Karras et al. 2020 (2006.06676), appendix B. The image, extended by periodic reflection, is
 upsampled by a factor of 2 with the low-pass filter of the symlet of order 6, sampled bilinearly at
@@ -96,7 +96,7 @@ def translation(down: Scalar, right: Scalar) -> Float[Array, "3 3"]:
 
 
 def compose_shift(inverse: Float[Array, "3 3"], offset: Int32[Array, "2"]) -> Float[Array, "3 3"]:
-    """Return the inverse of the transform preceded by a shift down and to the right, in pixels."""
+    """Return the inverse of a transform that follows a shift down and right, in pixels."""
     return _product(translation(-offset[0], -offset[1]), inverse)
 
 
