@@ -42,6 +42,7 @@ from gan_jax.networks import lstm, mlp, relgan, sequence, unet, wavegan
 from gan_jax.networks.interface import Discriminator
 from gan_jax.reporting import curves
 from gan_jax.training import loop, parallel
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 
 CONFIG = Config(
@@ -195,7 +196,7 @@ def shared_program(
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return train.start(config, dataset, on), core_devices.replicate(dataset.batch, on)
+    return initialize(config, dataset, on), core_devices.replicate(dataset.batch, on)
 
 
 def forget() -> None:

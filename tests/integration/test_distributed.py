@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
 from gan_jax.core import processes as core_processes
@@ -21,6 +20,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
 from gan_jax.runs import digest, metrics_log
 from gan_jax.training import collectives, parallel
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -173,7 +173,7 @@ def test_an_update_holds_one_all_reduce(changes, updates):
     found = collectives.list_collectives(text, 4, config.n_critic)
     sums = [one for one in found if one.kind == "all-reduce"]
     assert [one.source for one in sums] == [collectives.GRADIENTS] * updates
-    state = train.start(config, dataset, devices)
+    state = initialize(config, dataset, devices)
     disc, gen = (sum(x.size for x in jax.tree.leaves(p.params)) for p in (state.disc, state.gen))
     sizes, times = [disc] * (updates - 1) + [gen], [config.n_critic] * (updates - 1) + [1]
     assert [one.count for one in sums] == times

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.cli import app
 from gan_jax.config import Logging, TextData
 from gan_jax.core import keys
@@ -23,6 +22,7 @@ from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
 from gan_jax.runs import compare
 from gan_jax.runs.restore import checkpoint_steps, restore
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import generator_variables
 from tests.helpers import small
 from tests.helpers.small import TEXTS as CONFIG
@@ -157,7 +157,7 @@ def test_scores_while_it_trains_are_refused(config):
 def test_networks_of_another_vocabulary_are_refused(config):
     data = dataclasses.replace(config.data, vocabulary=12)
     with pytest.raises(UserError, match=r"must be that of the data, \[5, 12\], got \[5, 9\]"):
-        train.start(
+        initialize(
             dataclasses.replace(config, data=data), sources.load(data), jax.local_devices()[:1]
         )
 
