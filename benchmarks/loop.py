@@ -31,7 +31,6 @@ from gan_jax.data.batch import Batch
 from gan_jax.runs import folder as run_folder
 from gan_jax.runs import timing as runs_timing
 from gan_jax.training import parallel
-from gan_jax.training.initialize import initialize
 from gan_jax.training.step import make_train_step
 
 
@@ -47,7 +46,7 @@ class Benchmark:
 def bare_step(config: Config) -> float:
     """Examples a second of the jitted step alone."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = initialize(config, dataset, devices)
+    state = train.start(config, dataset, devices)
     batch = Batch(dataset.batch.real[: config.batch_size][None])
     batch = batch.replace(real=feeds.to_network_range(batch.real, symmetric=config.data.symmetric))
     step = jax.jit(make_train_step(config), donate_argnums=0)
@@ -64,7 +63,7 @@ def bare_chunk(config: Config) -> float:
     """Examples a second of all steps as one program."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state, examples = (
-        initialize(config, dataset, devices),
+        train.start(config, dataset, devices),
         core_devices.replicate(dataset.batch, devices),
     )
     program = parallel.make_program(config, devices, config.steps)

@@ -26,6 +26,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from gan_jax import train
 from gan_jax.config import Config, ImageData, Prior
 from gan_jax.core import command_line, memory
 from gan_jax.core import devices as core_devices
@@ -34,7 +35,6 @@ from gan_jax.data.images import prepare
 from gan_jax.networks import dcgan, mlp
 from gan_jax.runs import folder as run_folder
 from gan_jax.training import loop, parallel
-from gan_jax.training.initialize import initialize
 from studies import common
 
 SIDE = 32
@@ -106,7 +106,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
     first = next(feeds.streamed(some, dataset, devices, 0))[1]
     steps, piece = study.blocks * first, max(1, first // 16)
     held, _ = next(feeds.resident(dataset, devices))
-    states = {name: initialize(some, dataset, devices) for name in ("resident", "streamed")}
+    states = {name: train.start(some, dataset, devices) for name in ("resident", "streamed")}
     rates: dict[str, list[float]] = {name: [] for name in states}
 
     def turn(name: str) -> float:
