@@ -30,7 +30,7 @@ class Augmentation(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class Gan:
-    """The networks and hyper-parameters of one train step."""
+    """Networks and hyper-parameters of one train step."""
 
     config: Config
     """Hyper-parameters, with schedules resolved at this step (`schedules.resolve`)."""
@@ -74,7 +74,7 @@ class Gan:
         return 1 if schedules.is_off(objective.path_length) else objective.path_length_every
 
     def microbatch(self, n: int) -> int:
-        """Examples per microbatch of a batch of n; 0 for the whole batch."""
+        """Return the number of examples per microbatch, for a batch of n; 0 for all n."""
         return self.microbatch_size if self.microbatch_size < n else 0
 
     def latents(self, latent_keys: Key[Array, " n"]) -> Shaped[Array, "n dim"]:
