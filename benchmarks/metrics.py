@@ -121,13 +121,13 @@ def main() -> None:
         for way in ways:
             with concurrent.futures.ProcessPoolExecutor(1, spawn) as process:
                 measured[way].append(process.submit(measure, way, flags.n, flags.d).result())
-    versions = folder.packages(jax.local_devices()[:1])
+    versions = folder.environment(jax.local_devices()[:1])
     for package in ("scipy", *([flags.against, "torch"] if flags.against else [])):
         versions["packages"][package] = importlib.metadata.version(package)
     law = "max(x, 0) and max(0.9 x + 0.1, 0) of numpy's standard normal x, seed 0"
     versions["data"] = {"examples": flags.n, "features": flags.d, "law": law}
     found = {
-        "command": timing.command(),
+        "command": timing.launch_command(),
         "n": flags.n,
         "d": flags.d,
         "measured": measured,

@@ -239,12 +239,12 @@ def main() -> None:
         }
         settings = json.loads(json.dumps(settings))
         results = opened(flags.out, settings)
-        versions = folder.versions(whole, jax.local_devices()[:1])
+        versions = folder.run_versions(whole, jax.local_devices()[:1])
         for k in flags.ks:
             if str(k) in results:
                 continue
             entry, samples = one_k(k, gan, whole, test)
-            results[str(k)] = {**entry, "command": timing.command(), "versions": versions}
+            results[str(k)] = {**entry, "command": timing.launch_command(), "versions": versions}
             record = {"versions": versions, "settings": settings, "results": results}
             common.write_record(flags.out, record)
             plots.grid(samples, 10).save(flags.out.with_name(f"{flags.out.stem}_{k}.png"))

@@ -177,7 +177,7 @@ def main() -> None:
             raise UserError(f"num is {flags.num}: it must be at least 24, for the grid")
         report, shown = study(flags)
         extra = ("scikit-image", "opencv-python-headless")
-        versions = folder.packages(jax.local_devices()[:1], extra)
+        versions = folder.environment(jax.local_devices()[:1], extra)
         out = flags.out / f"{report['run']}_study.json"
         common.write_record(out, {"versions": versions, **report})
         plots.grid(shown, 2 * (REPAIRS + 4)).save(out.with_suffix(".png"))

@@ -71,7 +71,7 @@ def measured(
 def main() -> None:
     """Prints the figures, and writes them to --out."""
     study = command_line.parse(Study())
-    step, _, config, state = restore_member(study.run, number=study.member)
+    step, _, config, state = restore_member(study.run, member=study.member)
     space = latent_space.make_latent_space(config, generator_variables(state))
     dataset = sources.load_split(config.data, study.split)
     picked = np.arange(study.num) * len(dataset) // study.num
@@ -90,7 +90,7 @@ def main() -> None:
         "search": vars(study.search),
         "held_out": measured(study, space, real, labels, key),
         "generated": measured(study, space, made, labels, key),
-        "versions": folder.versions(dataset, devices.pick_devices(1)),
+        "versions": folder.run_versions(dataset, devices.pick_devices(1)),
     }
     print(json.dumps({name: figures[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:

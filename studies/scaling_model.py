@@ -88,7 +88,7 @@ def communicated(machine: Machine, found: list[Collective], devices: int) -> flo
     total = 0.0
     for one in found:
         size = one.bytes * (1 if one.kind == "all-reduce" else devices / COMPILED)
-        total += one.times * seconds(machine, size, devices, one.kind)
+        total += one.count * seconds(machine, size, devices, one.kind)
     return total
 
 
@@ -115,9 +115,9 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
         raise ValueError(f"{name}: n_critic is {config.n_critic}, it must be 1")
     whole = config.replace(batch_size=config.batch_size * COMPILED)
     compiled = collectives.compiled_step(whole, dataset, jax.local_devices()[:COMPILED])
-    found = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
+    found = collectives.list_collectives(compiled.as_text() or "", COMPILED, config.n_critic)
     flops = operations(config, dataset)
-    kinds = sorted({(one.kind, one.what) for one in found})
+    kinds = sorted({(one.kind, one.source) for one in found})
     shares = {}
     for machine in MACHINES:
         computing = flops / (SHARE * machine.peak)
@@ -130,14 +130,14 @@ def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     return {
         "batch_a_device": config.batch_size,
         "operations_a_device": flops,
-        "gradient_all_reduces": sum(one.what == collectives.GRADIENTS for one in found),
-        "gradient_bytes": sum(one.bytes for one in found if one.what == collectives.GRADIENTS),
+        "gradient_all_reduces": sum(one.source == collectives.GRADIENTS for one in found),
+        "gradient_bytes": sum(one.bytes for one in found if one.source == collectives.GRADIENTS),
         "collectives": [
             {
                 "kind": kind,
                 "what": what,
-                "times": sum(one.times for one in found if (one.kind, one.what) == (kind, what)),
-                "bytes": sum(one.bytes for one in found if (one.kind, one.what) == (kind, what)),
+                "times": sum(one.count for one in found if (one.kind, one.source) == (kind, what)),
+                "bytes": sum(one.bytes for one in found if (one.kind, one.source) == (kind, what)),
             }
             for kind, what in kinds
         ],
@@ -190,7 +190,7 @@ def main() -> None:
         "latency_seconds": LATENCY,
         "machines": [dataclasses.asdict(machine) for machine in MACHINES],
         "experiments": results,
-        "versions": folder.packages(jax.local_devices()[:COMPILED]) | {"data": data},
+        "versions": folder.environment(jax.local_devices()[:COMPILED]) | {"data": data},
     }
     print(table(record))
     if study.out:

@@ -212,7 +212,7 @@ def measured(study: Study, folder: Path) -> dict[str, Any]:
     return {
         "study": settings,
         **found,
-        "versions": run_folder.packages(core_devices.pick_devices(1), ("grain", "array-record")),
+        "versions": run_folder.environment(core_devices.pick_devices(1), ("grain", "array-record")),
     }
 
 

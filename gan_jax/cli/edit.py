@@ -158,12 +158,12 @@ def _write_inversion(
     if result.labels is not None:
         arrays["labels"] = result.labels
     report = {
-        "command": timing.command(),
+        "command": timing.launch_command(),
         **record,
         "search": vars(search),
         "mean_error": float(result.errors.mean()),
         "errors": [float(error) for error in result.errors],
-        "versions": run_folder.packages(devices.pick_devices(1)),
+        "versions": run_folder.environment(devices.pick_devices(1)),
     }
     out.mkdir(parents=True, exist_ok=True)
     grid, latents, errors = (out / name for name in FILES)

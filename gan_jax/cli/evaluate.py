@@ -64,7 +64,7 @@ def evaluate(
     at_least(6, num_samples=score.num_samples)
     at_least(1, num_paths=score.num_paths)
     keys.sample_key(score.seed or 0)  # refuses an invalid seed
-    config, steps = folder.load_config(run), restore.steps(run)
+    config, steps = folder.load_config(run), restore.checkpoint_steps(run)
     steps = steps if score.checkpoints == "all" else steps[-1:]
     used = core_devices.pick_devices(devices)
     dataset = scoring.load_data(run, config, score.data)
@@ -76,7 +76,7 @@ def evaluate(
         settings |= _settings(config, data, dataset, score, feature)
     cards = scoring.evaluate(run, Settings(**settings), steps=steps, dataset=dataset, data=data)
     out = run / "scores.json"
-    score_card.write_cards(out, cards, folder.packages(used))
+    score_card.write_cards(out, cards, folder.environment(used))
     print(score_card.format_table(cards))
     print(f"{out}: {len(cards)} cards")
 
@@ -153,4 +153,4 @@ def evaluate_folders(
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
     print(score_card.format_table(cards))
     if output.out:
-        score_card.write_cards(output.out, cards, folder.packages(used))
+        score_card.write_cards(output.out, cards, folder.environment(used))

@@ -17,7 +17,7 @@ import gan_jax
 from gan_jax.config import Config, Preset
 from gan_jax.core.errors import UserError
 from gan_jax.reporting.sweeps import format_mean_std
-from gan_jax.training.dry_run import duration
+from gan_jax.training.dry_run import format_duration
 
 PACKAGE = "gan_jax.recipes"
 
@@ -185,7 +185,7 @@ def _cost(record: dict[str, Any]) -> str:
     together = runs[0].get("members", 1) > 1
     seconds = runs[0]["train_seconds"] if together else sum(run["train_seconds"] for run in runs)
     machine = f"{device['cores']} CPU cores" if device["platform"] == "cpu" else device["kind"]
-    return f"{duration(seconds)} on {machine}"
+    return f"{format_duration(seconds)} on {machine}"
 
 
 def _result(record: dict[str, Any], study: Path) -> str:

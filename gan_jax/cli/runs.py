@@ -83,7 +83,7 @@ def compare(
 
     verdict = run_compare.compare(*map(run_compare.load_run_record, (run, other)))
     print(run_compare.format_comparison(verdict))
-    if verdict.parted:
+    if verdict.differences:
         raise SystemExit(1)
 
 
@@ -113,7 +113,7 @@ def reproduce(
     with tempfile.TemporaryDirectory() as folder:
         verdict = reproduce.reproduce(run, out or Path(folder) / "run", steps, data)
     print(run_compare.format_comparison(verdict))
-    if verdict.parted:
+    if verdict.differences:
         raise SystemExit(1)
 
 

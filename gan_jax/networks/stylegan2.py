@@ -63,7 +63,7 @@ class Generator(interface.Generator):
 
     In training the collection `moments` has the mean w, over all devices. Where a collection
     `perturbations` with w [n, *w_shape] is passed, it is added to the layers' w
-    (gan_jax/training/path_length.py).
+    (gan_jax/losses/path_length.py).
     """
 
     size: int = 32

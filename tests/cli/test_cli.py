@@ -46,13 +46,13 @@ def finished(trained_run):
         ("--batch-size 15 --devices 2", "batch_size is 15: it must be divisible by the 2 devices"),
         ("--devices 9", "devices is 9: it must be from 1 to 8, the devices found"),
         ("--devices 0", "devices is 0: it must be from 1 to 8"),
-        ("--gen.widths 0", "cannot take examples of shape [8, 8, 1]"),
-        ("--gen.shape 9 9 1", "makes examples of shape [9, 9, 1], the data has [8, 8, 1]"),
+        ("--gen.widths 0", "do not accept examples of shape [8, 8, 1]"),
+        ("--gen.shape 9 9 1", "must be that of the data, [8, 8, 1], got [9, 9, 1]"),
         ("--disc.minibatch-std 5", "groups of 5 do not divide 16 examples"),
         ("--data.labels", "a network of 0 classes is given labels"),
         (
             "--data.labels --gen.classes 3 --disc.classes 10",
-            "gen.classes is 3: the data has labels",
+            "gen.classes must be at least 10, the number of labels, got 3",
         ),
         ("--name a/b", "name is 'a/b': it must be letters"),
         ("--data.size 0", "data.size is 0: it must be at least 1"),
@@ -98,9 +98,9 @@ def test_workdir_of_another_config_names_the_fields(command, finished):
     )
     assert (status, error.count("\n")) == (2, 1)
     for text in (
-        "seed is 0 there, 4 here",
-        "gen.widths is (24, 32) there",
-        "penalties.r1 is 0.1 there",
+        "seed must be 0, got 4",
+        "gen.widths must be (24, 32), got (24, 30)",
+        "penalties.r1 must be 0.1, got 2.0",
     ):
         assert text in error
     assert "steps" not in error
@@ -161,7 +161,7 @@ def test_sample(command, finished, tmp_path):
     ("flags", "says"),
     [
         ("--num-samples 0", "num_samples must be at least 1, got 0"),
-        ("--step 7", "step is 7: the run has checkpoints of steps 5, 10, 12"),
+        ("--step 7", "step must be one of 5, 10, 12, got 7"),
         ("--seed -1", "seed is -1"),
         ("--out grid.nonsense", "out is 'grid.nonsense': unknown file extension"),
     ],
@@ -211,7 +211,7 @@ def test_a_run_is_continued_with_other_logging(command, tmp_path, again):
     assert samples == [f"step_{step:08d}" for step in (5, 8, 10)]
     scores = (places["run"] / "scores.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in scores] == [6]
-    assert restore.steps(places["run"]) == [9, 10]
+    assert restore.checkpoint_steps(places["run"]) == [9, 10]
     _, config, state = restore.restore(places["run"])
     small.assert_same_bits(state, small.train_state(config)[0])
 

@@ -52,10 +52,10 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
         ("interpolate --columns 1", "columns must be at least 2, got 1"),
         ("interpolate --truncation -1", "truncation is -1.0: the threshold must be above 0"),
         ("interpolate --space w", "mlp.Generator has no w"),
-        ("interpolate --member 3", "member is 3: the run has members 0 to 2"),
+        ("interpolate --member 3", "member must be from 0 to 2, got 3"),
         ("directions --num-directions 9", "count is 9: it must be from 1 to 8"),
         ("directions --extent 0", "extent must be above 0 and finite, got 0.0"),
-        ("directions --step 3", "step is 3: the run has checkpoints of steps 5, 8"),
+        ("directions --step 3", "step must be one of 5, 8, got 3"),
     ],
 )
 def test_directions_and_ways_with_bad_input(command, finished, tmp_path, words, says):
@@ -129,7 +129,7 @@ def test_invert_a_folder(command, finished, tmp_path):
         ("--split test --num-images 0", "num_images must be at least 1, got 0"),
         ("--split test --iterations 0", "steps is 0"),
         ("--split test --space w", "mlp.Generator has no w, only z"),
-        ("--split test --member 3", "member is 3: the run has members 0 to 2"),
+        ("--split test --member 3", "member must be from 0 to 2, got 3"),
         ("--split test --seed -1", "seed is -1"),
     ],
 )

@@ -109,7 +109,7 @@ def test_members_may_have_a_set_each(shards):
 
 @pytest.mark.parametrize(
     ("sizes", "says"),
-    [((3,), r"1 data sets of \[30\] examples: 2 of one"), ((3, 4), r"of \[30, 40\] examples: 2")],
+    [((3,), r"2 data sets of one size, got 1 of"), ((3, 4), r"got 2 of sizes \[30, 40\]")],
     ids=["too few", "of two sizes"],
 )
 def test_a_set_for_each_member_of_one_size(sizes, says):

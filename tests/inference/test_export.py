@@ -207,7 +207,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
     ("words", "says"),
     [
         ("--out gen.onnx", "out must end in .jaxexport or .safetensors, got 'gen.onnx'"),
-        ("--out gen.jaxexport --step 3", "step is 3: the run has checkpoints of steps 5, 10, 12"),
+        ("--out gen.jaxexport --step 3", "step must be one of 5, 10, 12, got 3"),
         ("--out gen.jaxexport --member 1", "is no population"),
     ],
 )

@@ -192,7 +192,7 @@ FOLDER_FILES = {
     "metrics.jsonl": (LINES, [metrics_log.read_metrics, goes_on, of_run, summarise]),
     "versions.json": (
         json.dumps(VERSIONS),
-        [lambda f: run_folder.load_example(f, 2), run_folder.load_sound, of_run],
+        [lambda f: run_folder.load_example(f, 2), run_folder.load_audio_format, of_run],
     ),
     "settings.json": (
         serialization.dumps_settings(small.LOGGING, Runtime()),

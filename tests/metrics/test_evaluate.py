@@ -107,7 +107,7 @@ def test_cards_hold_the_metrics_of_every_members_samples(trained):
     assert one.features_note == ""
     assert one.expected == manifold.expected_coverage(1797, 1797)
     assert one.mean == pytest.approx(np.mean(one.values))
-    assert one.sd == pytest.approx(np.std(one.values, ddof=1))
+    assert one.std == pytest.approx(np.std(one.values, ddof=1))
     assert len(found[12, "kernel"].standard_error) == 2
     assert "classifier_score" not in {name for _, name in found}
 

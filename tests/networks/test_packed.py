@@ -137,9 +137,9 @@ def test_a_step_takes_packs():
 @pytest.mark.parametrize(
     ("pack", "devices", "said"),
     [
-        (3, 1, "batch_size is 16: it must be made of whole packs of 3"),
-        (4, 8, "batch_size is 16: it must be made of whole packs of 4 on each of 8 devices"),
-        (0, 1, "disc.pac_size is 0: it must be at least 1"),
+        (3, 1, "batch_size must be a multiple of 3, the pack size, got 16"),
+        (4, 8, "batch_size must be a multiple of 32, the pack size times 8 devices, got 16"),
+        (0, 1, "the pack size of disc must be at least 1, got 0"),
     ],
 )
 def test_a_batch_is_made_of_whole_packs(pack, devices, said):

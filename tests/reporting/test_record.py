@@ -228,4 +228,4 @@ def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
     spec = module and types.SimpleNamespace(name=module)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
-    assert runs_timing.command() == command
+    assert runs_timing.launch_command() == command

@@ -236,8 +236,8 @@ def main() -> None:
                 "seeds": flags.seeds,
                 "test_accuracy": [features.test_accuracy for features in trained],
             }
-        versions = folder.packages(jax.local_devices()[:1])
-        text = {"command": timing.command(), "versions": versions, "classifiers": found}
+        versions = folder.environment(jax.local_devices()[:1])
+        text = {"command": timing.launch_command(), "versions": versions, "classifiers": found}
         files.write_atomically(flags.out, json.dumps(text, indent=1) + "\n")
 
 

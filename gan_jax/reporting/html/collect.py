@@ -59,7 +59,7 @@ def collect_run(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any
 def _kind(workdir: Path, config: Config) -> str:
     if isinstance(config.data, TextData):
         return "texts"
-    if runs_folder.load_sound(workdir):
+    if runs_folder.load_audio_format(workdir):
         return "sounds"
     shape = runs_folder.load_example(workdir, 1).real.shape
     return "points" if len(shape) == 2 else "repairs" if config.masks.kinds else "pictures"
@@ -86,7 +86,7 @@ def _folders(workdir: Path, config: Config) -> list[tuple[str, Path]]:
 def _samples(workdir: Path, config: Config, room: int) -> list[dict[str, Any]]:
     """A member's frames in turn, each of one step."""
     folders, suffix = _folders(workdir, config), format_of(config).suffix
-    heard = runs_folder.load_sound(workdir)
+    heard = runs_folder.load_audio_format(workdir)
     most = max((HEARD if heard else FRAMES) // len(folders), 6)
     found = []
     for title, folder in folders:
