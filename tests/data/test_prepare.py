@@ -68,8 +68,8 @@ def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     status, said, _ = command(app.main, words)
     assert status == 0
     assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in said
-    assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
-    assert "2 left out" in said
+    assert "1 cropped to a square, 1 enlarged" in said
+    assert "2 omitted" in said
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
     assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
     assert command(app.main, words)[:2] == (0, said)  # and again: nothing is left to do
