@@ -264,11 +264,8 @@ class LaunchArgs:
     """Flags of execution and logging, which do not change the numbers of a run."""
 
     runtime: Group[Runtime] = Runtime()
-    """Execution settings."""
     logging: Group[Logging] = Logging()
-    """Logging settings."""
     processes: Group[Processes] = Processes()
-    """Processes that train the run."""
     compilation_cache: bool = True
     """Cache compiled programs on disk, so that later starts are fast."""
 

@@ -247,8 +247,7 @@ def inpaint(
     Args:
         generator: A generator that was trained with masks, and images.
         output: Output folder.
-        mask: Folder of masks with the names of the images (white is inpainted); or a color #rrggbb
-            or alpha, for masks in the images themselves.
+        mask: Folder of masks, named as the images (white: inpaint), a color #rrggbb, or alpha.
         num_samples: Number of inpainted versions of each image.
         fit: Method for images of other sizes: resize the image, or inpaint tile by tile.
         seed: Random seed of the latents.

@@ -210,7 +210,7 @@ def synthesize(
     format: Literal["npz", "png", "array_record"] = "npz",  # noqa: A002
     seed: int = 0,
 ) -> None:
-    """Write a labeled data set of samples of a class-conditional generator, to train classifiers.
+    """Write samples of a class-conditional generator as a labeled data set for classifiers.
 
     The output folder has an npz file, one folder of PNG files per class, or array_record files for
     tensorflow-datasets; and samples.json, which records how the samples were generated.
@@ -245,7 +245,7 @@ def synthesize(
 def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
     """Export a generator (its moving average, if there is one) to a single file.
 
-    FILE.jaxexport has the weights and the compiled function, for any batch size, on CPU, CUDA, and
+    FILE.jaxexport has the weights and the generator function, for any batch size, on CPU, CUDA, and
     TPU. It requires only jax, and the commands sample, synthesize, interpolate, directions, and
     invert accept it as RUN. FILE.safetensors has only the weights, with a model card in FILE.md.
 

@@ -73,7 +73,7 @@ def resume_run(run: str, args: Sequence[str]) -> None:
 def compare(
     run: Record, other: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OTHER")]
 ) -> None:
-    """Compare two runs bit by bit over their common steps; exit with status 1 if they differ.
+    """Compare two runs bit by bit over their common steps; exit status 1 if they differ.
 
     The comparison covers metrics, digests of states, and samples.
 
@@ -92,7 +92,7 @@ def compare(
 def reproduce(
     run: Record, out: Path | None = None, steps: int | None = None, data: str | None = None
 ) -> None:
-    """Retrain a recorded run and compare the two bit by bit; exit with status 1 if they differ.
+    """Retrain a recorded run and compare the two bit by bit; exit status 1 if they differ.
 
     The output has the first difference of the runs, and all differences of versions, device, data,
     and config.
@@ -167,7 +167,7 @@ def report(
         compare: Paths to other run folders, to be included for comparison.
         out: Path to the output file; by default report.html in the run folder.
         force: Overwrite the output if it exists.
-        walk: Include a latent walk.
+        walk: Show a latent walk; --no-walk omits it.
         tensorboard: Write event files to RUN/tensorboard (requires the extra tensorboard).
     """
     from gan_jax.core import files
