@@ -207,11 +207,11 @@ def test_damage_is_named(folder, tmp_path, name, says):
     ("words", "says"),
     [
         ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
-        ("{folder} --out {out} --size 0", "data.size is 0: it must be at least 1"),
+        ("{folder} --out {out} --size 0", "data.size must be at least 1, got 0"),
         ("{folder} --out {folder}", "is neither empty nor a set"),
         ("{folder} --out {out} --size 6", "holds another set: shape is [8, 8, 3] there"),
         ("digits --split all --out {out}", "holds another set: source is 'folder' there"),
-        ("ring --out {out}2", "data.name is 'ring': it must be a set of images"),
+        ("ring --out {out}2", "data.name must be an image data set with ImageData, got 'ring'"),
         ("{empty} --size 8 --out {out}2", "no readable picture"),
         ("nowhere --out {out}2", "data set 'nowhere' is not in"),
     ],
