@@ -46,7 +46,7 @@ class Benchmark:
 def bare_step(config: Config) -> float:
     """Examples a second of the jitted step alone."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices)
+    state = train.initialize(config, dataset, devices)
     batch = Batch(dataset.batch.real[: config.batch_size][None])
     batch = batch.replace(real=feeds.to_network_range(batch.real, symmetric=config.data.symmetric))
     step = jax.jit(make_train_step(config), donate_argnums=0)
@@ -63,7 +63,7 @@ def bare_chunk(config: Config) -> float:
     """Examples a second of all steps as one program."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
     state, examples = (
-        train.start(config, dataset, devices),
+        train.initialize(config, dataset, devices),
         core_devices.replicate(dataset.batch, devices),
     )
     program = parallel.make_program(config, devices, config.steps)

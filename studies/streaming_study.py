@@ -106,7 +106,7 @@ def speed(study: Study, some: Config) -> dict[str, Any]:
     first = next(feeds.streamed(some, dataset, devices, 0))[1]
     steps, piece = study.blocks * first, max(1, first // 16)
     held, _ = next(feeds.resident(dataset, devices))
-    states = {name: train.start(some, dataset, devices) for name in ("resident", "streamed")}
+    states = {name: train.initialize(some, dataset, devices) for name in ("resident", "streamed")}
     rates: dict[str, list[float]] = {name: [] for name in states}
 
     def turn(name: str) -> float:

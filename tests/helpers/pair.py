@@ -87,7 +87,7 @@ def inputs(out: str) -> None:
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
         program = parallel.make_program(config, devices, 3)
         processes.barrier()
-        metrics = program(train.start(config, dataset, devices), 3, next(feed)[0])[1]
+        metrics = program(train.initialize(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
     np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
     parallel.make_train_step = real_step

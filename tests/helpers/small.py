@@ -195,7 +195,7 @@ def shared_program(
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return train.start(config, dataset, on), core_devices.replicate(dataset.batch, on)
+    return train.initialize(config, dataset, on), core_devices.replicate(dataset.batch, on)
 
 
 def forget() -> None:

@@ -173,7 +173,7 @@ def test_an_update_holds_one_all_reduce(changes, updates):
     found = collectives.collectives(text, 4, config.n_critic)
     sums = [one for one in found if one.kind == "all-reduce"]
     assert [one.what for one in sums] == [collectives.GRADIENTS] * updates
-    state = train.start(config, dataset, devices)
+    state = train.initialize(config, dataset, devices)
     disc, gen = (sum(x.size for x in jax.tree.leaves(p.params)) for p in (state.disc, state.gen))
     sizes, times = [disc] * (updates - 1) + [gen], [config.n_critic] * (updates - 1) + [1]
     assert [one.times for one in sums] == times

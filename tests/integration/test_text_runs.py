@@ -160,7 +160,7 @@ def test_networks_of_another_vocabulary_are_refused(config):
     with pytest.raises(
         UserError, match=r"makes examples of shape \[5, 9\], the data has \[5, 12\]"
     ):
-        train.start(
+        train.initialize(
             dataclasses.replace(config, data=data), sources.load(data), jax.local_devices()[:1]
         )
 

@@ -127,7 +127,7 @@ def test_a_run_traces_its_step_once(monkeypatch):
 def test_a_run_compiles_one_program():
     config = small.config(seed=5)
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices)
+    state = train.initialize(config, dataset, devices)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None

@@ -122,14 +122,14 @@ def test_every_loss_is_exact_or_refused():
 def test_what_looks_at_the_whole_batch_is_refused(changes, microbatch, says):
     config = changed(**changes)
     with pytest.raises(UserError) as error:
-        train.start(config, sources.load(config.data), jax.local_devices()[:1], microbatch)
+        train.initialize(config, sources.load(config.data), jax.local_devices()[:1], microbatch)
     assert says in str(error.value)
 
 
 def temporaries(config, microbatch):
     """Bytes that the program needs between its arguments and its results."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices, microbatch)
+    state = train.initialize(config, dataset, devices, microbatch)
     program = parallel.make_program(config, devices, 4, microbatch=microbatch)
     program(state, 1, dataset.batch)
     return program.memory()["temp_size"]
@@ -217,4 +217,4 @@ class Own(interface.Discriminator):
 def test_batch_norm_is_found_however_deep():
     config = changed(disc=pacgan.PacGAN(Own(), 2))
     with pytest.raises(UserError, match="with BatchNorm of disc"):
-        train.start(config, sources.load(config.data), jax.local_devices()[:1], 4)
+        train.initialize(config, sources.load(config.data), jax.local_devices()[:1], 4)

@@ -267,7 +267,7 @@ def test_groups_do_not_change_the_members(together, at_once):
 )
 def test_members_at_once_where_nobody_says(width, platform, expected):
     config = tiny(disc=mlp.Discriminator(widths=(width, width)))
-    state = train.start(config, sources.load(config.data), jax.local_devices()[:1])
+    state = train.initialize(config, sources.load(config.data), jax.local_devices()[:1])
     device = types.SimpleNamespace(platform=platform)
     assert parallel.members_at_once(config, state, [device]) == expected
 
