@@ -65,7 +65,7 @@ def _check_member(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         _fail("seed", config.seed, "from 0 to 4294967295")
     if config.steps * config.n_critic * config.batch_size >= 2**32:
-        _fail("steps", config.steps, "fewer, with steps x n_critic x batch_size below 2^32")
+        _fail("steps", config.steps, "smaller, so that steps x n_critic x batch_size is below 2^32")
     _check_prior(config)
     validate_data(config.data)
     for field in ("half_life", "ramp"):
