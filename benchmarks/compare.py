@@ -61,7 +61,7 @@ def noise_of(config: Config, key: jax.Array) -> step.Noise:
         )
         return np.asarray(found)
 
-    critic = np.stack([z(Purpose.CRITIC_Z, i) for i in range(config.n_critic)])
+    critic = np.stack([z(Purpose.DISC_Z, i) for i in range(config.n_critic)])
     uniform = jax.vmap(jax.random.uniform)
     mix = np.stack([uniform(of_examples(Purpose.PENALTY, i)) for i in range(config.n_critic)])
     return step.Noise(*(torch.tensor(array) for array in (critic, mix, z(Purpose.GEN_Z))))

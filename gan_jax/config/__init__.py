@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, their validation, and their file format."""
+"""Configuration of a run: frozen dataclasses, their validation, and their file format."""
 
 from gan_jax.config.schedules import Schedule, Value
 from gan_jax.config.schema import (

@@ -11,31 +11,39 @@ from gan_jax.core import keys
 
 
 def is_population(config: Config) -> bool:
-    """Whether the run's state and metrics have an axis of members."""
+    """Return whether the state and the metrics of a run have an axis of members."""
     return bool(config.seeds or config.sweep)
 
 
 def sweep_cells(config: Config) -> list[dict[str, float]]:
-    """The product of the swept values, by field; one empty cell where nothing is swept."""
+    """Return all combinations of swept values, by field; without a sweep, one empty cell.
+
+    Example:
+        >>> from gan_jax.config.sweeps import Sweep
+        >>> from gan_jax.networks import mlp
+        >>> config = Config("example", mlp.Generator(), mlp.Discriminator(), steps=100)
+        >>> sweep_cells(config.replace(sweep=(Sweep("gen_opt.lr", (0.1, 0.2)),)))
+        [{'gen_opt.lr': 0.1}, {'gen_opt.lr': 0.2}]
+    """
     names = [sweep.field for sweep in config.sweep]
     product = itertools.product(*(sweep.values for sweep in config.sweep))
     return [dict(zip(names, values, strict=True)) for values in product]
 
 
 def member_configs(config: Config) -> list[Config]:
-    """The members' own configs; of a config that is no population only itself."""
+    """Return the config of each member; for a config without a population, the config itself."""
     seeds = config.seeds or (config.seed,)
     solo = config.replace(seeds=(), sweep=())
     return [bind(solo, {**cell, "seed": seed}) for cell in sweep_cells(config) for seed in seeds]
 
 
 def root_keys(config: Config) -> jax.Array:
-    """The members' root keys [members]; of a config that is no population its one root key."""
-    found = [keys.root_key(one.seed) for one in member_configs(config)]
-    return jnp.stack(found) if is_population(config) else found[0]
+    """Return the root keys [members]; for a config without a population, one root key []."""
+    member_keys = [keys.root_key(member.seed) for member in member_configs(config)]
+    return jnp.stack(member_keys) if is_population(config) else member_keys[0]
 
 
 def swept_values(config: Config) -> dict[str, np.ndarray]:
-    """The members' values of each swept field, float32 [members]."""
-    found = [cell for cell in sweep_cells(config) for _ in config.seeds or (config.seed,)]
-    return {name: np.asarray([one[name] for one in found], np.float32) for name in found[0]}
+    """Return the value of each swept field for each member, float32 [members]."""
+    cells = [cell for cell in sweep_cells(config) for _ in config.seeds or (config.seed,)]
+    return {name: np.asarray([cell[name] for cell in cells], np.float32) for name in cells[0]}

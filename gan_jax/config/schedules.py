@@ -1,4 +1,4 @@
-"""Hyper-parameters that may change over a run: a number, or a Schedule over steps or images."""
+"""Hyperparameter schedules over train steps or images."""
 
 import dataclasses
 import math
@@ -12,66 +12,84 @@ from gan_jax.core.errors import UserError
 
 Shape = Literal["linear", "cosine"]
 Unit = Literal["steps", "images"]
-IMAGES = "img"
+IMAGES_SUFFIX = "img"
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """A value that goes from `start` to `end`, and then stays there.
+    """A value that changes from `start` to `end` and stays there.
 
-    Raises UserError if an end is not finite, the length is below 1, or there is no such shape or
-    unit.
+    Raises UserError if a field is not allowed.
+
+    Example:
+        >>> value_at(Schedule(1.0, 0.0, steps=10), 5)
+        Array(0.5, dtype=float32)
     """
 
     start: float
     """Value at step 0."""
     end: float
-    """Value from the end of the schedule on."""
+    """Value at the end of the schedule and after it."""
     steps: int
     """Length of the schedule."""
     shape: Shape = "linear"
-    """Form of the curve."""
+    """Shape of the curve: linear or cosine."""
     unit: Unit = "steps"
-    """Unit of the length: train steps, or real images, of which a step counts `batch_size`."""
+    """Unit of the length: train steps, or real images, `batch_size` per step."""
 
     def __post_init__(self):
+        """Check the fields."""
         ends = [end for end in (self.start, self.end) if isinstance(end, float | int)]  # or traced
         if not all(map(math.isfinite, ends)):
-            raise UserError(f"a schedule must be finite, got {self.start} to {self.end}")
+            raise UserError(f"schedule ends must be finite, got {self.start} and {self.end}")
         if self.steps < 1:
-            raise UserError(f"a schedule needs at least 1 step, got {self.steps}")
+            raise UserError(f"schedule steps must be at least 1, got {self.steps}")
         if self.shape not in get_args(Shape):
-            raise UserError(
-                f"schedule shape {self.shape!r}: allowed are {', '.join(get_args(Shape))}"
-            )
+            allowed = ", ".join(get_args(Shape))
+            raise UserError(f"schedule shape must be one of {allowed}, got {self.shape!r}")
         if self.unit not in get_args(Unit):
-            raise UserError(f"schedule unit {self.unit!r}: allowed are {', '.join(get_args(Unit))}")
+            allowed = ", ".join(get_args(Unit))
+            raise UserError(f"schedule unit must be one of {allowed}, got {self.unit!r}")
 
     def __str__(self):
-        unit = IMAGES if self.unit == "images" else ""
+        """Return the text that `parse` reads."""
+        unit = IMAGES_SUFFIX if self.unit == "images" else ""
         return f"{self.start}:{self.end}:{self.steps}{unit}:{self.shape}"
 
 
 def parse(text: str) -> float | Schedule:
-    """Parses `2e-4`, or `START:END:STEPS[:linear|cosine]`. `20000000img` is a length in images.
+    """Parse a number or a schedule.
 
-    Raises UserError on anything else.
+    Args:
+        text: A number, or START:END:STEPS[:linear|cosine]. A length that ends in img is in images.
+
+    Returns:
+        The number or the schedule.
+
+    Raises:
+        UserError: If the text is neither.
+
+    Example:
+        >>> parse("2e-4")
+        0.0002
+        >>> str(parse("2e-4:0:20000000img:cosine"))
+        '0.0002:0.0:20000000img:cosine'
     """
     parts = text.split(":")
     try:
         if len(parts) == 1:
             return float(text)
         start, end, steps, shape = parts if len(parts) == 4 else (*parts, "linear")
-        unit: Unit = "images" if steps.endswith(IMAGES) else "steps"
-        numbers = float(start), float(end), int(steps.removesuffix(IMAGES))
+        unit: Unit = "images" if steps.endswith(IMAGES_SUFFIX) else "steps"
+        numbers = float(start), float(end), int(steps.removesuffix(IMAGES_SUFFIX))
     except ValueError:
         allowed = f"START:END:STEPS[:{'|'.join(get_args(Shape))}]"
-        raise UserError(f"{text!r} is neither a number nor {allowed}") from None
+        raise UserError(f"value must be a number or {allowed}, got {text!r}") from None
     return Schedule(*numbers, cast(Shape, shape), unit)
 
 
-# What tyro makes of a Value: one flag that takes `2e-4` or `2e-4:5e-5:20000:cosine`.
+# One flag, which takes `2e-4` or `2e-4:5e-5:20000:cosine`.
 Value = Annotated[
     float | Schedule,
     tyro.constructors.PrimitiveConstructorSpec(
@@ -85,42 +103,44 @@ Value = Annotated[
 
 
 def is_off(value: Any) -> bool:
-    """Whether it is the number 0, so that what it scales is left out of the program. A schedule, or
-    a traced value of a sweep, never is."""
+    """Return whether a weight is the number 0, so that its term is left out of the program.
+
+    A schedule or a traced value of a sweep is never off.
+    """
     return isinstance(value, float | int) and value == 0
 
 
 def value_at(
     value: float | Schedule, step: jax.Array | int, batch_size: int = 1
 ) -> float | jax.Array:
-    """Evaluates a value at a train step. Both ends of a schedule are met exactly.
+    """Evaluate a value at a train step. Both ends of a schedule are exact.
 
     Args:
-        value: A number, or a schedule.
-        step: Train steps done.
-        batch_size: Images of a step, for schedules whose unit is images.
+        value: A number or a schedule.
+        step: Number of finished train steps.
+        batch_size: Number of real images per step, for schedules in images.
 
     Returns:
-        The number itself, or the schedule's point as a float32 scalar.
+        The number itself, or the value of the schedule as a float32 scalar.
     """
     if not isinstance(value, Schedule):
         return value
     length = value.steps / batch_size if value.unit == "images" else value.steps
-    done = jnp.clip(jnp.asarray(step, jnp.float32) / length, 0.0, 1.0)
+    progress = jnp.clip(jnp.asarray(step, jnp.float32) / length, 0.0, 1.0)
     if value.shape == "cosine":
-        done = 0.5 - 0.5 * jnp.cos(jnp.pi * done)
-    return value.start * (1 - done) + value.end * done
+        progress = 0.5 - 0.5 * jnp.cos(jnp.pi * progress)
+    return value.start * (1 - progress) + value.end * progress
 
 
 def resolve(config: T, step: jax.Array | int, batch_size: int = 1) -> T:
-    """Replaces every Schedule in a dataclass, at any depth, by its value at a train step.
+    """Replace all schedules in a dataclass, at any depth, by their values at a train step.
 
-    The values are arrays, so `is_off` gives the same answers before and after.
+    The values are arrays, so `is_off` returns the same before and after.
 
     Args:
-        config: The dataclass.
-        step: Train steps done.
-        batch_size: Images of a step.
+        config: A dataclass.
+        step: Number of finished train steps.
+        batch_size: Number of real images per step, for schedules in images.
 
     Returns:
         The dataclass without schedules.
@@ -136,6 +156,6 @@ def resolve(config: T, step: jax.Array | int, batch_size: int = 1) -> T:
 
 
 def bounds(value: float | Schedule) -> tuple[float, float]:
-    """The smallest and the largest value that it takes."""
+    """Return the minimum and the maximum of a number or a schedule."""
     ends = (value.start, value.end) if isinstance(value, Schedule) else (value, value)
     return min(ends), max(ends)

@@ -1,4 +1,4 @@
-"""A number of the config that takes several values: one axis of a sweep."""
+"""Sweeps over a numeric field of the config."""
 
 import dataclasses
 from typing import Annotated
@@ -10,26 +10,34 @@ from gan_jax.core.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """The field, by dotted name as in config.json, and the values that it takes."""
+    """A field and its values: one axis of a sweep."""
 
     field: str
+    """Dotted flag name of the field, such as gen_opt.lr."""
     values: tuple[float, ...]
+    """Values of the field."""
 
     def __str__(self):
+        """Return the words that `parse` reads."""
         return " ".join([self.field, *map(str, self.values)])
 
 
 def parse(words: list[str]) -> Sweep:
-    """`gen-opt.lr 1e-4 2e-4`. Raises UserError on anything else."""
+    """Parse the name and the values of a swept field. Raises UserError if a word is wrong.
+
+    Example:
+        >>> parse(["gen-opt.lr", "1e-4", "2e-4"])
+        Sweep(field='gen_opt.lr', values=(0.0001, 0.0002))
+    """
     if len(words) < 2:
-        raise UserError(f"sweep {' '.join(words)!r}: it must be a field and its values")
+        raise UserError(f"sweep must be a field and its values, got {' '.join(words)!r}")
     try:
         return Sweep(words[0].replace("-", "_"), tuple(map(float, words[1:])))
     except ValueError:
-        raise UserError(f"sweep {' '.join(words)!r}: the values must be numbers") from None
+        raise UserError(f"sweep values must be numbers, got {' '.join(words)!r}") from None
 
 
-# What tyro makes of it: a flag that may be given once for each field.
+# A flag that may be repeated, once for each field.
 Sweeps = Annotated[
     tuple[
         Annotated[

@@ -1,1 +1,1 @@
-"""Infrastructure that knows nothing about GANs: errors, keys, devices, files."""
+"""Infrastructure without GAN code: errors, files, PRNG keys, devices, and processes."""

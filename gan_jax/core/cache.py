@@ -1,4 +1,4 @@
-"""The folder of what is computed once: classifiers and statistics of real data."""
+"""Cache folder for classifiers and statistics of real data."""
 
 import logging
 import os
@@ -11,15 +11,15 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """$GAN_JAX_CACHE, or the user's cache folder."""
+    """Return `$GAN_JAX_CACHE`, or `gan_jax` in the user's cache folder."""
     root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "gan_jax"
     return Path(os.environ.get("GAN_JAX_CACHE", root)).expanduser()
 
 
 def save_cached(path: Path, arrays: dict[str, Any]) -> None:
-    """Write a .npz file of the cache, whole or not at all.
+    """Write arrays atomically to a `.npz` file of the cache.
 
-    A failure is logged and not raised: the arrays are in memory, and can be computed again.
+    A failure is logged, not raised: the arrays are in memory and can be computed again.
     """
     part = path.with_suffix(f".{os.getpid()}.part")
     try:

@@ -1,4 +1,4 @@
-"""Which devices a run is on, and where its arrays lie on them."""
+"""Selection of a run's devices, and placement of arrays on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,51 +13,74 @@ AXIS = "devices"
 
 
 def pick_devices(count: int | None, batch_size: int = 0) -> list[jax.Device]:
-    """The first `count` devices of every process, or all, those of process 0 first. Raises
-    UserError if there are fewer, or if they cannot share a batch (if there is one) evenly."""
-    found = jax.local_devices()
-    count = len(found) if count is None else count
-    if not 1 <= count <= len(found):
-        hint = (
-            f"; on CPUs, XLA_FLAGS=--xla_force_host_platform_device_count={count} makes that many"
-        )
+    """Return the first `count` devices of every process, those of process 0 first.
+
+    Args:
+        count: Number of devices per process. None: all devices.
+        batch_size: Number of examples that the devices share. 0: no batch.
+
+    Returns:
+        The devices, `count` for each process.
+
+    Raises:
+        UserError: If a process has fewer devices, or the number of all devices does not divide
+            the batch size.
+
+    Example:
+        >>> len(pick_devices(1, batch_size=64))
+        1
+    """
+    local = jax.local_devices()
+    count = len(local) if count is None else count
+    if not 1 <= count <= len(local):
+        hint = ""
+        if count > 1 and local[0].platform == "cpu":
+            flag = f"--xla_force_host_platform_device_count={count}"
+            hint = f"; on CPU, set XLA_FLAGS={flag} for more"
+        raise UserError(f"devices must be from 1 to {len(local)}, got {count}{hint}")
+    devices = jax.devices() if jax.process_count() > 1 else local
+    by_process = [
+        [device for device in devices if device.process_index == process]
+        for process in range(jax.process_count())
+    ]
+    if (least := min(map(len, by_process))) < count:
         raise UserError(
-            f"devices is {count}: it must be from 1 to {len(found)}, the devices found"
-            + (hint if count > 1 and found[0].platform == "cpu" else "")
+            f"devices must be at most {least}, the number in another process, got {count}"
         )
-    everyone = jax.devices() if jax.process_count() > 1 else found
-    each = [[d for d in everyone if d.process_index == i] for i in range(jax.process_count())]
-    if (least := min(len(its) for its in each)) < count:
-        raise UserError(f"devices is {count}: another process has {least}, the most for all")
-    total = count * len(each)
+    total = count * len(by_process)
     if batch_size % total:
-        raise UserError(f"batch_size is {batch_size}: it must be divisible by the {total} devices")
-    return [device for its in each for device in its[:count]]
+        raise UserError(f"batch_size must be divisible by {total} devices, got {batch_size}")
+    return [device for process in by_process for device in process[:count]]
 
 
 def local_indices(devices: Sequence[jax.Device]) -> list[int]:
-    """Which of the devices, by their place among them, are this process's."""
-    return [i for i, one in enumerate(devices) if one.process_index == jax.process_index()]
+    """Return the positions, in `devices`, of the devices that belong to this process."""
+    return [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
 
 
 def _mesh(devices: Sequence[jax.Device]) -> Mesh:
-    """Of this process's devices among these. Arrays are always a process's own, as `pmap` has them,
-    so what reads a state need not know of other processes."""
+    """Return a mesh of those devices that belong to this process.
+
+    Arrays are local to a process, as with `pmap`, so code that reads a state works the same in a
+    run of several processes.
+    """
     return Mesh(np.asarray([devices[i] for i in local_indices(devices)]), (AXIS,))
 
 
-def replicated(devices: Sequence[jax.Device]) -> NamedSharding:
-    """Whole on each of the devices."""
+def replicated_sharding(devices: Sequence[jax.Device]) -> NamedSharding:
+    """Return the sharding of an array with a full copy on each device."""
     return NamedSharding(_mesh(devices), PartitionSpec())
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The pytree whole on each of the devices: where a chunk wants its state and its data."""
-    return jax.device_put(tree, replicated(devices))
+    """Copy a pytree to each device, as train steps expect the state and the data."""
+    return jax.device_put(tree, replicated_sharding(devices))
 
 
 def shard(tree: Any, devices: Sequence[jax.Device]) -> Any:
-    """The pytree cut along its leaves' first axis, one slice of it on each of the devices, of which
-    there are this process's slices only."""
+    """Split a pytree along the first axis of its leaves, one slice for each device.
+
+    The leaves hold the slices of this process only.
+    """
     mesh = _mesh(devices)
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))

@@ -1,4 +1,4 @@
-"""Files that are read whole and written whole."""
+"""Atomic writing of files, and errors of reading and writing that name the file."""
 
 import contextlib
 import json
@@ -11,8 +11,15 @@ from gan_jax.core.errors import UserError, reason
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """The file has the old text or the new one, never a part of it. Raises UserError if it cannot
-    be written."""
+    """Replace the contents of a file; a crash leaves either the old text or the new one.
+
+    Args:
+        path: File to write. Its folder must exist.
+        text: New contents.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     with writing(path):
         with part.open("w") as file:
@@ -24,7 +31,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """An error of the disk becomes a UserError that names the file."""
+    """Turn an OSError inside the block into a UserError that names the file."""
     try:
         yield
     except OSError as error:
@@ -37,7 +44,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except RecursionError:
-        raise UserError(f"{path} cannot be read: it is nested too deep") from None
+        raise UserError(f"{path} cannot be read: it is nested too deeply") from None
     except (OSError, ValueError) as error:  # also of UTF-8, and of numbers too long for Python
         raise UserError(f"{path} cannot be read: {reason(error)}") from None
     except (KeyError, TypeError, OverflowError, MemoryError) as error:
@@ -46,6 +53,6 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says. Raises UserError if it cannot be read."""
+    """Read a JSON file. Raises UserError if it cannot be read or parsed."""
     with reading(path):
         return json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A lock on a run folder, so that one process at a time trains in it."""
+"""A lock on a run folder: one process at a time trains in it."""
 
 import contextlib
 import errno
@@ -19,13 +19,17 @@ _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 @contextlib.contextmanager
 def lock_folder(workdir: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel releases however the process ends.
+    """Hold the lock of a run folder inside the block.
 
-    Nothing is locked where the file system supports no locks.
+    The kernel releases the lock however the process ends. Nothing is locked on file systems without
+    locks.
+
+    Args:
+        workdir: Run folder.
 
     Raises:
-      UserError: Another process holds the lock, which the message names, or the folder cannot be
-        written to.
+        UserError: If another process holds the lock (the message names it), or the folder cannot be
+            written to.
     """
     path = workdir / NAME
     # A soft lock, filelock's fallback, would outlive a process that is killed.
@@ -47,14 +51,14 @@ def lock_folder(workdir: Path) -> Iterator[None]:
 
 
 def _sign(file: int) -> None:
-    """Write this process's name into the lock file."""
+    """Write the ID and host of this process into the lock file."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     os.ftruncate(file, 0)
     os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode())
 
 
 def _owner(path: Path) -> str:
-    """The name of the process that holds the lock, if it can be read."""
+    """Return a description of the process that holds the lock."""
     try:
         return path.read_text(errors="replace").strip() or "another process"
     except OSError:  # Windows lets no other process read a locked file

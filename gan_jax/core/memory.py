@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a run took of it."""
+"""Memory of the host and of devices: limits, peaks, and needs of compiled programs."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 
-# Of XLA's analysis of a compiled program.
+# Parts of XLA's memory analysis of a compiled program.
 PARTS = ("argument_size", "output_size", "alias_size", "temp_size", "generated_code_size")
 
 
 def host_limit() -> int:
-    """Bytes that one thing may take of this machine's memory: half of it."""
+    """Return the number of bytes that an array may take in host memory: half of the total."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):  # Windows
@@ -20,12 +20,12 @@ def host_limit() -> int:
 
 
 def device_limit(device: jax.Device) -> int:
-    """Bytes that arrays on the device may take; of a CPU, `host_most`."""
+    """Return the number of bytes that arrays may take on a device; on a CPU, `host_limit`."""
     return int((device.memory_stats() or {}).get("bytes_limit", 0)) or host_limit()
 
 
 def host_peak() -> int | None:
-    """The most bytes that this process had in memory so far; None where that is not known."""
+    """Return the peak memory of this process in bytes, or None on Windows."""
     try:
         import resource
     except ImportError:  # Windows
@@ -35,21 +35,35 @@ def host_peak() -> int | None:
 
 
 def peak_memory(devices: Sequence[jax.Device]) -> dict[str, Any]:
-    """Of this process, and of each of its devices that counts (CPUs do not), in bytes."""
-    own = [device for device in devices if device.process_index == jax.process_index()]
-    stats = [device.memory_stats() or {} for device in own]
-    each = [one["peak_bytes_in_use"] for one in stats if "peak_bytes_in_use" in one]
-    return {"host_peak_bytes": host_peak(), "device_peak_bytes": each or None}
+    """Return the peak memory of this process and of each of its devices.
+
+    Args:
+        devices: Devices of the run; those of other processes are ignored.
+
+    Returns:
+        `host_peak_bytes`, and `device_peak_bytes` as a list, or None if the devices do not count
+        (CPUs).
+    """
+    local = [device for device in devices if device.process_index == jax.process_index()]
+    stats = [device.memory_stats() or {} for device in local]
+    peaks = [counts["peak_bytes_in_use"] for counts in stats if "peak_bytes_in_use" in counts]
+    return {"host_peak_bytes": host_peak(), "device_peak_bytes": peaks or None}
 
 
 def program_memory(compiled: Any) -> dict[str, int] | None:
-    """What XLA says that a compiled program takes of each device, in bytes: its arguments, its
-    results, how much of these lies where arguments were (donated), and what it needs between. None
-    where it does not say."""
+    """Return XLA's estimate of the memory that a compiled program takes on each device.
+
+    Args:
+        compiled: Compiled program, from `jax.jit(...).lower(...).compile()`.
+
+    Returns:
+        Bytes of the arguments, of the outputs, of outputs in donated arguments (alias), of
+        temporary buffers, and of the generated code. None if the platform has no estimate.
+    """
     try:
-        found = compiled.memory_analysis()
-    except (NotImplementedError, RuntimeError):  # of some platforms
+        analysis = compiled.memory_analysis()
+    except (NotImplementedError, RuntimeError):  # on some platforms
         return None
-    if found is None:
+    if analysis is None:
         return None
-    return {name: int(getattr(found, f"{name}_in_bytes")) for name in PARTS}
+    return {name: int(getattr(analysis, f"{name}_in_bytes")) for name in PARTS}

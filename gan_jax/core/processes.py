@@ -1,8 +1,8 @@
-"""Several processes that train one run, connected by JAX's distributed runtime.
+"""Multi-process training on JAX's distributed runtime.
 
-All start with the same command and execute the same steps. Process 0 is the leader: it alone
-writes the run folder, and it decides what must be the same everywhere, such as where a chunk ends.
-When a process dies, the others report it and exit with the status EXIT_PEER_LOST.
+All processes start with the same command and execute the same steps. Process 0 is the leader: it
+alone writes the run folder, and it makes the decisions that all processes must share, such as the
+length of a chunk. When a process dies, the others report it and exit with status EXIT_PEER_LOST.
 """
 
 import contextlib
@@ -24,48 +24,50 @@ from jax.experimental import multihost_utils
 
 from gan_jax.core.errors import UserError
 
-EXIT_PEER_LOST = 75  # EX_TEMPFAIL: another process is gone, all are to be started again
+EXIT_PEER_LOST = 75  # EX_TEMPFAIL: another process died; restart all of them
 HEARTBEAT_TIMEOUT = 30  # seconds
-_COMMON_EXITS = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # statuses of all processes at once
+_COMMON_EXITS = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # shared by all processes
 _PEER_FAILURES = ("gloo", "nccl", "coordination", "connection", "unavailable")
 _ABORTED = (
-    "error: another process of this run has died or cannot be reached, so JAX has ended this one; "
-    "start all of them again to go on from the last checkpoint\n"
+    "error: another process of this run has died or cannot be reached, so this one has stopped; "
+    "restart all of them to continue from the last checkpoint\n"
 )
 
 
 def in_cluster() -> bool:
-    """Whether the environment is that of one of several processes which JAX can connect.
+    """Return whether the environment defines several processes that JAX can connect.
 
-    That is a step of SLURM or Open MPI, an indexed job of Kubernetes, or a Cloud TPU pod.
+    That is a job step of SLURM or Open MPI, an indexed job of Kubernetes, or a Cloud TPU pod.
     """
     env = os.environ.get
     hosts = env("TPU_WORKER_HOSTNAMES") or env("TPU_PROCESS_ADDRESSES") or ""
     has_libtpu = env("TPU_LIBRARY_PATH") or importlib.util.find_spec("libtpu")
-    # Importing JAX sets TPU_SKIP_MDS_QUERY where there are no TPUs.
-    asks_metadata = has_libtpu and not env("TPU_SKIP_MDS_QUERY")
+    # Importing JAX sets TPU_SKIP_MDS_QUERY on machines without TPUs.
+    queries_metadata = has_libtpu and not env("TPU_SKIP_MDS_QUERY")
     return (
         int(env("SLURM_STEP_NUM_TASKS") or 1) > 1
         or int(env("OMPI_COMM_WORLD_SIZE") or 1) > 1
         or ("KUBERNETES_SERVICE_HOST" in os.environ and "JOB_COMPLETION_INDEX" in os.environ)
         or "," in hosts
-        or bool(asks_metadata and not hosts)  # connecting a single host as one process is harmless
+        or bool(queries_metadata and not hosts)  # harmless for a single host: one process
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Several processes that train one run. Clusters (SLURM, Open MPI, Kubernetes, Cloud TPU) set
-    these themselves."""
+    """Processes that train one run.
+
+    Clusters (SLURM, Open MPI, Kubernetes, Cloud TPU) set them.
+    """
 
     coordinator: str | None = None
-    """HOST:PORT of process 0; the port must be free there."""
+    """Address HOST:PORT of process 0, with a free port."""
     num_processes: int | None = None
-    """Number of processes that train this run; 1 for this one alone, even in a cluster."""
+    """Number of processes that train this run; 1 trains alone, even in a cluster."""
     process_id: int | None = None
     """Index of this process. Process 0 writes the run folder."""
-    silence: int = HEARTBEAT_TIMEOUT
-    """Seconds without a heartbeat after which another process counts as dead."""
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT
+    """Number of seconds without a heartbeat after which a process counts as dead."""
 
 
 @contextlib.contextmanager
@@ -75,21 +77,22 @@ def distributed_session(
     process_id: int | None,
     heartbeat_timeout: int,
 ) -> Iterator[None]:
-    """Connect this process with the others of its run, before anything is computed.
+    """Connect this process with the others of its run inside the block.
 
-    Does nothing for a process that is alone. On leaving, the process waits for the others if it
-    ends as they do, and otherwise exits at once: they notice within about `heartbeat_timeout`, on
-    loopback at once.
+    It must be entered before the first computation, and does nothing for a single process. At its
+    end the process waits for the others if all end the same way. Otherwise it exits at once, and
+    the others detect that within about `heartbeat_timeout`, or at once on the loopback interface.
 
     Args:
-      coordinator: HOST:PORT of process 0. This and the next two come from the environment if all
-        three are None.
-      num_processes: Number of processes.
-      process_id: Index of this process.
-      heartbeat_timeout: Seconds without a heartbeat after which a process counts as dead.
+        coordinator: Address HOST:PORT of process 0. If it and the next two arguments are None, all
+            three come from the environment.
+        num_processes: Number of processes.
+        process_id: Index of this process.
+        heartbeat_timeout: Number of seconds without a heartbeat after which a process counts as
+            dead.
 
     Raises:
-      UserError: The arguments are inconsistent, or the other processes cannot be reached.
+        UserError: If the arguments are inconsistent, or the other processes cannot be reached.
     """
     address = (coordinator, num_processes, process_id)
     if num_processes == 1 or (address == (None, None, None) and not in_cluster()):
@@ -100,8 +103,8 @@ def distributed_session(
     status = 1
     try:
         _check_devices()
-        # JAX waits 30 seconds for the peers of a first collective, so it must come while all of
-        # them are here.
+        # JAX waits 30 seconds for the peers of a first collective, so it must run before the
+        # processes spend different times on loading.
         barrier()
         yield
         status = 0
@@ -124,7 +127,7 @@ def distributed_session(
 
 
 def is_peer_failure(error: Exception) -> bool:
-    """Whether the error reports that another process is gone."""
+    """Return whether the error reports that another process died."""
     summary = _summary(error).lower()
     return isinstance(error, jax.errors.JaxRuntimeError) and any(
         word in summary for word in _PEER_FAILURES
@@ -136,11 +139,11 @@ def _summary(error: Exception) -> str:
 
 
 def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
-    if missing := [name for name, value in given.items() if value is None]:
+    address = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
+    if missing := [name for name, value in address.items() if value is None]:
         if len(missing) < 3 and not in_cluster():
-            here = ", ".join(f"{name} is {v!r}" for name, v in given.items() if v is not None)
-            raise UserError(f"{here}: {' and '.join(missing)} must be given too")
+            present = ", ".join(f"{name} {v!r}" for name, v in address.items() if v is not None)
+            raise UserError(f"{' and '.join(missing)} must be set too, got only {present}")
         return
     host, _, port = str(coordinator).rpartition(":")
     if not host or not port.isdigit():
@@ -167,7 +170,7 @@ def _connect(
     heartbeat_timeout: int,
 ) -> None:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # It would swallow every SIGTERM; `stop_signal` handles them.
+    # The service would consume every SIGTERM, which `stop_signal` handles.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -179,12 +182,12 @@ def _connect(
         )
     except (RuntimeError, ValueError) as error:
         peers = f"coordinator {coordinator}" if coordinator else "the cluster's processes"
-        raise UserError(f"{peers} cannot be joined: {str(error)[:300]}") from None
+        raise UserError(f"{peers} cannot be reached: {str(error)[:300]}") from None
     _handle_abort()
 
 
 def _handle_abort() -> None:
-    """Turn the abort of JAX's runtime into one line and the status EXIT_PEER_LOST."""
+    """Replace the abort of JAX's runtime by one line and status EXIT_PEER_LOST."""
     # When a peer is lost, a thread of JAX's C++ runtime aborts the process. No Python exception is
     # raised, and Python's own signal handlers do not run on an abort, hence a C handler.
 
@@ -198,30 +201,30 @@ def _handle_abort() -> None:
 
 
 def is_leader() -> bool:
-    """Whether this process writes the run folder: process 0, or the only one."""
+    """Return whether this is process 0, which writes the run folder."""
     return jax.process_index() == 0
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process reaches this call."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("gan_jax")
 
 
 def connect_devices(devices: Sequence[jax.Device]) -> None:
-    """Open the connections between the devices, directly after all processes were in step."""
+    """Open the connections between the devices. Call it directly after a barrier."""
     if jax.process_count() > 1:
         count = sum(device.process_index == jax.process_index() for device in devices)
         jax.pmap(lambda x: lax.psum(x, "i"), "i", devices=devices)(np.zeros(count, np.float32))
 
 
 def broadcast_int(value: int) -> int:
-    """The int32 value of process 0. Every process calls it."""
+    """Broadcast an int32 from process 0. Collective: every process must call it."""
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def broadcast_text(text: str) -> str:
-    """The text of process 0. Every process calls it."""
+    """Broadcast a string from process 0. Collective: every process must call it."""
     if jax.process_count() == 1:
         return text
     encoded = np.frombuffer(text.encode(), np.uint8)
@@ -231,9 +234,13 @@ def broadcast_text(text: str) -> str:
 
 
 def broadcast_tree(tree: Any) -> Any:
-    """The pytree of process 0, bit for bit. Every process calls it.
+    """Broadcast a pytree from process 0, bit for bit. Collective: every process must call it.
 
-    Leaves are arrays, of the same shapes and dtypes in every process.
+    Args:
+        tree: Arrays, of the same shapes and dtypes in every process.
+
+    Returns:
+        The pytree of process 0, as numpy arrays and PRNG keys.
     """
     if jax.process_count() == 1:
         return tree
@@ -260,18 +267,26 @@ def _from_bytes(received: np.ndarray, like: Any) -> Any:
 
 
 def check_same(**texts: str) -> None:
-    """Raise UserError in every process if one has other `texts` than process 0."""
+    """Raise UserError in every process if a text differs between processes."""
     for name, text in texts.items():
         digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
         digests = multihost_utils.process_allgather(digest).reshape(-1, len(digest))
         if others := np.flatnonzero((digests != digests[0]).any(axis=1)).tolist():
-            raise UserError(f"{name} must be that of process 0, got another in processes {others}")
+            raise UserError(
+                f"{name} must be the same in all processes, got a difference in processes {others}"
+            )
 
 
 def stop_signal(signals: list[int]) -> int:
-    """The signal by which all processes are to stop now, or 0. Every process calls it.
+    """Return the signal that stops all processes now, or 0. Collective.
 
-    A cluster's notice of preemption, SIGTERM to one process or to all, thus stops all at one step.
+    A preemption notice of a cluster, SIGTERM to one or all processes, stops all at the same step.
+
+    Args:
+        signals: Signals that this process has received.
+
+    Returns:
+        The number of the signal, the same in every process.
     """
     received = signals[0] if signals else 0
     return int(np.max(multihost_utils.process_allgather(np.int32(received))))

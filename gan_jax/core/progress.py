@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar in a terminal or notebook, plain lines otherwise."""
 
 import sys
 import time
@@ -12,9 +12,17 @@ with warnings.catch_warnings():  # in a notebook without ipywidgets, where the b
 
 
 class Progress:
-    """Steps done, examples a second, the latest losses, and the time left, on stderr."""
+    """Steps done, examples per second, latest losses, and remaining time, on stderr."""
 
     def __init__(self, done: int, total: int, examples_per_step: int, *, quiet: bool = False):
+        """Open the bar.
+
+        Args:
+            done: Number of steps before this launch.
+            total: Number of steps of the run.
+            examples_per_step: Number of examples of a step, for the rate.
+            quiet: Show nothing.
+        """
         self._plain = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
         self._bar = tqdm(
             total=total, initial=done, unit="step", disable=quiet or self._plain, dynamic_ncols=True
@@ -25,9 +33,10 @@ class Progress:
         self._due = 0.0
 
     def update(self, steps: int, losses: dict[str, float]) -> None:
-        """`steps` more are done. A plain line appears at the first call, then each ten seconds.
+        """Add `steps` finished steps and show the losses.
 
-        The rate is from the end of the first call on: before it lies compilation.
+        A plain line is printed at the first call, then every ten seconds. The rate excludes the
+        first call, which includes compilation.
         """
         self._done += steps
         now = time.monotonic()
@@ -45,5 +54,5 @@ class Progress:
             self._due = now + 10
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Close the bar and leave it on the screen."""
         self._bar.close()

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop when convenient."""
+"""Deferred handling of SIGINT and SIGTERM."""
 
 import contextlib
 import signal
@@ -8,20 +8,27 @@ from typing import Any
 
 @contextlib.contextmanager
 def catch_signals() -> Iterator[list[int]]:
-    """The SIGINTs and SIGTERMs that have come so far; a second SIGINT interrupts as ever."""
-    came: list[int] = []
+    """Collect the numbers of SIGINT and SIGTERM instead of stopping at once.
 
-    def note(number: int, _: Any) -> None:
-        if came and number == signal.SIGINT:
+    A second signal that is SIGINT raises KeyboardInterrupt. Outside the main thread nothing is
+    collected.
+
+    Yields:
+        The signals received so far, in order.
+    """
+    received: list[int] = []
+
+    def record(number: int, _: Any) -> None:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        came.append(number)
+        received.append(number)
 
     try:
-        before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where Python delivers signals: leave them alone
+        before = {n: signal.signal(n, record) for n in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # Python delivers signals to the main thread only
         before = {}
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

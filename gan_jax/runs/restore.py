@@ -44,7 +44,7 @@ def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainS
         lambda root_keys: population_state.init_population(config, root_keys, example),
         population.root_keys(config),
     )
-    sharding = devices.replicated(jax.local_devices()[:1])
+    sharding = devices.replicated_sharding(jax.local_devices()[:1])
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
     )

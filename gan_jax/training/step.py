@@ -230,7 +230,7 @@ def _disc_batch(
     fake = map_in_microbatches(
         lambda latent_keys, cond: generate(latent_keys, cond)[0],
         gan.microbatch(len(batch.real)),
-        keys_for(Purpose.CRITIC_Z),
+        keys_for(Purpose.DISC_Z),
         cond,
     )
     return DiscBatch(

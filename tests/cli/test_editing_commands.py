@@ -89,7 +89,7 @@ def test_invert_a_split(command, finished, tmp_path):
     before = (tmp_path / "out" / "grid.png").read_bytes()
     status, _, error = command(app.main, words, "--seed 1")
     assert (status, error.count("\n")) == (2, 1)
-    assert "grid.png exists: give --force" in error
+    assert "grid.png exists: use --force" in error
     assert (tmp_path / "out" / "grid.png").read_bytes() == before
     assert command(app.main, words, "--force")[0] == 0
     assert (tmp_path / "out" / "grid.png").read_bytes() == before  # the same bits again
@@ -123,14 +123,14 @@ def test_invert_a_folder(command, finished, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("", "give a folder of images or a --split"),
+        ("", "images must be either a folder or a --split, got neither"),
         ("nowhere", "there is no such file or folder"),
         ("--split rest", "got 'rest'"),
         ("--split test --num-images 0", "num_images must be at least 1, got 0"),
         ("--split test --iterations 0", "steps is 0"),
         ("--split test --space w", "mlp.Generator has no w, only z"),
         ("--split test --member 3", "member must be from 0 to 2, got 3"),
-        ("--split test --seed -1", "seed is -1"),
+        ("--split test --seed -1", "seed must be from 0 to 4294967295, got -1"),
     ],
 )
 def test_invert_with_bad_input(command, finished, tmp_path, words, says):

@@ -45,14 +45,17 @@ def test_parse_reads_what_str_writes(schedule):
     ("text", "said"),
     [
         *((text, repr(text)) for text in ("", "fast", "0x10", "1:2", "1:2:x", "1:2:1.5", ":::")),
-        ("1:2:3:linear:5", "'1:2:3:linear:5' is neither a number nor START:END:STEPS"),
-        ("1:2:0", "at least 1 step, got 0"),
-        ("1:2:-3", "at least 1 step, got -3"),
-        ("1:2:3:square", "shape 'square': allowed are linear, cosine"),
-        ("1:2:3:", "shape '': allowed are linear, cosine"),
-        ("nan:1:5", "finite, got nan to 1.0"),
-        ("0:inf:5", "finite, got 0.0 to inf"),
-        ("1:-inf:5:cosine", "finite, got 1.0 to -inf"),
+        (
+            "1:2:3:linear:5",
+            "value must be a number or START:END:STEPS[:linear|cosine], got '1:2:3:linear:5'",
+        ),
+        ("1:2:0", "steps must be at least 1, got 0"),
+        ("1:2:-3", "steps must be at least 1, got -3"),
+        ("1:2:3:square", "shape must be one of linear, cosine, got 'square'"),
+        ("1:2:3:", "shape must be one of linear, cosine, got ''"),
+        ("nan:1:5", "finite, got nan and 1.0"),
+        ("0:inf:5", "finite, got 0.0 and inf"),
+        ("1:-inf:5:cosine", "finite, got 1.0 and -inf"),
     ],
 )
 def test_parse_refuses_on_one_line(text, said):
@@ -64,7 +67,7 @@ def test_parse_refuses_on_one_line(text, said):
 
 def test_a_schedule_that_ends_at_no_number_is_refused():
     # min and max of (1, nan) are both 1: bounds would hide it from the config's checks.
-    with pytest.raises(UserError, match=r"finite, got 1\.0 to nan$"):
+    with pytest.raises(UserError, match=r"finite, got 1\.0 and nan$"):
         Schedule(1.0, float("nan"), 10)
 
 
@@ -149,5 +152,5 @@ def test_a_schedule_over_images_counts_a_batch_per_step(shape):
 
 
 def test_a_schedule_has_a_known_unit():
-    with pytest.raises(UserError, match="schedule unit 'epochs': allowed are steps, images"):
+    with pytest.raises(UserError, match="schedule unit must be one of steps, images, got 'epochs'"):
         Schedule(1.0, 0.0, 10, "linear", "epochs")

@@ -30,9 +30,10 @@ from gan_jax.config import (
     schema,
     serialization,
     sweeps,
+    version_0_1,
 )
 from gan_jax.config.schedules import Schedule
-from gan_jax.config.validation import NAMES
+from gan_jax.config.validation import DATASET_NAMES
 from gan_jax.core.errors import UserError
 from gan_jax.networks import interface, lstm, mlp, pacgan
 from tests.helpers.odd_config import CONFIG
@@ -74,14 +75,22 @@ def refused(text, *said):
             Foreign(),
             "gen must be of a registered type, got tests.config.test_serialization.Foreign",
         ),
-        ("gen.widths", [7, 5], "write a tuple"),
-        ("gen.activation", nn.relu, "gen.activation is <"),
-        ("steps", np.int64(3), "steps is np.int64(3)"),
-        ("batch_size", 64.0, "batch_size is 64.0: it must be an integer"),
-        ("gen_opt.lr", math.nan, "gen_opt.lr is nan"),
-        ("penalties.r1", math.inf, "objective.penalties.r1 is inf"),
-        ("data.labels", 1, "data.labels is 1: it must be true or false"),
-        ("gen", "mlp", "gen is 'mlp': it must be a generator"),
+        ("gen.widths", [7, 5], "gen.widths must be a tuple, got [7, 5]"),
+        (
+            "gen.activation",
+            nn.relu,
+            "gen.activation must be a value that JSON can represent, got <",
+        ),
+        ("steps", np.int64(3), "got np.int64(3)"),
+        ("batch_size", 64.0, "batch_size must be an integer, got 64.0"),
+        ("gen_opt.lr", math.nan, "got nan"),
+        (
+            "penalties.r1",
+            math.inf,
+            "objective.penalties.r1 must be a value that JSON can represent, got inf",
+        ),
+        ("data.labels", 1, "data.labels must be true or false, got 1"),
+        ("gen", "mlp", "gen must be a generator, got 'mlp'"),
     ],
 )
 def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
@@ -134,10 +143,12 @@ def test_other_formats_are_refused(number):
 
 
 def test_every_type_of_a_config_has_one_name():
-    names = [name for name, _ in serialization._of_package().items()]
-    types = [*serialization._of_package().values()]
+    names = [name for name, _ in serialization._package_types().items()]
+    types = [*serialization._package_types().values()]
     assert len(set(types)) == len(names)
-    assert {*serialization._dataclasses_of(Config), *NAMES} - {schema.Data} <= set(types)
+    assert {*serialization._nested_dataclasses(Config), *DATASET_NAMES} - {schema.Data} <= set(
+        types
+    )
     assert not [name for name in names if name.startswith("gan_jax")]
 
 
@@ -221,7 +232,7 @@ def test_a_field_of_version_0_1_has_its_place(path):
 
 @pytest.mark.parametrize("field", ["path_length", "perceptual"])
 def test_a_weight_of_version_0_1_has_its_place(field):
-    tree = serialization._upgrade({**RECORD_0_1, field: 0.5})
+    tree = version_0_1.upgrade({**RECORD_0_1, field: 0.5})
     assert tree["objective"][field] == 0.5
     assert field not in tree
 
@@ -248,10 +259,10 @@ def test_fields_and_texts_of_version_0_1_that_have_other_names():
     assert config.augment == expected
     assert config.sweep == (sweeps.Sweep("augment.color", (0.5, 0.25)),)
     masks = {"_type": "gan_jax.masks:Masks", "kinds": ["box", "half", "free", "pixels"]}
-    upgraded = serialization._upgrade({**RECORD_0_1, "masks": masks})
+    upgraded = version_0_1.upgrade({**RECORD_0_1, "masks": masks})
     assert upgraded["masks"] == {"_type": "Masks", "kinds": ["box", "half", "strokes", "random"]}
     pacgan_0_1 = {"_type": "gan_jax.networks.packed:Packed", "disc": RECORD_0_1["disc"], "pack": 4}
-    upgraded = serialization._upgrade(pacgan_0_1)
+    upgraded = version_0_1.upgrade(pacgan_0_1)
     assert upgraded == serialization._encode(
         pacgan.PacGAN(serialization._decode(upgraded["disc"], "disc"), 4), ""
     )
@@ -316,8 +327,8 @@ def test_damaged_settings_are_refused(tree, said):
     ],
 )
 def test_aliases_of_version_0_1(path, type_name, cls):
-    assert serialization._upgrade([{"_type": path}]) == [{"_type": type_name}]
-    assert serialization._table()[type_name] is cls
+    assert version_0_1.upgrade([{"_type": path}]) == [{"_type": type_name}]
+    assert serialization._registered_types()[type_name] is cls
 
 
 NETWORKS = """
@@ -365,7 +376,7 @@ def user(tmp_path, monkeypatch):
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("my_")]:
         del sys.modules[name]
-    serialization._of_user.clear()
+    serialization._user_types.clear()
 
 
 @pytest.mark.parametrize(
@@ -381,7 +392,7 @@ def test_imported_types_have_names(name, module):
     assert serialization.loads(json.dumps(tree)) == config
     serialization.import_types(name)  # once more changes nothing
     assert serialization.loads(json.dumps(tree)) == config
-    serialization._of_user.clear()
+    serialization._user_types.clear()
     refused(json.dumps(tree), f"{module}.Generator", "--import MODULE")
 
 
@@ -428,46 +439,46 @@ def test_a_recipe_file_is_trained_and_sampled(command):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("steps", "many", "steps is 'many': it must be an integer"),
-        ("steps", None, "steps is None: it must be an integer"),
-        ("batch_size", 1.5, "batch_size is 1.5: it must be an integer"),
-        ("batch_size", 64.0, "batch_size is 64.0: it must be an integer"),
-        ("seed", True, "seed is True: it must be an integer"),
-        ("objective.loss", 3, "objective.loss is 3: it must be text"),
-        ("objective.loss", ["hinge"], "objective.loss is ('hinge',): it must be text"),
-        ("name", 3, "name is 3: it must be text"),
-        ("objective.weight_clip", "0.1", "objective.weight_clip is '0.1': it must be a number"),
-        ("objective.weight_clip", False, "objective.weight_clip is False: it must be a number"),
-        ("objective.weight_clip", 10**400, "it must be a number"),
-        ("objective.weight_clip", 2**53 + 1, "9007199254740993: it must be a number"),
-        ("gen", 3, "gen is 3: it must be a generator"),
-        ("gen", TREE["gen_opt"], "gen is an Optimizer: it must be a generator"),
-        ("gen.widths", 7, "gen.widths is 7: it must be a list, each an integer"),
-        ("gen.widths", [7, "5"], "gen.widths is (7, '5'): it must be a list, each an integer"),
-        ("gen.widths", [[7]], "gen.widths is ((7,),): it must be a list, each an integer"),
-        ("gen.norm", "spectral", 'gen.norm is \'spectral\': it must be one of "none", "batch"'),
-        ("gen.norm", 0, "gen.norm is 0"),
+        ("steps", "many", "steps must be an integer, got 'many'"),
+        ("steps", None, "steps must be an integer, got None"),
+        ("batch_size", 1.5, "batch_size must be an integer, got 1.5"),
+        ("batch_size", 64.0, "batch_size must be an integer, got 64.0"),
+        ("seed", True, "seed must be an integer, got True"),
+        ("objective.loss", 3, "objective.loss must be text, got 3"),
+        ("objective.loss", ["hinge"], "objective.loss must be text, got ('hinge',)"),
+        ("name", 3, "name must be text, got 3"),
+        ("objective.weight_clip", "0.1", "objective.weight_clip must be a number, got '0.1'"),
+        ("objective.weight_clip", False, "objective.weight_clip must be a number, got False"),
+        ("objective.weight_clip", 10**400, "must be a number, got 1000"),
+        ("objective.weight_clip", 2**53 + 1, "must be a number, got 9007199254740993"),
+        ("gen", 3, "gen must be a generator, got 3"),
+        ("gen", TREE["gen_opt"], "gen must be a generator, got an Optimizer"),
+        ("gen.widths", 7, "gen.widths must be a list, each an integer, got 7"),
+        ("gen.widths", [7, "5"], "gen.widths must be a list, each an integer, got (7, '5')"),
+        ("gen.widths", [[7]], "gen.widths must be a list, each an integer, got ((7,),)"),
+        ("gen.norm", "spectral", 'gen.norm must be one of "none", "batch"'),
+        ("gen.norm", 0, "got 0"),
         ("gen.axis", "devices", "has no field 'axis'"),
-        ("gen_opt", [], "gen_opt is (): it must be an Optimizer"),
-        ("gen_opt", TREE["gen"], "gen_opt is a Generator: it must be an Optimizer"),
-        ("gen_opt.lr", "fast", "gen_opt.lr is 'fast': it must be a number or a Schedule"),
-        ("gen_opt.lr", None, "gen_opt.lr is None"),
-        ("gen_opt.lr.steps", 0, "gen_opt.lr: a schedule needs at least 1 step, got 0"),
-        ("gen_opt.lr.steps", 2.5, "gen_opt.lr.steps is 2.5"),
-        ("gen_opt.lr.shape", "square", "gen_opt.lr.shape is 'square'"),
-        ("gen_opt.lr.start", math.nan, "gen_opt.lr.start is nan: it must be finite"),
-        ("gen_opt.b1", TREE["gen_opt"]["lr"], "gen_opt.b1 is a Schedule: it must be a number"),
-        ("objective.penalties.r1", math.inf, "objective.penalties.r1 is inf: it must be finite"),
-        ("data", None, "data is None: it must be a Data"),
-        ("data.labels", 1, "data.labels is 1: it must be true or false"),
-        ("data.channels", 2, "data.channels is 2: it must be one of 1, 3 or null"),
-        ("data.path", ["a"], "data.path is ('a',): it must be text or null"),
+        ("gen_opt", [], "gen_opt must be an Optimizer, got ()"),
+        ("gen_opt", TREE["gen"], "gen_opt must be an Optimizer, got a Generator"),
+        ("gen_opt.lr", "fast", "gen_opt.lr must be a number or a Schedule, got 'fast'"),
+        ("gen_opt.lr", None, "gen_opt.lr must be a number or a Schedule, got None"),
+        ("gen_opt.lr.steps", 0, "gen_opt.lr: schedule steps must be at least 1, got 0"),
+        ("gen_opt.lr.steps", 2.5, "gen_opt.lr.steps must be an integer, got 2.5"),
+        ("gen_opt.lr.shape", "square", "got 'square'"),
+        ("gen_opt.lr.start", math.nan, "gen_opt.lr.start must be finite, got nan"),
+        ("gen_opt.b1", TREE["gen_opt"]["lr"], "gen_opt.b1 must be a number, got a Schedule"),
+        ("objective.penalties.r1", math.inf, "objective.penalties.r1 must be finite, got inf"),
+        ("data", None, "data must be a Data, got None"),
+        ("data.labels", 1, "data.labels must be true or false, got 1"),
+        ("data.channels", 2, "data.channels must be one of 1, 3 or null, got 2"),
+        ("data.path", ["a"], "data.path must be text or null, got ('a',)"),
         ("learning_rate", 1, "Config has no field 'learning_rate'"),
         ("step", 1, "Config has no field 'step' (did you mean 'steps'?)"),
         ("gen_opt.lt", 1, "gen_opt: Optimizer has no field 'lt'"),
         ("a\nb", 1, r"Config has no field 'a\nb'"),
         ("seed", {"a": 1}, "seed must be of a registered type, got _type None"),
-        ("seed", -1, "seed is -1: it must be from 0 to 4294967295"),  # validate's own
+        ("seed", -1, "seed must be from 0 to 4294967295, got -1"),  # validate's own
     ],
 )
 def test_a_wrong_value_is_named(path, value, said):

@@ -68,8 +68,8 @@ def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     status, said, _ = command(app.main, words)
     assert status == 0
     assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in said
-    assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
-    assert "2 left out" in said
+    assert "1 cropped to a square, 1 enlarged" in said
+    assert "2 omitted" in said
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
     assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
     assert command(app.main, words)[:2] == (0, said)  # and again: nothing is left to do
@@ -207,11 +207,11 @@ def test_damage_is_named(folder, tmp_path, name, says):
     ("words", "says"),
     [
         ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
-        ("{folder} --out {out} --size 0", "data.size is 0: it must be at least 1"),
+        ("{folder} --out {out} --size 0", "data.size must be at least 1, got 0"),
         ("{folder} --out {folder}", "out must be empty or a partly prepared set"),
         ("{folder} --out {out} --size 6", "another set: shape is [8, 8, 3], not [6, 6, 3]"),
         ("digits --split all --out {out}", "another set: source is 'folder', not 'digits'"),
-        ("ring --out {out}2", "data.name is 'ring': it must be a set of images"),
+        ("ring --out {out}2", "data.name must be an image data set with ImageData, got 'ring'"),
         ("{empty} --size 8 --out {out}2", "no readable image"),
         ("nowhere --out {out}2", "data set 'nowhere' is not in"),
     ],

@@ -135,7 +135,7 @@ def test_what_sounds_have_not_is_refused(fields, said):
 def test_only_spoken_digits_have_versions():
     validate(small.SOUNDS.replace(data=AudioData("spoken_digit:1.0.9")))
     for name in ("sounds:1.0.0", "tones:1.0.0"):
-        with pytest.raises(UserError, match=f"data.name is '{name}'"):
+        with pytest.raises(UserError, match=f"^data.name must be .*got '{name}'"):
             validate(small.SOUNDS.replace(data=AudioData(name)))
 
 

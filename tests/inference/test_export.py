@@ -223,7 +223,7 @@ def test_of_a_population_one_member(command, trained_run, tmp_path):
     workdir = trained_run("population")
     out = tmp_path / "gen.jaxexport"
     status, _, error = command(app.main, f"export {workdir} --out {out}")
-    assert (status, "give one --member, 0 to 2" in error) == (2, True)
+    assert (status, "member must be from 0 to 2" in error) == (2, True)
     assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
     found = load.load_generator(workdir, member=1)
     key = keys.step_key(keys.root_key(0), keys.Purpose.SAMPLE, 0)

@@ -114,7 +114,7 @@ def test_all_classes_and_an_earlier_step(run, tmp_path, command):
         ("--classes 3 12", "classes is 3 12: it must be some of the run's classes, 0 to 11"),
         ("--classes 3 3", "classes is 3 3: it must be"),
         ("--per-class 0", "per_class is 0: it must be at least 1"),
-        ("--seed -1", "seed is -1: it must be from 0"),
+        ("--seed -1", "seed must be from 0 to 4294967295, got -1"),
         ("--step 7", "step must be one of 1, 2, got 7"),
         ("--member 2", "member must be from 0 to 1, got 2"),
         ("--format tfrecord", "format must be one of npz, png, array_record, got 'tfrecord'"),

@@ -225,8 +225,11 @@ def test_clusters_are_found(environment, several, monkeypatch):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        (("a:1", None, None), "coordinator is 'a:1': num_processes and process_id must be given"),
-        ((None, 2, 0), "coordinator must be given too"),
+        (
+            ("a:1", None, None),
+            "num_processes and process_id must be set too, got only coordinator 'a:1'",
+        ),
+        ((None, 2, 0), "coordinator must be set too"),
         (("nowhere", 2, 0), "must be HOST:PORT"),
         (("a:1", 2, 2), "process_id must be from 0 .* got process_id 2 of num_processes 2"),
     ],

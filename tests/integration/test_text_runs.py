@@ -117,7 +117,7 @@ def test_the_evaluate_command(run, command):
     assert cards["nll_div at 0.5"]["values"] < cards["nll_div"]["values"]
     status, _, said = command(app.main, f"evaluate {run}", "--cas")
     assert status == 2
-    assert "cas must not be given for a run on texts" in said
+    assert "cas must not be set for a text run" in said
 
 
 def test_the_law_of_the_oracle_is_known():

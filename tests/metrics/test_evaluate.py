@@ -309,10 +309,10 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
         ("--features os:nothing", "features 'os:nothing'"),
         ("--features os:name", "cannot be called"),
         ("--num-samples 3", "num_samples must be at least 6, got 3"),
-        ("--devices 99 --features pixels", "devices is 99"),
+        ("--devices 99 --features pixels", "got 99"),
         ("--cas", "classification accuracy: small is not conditioned on classes"),
         ("--path-length --num-paths 0", "num_paths must be at least 1, got 0"),
-        ("--seed 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
+        ("--seed 4294967296", "seed must be from 0 to 4294967295, got 4294967296"),
         (
             f"--path-length --features {__name__}:ten_numbers",
             "ten_numbers, allowed are classifier, inception and pixels",

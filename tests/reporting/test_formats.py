@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 from gan_jax.config import AudioData, Data, ImageData, PointData
-from gan_jax.config.validation import NAMES
+from gan_jax.config.validation import DATASET_NAMES
 from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.data.audio.sounds import AudioFormat
@@ -20,7 +20,7 @@ TYPES = set(Data.__subclasses__())
 
 @pytest.mark.parametrize(
     "table",
-    [NAMES, sources.LOADERS, evaluators.KINDS, formats.FORMATS],
+    [DATASET_NAMES, sources.LOADERS, evaluators.KINDS, formats.FORMATS],
     ids=["names", "loaders", "evaluators", "formats"],
 )
 def test_every_type_of_data_is_in_the_table(table):

@@ -289,7 +289,7 @@ def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
                 return keys.example_keys(root, batch.real.shape[1], axis)
 
             z = keys.latents(
-                example(keys.Purpose.CRITIC_Z, 1), config.prior.dim, config.prior.distribution
+                example(keys.Purpose.DISC_Z, 1), config.prior.dim, config.prior.distribution
             )
             noise = jax.random.key_data(example(keys.Purpose.PENALTY))
             seen = {"real": batch.real, "z": z[None], "noise": noise[None]}

@@ -191,17 +191,20 @@ def test_a_run_without_the_phase_is_the_game_itself():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"pretrain": Pretrain(-1)}, "pretrain.steps is -1: it must be at least 0"),
-        ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip is -1.0: it must be at least 0"),
-        ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
-        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
-        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
-        ({"z_dim": 3}, "z_dim is 3: it must be 2 with the latent distribution 'key'"),
+        ({"pretrain": Pretrain(-1)}, "pretrain.steps must be at least 0"),
+        ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip must be at least 0, got -1.0"),
+        (
+            {"pretrain": Pretrain(opt=Optimizer(lr=-1.0))},
+            "pretrain.opt.lr must be at least 0, got -1.0",
+        ),
+        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "the same as gen_opt.name (adam), got 'sgd'"),
+        ({"gen": mlp.Generator()}, "0 with a generator without likelihood and without"),
+        ({"z_dim": 3}, "z_dim must be 2 with the latent distribution 'key', got 3"),
         (
             {"data": TextData("lines", vocabulary=2)},
-            "data.vocabulary is 2: it must be from 3 to 65536",
+            "data.vocabulary must be from 3 to 65536, got 2",
         ),
-        ({"data": TextData("lines", tokens=0)}, "data.tokens is 0: it must be at least 1"),
+        ({"data": TextData("lines", tokens=0)}, "data.tokens must be at least 1"),
     ],
 )
 def test_configs_that_make_no_sense(changes, says):

@@ -76,7 +76,7 @@ def test_a_step_is_the_gradients_written_out(lazy):
             params, opt.update(jax.grad(objective)(params), opt.init(params))[0]
         )
 
-    fake = generate(before.gen.params, noise(Purpose.CRITIC_Z))
+    fake = generate(before.gen.params, noise(Purpose.DISC_Z))
 
     def adversarial(params):
         return losses_adversarial.logistic_disc(judge(params, real), judge(params, fake))
