@@ -165,7 +165,7 @@ def test_a_result_on_record_is_reproduced(tmp_path):
     ("words", "said"),
     [
         ("reproduce {done} --steps 0", "steps must be at least 1, got 0"),
-        ("reproduce {done} --steps 1", "the first row is of step 2"),
+        ("reproduce {done} --steps 1", "steps must be at least 2, the first recorded row, got 1"),
         ("reproduce {done} --out {done}", "out must be a new folder"),
         ("reproduce {done}/film.png", "is neither a run folder nor a result file"),
         ("compare {done} {done}/samples", "is not a run folder"),
