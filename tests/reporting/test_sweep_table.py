@@ -29,7 +29,7 @@ def rows(*sweeps, seeds=(0, 1), scores=("covered", "kl")):
                 for k, name in enumerate(scores)
             },
         }
-        for cell, values in enumerate(reporting_sweeps.population.cells(config))
+        for cell, values in enumerate(reporting_sweeps.population.sweep_cells(config))
     ]
 
 
