@@ -197,6 +197,15 @@ def invert(
     Raises:
         UserError: If shapes do not match, a value is outside [0, 1], a mask covers a whole image,
             or the generator's images are not finite.
+
+    Example:
+        >>> generate = Partial(lambda z, cond: jax.nn.sigmoid(z).reshape(-1, 2, 2, 1))
+        >>> sample = Partial(lambda key, cond: keys.latents(key, 4, "normal"))
+        >>> space = LatentSpace(generate, sample, "normal")
+        >>> target = np.full((3, 2, 2, 1), 0.25, np.float32)
+        >>> inversion = invert(space, target, jax.random.key(0), Search(steps=50, samples=128))
+        >>> inversion.latents.shape, inversion.images.shape, bool((inversion.errors < 1e-3).all())
+        ((3, 4), (3, 2, 2, 1), True)
     """
     if space.classes and cond is None:
         return _try_classes(space, target, key, search, mask=mask, term=term, quiet=quiet)

@@ -50,7 +50,10 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
     [
         ("interpolate --num-pairs 0", "num_pairs must be at least 1, got 0"),
         ("interpolate --columns 1", "columns must be at least 2, got 1"),
-        ("interpolate --truncation -1", "truncation must be above 0 (threshold of normal z), got -1.0"),
+        (
+            "interpolate --truncation -1",
+            "truncation must be above 0 (threshold of normal z), got -1.0",
+        ),
         ("interpolate --space w", "space must be 'z' for mlp.Generator"),
         ("interpolate --member 3", "member is 3: the run has members 0 to 2"),
         ("directions --num-directions 9", "count must be from 1 to 8 (latent size), got 9"),
