@@ -41,6 +41,7 @@ class Search:
     """Number of images in one program. The last batch is padded to this size."""
 
     def __post_init__(self):
+        """Raise UserError if a setting is out of range."""
         for name in ("steps", "restarts", "samples", "batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")

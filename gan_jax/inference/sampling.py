@@ -1,4 +1,7 @@
-"""Sampling from a generator. Example i depends on the key and i, not on the number of samples."""
+"""Sampling from a generator.
+
+Sample i depends only on the key, i and its condition, not on the number of samples.
+"""
 
 import functools
 import math

@@ -73,7 +73,7 @@ def score_cells(workdir: Path, config: Config, state: TrainState) -> list[dict[s
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:
-    """Format the cells as a Markdown table, scores as mean ± standard deviation over the seeds."""
+    """Format cells as a Markdown table, scores as mean ± standard deviation over seeds."""
     names = [*rows[0]["values"], *rows[0]["scores"]]
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for row in rows:

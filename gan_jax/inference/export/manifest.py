@@ -59,7 +59,7 @@ def make_manifest(workdir: Path, generator: TrainedGenerator) -> dict[str, Any]:
 
 
 def _w(generator: TrainedGenerator) -> dict[str, Any] | None:
-    """Return the input size of StyleGAN2's mapping network and the mean w, used for truncation."""
+    """Return the input size of StyleGAN2's mapping network, and the mean w."""
     if not isinstance(generator.config.gen, stylegan2.Generator):
         return None
     mean = np.asarray(generator.variables["moments"]["w_mean"])

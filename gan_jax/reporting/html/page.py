@@ -18,7 +18,7 @@ ROOM = 3_600_000  # part of it for images and audio
 
 
 def page(runs: Sequence[dict[str, Any]]) -> str:
-    """Render runs, from `collect.collect_run`, as an HTML page that compares them to the first."""
+    """Render runs, from `collect.collect_run`, as one HTML page."""
     titles = _titles(runs)
     titled = [{**run, "title": title} for run, title in zip(runs, titles, strict=True)]
     has_bands = any(run["members"] > 1 for run in runs)
@@ -50,7 +50,7 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _titles(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the names of the runs; names of their folders, or whole paths, if those are unique."""
+    """Return unique titles: names of the runs, of their folders, or whole paths."""
     candidates = [[run["name"] for run in runs], [Path(run["folder"]).name for run in runs]]
     candidates.append([run["folder"] for run in runs])
     is_unique = (names for names in candidates if len(set(names)) == len(names))
