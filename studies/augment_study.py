@@ -185,7 +185,7 @@ def one_k(
     draws = [dataclasses.replace(config.data, per_class=k, subset_seed=seed) for seed in seeds]
     real = [sources.subsample(whole, data) for data in draws]
     made = [
-        synthetic_dataset.labelled_samples(one, variables, one.seed, SAMPLES)
+        synthetic_dataset.labeled_samples(one, variables, one.seed, SAMPLES)
         for one, variables in train_gans(config, real)
     ]
     gan_seconds, n, accuracy = time.monotonic() - began, 20 * SAMPLES, {}

@@ -79,7 +79,7 @@ def main() -> None:
     labels = dataset.batch.cond[picked] if space.classes else None
     root = keys.root_key(study.seed)
     key, others = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
-    latents = space.draw(keys.example_keys(others, study.num), labels)
+    latents = space.sample(keys.example_keys(others, study.num), labels)
     made = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)
     figures = {
         "name": config.name,

@@ -130,7 +130,7 @@ def invert(
         "error": error + (f" + {perceptual} x {feature.features}" if term else ""),
     }
     _write_inversion(output.out, targets, result, record, method)
-    summary = f"{len(result.pictures)} images, {loaded.title}"
+    summary = f"{len(result.images)} images, {loaded.title}"
     print(f"{output.out}: {summary}: mean error {float(result.errors.mean()):.5f}")
 
 
@@ -150,7 +150,7 @@ def _write_inversion(
     from gan_jax.runs import folder as run_folder
     from gan_jax.runs import timing
 
-    images = images_pixels.to_pixels(result.pictures, symmetric=False)
+    images = images_pixels.to_pixels(result.images, symmetric=False)
     arrays: dict[str, Any] = {
         "latents": result.latents,
         "pictures": images,

@@ -180,7 +180,7 @@ def _sample_latents(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["ja
 
     label = np.arange(n, dtype=np.int32) % max(n // 2, 1) % max(space.classes, 1)
     labels = label if space.classes else None
-    return space.draw(keys.example_keys(key, n), labels), labels
+    return space.sample(keys.example_keys(key, n), labels), labels
 
 
 def _generate(space: "LatentSpace", latents: "jax.Array", labels: Any) -> "np.ndarray":

@@ -93,7 +93,7 @@ def test_sample_writes_what_can_be_heard_or_seen(finished, tmp_path, command):
 def test_a_labelled_set_of_sounds_is_refused(finished, tmp_path, command):
     words = f"synthesize {finished} --out {tmp_path / 'set'} --per-class 1"
     status, _, said = command(app.main, words)
-    assert (status, "makes sounds [64, 1], not pictures" in said) == (2, True)
+    assert (status, "must generate images, got audio [64, 1]" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")

@@ -81,7 +81,7 @@ def test_samples_are_those_of_the_generator(config, run):
     rows = text.sample(config, variables, key, 5)
     one_hot = sampling.sample(config, variables, key, 5)
     np.testing.assert_array_equal(one_hot, np.eye(9)[rows])
-    with pytest.raises(UserError, match="temperature is 0: it must be above 0"):
+    with pytest.raises(UserError, match="temperature must be above 0 and finite, got 0"):
         text.sample(config, variables, key, 5, 0)
 
 

@@ -264,7 +264,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     assert rows["kl"].shape == (12,)
     np.testing.assert_allclose(kept["kl"], rows["kl"], rtol=5e-6)  # six digits
     assert (kept["protocol"]["features"], kept["protocol"]["n_fake"]) == ("points", 2500)
-    assert not kept["protocol"].keys() & set(record.OF_MEMBERS)
+    assert not kept["protocol"].keys() & set(record.MEMBER_FIELDS)
 
 
 def test_data_without_a_metric_is_refused_before_there_is_a_folder(tmp_path):
