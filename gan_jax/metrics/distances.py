@@ -10,12 +10,12 @@ import numpy as np
 
 BLOCK = 1024  # examples; a block of products is 8 MiB, which caches hold
 
-ProgressCallback = Callable[[str, slice, slice, np.ndarray], None]
+BlockCallback = Callable[[str, slice, slice, np.ndarray], None]
 """seen(of, rows, columns, products): looks at a block of `real`, `fake` or `across`, which are real
 by real, fake by fake, and real by fake. It leaves the products as they are."""
 
 
-def no_progress(*_: object) -> None:
+def ignore_block(*_: object) -> None:
     """A `Seen` that does not look."""
 
 

@@ -10,19 +10,19 @@ import numpy as np
 from gan_jax.core.errors import UserError
 
 
-def squared_errors(truth: np.ndarray, made: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def squared_errors(real: np.ndarray, inpainted: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean squared error of each picture's hole, in levels of 255 squared: float64 [n]."""
-    error = np.square(made.astype(np.float64) - truth).mean(-1, keepdims=True)
+    error = np.square(inpainted.astype(np.float64) - real).mean(-1, keepdims=True)
     axes = (1, 2, 3)
-    return (error * hole).sum(axes) / hole.sum(axes)
+    return (error * mask).sum(axes) / mask.sum(axes)
 
 
-def psnr(truth: np.ndarray, made: np.ndarray, hole: np.ndarray) -> float:
+def psnr(real: np.ndarray, inpainted: np.ndarray, mask: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of the mean over pictures of their holes' squared errors.
 
     Not the mean of the pictures' own ratios, which one exact repair makes infinite.
     """
-    error = squared_errors(truth, made, hole).mean()
+    error = squared_errors(real, inpainted, mask).mean()
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
@@ -46,14 +46,14 @@ def ssim(truth: np.ndarray, made: np.ndarray, hole: np.ndarray) -> float:
     return float(np.mean(found))
 
 
-def diversity(repairs: np.ndarray, hole: np.ndarray) -> float:
+def diversity(inpainted: np.ndarray, mask: np.ndarray) -> float:
     """Of repairs uint8 [r, n, h, w, c] of each picture: the mean over pictures and pairs of the
     mean absolute difference in the hole, in levels of 255; 0 where they are all the same."""
-    pairs = [(i, j) for i in range(len(repairs)) for j in range(i)]
+    pairs = [(i, j) for i in range(len(inpainted)) for j in range(i)]
     if not pairs:
         raise UserError("diversity: one repair of each picture given, at least two needed")
     axes, total = (1, 2, 3), []
     for i, j in pairs:
-        gap = np.abs(repairs[i].astype(np.float64) - repairs[j]).mean(-1, keepdims=True)
-        total.append((gap * hole).sum(axes) / hole.sum(axes))
+        gap = np.abs(inpainted[i].astype(np.float64) - inpainted[j]).mean(-1, keepdims=True)
+        total.append((gap * mask).sum(axes) / mask.sum(axes))
     return float(np.mean(total))

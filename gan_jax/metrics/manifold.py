@@ -56,7 +56,7 @@ def squared_radii(
     features: np.ndarray,
     k: int,
     block: int = distances.BLOCK,
-    seen: Callable[[slice, slice, np.ndarray], None] = distances.no_progress,
+    on_block: Callable[[slice, slice, np.ndarray], None] = distances.ignore_block,
 ) -> np.ndarray:
     """Squared distances [n, k] from each of features [n, d] to its k nearest others, ascending.
 
@@ -64,7 +64,7 @@ def squared_radii(
     """
     radii, squares = np.full((len(features), k), np.inf), _squares(features)
     for rows, columns, products in distances.inner_products(features, features, block):
-        seen(rows, columns, products)
+        on_block(rows, columns, products)
         squared = _squared_distances(products, squares[rows], squares[columns])
         if rows == columns:
             np.fill_diagonal(squared, np.inf)
@@ -80,7 +80,7 @@ def manifold_scores(
     precision_k: int = 3,
     density_k: int = 5,
     block: int = distances.BLOCK,
-    seen: distances.ProgressCallback = distances.no_progress,
+    on_block: distances.BlockCallback = distances.ignore_block,
 ) -> ManifoldScores:
     """All four of real [n, d] and fake [m, d], which share the distances.
 
@@ -94,7 +94,7 @@ def manifold_scores(
     checks.check_between("precision's k", precision_k, 1, min(len(real), len(fake)) - 1)
     checks.check_between("density's k", density_k, 1, len(real) - 1)
     checks.check_between("block", block, 1, np.iinfo(int).max)
-    seen_real, seen_fake = functools.partial(seen, "real"), functools.partial(seen, "fake")
+    seen_real, seen_fake = functools.partial(on_block, "real"), functools.partial(on_block, "fake")
     of_real = squared_radii(real, max(precision_k, density_k), block, seen_real)
     of_fake = squared_radii(fake, precision_k, block, seen_fake)[:, -1].copy()
     closed, open_ = of_real[:, precision_k - 1, None], of_real[:, density_k - 1, None]
@@ -102,7 +102,7 @@ def manifold_scores(
     covered, inside = np.zeros(len(real), bool), 0
     left, right = _squares(real), _squares(fake)
     for rows, columns, products in distances.inner_products(real, fake, block):
-        seen("across", rows, columns, products)
+        on_block("across", rows, columns, products)
         squared = _squared_distances(products, left[rows], right[columns])
         precise[columns] |= (squared <= closed[rows]).any(0)
         recalled[rows] |= (squared <= of_fake[columns]).any(1)

@@ -19,7 +19,7 @@ from gan_jax.metrics import checks
 
 EPSILON = 1e-4  # 1812.04948's
 
-Draw = Callable[[jax.Array], jax.Array]
+LatentSampler = Callable[[jax.Array], jax.Array]
 Interpolate = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 Generate = Callable[[jax.Array, jax.Array], Any]
 Distance = Callable[[Any, Any], jax.Array]
@@ -28,7 +28,7 @@ Distance = Callable[[Any, Any], jax.Array]
 def path_lengths(
     generate: Generate,
     distance: Distance,
-    draw: Draw,
+    sample_latents: LatentSampler,
     interpolate: Interpolate,
     key: jax.Array,
     n: int,
@@ -57,7 +57,8 @@ def path_lengths(
         raise UserError(f"epsilon: {epsilon} given, above 0 and below 1 allowed")
 
     functions = tuple(
-        one if isinstance(one, Partial) else Partial(one) for one in (generate, distance, draw)
+        one if isinstance(one, Partial) else Partial(one)
+        for one in (generate, distance, sample_latents)
     )
 
     @jax.jit

@@ -13,9 +13,9 @@ from gan_jax.data.audio.sounds import OCTAVES, PITCHES
 
 CENTS = np.arange(-50, 50, 5)  # around every pitch
 HARMONICS = 3
-POINTS = 16384  # of the transform, so that its lines are closer than five cents of the lowest
-IN_TUNE = 25  # cents from the nearest pitch, which half of all random pitches keep to
-TONAL = 0.5  # share of the energy that makes a tone
+FFT_SIZE = 16384  # of the transform, so that its lines are closer than five cents of the lowest
+IN_TUNE_CENTS = 25  # cents from the nearest pitch, which half of all random pitches keep to
+TONAL_SHARE = 0.5  # share of the energy that makes a tone
 
 
 class Pitches(NamedTuple):
@@ -31,7 +31,7 @@ def pitches(waves: np.ndarray, rate: int) -> Pitches:
     """Of sounds float [n, t] at `rate`."""
     n, length = waves.shape
     window = np.hanning(length)
-    points = max(POINTS, length)
+    points = max(FFT_SIZE, length)
     note = np.arange(12 * OCTAVES)
     f0 = PITCHES[note % 12] * 2.0 ** (note // 12)
     f0 = (f0[:, None] * 2 ** (CENTS / 1200)).ravel()

@@ -413,7 +413,7 @@ def evaluation_of(kind, monkeypatch, **settings):
 def test_stacked_mnist_is_scored_by_its_modes_and_others_by_the_type_of_data(monkeypatch):
     for kind, data in DATA.items():
         evaluation = evaluation_of(kind, monkeypatch)
-        chosen = evaluators.kind_of(evaluation.config, evaluation.dataset)
+        chosen = evaluators.evaluation_kind(evaluation.config, evaluation.dataset)
         stacked = kind == "stacked_mnist"
         assert chosen is (evaluators.STACKED if stacked else evaluators.KINDS[type(data)])
 

@@ -58,8 +58,8 @@ def pitch_scores(waves: np.ndarray, rate: int, cond: np.ndarray | None) -> Score
       pitch_accuracy: share that are tones of the pitch asked for.
     """
     pitches, n = pitch.pitches(waves, rate), len(waves)
-    tonal = pitches.share >= pitch.TONAL
-    tuned = tonal & (np.abs(pitches.cents) <= pitch.IN_TUNE)
+    tonal = pitches.share >= pitch.TONAL_SHARE
+    tuned = tonal & (np.abs(pitches.cents) <= pitch.IN_TUNE_CENTS)
     scores = {
         "tonal": Score(float(tonal.mean()), 0, n),
         "in_tune": Score(float(tuned.mean()), 0, n),

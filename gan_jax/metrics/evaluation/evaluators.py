@@ -39,7 +39,7 @@ STACKED = Kind(
 )
 
 
-def kind_of(config: Config, dataset: Dataset) -> Kind | None:
+def evaluation_kind(config: Config, dataset: Dataset) -> Kind | None:
     """Return how samples of a run are evaluated; None where nothing scores them."""
     if config.data.name == STACKED_MNIST:
         return STACKED
@@ -54,7 +54,7 @@ def make_evaluators(evaluation: Evaluation) -> Sequence[Evaluator]:
     Raises UserError if there are none, or the settings are not for the run's kind of data.
     """
     config, settings = evaluation.config, evaluation.settings
-    kind = kind_of(config, evaluation.dataset)
+    kind = evaluation_kind(config, evaluation.dataset)
     if kind is None:
         raise UserError(f"data is {config.data.name!r}: there is no metric for it")
     if kind.has_features != (settings.features is not None):
@@ -71,7 +71,7 @@ def make_training_evaluator(evaluation: Evaluation) -> TrainingEvaluator:
     Raises UserError if there is none for the run's data.
     """
     config, dataset = evaluation.config, evaluation.dataset
-    kind = kind_of(config, dataset)
+    kind = evaluation_kind(config, dataset)
     make = kind and kind.in_training
     if make is None:
         raise UserError(

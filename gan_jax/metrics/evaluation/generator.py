@@ -33,7 +33,7 @@ def load_labeled_test(config: Config, data: Data) -> Dataset:
     if data.name in classifier.UNSPLIT:
         raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
     split = sources.load_complete(data, "test")
-    return preprocess.preprocessed(sources.load(split), split)
+    return preprocess.preprocess_dataset(sources.load(split), split)
 
 
 class ClassificationAccuracy:

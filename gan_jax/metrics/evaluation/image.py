@@ -65,7 +65,7 @@ def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
     if size < 3:
         raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
     sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root_key(0), size=size)
-    pairs = manifold.manifold_scores(real.subsample, fake.subsample, seen=sums.add)
+    pairs = manifold.manifold_scores(real.subsample, fake.subsample, on_block=sums.add)
     subsets, expected = sums.distance(), expected_scores(n_real, n_fake)
     scores = {
         "frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts),
@@ -177,7 +177,7 @@ def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
     """Make the feature metrics of a run on images, or on audio by its spectrograms."""
     data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
     assert settings.features is not None
-    images = preprocess.preprocessed(dataset, data)
+    images = preprocess.preprocess_dataset(dataset, data)
     real = real_statistics(settings.features, images, settings.devices, quiet=settings.quiet)
     n_real, n_fake = real.moments.count, settings.num or min(len(images), MAX_SAMPLES)
     expected = expected_scores(min(n_real, MAX_SUBSAMPLE), min(n_fake, MAX_SUBSAMPLE))
@@ -203,7 +203,7 @@ def training_feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
     are a single example.
     """
     data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
-    images, features = preprocess.preprocessed(dataset, data), settings.features
+    images, features = preprocess.preprocess_dataset(dataset, data), settings.features
     if features is None:
         features = select.select_training_features(data, images.batch.real.shape[1:], dataset)
         settings = dataclasses.replace(settings, features=features)

@@ -70,7 +70,7 @@ def _count(
         return (counts, finite & jnp.isfinite(samples).all()), None
 
     zero = jnp.zeros(CLASSES + 1, jnp.int32), jnp.asarray(True)
-    (counts, finite), _ = lax.scan(add, zero, streaming.batches(n))
+    (counts, finite), _ = lax.scan(add, zero, streaming.index_batches(n))
     return counts[:CLASSES], finite
 
 

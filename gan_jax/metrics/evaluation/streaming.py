@@ -78,14 +78,14 @@ def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Arr
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
 
 
-def batches(n: int) -> jax.Array:
+def index_batches(n: int) -> jax.Array:
     """Split the numbers 0 to n - 1 into int32 [batches, BATCH]; the last goes on beyond n."""
     return jnp.arange(-(-n // BATCH) * BATCH, dtype=jnp.int32).reshape(-1, BATCH)
 
 
 def generate_points(config: Config, variables: Any, root: jax.Array, n: int) -> jax.Array:
     """Generate the first `n` samples of a 2-D mixture, float32 [n, 2]."""
-    points = lax.map(lambda index: generate(config, variables, root, index), batches(n))
+    points = lax.map(lambda index: generate(config, variables, root, index), index_batches(n))
     return points.reshape(-1, points.shape[-1])[:n]
 
 
@@ -181,7 +181,7 @@ def sum_features(
         return (total + centered.sum(0), outer, finite & jnp.isfinite(samples).all()), logits
 
     zero = jnp.zeros_like(shift), jnp.zeros((len(shift), len(shift))), jnp.asarray(True)
-    (total, outer, finite), logits = lax.scan(add, zero, batches(n))
+    (total, outer, finite), logits = lax.scan(add, zero, index_batches(n))
     # Not -1, which fails for the empty logits of features without a head.
     logits = logits.reshape(len(logits) * BATCH, logits.shape[-1])
     return FeatureSums(total, outer, logits[:n], finite)

@@ -33,7 +33,7 @@ from gan_jax.runs import folder, timing
 
 log = logging.getLogger(__name__)
 VERSION = 2  # of the network and its training: a change of these makes the cached ones void
-MOST_CLASSES = 10_000
+MAX_CLASSES = 10_000
 DIGITS = Recipe(epochs=60, batch_size=64, slant=0.2, zoom=0.1)
 FASHION = Recipe(epochs=12, widths=(64, 64, 128), depths=(1, 2, 2), shift=1, flip=True)
 # Of log-mel pictures: a shift in time, and by some bands a shift in pitch.
@@ -96,10 +96,10 @@ def train_classifier(
         )
     classes = int(labels.max(initial=0)) + 1 if classes is None else classes
     labels = checks.check_labels("labels", labels, classes)
-    if len(labels) != len(images) or not 2 <= classes <= MOST_CLASSES:
+    if len(labels) != len(images) or not 2 <= classes <= MAX_CLASSES:
         raise UserError(
             f"{len(images)} images and {len(labels)} labels of {classes} classes given: as many of "
-            f"both and 2 to {MOST_CLASSES} classes allowed"
+            f"both and 2 to {MAX_CLASSES} classes allowed"
         )
     network, variables = fit(
         recipe or classifier_recipe(name), images, labels, classes, seed, quiet=quiet
@@ -120,7 +120,7 @@ def test_accuracy(classifier: Extractor, images: np.ndarray, labels: np.ndarray)
 
 def _labelled(data: Data, split: str) -> sources.Dataset:
     of = sources.load_complete(data, split)
-    return preprocess.preprocessed(sources.load(of), of)
+    return preprocess.preprocess_dataset(sources.load(of), of)
 
 
 def _tested(data: Data, classifier: Extractor) -> float | None:
@@ -161,7 +161,7 @@ def load_classifier(
     whole = not data.per_class and (data.split == "train" or data.name in UNSPLIT)
     if dataset is not None and whole:
         labelled = dataclasses.replace(data, labels=True)
-        train = preprocess.preprocessed(sources.with_labels(dataset, data.name), labelled)
+        train = preprocess.preprocess_dataset(sources.with_labels(dataset, data.name), labelled)
     else:
         train = _labelled(data, "train")
     images, labels = train.batch.real, train.batch.cond

@@ -43,7 +43,7 @@ def fit_many(
     classes: int,
     seeds: Sequence[int],
     *,
-    at_once: int | None = None,
+    max_concurrent: int | None = None,
     quiet: bool = False,
 ) -> tuple[Network, dict[str, Any]]:
     """As `fit`, of a set and a seed for each of m networks, in one program: images uint8
@@ -52,9 +52,9 @@ def fit_many(
     `at_once` of them train at a time; by default all, but on CPUs one, where products batched over
     networks are the slower ones.
     """
-    at_once = at_once or (1 if jax.default_backend() == "cpu" else len(seeds))
+    max_concurrent = max_concurrent or (1 if jax.default_backend() == "cpu" else len(seeds))
     shape, total = images.shape[2:], images.shape[1]
-    init, chunk = _program_of_many(recipe, classes, shape, total, at_once)
+    init, chunk = _program_of_many(recipe, classes, shape, total, max_concurrent)
     roots = jnp.stack([keys.root_key(seed) for seed in seeds])
     data = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
     step = lambda states, count: chunk(states, roots, count, *data)  # noqa: E731

@@ -206,11 +206,11 @@ def make_program(
 
 
 def run_program(
-    recipe: Recipe, total: int, state: State, chunk: Callable, of: int = 1, *, quiet: bool
+    recipe: Recipe, total: int, state: State, chunk: Callable, num_networks: int = 1, *, quiet: bool
 ) -> Any:
     """The variables after all steps of chunk(state, count) -> (state, loss) `of` many networks."""
     steps = _steps(recipe, total)
-    progress = Progress(0, steps, of * recipe.batch_size, quiet=quiet)
+    progress = Progress(0, steps, num_networks * recipe.batch_size, quiet=quiet)
     for first, last in itertools.pairwise([*range(0, steps, CHUNK), steps]):
         state, value = chunk(state, np.int32(last - first))
         progress.update(last - first, {"loss": float(value.mean())})

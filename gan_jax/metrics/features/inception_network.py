@@ -30,7 +30,7 @@ def conv(
     return nn.relu(layer(x))
 
 
-def max_pool_inner(x: jax.Array) -> jax.Array:
+def crop_border(x: jax.Array) -> jax.Array:
     """[n, h, w, c] -> [n, h-2, w-2, c]: what a 3x3 convolution makes of pictures without zeros.
 
     XLA's own way without zeros takes CPUs three times as long.
@@ -38,17 +38,17 @@ def max_pool_inner(x: jax.Array) -> jax.Array:
     return x[:, 1:-1, 1:-1]
 
 
-def shrink(x: jax.Array) -> jax.Array:
+def max_pool(x: jax.Array) -> jax.Array:
     """[n, h, w, c] -> [n, (h-1)/2, (w-1)/2, c]: the maximum of every other 3x3 pixels."""
     return nn.max_pool(x, (3, 3), (2, 2))
 
 
-def mean(x: jax.Array) -> jax.Array:
+def average_pool(x: jax.Array) -> jax.Array:
     """Means of 3x3 pixels, at the border of those that there are."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
-def join(*branches: jax.Array) -> jax.Array:
+def concatenate(*branches: jax.Array) -> jax.Array:
     """Their channels, one branch after the other."""
     return jnp.concatenate(branches, -1)
 
@@ -66,7 +66,7 @@ class Block35(nn.Module):
         twice = conv(x, "branch3x3dbl_1", 64, 1)
         twice = conv(twice, "branch3x3dbl_2", 96, 3)
         twice = conv(twice, "branch3x3dbl_3", 96, 3)
-        return join(one, five, twice, conv(mean(x), "branch_pool", self.pool, 1))
+        return concatenate(one, five, twice, conv(average_pool(x), "branch_pool", self.pool, 1))
 
 
 class Shrink35(nn.Module):
@@ -78,7 +78,7 @@ class Shrink35(nn.Module):
         twice = conv(x, "branch3x3dbl_1", 64, 1)
         twice = conv(twice, "branch3x3dbl_2", 96, 3)
         twice = conv(twice, "branch3x3dbl_3", 96, 3, stride=2)
-        return join(three, twice, shrink(x))
+        return concatenate(three, twice, max_pool(x))
 
 
 class Block17(nn.Module):
@@ -97,7 +97,7 @@ class Block17(nn.Module):
         twice = conv(twice, "branch7x7dbl_3", self.width, (1, 7))
         twice = conv(twice, "branch7x7dbl_4", self.width, (7, 1))
         twice = conv(twice, "branch7x7dbl_5", 192, (1, 7))
-        return join(one, seven, twice, conv(mean(x), "branch_pool", 192, 1))
+        return concatenate(one, seven, twice, conv(average_pool(x), "branch_pool", 192, 1))
 
 
 class Shrink17(nn.Module):
@@ -111,7 +111,7 @@ class Shrink17(nn.Module):
         seven = conv(seven, "branch7x7x3_2", 192, (1, 7))
         seven = conv(seven, "branch7x7x3_3", 192, (7, 1))
         seven = conv(seven, "branch7x7x3_4", 192, 3, stride=2)
-        return join(three, seven, shrink(x))
+        return concatenate(three, seven, max_pool(x))
 
 
 class Block8(nn.Module):
@@ -125,13 +125,13 @@ class Block8(nn.Module):
         one = conv(x, "branch1x1", 320, 1)
         three = conv(x, "branch3x3_1", 384, 1)
         row = conv(three, "branch3x3_2a", 384, (1, 3))
-        three = join(row, conv(three, "branch3x3_2b", 384, (3, 1)))
+        three = concatenate(row, conv(three, "branch3x3_2b", 384, (3, 1)))
         twice = conv(x, "branch3x3dbl_1", 448, 1)
         twice = conv(twice, "branch3x3dbl_2", 384, 3)
         row = conv(twice, "branch3x3dbl_3a", 384, (1, 3))
-        twice = join(row, conv(twice, "branch3x3dbl_3b", 384, (3, 1)))
-        pooled = nn.max_pool(x, (3, 3), padding="SAME") if self.maximum else mean(x)
-        return join(one, three, twice, conv(pooled, "branch_pool", 192, 1))
+        twice = concatenate(row, conv(twice, "branch3x3dbl_3b", 384, (3, 1)))
+        pooled = nn.max_pool(x, (3, 3), padding="SAME") if self.maximum else average_pool(x)
+        return concatenate(one, three, twice, conv(pooled, "branch_pool", 192, 1))
 
 
 class Network(nn.Module):
@@ -143,12 +143,12 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = conv(x, "Conv2d_1a_3x3", 32, 3, stride=2)
-        x = max_pool_inner(conv(x, "Conv2d_2a_3x3", 32, 3))
-        x = shrink(conv(x, "Conv2d_2b_3x3", 64, 3))
+        x = crop_border(conv(x, "Conv2d_2a_3x3", 32, 3))
+        x = max_pool(conv(x, "Conv2d_2b_3x3", 64, 3))
         if self.tap == 64:
             return x.mean((1, 2))
         x = conv(x, "Conv2d_3b_1x1", 80, 1)
-        x = shrink(max_pool_inner(conv(x, "Conv2d_4a_3x3", 192, 3)))
+        x = max_pool(crop_border(conv(x, "Conv2d_4a_3x3", 192, 3)))
         if self.tap == 192:
             return x.mean((1, 2))
         for name, pool in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):

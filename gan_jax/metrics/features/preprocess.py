@@ -57,7 +57,7 @@ def waveforms(x: np.ndarray, sound: AudioFormat) -> np.ndarray:
     return waves_and_images(x, sound)[0]
 
 
-def preprocessed(dataset: Dataset, data: Data) -> Dataset:
+def preprocess_dataset(dataset: Dataset, data: Data) -> Dataset:
     """Return the data set named by `data` as feature networks take it.
 
     For audio, also where a run is on spectrograms, these are the log-mel images of the waves.

@@ -19,7 +19,7 @@ STACKED_MNIST = "stacked_mnist"
 log = logging.getLogger(__name__)
 
 
-def digits_of(data: Data) -> Data:
+def mnist_data(data: Data) -> Data:
     """Return the data set whose digits Stacked MNIST is made of."""
     return dataclasses.replace(data, name="mnist", labels=False, size=None, channels=None)
 
@@ -82,7 +82,7 @@ def select_features(
     from gan_jax.metrics.features import classifier
 
     if data.name == STACKED_MNIST:  # each channel is a digit of MNIST
-        return classifier.load_classifier(digits_of(data), seed=seed)
+        return classifier.load_classifier(mnist_data(data), seed=seed)
     return classifier.load_classifier(data, seed=seed, dataset=dataset)
 
 
