@@ -118,7 +118,7 @@ def test_a_hundredth_at_either_end_is_left_out():
     ],
 )
 def test_bad_input(change, said):
-    asked = {"generate": linear, "distance": squared, "draw": draw_z, "interpolate": lerp}
+    asked = {"generate": linear, "distance": squared, "sample_latents": draw_z, "interpolate": lerp}
     with pytest.raises(UserError) as error:
         path_lengths(**{**asked, "key": KEY, "n": 3, **change})
     assert said in str(error.value)
