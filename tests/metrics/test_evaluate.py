@@ -262,7 +262,7 @@ def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, c
         reference_statistics.real_statistics(Features(), dataset, quiet=True),
     )
     assert sum(calls) == 360 * 3 + 1437
-    assert "is damaged and made anew" in caplog.text
+    assert "is damaged and will be replaced" in caplog.text
     (cache / "file").write_text("")
     lost = reference_statistics.real_statistics(
         Features(), dataset, cache=cache / "file" / "statistics", quiet=True
@@ -304,10 +304,10 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--features pixel", "features is 'pixel': allowed are classifier, inception, pixels"),
-        ("--features inception-5", "features is 'inception-5'"),
+        ("--features pixel", "features must be one of classifier, inception, pixels"),
+        ("--features inception-5", "got 'inception-5'"),
         ("--features os:nothing", "features 'os:nothing'"),
-        ("--features os:name", "cannot be called"),
+        ("--features os:name", "must be callable, got 'os:name'"),
         ("--num-samples 3", "num_samples must be at least 6, got 3"),
         ("--devices 99 --features pixels", "devices is 99"),
         ("--cas", "classification accuracy: small is not conditioned on classes"),

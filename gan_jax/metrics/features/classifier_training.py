@@ -67,7 +67,7 @@ class Recipe:
     """Whether half of the images are flipped left to right."""
 
 
-def _max_pool_2x2(x: Float[Array, "n h w c"]) -> Float[Array, "n h/2 w/2 c"]:
+def _max_pool_2x2(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
     """Compute the maximum of every 2x2 block; the gradient of nn.max_pool is slow on CPUs."""
     a, b, c, d = (x[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
