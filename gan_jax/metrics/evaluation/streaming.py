@@ -190,7 +190,7 @@ def sum_features(
 def _sum_member(
     config: Config,
     function: Function,
-    sound: AudioFormat | None,
+    audio_format: AudioFormat | None,
     n: int,
     constants: Any,
     member: tuple[Any, jax.Array],
@@ -200,7 +200,9 @@ def _sum_member(
 
     def make(index: jax.Array) -> jax.Array:
         samples = generate(config, variables, root, index)
-        return samples if sound is None else preprocess.finite_mel_images(samples, sound)
+        return (
+            samples if audio_format is None else preprocess.finite_mel_images(samples, audio_format)
+        )
 
     return sum_features(
         make,
@@ -208,26 +210,26 @@ def _sum_member(
         head,
         shift,
         n,
-        symmetric=config.data.symmetric and sound is None,
+        symmetric=config.data.symmetric and audio_format is None,
     )
 
 
 def feature_program(
-    config: Config, features: Extractor, sound: AudioFormat | None, n: int
+    config: Config, features: Extractor, audio_format: AudioFormat | None, n: int
 ) -> FeatureProgram:
     """Make the program that sums the features of the first `n` samples of all members.
 
     Args:
       config: config of the run.
       features: the features.
-      sound: how examples of audio are heard; None for images.
+      audio_format: how examples of audio are heard; None for images.
       n: number of samples.
 
     Returns:
       The program, which is compiled at its first call. Its constants are the variables and head of
       the features, and the shift of `sum_features`.
     """
-    total = functools.partial(_sum_member, config, features.function, sound, n)
+    total = functools.partial(_sum_member, config, features.function, audio_format, n)
 
     @jax.jit
     def program(constants: Any, variables: Any, roots: jax.Array) -> FeatureSums:

@@ -19,19 +19,21 @@ from gan_jax.data.sources import Dataset
 BATCH = 64  # waveforms in one program call
 
 
-def mel_images(x: Float[Array, "n *example"], sound: AudioFormat) -> UInt8[Array, "n 64 frames 1"]:
+def mel_images(
+    x: Float[Array, "n *example"], audio_format: AudioFormat
+) -> UInt8[Array, "n 64 frames 1"]:
     """Convert waveforms [n, t, 1] or spectrograms [n, 128, 128, 1] to log-mel images.
 
     The function can be traced.
     """
-    return mel.log_mel(sounds.to_waveforms(x, sound), sound.rate)
+    return mel.log_mel(sounds.to_waveforms(x, audio_format), audio_format.rate)
 
 
 def finite_mel_images(
-    x: Float[Array, "n *example"], sound: AudioFormat
+    x: Float[Array, "n *example"], audio_format: AudioFormat
 ) -> Float[Array, "n 64 frames 1"]:
     """Convert audio like `mel_images`, to [0, 1]; all NaN if an example is not finite."""
-    unit = mel_images(x, sound).astype(jnp.float32) / 255
+    unit = mel_images(x, audio_format).astype(jnp.float32) / 255
     return jnp.where(jnp.isfinite(x).all(), unit, jnp.nan)
 
 
@@ -39,13 +41,13 @@ def finite_mel_images(
 def _waves_and_images_program(
     x: jax.Array, bins: sounds.BinStatistics | None, rate: int, length: int
 ):
-    sound = AudioFormat(rate, length, bins)
-    wave = sounds.to_waveforms(x, sound)
+    audio_format = AudioFormat(rate, length, bins)
+    wave = sounds.to_waveforms(x, audio_format)
     return wave, mel.log_mel(wave, rate)
 
 
 def waves_and_images(
-    x: Shaped[np.ndarray, "n *example"], sound: AudioFormat
+    x: Shaped[np.ndarray, "n *example"], audio_format: AudioFormat
 ) -> tuple[Float[np.ndarray, "n t"], UInt8[np.ndarray, "n 64 frames 1"]]:
     """Convert audio, float or int16 as stored, to waveforms in [-1, 1] and log-mel images."""
     waves, images = [], []
@@ -54,16 +56,20 @@ def waves_and_images(
         padded = np.zeros((BATCH, *x.shape[1:]), np.float32)
         padded[: len(part)] = sounds.to_float(part) if part.dtype == np.int16 else part
         wave, image = jax.device_get(
-            _waves_and_images_program(padded, sound.bins, sound.rate, sound.length)
+            _waves_and_images_program(
+                padded, audio_format.bins, audio_format.rate, audio_format.length
+            )
         )
         waves.append(wave[: len(part)])
         images.append(image[: len(part)])
     return np.concatenate(waves), np.concatenate(images)
 
 
-def waveforms(x: Shaped[np.ndarray, "n *example"], sound: AudioFormat) -> Float[np.ndarray, "n t"]:
+def waveforms(
+    x: Shaped[np.ndarray, "n *example"], audio_format: AudioFormat
+) -> Float[np.ndarray, "n t"]:
     """Convert audio, float or int16 as stored, to waveforms in [-1, 1]."""
-    return waves_and_images(x, sound)[0]
+    return waves_and_images(x, audio_format)[0]
 
 
 def preprocess_dataset(dataset: Dataset, data: Data) -> Dataset:
