@@ -242,7 +242,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
         assert ours == theirs
     card_there = tmp_path / "cut" / in_training_log.CARD
     card_there.write_text(card_there.read_text().replace("2500", "2600"))
-    with pytest.raises(UserError, match=r"scores\.jsonl has scores of another n_fake: "):
+    with pytest.raises(UserError, match=r"scores\.jsonl has scores with another n_fake: "):
         fit("cut", 9)
 
 

@@ -22,7 +22,7 @@ class FeatureStatistics(NamedTuple):
     moments: frechet.Moments
     """Moments of all features."""
     subsample: Shaped[np.ndarray, "m d"] | None
-    """Features of at most MAX_SUBSAMPLE examples. None if there are only moments, as in training."""
+    """Features of at most MAX_SUBSAMPLE examples. None: moments only, as in training."""
 
 
 def subsample_indices(n: int) -> Int[np.ndarray, "m"]:
