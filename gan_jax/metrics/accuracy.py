@@ -1,5 +1,6 @@
 """Classification accuracy, which also scores a GAN: train on fakes, test on reals."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,9 @@ class Accuracy(NamedTuple):
 
 
 def accuracy(
-    predictions: Integer[AnyArray, "n"], labels: Integer[AnyArray, "n"], classes: int
+    predictions: Integer[AnyArray, "n"] | Sequence[int],
+    labels: Integer[AnyArray, "n"] | Sequence[int],
+    classes: int,
 ) -> Accuracy:
     """Compute the accuracy of predicted labels against true labels.
 
@@ -39,7 +42,7 @@ def accuracy(
         UserError: If a label is not an integer from 0 to `classes` - 1, or the lengths differ.
 
     Example:
-        >>> overall, per_class = accuracy(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 2)
+        >>> overall, per_class = accuracy([0, 1, 1, 1], [0, 0, 1, 1], classes=2)
         >>> overall
         0.75
         >>> per_class.tolist()

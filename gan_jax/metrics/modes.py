@@ -5,6 +5,7 @@ The protocol is that of VEEGAN and PacGAN: Srivastava et al. 2017 (1705.07761), 
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +100,9 @@ def modes(
     )
 
 
-def stacked_modes(labels: Integer[AnyArray, "n"], classes: int = 1000) -> StackedModes:
+def stacked_modes(
+    labels: Integer[AnyArray, "n"] | Sequence[int], classes: int = 1000
+) -> StackedModes:
     """Compute the coverage of equally likely classes by samples with predicted labels.
 
     The papers use 26,000 samples, for which `kl_floor` is 0.0192.
@@ -115,7 +118,7 @@ def stacked_modes(labels: Integer[AnyArray, "n"], classes: int = 1000) -> Stacke
         UserError: If the labels are not integers from 0 to `classes` - 1.
 
     Example:
-        >>> stacked_modes(np.array([0, 0, 1, 1]), classes=4).covered
+        >>> stacked_modes([0, 0, 1, 1], classes=4).covered
         2
     """
     counts = np.bincount(checks.check_labels("labels", labels, classes), minlength=classes)

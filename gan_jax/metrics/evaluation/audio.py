@@ -122,6 +122,7 @@ class PitchMetrics:
     """Scores of the pitches of samples, see `pitch_scores`."""
 
     def __init__(self, audio_format: AudioFormat, protocol: EvaluationProtocol):
+        """Make the evaluator of tones of a format."""
         self.protocol, self._rate = protocol, audio_format.rate
 
     def __call__(self, member: Member) -> Scores:

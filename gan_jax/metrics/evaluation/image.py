@@ -136,6 +136,13 @@ class FeatureMetrics:
     def __init__(
         self, evaluation: Evaluation, real: FeatureStatistics, protocol: EvaluationProtocol
     ):
+        """Make the evaluator.
+
+        Args:
+            evaluation: Run to evaluate, with features in its settings.
+            real: Statistics of the real examples.
+            protocol: Protocol of the scores.
+        """
         assert evaluation.settings.features is not None
         self.protocol = protocol
         self._real, self._settings = real, evaluation.settings

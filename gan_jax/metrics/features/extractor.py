@@ -89,6 +89,7 @@ class Extractor:
     _program: Function = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
+        """Compile the function."""
         object.__setattr__(self, "_program", jax.jit(self.function))
 
     def __call__(
