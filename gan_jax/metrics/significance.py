@@ -10,11 +10,11 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """Confidence interval from mean - half_width to mean + half_width."""
+    """Confidence interval from mean - half to mean + half."""
 
     mean: float
     """Mean of the values."""
-    half_width: float
+    half: float
     """Half of the width of the interval."""
     p: float | None
     """Two-sided p-value of a mean of 0; None if all values are equal."""
@@ -34,12 +34,12 @@ def confidence_interval(values: ArrayLike) -> Interval:
 
     Example:
         >>> interval = confidence_interval([1.0, 2.0, 3.0])
-        >>> round(interval.mean, 4), round(interval.half_width, 4), round(interval.p, 4)
+        >>> round(interval.mean, 4), round(interval.half, 4), round(interval.p, 4)
         (2.0, 2.4841, 0.0742)
     """
     values = np.asarray(values, np.float64)
     n, mean = len(values), float(np.mean(values))
     error = float(np.std(values, ddof=1)) / n**0.5
-    half_width = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
     p = 2 * float(scipy.stats.t.sf(abs(mean) / error, n - 1)) if error else None
-    return Interval(mean, half_width, p)
+    return Interval(mean, half, p)

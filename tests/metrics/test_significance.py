@@ -17,22 +17,20 @@ def test_an_interval_is_students():
     half = 2.776445 * statistics.stdev(A) / 5**0.5
     assert found[:2] == pytest.approx((statistics.fmean(A), half), rel=1e-6)
     low, high = stats.t.interval(0.95, 4, np.mean(A), stats.sem(A))
-    assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(
-        (low, high)
-    )
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
 
 
 def test_of_differences_it_is_the_paired_t_test():
     found = confidence_interval(np.subtract(A, B))
     assert found.p == pytest.approx(stats.ttest_rel(A, B).pvalue)
     assert found.p is not None
-    assert (found.p < 0.05) == (abs(found.mean) > found.half_width)
+    assert (found.p < 0.05) == (abs(found.mean) > found.half)
 
 
 def test_an_interval_holds_the_mean_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(3, 2, (2000, 4))
     found = [confidence_interval(row) for row in draws]
-    held = np.mean([abs(one.mean - 3) <= one.half_width for one in found])
+    held = np.mean([abs(one.mean - 3) <= one.half for one in found])
     assert abs(held - 0.95) < 4 * (0.95 * 0.05 / 2000) ** 0.5  # four standard errors
 
 
