@@ -107,7 +107,7 @@ def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command)
     assert found.keys() >= wanted
     assert found["frechet"]["n_real"] == 1000
     status, _, said = command(app.main, f"{words} --path-length")
-    assert (status, "path length: only runs on pictures" in said) == (2, True)
+    assert (status, "path length must not be requested" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")
@@ -154,7 +154,7 @@ class Loudness:
 def test_classes_are_counted_by_the_features_classifier(finished):
     sound = sounds.AudioFormat(RATE, 64)
     _, config, state = restore.restore(finished)
-    (member,) = members(config, state, seed=0, devices=ONE, sound=sound)
+    (member,) = members(config, state, seed=0, devices=ONE, audio_format=sound)
     protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)
     evaluator = audio_metrics.ClassCoverage("classes", Loudness(), protocol, accuracy=True)
     found = evaluator(member)

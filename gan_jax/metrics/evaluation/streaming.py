@@ -18,6 +18,7 @@ from gan_jax.config import Config, population
 from gan_jax.core import keys
 from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.inference import sampling
+from gan_jax.metrics.checks import AnyArray
 from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Extractor, Function
 
@@ -30,24 +31,24 @@ MAX_ROUNDING = 4e-6
 class ModeCounts(NamedTuple):
     """Number of samples of each mode, with a leading axis of members in a program's result."""
 
-    nearest: Int[Array, "*members modes"]
+    nearest: Int[AnyArray, "*members modes"]
     """Number of samples closest to each mode."""
-    good: Int[Array, "*members modes"]
+    good: Int[AnyArray, "*members modes"]
     """Number of these samples within 3 sigma."""
-    certain: Bool[Array, "*members"]
+    certain: Bool[AnyArray, "*members"]
     """Whether the counts are those of exact arithmetic; False if a sample is not finite."""
 
 
 class FeatureSums(NamedTuple):
     """Float32 sums over features x minus a shift, with an axis of members in a program's result."""
 
-    total: Float[Array, "*members d"]
+    total: Float[AnyArray, "*members d"]
     """Sum of x - shift."""
-    outer: Float[Array, "*members d d"]
+    outer: Float[AnyArray, "*members d d"]
     """Sum of (x - shift)(x - shift)^T."""
-    logits: Float[Array, "*members n classes"]
+    logits: Float[AnyArray, "*members n classes"]
     """Logits of the samples; [n, 0] for features without a head."""
-    finite: Bool[Array, "*members"]
+    finite: Bool[AnyArray, "*members"]
     """Whether all samples are finite."""
 
 
