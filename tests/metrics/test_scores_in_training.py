@@ -70,7 +70,7 @@ def points(request):
     """Config, state, and how to score it."""
     config = POINTS.replace(seeds=request.param)
     dataset = sources.load(config.data)
-    state = train.initialize(config, dataset, ONE)
+    state = train.start(config, dataset, ONE)
     return config, state, *in_training.make_scorer(config, dataset, ONE[0])
 
 
@@ -174,7 +174,7 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     config = PICTURES.replace(seeds=seeds)
     real = sources.load(config.data).batch.real[:300]  # not a whole number of batches
     dataset, features = Dataset(Batch(real), "f" * 64), features_with_head()
-    state = train.initialize(config, dataset, ONE)
+    state = train.start(config, dataset, ONE)
     protocol, score = in_training.make_scorer(config, dataset, ONE[0], features, quiet=True)
     found = score(state)
     assert list(found) == protocol["metrics"] == ["frechet", "classifier_score"]
