@@ -62,7 +62,7 @@ def ours(real: np.ndarray, fake: np.ndarray) -> Parts:
     def pairs() -> dict[str, float]:
         size = min(1000, len(real))
         sums = kernel.SubsetSums(len(real), len(fake), real.shape[1], keys.root_key(0), size=size)
-        scores = manifold.manifold_scores(real, fake, seen=sums.add)._asdict()
+        scores = manifold.manifold_scores(real, fake, on_block=sums.add)._asdict()
         found = sums.distance()
         return {"kid": found.mean, "kid_standard_error": found.standard_error, **scores}
 

@@ -107,7 +107,7 @@ def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command)
     assert found.keys() >= wanted
     assert found["frechet"]["n_real"] == 1000
     status, _, said = command(app.main, f"{words} --path-length")
-    assert (status, "path length: only runs on pictures" in said) == (2, True)
+    assert (status, "path length must not be requested" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")

@@ -395,7 +395,7 @@ def test_pickles_are_not_run(tmp_path):
     small.refused(ImageData("npz", path=str(path)), "not a readable npz file")
     path.write_bytes(pickle.dumps(Fires()))
     small.refused(ImageData("npz", path=str(path)), "not a complete zip archive")
-    with pytest.raises(UserError, match="no PyTorch checkpoint"):
+    with pytest.raises(UserError, match="PyTorch checkpoint"):
         torch_checkpoint.read_state_dict(path)
 
 

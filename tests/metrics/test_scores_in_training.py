@@ -212,7 +212,7 @@ def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, cap
 
     monkeypatch.setattr(select, "select_features", refuse)
     assert select.select_training_features(ImageData("digits"), (8, 8, 1)).name == "pixels"
-    assert "scored by pixels: no classifier of digits: no split 'train'" in caplog.text
+    assert "digits has no classifier: no split 'train'" in caplog.text
 
 
 def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
@@ -242,7 +242,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
         assert ours == theirs
     card_there = tmp_path / "cut" / in_training_log.CARD
     card_there.write_text(card_there.read_text().replace("2500", "2600"))
-    with pytest.raises(UserError, match=r"scores\.jsonl has scores of another n_fake: "):
+    with pytest.raises(UserError, match=r"scores\.jsonl has scores with another n_fake: "):
         fit("cut", 9)
 
 
