@@ -144,7 +144,7 @@ def check_side(network: str, size: int, x: jax.Array) -> None:
         raise ValueError(f"{network}: size is {size}, pictures are {x.shape[1]}x{x.shape[2]}")
 
 
-def fold(x: jax.Array, patch: int = 2) -> jax.Array:
+def space_to_depth(x: jax.Array, patch: int = 2) -> jax.Array:
     """[n, h, w, c] -> [n, h/patch, w/patch, patch^2 c]: squares of pixels become channels, one
     pixel after the other."""
     n, height, width, channels = x.shape
@@ -152,7 +152,7 @@ def fold(x: jax.Array, patch: int = 2) -> jax.Array:
     return x.swapaxes(2, 3).reshape(n, height // patch, width // patch, -1)
 
 
-def unfold(x: jax.Array, patch: int = 2) -> jax.Array:
+def depth_to_space(x: jax.Array, patch: int = 2) -> jax.Array:
     """The inverse of `fold`."""
     n, height, width, channels = x.shape
     x = x.reshape(n, height, width, patch, patch, channels // patch**2).swapaxes(2, 3)

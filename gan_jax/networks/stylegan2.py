@@ -127,7 +127,7 @@ class Generator(interface.Generator):
         w = jnp.broadcast_to(w[:, None], (z.shape[0], *self.w_shape))
         if train and self.mixing > 0:
             tail = z[:, -self.latent - 2 :]
-            w = mix(w, mapping(tail[:, :-2], labels), tail[:, -2:], self.mixing)
+            w = mix_styles(w, mapping(tail[:, :-2], labels), tail[:, -2:], self.mixing)
         if not self.is_initializing():
             w = self.perturb("w", w)
         return layers.activate(self._synthesis(w, z[:, self.latent :]), self.out)
@@ -145,7 +145,7 @@ class Generator(interface.Generator):
                 pixels = noise[:, start : start + side * side].reshape(-1, side, side, 1)
                 start += side * side
             row += 1
-            dtype = dtype_at(side, self.size, self.dtype)
+            dtype = stage_dtype(side, self.size, self.dtype)
             return StyledConv(widths(side), up, dtype)(y, w[:, row - 1], pixels)
 
         row = start = 0
@@ -156,7 +156,7 @@ class Generator(interface.Generator):
             y = conv(y, side, up=True) if side > 4 else y
             y = conv(y, side, up=False)
             # The colours share the w of the next size's first convolution.
-            rgb = ToRGB(self.channels, dtype_at(side, self.size, self.dtype))(y, w[:, row])
+            rgb = ToRGB(self.channels, stage_dtype(side, self.size, self.dtype))(y, w[:, row])
             picture = upsample(picture) + rgb
         return picture
 
@@ -199,9 +199,9 @@ class Discriminator(interface.Discriminator):
         def widths(side: int) -> int:
             return min(self.channel_base // side, self.channel_max)
 
-        y = Conv(widths(self.size), 1, dtype=dtype_at(self.size, self.size, self.dtype))(x)
+        y = Conv(widths(self.size), 1, dtype=stage_dtype(self.size, self.size, self.dtype))(x)
         for side in reversed(larger):
-            dtype = dtype_at(side, self.size, self.dtype)
+            dtype = stage_dtype(side, self.size, self.dtype)
             shortcut = y
             y = Conv(widths(side), dtype=dtype)(y)
             y = Conv(widths(side // 2), down=True, dtype=dtype)(y)
@@ -219,7 +219,7 @@ class Discriminator(interface.Discriminator):
         return (Dense(features, use_bias=self.last_bias)(y) * embedding).sum(-1) / features**0.5
 
 
-def mix(w: jax.Array, other: jax.Array, draws: jax.Array, probability: float) -> jax.Array:
+def mix_styles(w: jax.Array, other: jax.Array, draws: jax.Array, probability: float) -> jax.Array:
     """Style mixing (StyleGAN, 1812.04948, sec. 3.1): w [n, layers, d], from some layer on `other`
     [n, d].
 
@@ -241,6 +241,6 @@ def stage_sides(size: int) -> list[int]:
     return [2**k for k in range(2, size.bit_length())]
 
 
-def dtype_at(side: int, size: int, dtype: Dtype) -> Dtype:
+def stage_dtype(side: int, size: int, dtype: Dtype) -> Dtype:
     """Of the computation at one size of pictures: `dtype` at the four largest, never at 4x4."""
     return dtype if side >= max(size // 8, 8) else "float32"

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from gan_jax.networks import interface, layers
 from gan_jax.networks.conditions import MaskedImage
 from gan_jax.networks.conv.layers import Conv
-from gan_jax.networks.layers import Dtype, Output, fold, unfold
+from gan_jax.networks.layers import Dtype, Output, space_to_depth, depth_to_space
 from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest_side
 
 
@@ -88,7 +88,7 @@ class Generator(interface.Generator):
             conv = Conv(features, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
             return conv(jnp.concatenate(parts, -1))
 
-        y = fold(condition_channels(cond, self.classes, z.shape[0], self.size), self.patch)
+        y = space_to_depth(condition_channels(cond, self.classes, z.shape[0], self.size), self.patch)
         y, known = join(self.widths[top], y), {}
         for stage in range(top, -1, -1):
             y = known[stage] = stage_of(y, stage)
@@ -105,7 +105,7 @@ class Generator(interface.Generator):
                 basis.astype(self.dtype), y.shape
             )
             y = stage_of(y, stage)
-        y = unfold(join(self.channels * self.patch**2, y), self.patch)
+        y = depth_to_space(join(self.channels * self.patch**2, y), self.patch)
         y = layers.activate(y.astype(jnp.float32), self.out)
         return jnp.where(cond.hole > 0, y, cond.known) if isinstance(cond, MaskedImage) else y
 
@@ -142,7 +142,7 @@ class Discriminator(interface.Discriminator):
         layers.check_side("unet", self.size, x)
         y = jnp.concatenate([x, condition_channels(cond, self.classes, len(x), self.size)], -1)
         first = Conv(self.widths[-1], 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
-        y, patches = first(fold(y, self.patch)), jnp.zeros(len(x))
+        y, patches = first(space_to_depth(y, self.patch)), jnp.zeros(len(x))
         for stage in reversed(range(len(self.widths))):
             for _ in range(self.blocks[stage]):
                 groups, total = self.cardinality[stage], sum(self.blocks)

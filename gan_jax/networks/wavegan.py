@@ -39,17 +39,17 @@ def smallest_length(length: int, stages: int) -> int:
     return length // STRIDE**stages
 
 
-def phase_shuffle(x: jax.Array, shift: jax.Array, most: int) -> jax.Array:
+def phase_shuffle(x: jax.Array, shift: jax.Array, max_shift: int) -> jax.Array:
     """x [n, t, c] with the places of example i moved by shift[i] (int32, -most to most) towards the
     end; what is left empty is reflected. Raises ValueError unless most < t."""
     t = x.shape[1]
-    if most >= t:
-        raise ValueError(f"wavegan: phase_shuffle is {most}, it must be below the {t} places")
-    padded = jnp.pad(x, ((0, 0), (most, most), (0, 0)), mode="reflect")
+    if max_shift >= t:
+        raise ValueError(f"wavegan: phase_shuffle is {max_shift}, it must be below the {t} places")
+    padded = jnp.pad(x, ((0, 0), (max_shift, max_shift), (0, 0)), mode="reflect")
     y = x
-    for by in range(-most, most + 1):  # quicker on CPUs than a gather and its gradient
+    for by in range(-max_shift, max_shift + 1):  # quicker on CPUs than a gather and its gradient
         here = (shift == by)[:, None, None]
-        y = jnp.where(here, padded[:, most - by : most - by + t], y) if by else y
+        y = jnp.where(here, padded[:, max_shift - by : max_shift - by + t], y) if by else y
     return y
 
 

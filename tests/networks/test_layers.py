@@ -217,10 +217,10 @@ def test_on_axis():
 @pytest.mark.parametrize("patch", [1, 2, 4])
 def test_unfold_is_the_inverse_of_fold(patch):
     x = jnp.arange(3 * 8 * 4 * 2.0).reshape(3, 8, 4, 2)
-    folded = layers.fold(x, patch)
+    folded = layers.space_to_depth(x, patch)
     assert folded.shape == (3, 8 // patch, 4 // patch, 2 * patch**2)
     np.testing.assert_array_equal(folded[0, 0, 0], x[0, :patch, :patch].ravel())
-    np.testing.assert_array_equal(layers.unfold(folded, patch), x)
+    np.testing.assert_array_equal(layers.depth_to_space(folded, patch), x)
 
 
 def test_the_projection_is_an_inner_product_with_the_labels_row():

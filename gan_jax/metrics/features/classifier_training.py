@@ -78,7 +78,7 @@ class Network(nn.Module):
         multiple = 1 << len(self.widths)
         sides = [(-side) % multiple for side in x.shape[1:3]]
         x = jnp.pad(x, ((0, 0), *((side // 2, side - side // 2) for side in sides), (0, 0)))
-        y = layers.fold(x)
+        y = layers.space_to_depth(x)
         stages = [[width] * depth for width, depth in zip(self.widths, self.depths, strict=True)]
         stages[-1][-1] = self.features
         for i, stage in enumerate(stages):

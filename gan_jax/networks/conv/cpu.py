@@ -81,14 +81,14 @@ def convolve_cpu(a: jax.Array, b: jax.Array, *, result: Kind, geometry: Geometry
         solo = partial(convolve_cpu, result=result, geometry=geometry._replace(members=0))
         return lax.map(lambda both: solo(*both), (a, b))
     if geometry.groups > 1:
-        return _group_by_group(a, b, result, geometry)
+        return _grouped_conv(a, b, result, geometry)
     if (geometry.size, geometry.stride, geometry.pad) == (1, 1, 0):
-        return _product(a, b, result)
+        return _pointwise_conv(a, b, result)
     channels, features = a.shape[2 if result == "x" else 3], b.shape[3]
     if geometry.stride == 1 and geometry.size**2 * channels <= 64:
-        return _thin(a, b, result, geometry)
+        return _im2col_conv(a, b, result, geometry)
     if geometry.stride == 1 and geometry.size % 2 and geometry.size**2 * features <= 64:
-        return _thin_the_other_way(a, b, result, geometry)
+        return _im2col_conv_transposed(a, b, result, geometry)
     if _is_winograd_strided(a, b, result, geometry):
         ways = {
             "y": winograd_strided.forward,
@@ -128,7 +128,7 @@ def _is_winograd_strided(a: jax.Array, b: jax.Array, result: Kind, geometry: Geo
     return result != "w" or a.shape[0] * geometry.height * geometry.width // 16 >= 4 * channels
 
 
-def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
+def _grouped_conv(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
     """In a loop: as quick as written out, and compiled once and not once a group.
 
     XLA's own grouped convolution takes 5 times as long, its kernel gradient 150 times.
@@ -146,7 +146,7 @@ def _group_by_group(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry
     return lax.fori_loop(0, groups, one, jnp.zeros(shape, a.dtype))
 
 
-def _product(a: jax.Array, b: jax.Array, result: Kind) -> jax.Array:
+def _pointwise_conv(a: jax.Array, b: jax.Array, result: Kind) -> jax.Array:
     """The 1x1 convolution as a product of matrices."""
     if result == "y":
         return jnp.einsum("nhwc,cd->nhwd", a, b[0, 0])
@@ -158,7 +158,7 @@ def _product(a: jax.Array, b: jax.Array, result: Kind) -> jax.Array:
     return jnp.einsum("ptc,ptd->pcd", a, b).sum(0)[None, None]
 
 
-def _patches(x: jax.Array, geometry: Geometry) -> jax.Array:
+def _im2col(x: jax.Array, geometry: Geometry) -> jax.Array:
     """[n, h, w, c] -> [n, h', w', size*size*c], for stride 1."""
     size, pad, (height, width) = geometry.size, geometry.pad, geometry.output
     x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
@@ -166,19 +166,19 @@ def _patches(x: jax.Array, geometry: Geometry) -> jax.Array:
     return jnp.concatenate([x[:, i : i + height, j : j + width] for i, j in places], -1)
 
 
-def _thin(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
+def _im2col_conv(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
     """A convolution of stride 1 from few channels, such as colours: a product with the patches."""
-    product = partial(_product, result=result)
+    product = partial(_pointwise_conv, result=result)
     if result == "y":
-        return product(_patches(a, geometry), b.reshape(1, 1, -1, b.shape[3]))
+        return product(_im2col(a, geometry), b.reshape(1, 1, -1, b.shape[3]))
     if result == "w":
-        return product(_patches(a, geometry), b).reshape(result_shape(a, b, result, geometry))
+        return product(_im2col(a, geometry), b).reshape(result_shape(a, b, result, geometry))
     patches = product(a.reshape(1, 1, -1, a.shape[3]), b)  # and their gradient is put back
     wanted = jax.ShapeDtypeStruct(result_shape(a, b, result, geometry), a.dtype)
-    return jax.linear_transpose(lambda x: _patches(x, geometry), wanted)(patches)[0]
+    return jax.linear_transpose(lambda x: _im2col(x, geometry), wanted)(patches)[0]
 
 
-def _thin_the_other_way(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
+def _im2col_conv_transposed(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
     """A convolution of stride 1 to few channels: the input's gradient of one from them, with the
     kernel turned round; x and y change places."""
 
@@ -186,13 +186,13 @@ def _thin_the_other_way(a: jax.Array, b: jax.Array, result: Kind, geometry: Geom
         return lax.rev(w, (0, 1)).swapaxes(2, 3)
 
     if result == "y":
-        return _thin(turned(b), a, "x", geometry)
+        return _im2col_conv(turned(b), a, "x", geometry)
     if result == "x":
-        return _thin(b, turned(a), "y", geometry)
-    return turned(_thin(b, a, "w", geometry))
+        return _im2col_conv(b, turned(a), "y", geometry)
+    return turned(_im2col_conv(b, a, "w", geometry))
 
 
-def _canonical(x, kernel, pads, *, dilate=(1, 1), spread=(1, 1)) -> jax.Array:
+def _stride_one_conv(x, kernel, pads, *, dilate=(1, 1), spread=(1, 1)) -> jax.Array:
     """A convolution of stride 1 with its axes in the order that XLA has a fast kernel for.
 
     XLA reorders the axes itself, but not inside loops, where whole runs live: there any other order
@@ -217,7 +217,7 @@ def _input_gradient(w: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array
         (before, length + size - 1 - before - ((out - 1) * stride + 1))
         for length, out in zip((geometry.height, geometry.width), geometry.output, strict=True)
     ]
-    return _canonical(y, lax.rev(w, (0, 1)).swapaxes(2, 3), pads, dilate=(stride, stride))
+    return _stride_one_conv(y, lax.rev(w, (0, 1)).swapaxes(2, 3), pads, dilate=(stride, stride))
 
 
 def _kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
@@ -225,12 +225,12 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
     size, stride, pad = geometry.size, geometry.stride, geometry.pad
     if stride == 1 and y.shape[3] < x.shape[3]:  # the other way round, for the fewer examples
         around = [(size - 1 - pad, size - 1 - pad)] * 2
-        found = _canonical(y.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3), around)
+        found = _stride_one_conv(y.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3), around)
         return lax.rev(found, (1, 2)).transpose(1, 2, 3, 0)
     pads = [
         (pad, (out - 1) * stride + size - length - pad)
         for length, out in zip((geometry.height, geometry.width), geometry.output, strict=True)
     ]
     spread = (stride, stride)
-    found = _canonical(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), pads, spread=spread)
+    found = _stride_one_conv(x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3), pads, spread=spread)
     return found.transpose(1, 2, 0, 3)

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks.conv.layers import conv
-from gan_jax.networks.layers import Dtype, fold, unfold
+from gan_jax.networks.layers import Dtype, space_to_depth, depth_to_space
 
 Initializer = nn.initializers.Initializer
 glorot = nn.initializers.glorot_uniform()
 
 
-def taps(kernel: jax.Array, stride: int, axis: int = 0) -> jax.Array:
+def pad_kernel(kernel: jax.Array, stride: int, axis: int = 0) -> jax.Array:
     """A kernel of odd size along `axis`, with zeros on both sides to an odd number of strides, of
     which the middle one starts at an output's own first input."""
     size = kernel.shape[axis]
@@ -30,7 +30,7 @@ def taps(kernel: jax.Array, stride: int, axis: int = 0) -> jax.Array:
     return jnp.pad(kernel, pads)
 
 
-def patches(x: jax.Array, size: int) -> jax.Array:
+def im2col(x: jax.Array, size: int) -> jax.Array:
     """[n, t, c] -> [n, t, size * c]: each place with its neighbours, zeros beyond the ends."""
     reach, t = size // 2, x.shape[1]
     padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
@@ -45,24 +45,24 @@ def conv_1d(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     n, t, c = x.shape
     if t % stride:
         raise ValueError(f"a stride of {stride} does not divide {t} places")
-    x, kernel = x.reshape(n, t // stride, stride * c), taps(kernel, stride)
-    return patches(x, len(kernel) // stride) @ kernel.reshape(-1, kernel.shape[2])
+    x, kernel = x.reshape(n, t // stride, stride * c), pad_kernel(kernel, stride)
+    return im2col(x, len(kernel) // stride) @ kernel.reshape(-1, kernel.shape[2])
 
 
 def conv_transpose_1d(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """x [n, t, c_in] with kernel [k, c_out, c_in] -> [n, t * stride, c_out]: the input's gradient
     of `conv_1d` with that kernel."""
     n, t, _ = x.shape
-    kernel = taps(kernel, stride)
+    kernel = pad_kernel(kernel, stride)
     k, features, c = kernel.shape
     kernel = jnp.flip(kernel.reshape(k // stride, stride * features, c), 0).swapaxes(1, 2)
-    y = patches(x, len(kernel)) @ kernel.reshape(-1, stride * features)
+    y = im2col(x, len(kernel)) @ kernel.reshape(-1, stride * features)
     return y.reshape(n, t * stride, features)
 
 
-def _folded_kernel(kernel: jax.Array) -> jax.Array:
+def _space_to_depth_kernel(kernel: jax.Array) -> jax.Array:
     """[5, 5, a, b] -> [3, 3, 4a, b], for pictures that are folded."""
-    kernel = taps(taps(kernel, 2, 0), 2, 1)
+    kernel = pad_kernel(pad_kernel(kernel, 2, 0), 2, 1)
     _, _, a, b = kernel.shape
     kernel = kernel.reshape(3, 2, 3, 2, a, b).transpose(0, 2, 1, 3, 4, 5)
     return kernel.reshape(3, 3, 4 * a, b)
@@ -71,14 +71,14 @@ def _folded_kernel(kernel: jax.Array) -> jax.Array:
 def conv_2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """x [n, 2h, 2w, c_in] * kernel [5, 5, c_in, c_out] -> [n, h, w, c_out]: stride 2, padding
     SAME."""
-    return conv(fold(x), _folded_kernel(kernel))
+    return conv(space_to_depth(x), _space_to_depth_kernel(kernel))
 
 
 def conv_transpose_2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """x [n, h, w, c_in] with kernel [5, 5, c_out, c_in] -> [n, 2h, 2w, c_out]: the input's gradient
     of `conv_2d` with that kernel."""
-    kernel = jnp.flip(_folded_kernel(kernel), (0, 1)).swapaxes(2, 3)
-    return unfold(conv(x, kernel))
+    kernel = jnp.flip(_space_to_depth_kernel(kernel), (0, 1)).swapaxes(2, 3)
+    return depth_to_space(conv(x, kernel))
 
 
 class Conv(nn.Module):
