@@ -112,23 +112,23 @@ class Generator(interface.Generator):
     """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 64."""
 
     size: int = 32
-    """Side of a picture in pixels: s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: s 2^(stages - 1), s from 4 to 7."""
     channels: int = 3
-    """1 for grey, 3 for RGB."""
+    """Number of color channels: 1 for gray, 3 for RGB."""
     widths: tuple[int, ...] = (768, 768, 768, 768)
-    """Channels of each stage, from the smallest pictures to the largest."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     cardinality: tuple[int, ...] = (96, 96, 96, 96)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks of each stage."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     out: Output = "linear"
-    """After the last convolution. The paper's pixels are [-1, 1], from a linear output."""
+    """Output activation. The paper's pixels are [-1, 1], from a linear output."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
@@ -158,21 +158,21 @@ class Discriminator(interface.Discriminator):
     """
 
     size: int = 32
-    """Side of a picture in pixels: s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: s 2^(stages - 1), s from 4 to 7."""
     widths: tuple[int, ...] = (768, 768, 768, 768)
-    """Channels of each stage, from the smallest pictures to the largest, as in the generator."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     cardinality: tuple[int, ...] = (96, 96, 96, 96)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks of each stage."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     embedding: int = 64
     """Dimensions in which labels and pictures are compared; the paper's is z_dim."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and logits are float32."""
+    """Dtype of the computation; parameters and logits are float32."""
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:

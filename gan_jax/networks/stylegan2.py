@@ -67,9 +67,9 @@ class Generator(interface.Generator):
     """
 
     size: int = 32
-    """Side of a picture in pixels, a power of two from 8."""
+    """Side of an image in pixels, a power of two from 8."""
     channels: int = 3
-    """1 for grey, 3 for RGB."""
+    """Number of color channels: 1 for gray, 3 for RGB."""
     channel_base: int = 32768
     """Channels times the side of the pictures, where that is below `channel_max`."""
     channel_max: int = 512
@@ -87,7 +87,7 @@ class Generator(interface.Generator):
     truncation: float = 1.0
     """psi of w = mean + psi (w - mean), outside of training (StyleGAN, 1812.04948, appendix B)."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     out: Output = "linear"
     """Of the summed colours. The paper's pixels are [-1, 1], from a linear output."""
     dtype: Dtype = "float32"
@@ -169,7 +169,7 @@ class Discriminator(interface.Discriminator):
     """
 
     size: int = 32
-    """Side of a picture in pixels, a power of two from 8."""
+    """Side of an image in pixels, a power of two from 8."""
     channel_base: int = 32768
     """Channels times the side of the pictures, where that is below `channel_max`."""
     channel_max: int = 512
@@ -182,7 +182,7 @@ class Discriminator(interface.Discriminator):
     mapping_layers: int = 8
     """Layers that the labels' embedding passes."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     last_bias: bool = True
     """A bias of the logit, with classes of the features that are compared. Relativistic losses do
     not see it (gan_jax/networks/mlp.py)."""

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from gan_jax.networks import interface, layers
 from gan_jax.networks.conditions import MaskedImage
 from gan_jax.networks.conv.layers import Conv
-from gan_jax.networks.layers import Dtype, Output, space_to_depth, depth_to_space
+from gan_jax.networks.layers import Dtype, Output, depth_to_space, space_to_depth
 from gan_jax.networks.r3gan import Block, Resample, he, linear, smallest_side
 
 
@@ -53,25 +53,25 @@ class Generator(interface.Generator):
     """z [n, z_dim], cond -> pictures [n, size, size, channels]."""
 
     size: int = 28
-    """Side of a picture in pixels: patch s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: patch s 2^(stages - 1), s from 4 to 7."""
     channels: int = 1
-    """1 for grey, 3 for RGB."""
+    """Number of color channels: 1 for gray, 3 for RGB."""
     widths: tuple[int, ...] = (128, 96, 64)
-    """Channels of each stage, from the smallest pictures to the largest."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     blocks: tuple[int, ...] = (2, 2, 2)
-    """Residual blocks of each stage, on the way down and on the way up."""
+    """Number of residual blocks of each stage, in the encoder and in the decoder."""
     cardinality: tuple[int, ...] = (16, 12, 8)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     patch: int = 1
-    """Squares of so many pixels a side are folded into channels first, which is quicker."""
+    """Side of the pixel squares that are moved into channels first, which is faster."""
     classes: int = 0
-    """Class labels in cond, 0 for none."""
+    """Number of classes in `cond`; 0: no labels."""
     out: Output = "linear"
-    """After the last convolution."""
+    """Output activation."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
 
     @nn.compact
     def __call__(self, z: jax.Array, cond: Any = None, *, train: bool) -> jax.Array:
@@ -88,7 +88,9 @@ class Generator(interface.Generator):
             conv = Conv(features, 1, use_bias=False, dtype=self.dtype, kernel_init=he(1))
             return conv(jnp.concatenate(parts, -1))
 
-        y = space_to_depth(condition_channels(cond, self.classes, z.shape[0], self.size), self.patch)
+        y = space_to_depth(
+            condition_channels(cond, self.classes, z.shape[0], self.size), self.patch
+        )
         y, known = join(self.widths[top], y), {}
         for stage in range(top, -1, -1):
             y = known[stage] = stage_of(y, stage)
@@ -114,21 +116,21 @@ class Discriminator(interface.Discriminator):
     """Pictures [n, size, size, c], cond -> logits [n]."""
 
     size: int = 28
-    """Side of a picture in pixels: patch s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: patch s 2^(stages - 1), s from 4 to 7."""
     widths: tuple[int, ...] = (128, 96, 64)
-    """Channels of each stage, from the smallest pictures to the largest."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     blocks: tuple[int, ...] = (2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks of each stage."""
     cardinality: tuple[int, ...] = (16, 12, 8)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     patch: int = 1
-    """Squares of so many pixels a side are folded into channels first, which is quicker."""
+    """Side of the pixel squares that are moved into channels first, which is faster."""
     classes: int = 0
-    """Class labels in cond, 0 for none."""
+    """Number of classes in `cond`; 0: no labels."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and logits are float32."""
+    """Dtype of the computation; parameters and logits are float32."""
 
     @property
     def returns_features(self) -> bool:

@@ -178,7 +178,9 @@ def _im2col_conv(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -
     return jax.linear_transpose(lambda x: _im2col(x, geometry), wanted)(patches)[0]
 
 
-def _im2col_conv_transposed(a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry) -> jax.Array:
+def _im2col_conv_transposed(
+    a: jax.Array, b: jax.Array, result: Kind, geometry: Geometry
+) -> jax.Array:
     """A convolution of stride 1 to few channels: the input's gradient of one from them, with the
     kernel turned round; x and y change places."""
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.networks.conv.layers import conv
-from gan_jax.networks.layers import Dtype, space_to_depth, depth_to_space
+from gan_jax.networks.layers import Dtype, depth_to_space, space_to_depth
 
 Initializer = nn.initializers.Initializer
 glorot = nn.initializers.glorot_uniform()
