@@ -7,8 +7,8 @@ are initialized from N(0, 0.02).
 
 Deviations. Kernels are 4x4, as in the authors' later code, not 5x5: every output pixel then depends
 on the same number of inputs. The paper's images have 64 pixels; 32 pixels have one stage less, and
-28 pixels have two stages, from 7x7. Classes, which the paper does not have, are concatenated to z as
-a one-hot vector and to the image as constant channels, as in Mirza & Osindero 2014 (1411.1784).
+28 pixels have two stages, from 7x7. Classes, which the paper does not have, are concatenated to z
+as a one-hot vector and to the image as constant channels, as in Mirza & Osindero 2014 (1411.1784).
 """
 
 from typing import Literal

@@ -57,7 +57,7 @@ class Generator(interface.Generator):
     channels: int = 3
     """Number of color channels: 1 for gray, 3 for RGB."""
     width: int = 256
-    """Number of channels of the last block, at 32 pixels of all. Paper: 256 at 32 pixels, else 64."""
+    """Number of channels of the last block (size 32: of all). Paper: 256 for size 32, else 64."""
     classes: int = 0
     """Number of classes; 0: unconditional."""
     attention: int = 0
@@ -102,7 +102,7 @@ class Discriminator(interface.Discriminator):
     size: Size = 32
     """Side of an image in pixels."""
     width: int = 128
-    """Number of channels of the first block, at 32 pixels of all. Paper: 128 at 32 pixels, else 64."""
+    """Number of channels of the first block (size 32: of all). Paper: 128 for size 32, else 64."""
     classes: int = 0
     """Number of classes; 0: unconditional."""
     attention: int = 0
