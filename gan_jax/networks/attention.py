@@ -27,6 +27,7 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n h w c"]:
+        """Apply the layer."""
         n, height, width, c = x.shape
         if height % 2 or width % 2:
             raise ValueError(f"sides must be even for self-attention, got {height}x{width}")

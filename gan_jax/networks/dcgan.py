@@ -78,6 +78,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         count = num_stages(self.size)
         side, width = self.size >> count, self.width << (count - 1)
 
@@ -121,6 +122,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         count = num_stages(self.size)
         layers.check_side("dcgan", self.size, x)
         if self.auxiliary and not self.classes:

@@ -96,6 +96,7 @@ class SpectralNorm(nn.SpectralNorm):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *shape"], *, train: bool) -> Float[Array, "n *out"]:
+        """Apply the layer."""
         return super().__call__(x, update_stats=train)
 
 
@@ -115,11 +116,12 @@ class MinibatchStd(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *shape"]) -> Float[Array, "n *out"]:
+        """Apply the layer."""
         n = len(x)
         batch = lax.all_gather(x, self.axis, tiled=True) if self.axis else x
         group = min(self.group_size, len(batch))
         if len(batch) % group:
-            raise ValueError(f"group_size must divide the {len(batch)} examples, got {group}")
+            raise ValueError(f"minibatch_std must divide the {len(batch)} examples, got {group}")
         y = batch.astype(jnp.float32).reshape(group, -1, *x.shape[1:])  # [g, n/g, ...]
         y = jnp.sqrt(jnp.square(y - y.mean(0, keepdims=True)).mean(0) + 1e-8)
         y = y.reshape(len(y), -1).mean(1)  # [n/g]

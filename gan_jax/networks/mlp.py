@@ -38,6 +38,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n *shape"]:
+        """Generate examples from latents."""
         y = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         for width in self.widths:
             y = nn.Dense(width, use_bias=self.norm == "none", dtype=self.dtype)(y)
@@ -72,6 +73,8 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n *shape"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
+
         def dense(y: Array, width: int, *, bias: bool = True) -> Array:
             layer = nn.Dense(width, use_bias=bias, dtype=self.dtype)
             if self.norm == "spectral":

@@ -38,6 +38,7 @@ class PacGAN(Discriminator):
         *,
         train: bool,
     ) -> Float[Array, "packs *r"]:
+        """Compute the logits of packs."""
         if cond is not None:
             raise ValueError("cond must be None for a packed discriminator, got labels")
         if self.pack < 1 or len(x) % self.pack:

@@ -3,12 +3,12 @@
 Residual blocks of 1x1, grouped 3x3 and 1x1 convolutions, without normalization. The initial weights
 of each convolution are scaled down with the number of blocks in the network (as in Fixup, Zhang et
 al. 2019, 1901.09321), and the last convolution of a block is initialized to zero, so a network
-starts as a chain of 1x1 convolutions and resampling. Intended for the relativistic loss with R1 and R2 at
-every step.
+starts as a chain of 1x1 convolutions and resampling. Intended for the relativistic loss with R1 and
+R2 at every step.
 
 Stages have 4x4, 8x8, ... `size` pixels. Fields with an entry per stage start at 4x4 in both
-networks. For 28 pixels there are three stages, from 7x7. Resampling uses the filter [1, 3, 3, 1], as
-in the authors' code: [1, 2, 1] convolved with the [1, 1] of repeating or averaging pixels.
+networks. For 28 pixels there are three stages, from 7x7. Resampling uses the filter [1, 3, 3, 1]
+as in the authors' code: [1, 2, 1] convolved with the [1, 1] of repeating or averaging pixels.
 
 Deviation: `dtype` applies to all stages; the paper's half precision keeps the smallest in float32.
 """
@@ -88,6 +88,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Apply the layer."""
         width = x.shape[-1] * self.expansion
         gain = GAIN * self.total**-0.25  # -1/(2m-2) for m = 3 layers
 
@@ -119,6 +120,7 @@ class Resample(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
         x = x if self.up else downsample(x)
         if x.shape[-1] != self.features:
             kernel_init = he(1)
@@ -155,6 +157,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         labels = layers.one_hot(cond, self.classes, z.shape[0])
         if self.classes:
@@ -201,6 +204,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         layers.check_side("r3gan", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))

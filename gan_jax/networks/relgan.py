@@ -97,6 +97,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n t vocabulary"], cond: Any = None, *, train: bool
     ) -> Float[Array, "n representations"]:
+        """Compute the logits of examples."""
         layers.one_hot(cond, 0, len(x))  # raises for labels
         n, t, _ = x.shape
         if self.embedding % self.representations:

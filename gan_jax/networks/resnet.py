@@ -56,6 +56,8 @@ class ConditionalBatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "n h w c"], labels: Float[Array, "n classes"], *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Apply the layer."""
+
         def look_up(name: str, init: nn.initializers.Initializer) -> Array:
             # Full precision: accelerators would round a scale near 1 to a few bits.
             table = nn.Dense(
@@ -116,6 +118,8 @@ class UpBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "n h w c"], labels: Float[Array, "n classes"], *, train: bool
     ) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
+
         def activate(y: Array) -> Array:
             return nn.relu(batch_norm(y, labels, train=train, axis=self.axis, dtype=self.dtype))
 
@@ -146,6 +150,8 @@ class DownBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "n h w c"], *, train: bool
     ) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
+
         def conv(y: Array, features: int, size: int, init: nn.initializers.Initializer) -> Array:
             layer = Conv(features, size, dtype=self.dtype, kernel_init=init)
             return layers.SpectralNorm(layer)(y, train=train) if self.spectral else layer(y)

@@ -75,8 +75,8 @@ class Generator(interface.Generator):
         shape = (self.vocabulary, self.embedding)
         self.embed = self.param("embedding", kernel, shape)
         self.readout = nn.Dense(self.vocabulary, kernel_init=kernel, bias_init=bias)
-        # Number of training calls in updates of the generator. Float, because a moving average of it
-        # is kept; exact to 2^24.
+        # Number of training calls in updates of the generator. Float for its moving average, exact
+        # to 2^24.
         self.calls = self.variable("schedule", "calls", lambda: jnp.zeros(()))
 
     def _beta(self, *, train: bool) -> jax.Array:

@@ -74,6 +74,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         start, *blocks = (self.width * multiple for multiple in _widths(UP, self.size))
         side = self.size >> len(blocks)
         _check_attention(self.attention, [side << i for i in range(1, len(blocks) + 1)])
@@ -116,6 +117,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         down, flat = _widths(DOWN, self.size)
         layers.check_side("sngan", self.size, x)
         _check_attention(self.attention, [self.size >> i for i in range(1, len(down) + 1)])

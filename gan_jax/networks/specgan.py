@@ -55,6 +55,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         count = num_stages(self.size)
         width = self.width << (count - 1)
         z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
@@ -84,6 +85,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         count = num_stages(self.size)
         layers.check_side("specgan", self.size, x)
         labels, y = layers.one_hot(cond, self.classes, len(x)), x

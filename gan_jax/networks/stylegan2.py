@@ -55,6 +55,7 @@ class Mapping(nn.Module):
     def __call__(
         self, z: Float[Array, "n latent"] | None, labels: Float[Array, "n classes"]
     ) -> Float[Array, "n features"]:
+        """Map latents and labels to w."""
         inputs = [] if z is None else [normalize(z)]
         if labels.shape[-1]:
             inputs.append(normalize(Dense(self.features, name="embed")(labels)))
@@ -120,6 +121,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         if z.shape[-1] != self.z_dim:
             raise ValueError(f"stylegan2: z_dim must be {self.z_dim}, got {z.shape[-1]}")
         labels = layers.one_hot(cond, self.classes, z.shape[0])
@@ -202,6 +204,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         smallest, *larger = stage_sides(self.size)
         layers.check_side("stylegan2", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))

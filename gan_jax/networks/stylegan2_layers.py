@@ -120,6 +120,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n features"]:
+        """Apply the layer."""
         kernel_init = nn.initializers.normal(1 / self.rate)
         kernel = self.param("kernel", kernel_init, (x.shape[-1], self.features))
         y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1])))
@@ -146,6 +147,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
         kernel = equalized_kernel(self, x.shape[-1], self.features, self.size)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if self.down and self.size == 3:
@@ -174,6 +176,7 @@ class StyledConv(nn.Module):
         w: Float[Array, "n d"],
         noise: Float[Array, "n h2 w2 1"] | None,
     ) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
         kernel = equalized_kernel(self, x.shape[-1], self.features, 3)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, up=self.up)
@@ -195,6 +198,7 @@ class ToRGB(nn.Module):
     def __call__(
         self, x: Float[Array, "n h w c"], w: Float[Array, "n d"]
     ) -> Float[Array, "n h w channels"]:
+        """Apply the layer."""
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
         kernel = equalized_kernel(self, x.shape[-1], self.channels, 1)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, demodulate=False)

@@ -96,6 +96,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Any = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         fields = self.widths, self.cardinality, self.blocks
         side = smallest_side(self.size, *fields, name="unet", patch=self.patch)
         total, top = 2 * sum(self.blocks), len(self.widths) - 1
@@ -162,6 +163,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Any = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         fields = self.widths, self.cardinality, self.blocks
         side = smallest_side(self.size, *fields, name="unet", patch=self.patch)
         layers.check_side("unet", self.size, x)

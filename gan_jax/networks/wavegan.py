@@ -96,6 +96,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n t c"]:
+        """Generate examples from latents."""
         start, width = smallest_length(self.length, self.stages), self.width << (self.stages - 1)
         z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         y = nn.Dense(start * width, dtype=self.dtype, kernel_init=glorot)(z)
@@ -138,6 +139,7 @@ class Discriminator(interface.Discriminator):
         *,
         train: bool,
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         smallest_length(self.length, self.stages)
         if x.shape[1] != self.length:
             raise ValueError(

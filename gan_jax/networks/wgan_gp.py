@@ -54,6 +54,7 @@ class Generator(interface.Generator):
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         blocks = _num_blocks(UP, self.size)
         side = self.size >> blocks
         labels = layers.one_hot(cond, self.classes, z.shape[0])
@@ -88,6 +89,7 @@ class Discriminator(interface.Discriminator):
     def __call__(
         self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         down = _num_blocks(DOWN, self.size)
         layers.check_side("wgan_gp", self.size, x)
         if self.auxiliary and not self.classes:

@@ -348,12 +348,12 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
         (stylegan2.Generator(size), (1, 512)),
         (stylegan2.Discriminator(size), (1, size, size, 3)),
     ):
-        with pytest.raises(ValueError, match=f"stylegan2: size is {size}, it must be 8, 16, 32"):
+        with pytest.raises(ValueError, match=f"stylegan2: size .* got {size}"):
             network.init(KEY, jnp.zeros(shape), train=False)
 
 
 def test_z_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="stylegan2: z has 512 numbers, it must be 3216"):
+    with pytest.raises(ValueError, match=r"stylegan2: z_dim .* 3216, got 512"):
         stylegan2.Generator().init(KEY, jnp.zeros((1, 512)), train=False)
 
 

@@ -1,9 +1,9 @@
 """Strided convolutions as convolutions of stride 1, after space-to-depth of input and kernel.
 
-The same function as lax's convolution with padding SAME, and its transpose, which the published code
-of audio GANs uses. In one dimension the stride-1 convolution is im2col and a product: kernels of 25
-with stride 4, with a gradient penalty, take a CPU one seventeenth of the time of XLA's convolution.
-In two dimensions it is the convolution of gan_jax/networks/conv/layers.py.
+The same functions as lax's convolution with padding SAME and its transpose, which the published
+code of audio GANs uses. In one dimension the stride-1 convolution is im2col and a product: kernels
+of 25 with stride 4, with a gradient penalty, take a CPU one seventeenth of the time of XLA's
+convolution. In two dimensions it is the convolution of gan_jax/networks/conv/layers.py.
 """
 
 import flax.linen as nn
@@ -134,6 +134,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *shape c"]) -> Float[Array, "n *shape2 features"]:
+        """Apply the layer."""
         shape = (self.size,) * (x.ndim - 2)
         kernel = self.param("kernel", self.kernel_init, (*shape, x.shape[-1], self.features))
         kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
@@ -158,6 +159,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *shape c"]) -> Float[Array, "n *shape2 features"]:
+        """Apply the layer."""
         shape = (self.size,) * (x.ndim - 2)
         kernel = self.param("kernel", self.kernel_init, (*shape, self.features, x.shape[-1]))
         kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
