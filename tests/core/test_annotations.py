@@ -4,76 +4,18 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import types
-import typing
-from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
-from jaxtyping import AbstractArray, jaxtyped
 
 from gan_jax import losses, metrics, networks
 from gan_jax.networks import lstm, mlp, pacgan, relgan, sequence
+from tests.helpers.annotations import check, example, is_array
 from tests.helpers.small_networks import SMALL, SOUNDS, N, Z, pair
 
 KEY = jax.random.key(0)
-UNIONS = (typing.Union, types.UnionType)
-
-
-def is_array(annotation):
-    return inspect.isclass(annotation) and issubclass(annotation, AbstractArray)
-
-
-def holds(value, annotation):
-    """Whether a value has the annotated shape and dtype; annotations without arrays hold."""
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in UNIONS:
-        return any(holds(value, arg) for arg in args)
-    if origin is tuple and Ellipsis not in args:
-        return len(value) == len(args) and all(map(holds, value, args))
-    return not (is_array(annotation) or annotation is type(None)) or isinstance(value, annotation)
-
-
-def check(signature, arguments, output):
-    annotations = {name: p.annotation for name, p in signature.parameters.items()}
-    annotations["output"] = signature.return_annotation
-    with jaxtyped("context"):  # binds the names of dimensions over all arguments and the output
-        for name, value in {**arguments, "output": output}.items():
-            assert holds(value, annotations[name]), f"{name} must be {annotations[name]}"
-
-
-def example(annotation, name, sizes):
-    """A value of the annotated type; sizes are even, and distinct within a call."""
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if is_array(annotation):
-        shape, dtypes = dimensions(annotation, sizes), annotation.dtypes
-        if "prng_key" in (dtypes := dtypes if isinstance(dtypes, tuple) else ("float32",)):
-            return jax.random.split(KEY, shape)
-        normal = np.random.default_rng(0).normal(size=shape).astype("float32")
-        array = normal if "float32" in dtypes else np.zeros(shape, dtypes[-1])
-        return array if annotation.array_type is np.ndarray else jnp.asarray(array)
-    if origin in (*UNIONS, Mapping):
-        array = example(args[origin is Mapping], name, sizes)
-        return {"features_0": array} if origin is Mapping else array
-    if origin is Callable:  # a sum over the dimensions of the input, repeated
-        rest = dimensions(args[1], sizes)[1:]
-        rows = (-1, *[1] * len(rest))
-        return lambda x: jnp.tile(x.reshape(len(x), -1).sum(1).reshape(rows), (1, *rest))
-    if annotation is int:
-        return sizes.setdefault(name, 2 * len(sizes) + 2)
-    raise NotImplementedError(f"{name}: {annotation}")
-
-
-def dimensions(annotation, sizes):
-    """Sizes of the annotated dimensions; a variadic one is a single dimension."""
-    for name in (names := annotation.dim_str.split()):
-        sizes.setdefault(name, int(name) if name.isdigit() else 2 * len(sizes) + 2)
-    return tuple(sizes[name] for name in names)
-
-
 WALKED = {
     f"{module.name}.{name}": attribute
     for package in (losses, metrics, networks)
@@ -102,7 +44,7 @@ def test_a_function(name):
         if name.startswith(losses.__name__):
             raise
         pytest.skip(f"needs other arguments: {error}")
-    check(signature, arguments, output)
+    check(name, signature, arguments, output)
 
 
 def calls():
@@ -130,7 +72,8 @@ def test_networks():
         source = getattr(method, "func", method).__module__
         if context.method_name == "__call__" and source.startswith(networks.__name__):
             signature = inspect.signature(method)
-            check(signature, signature.bind(*args, **kwargs).arguments, output)
+            arguments = signature.bind(*args, **kwargs).arguments
+            check(type(context.module), signature, arguments, output)
             called.add(type(context.module))
         return output
 
