@@ -117,7 +117,10 @@ def relativistic_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) ->
 
 
 def relativistic_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
-    """Compute E sp(-(f(y) - f(x))), the non-saturating loss of swapped pairs. 1807.00734, eq. 6."""
+    """Compute E sp(-(f(y) - f(x))), the loss of swapped pairs (1807.00734, eq. 6).
+
+    It is non-saturating.
+    """
     return softplus(_paired_difference(real, fake)).mean()
 
 
@@ -179,7 +182,7 @@ def perceptual(
 
 
 def gan_loss(name: str, label_smoothing: float = 0.0) -> GanLoss:
-    """Return the loss in `LOSSES` with this name, with label smoothing if it is in `SMOOTHABLE`.
+    """Return the loss with this name, with label smoothing if it is in `SMOOTHABLE`.
 
     Raises:
         KeyError: If no loss has this name.

@@ -54,7 +54,7 @@ class Generator(Network):
 
     @property
     def has_likelihood(self) -> bool:
-        """Whether `log_likelihood` is defined, which is then the objective of pretraining."""
+        """Return whether `log_likelihood` is defined, which is then the objective of pretraining."""
         return False
 
     def log_likelihood(
@@ -82,7 +82,7 @@ class Discriminator(Network):
 
     @property
     def auxiliary(self) -> bool:
-        """Whether a class head passes its logits to `layers.sow_class_logits`."""
+        """Return whether a class head passes its logits to `layers.sow_class_logits`."""
         return False
 
     @property
@@ -92,10 +92,10 @@ class Discriminator(Network):
 
     @property
     def needs_rng(self) -> bool:
-        """Whether `__call__` takes one key per example in training."""
+        """Return whether `__call__` takes one key per example in training."""
         return False
 
     @property
     def returns_features(self) -> bool:
-        """Whether the features of the stages are passed to `layers.sow_features`."""
+        """Return whether the features of the stages are passed to `layers.sow_features`."""
         return False

@@ -160,9 +160,9 @@ def projection(
     features: Float[Array, "n d"],
     kernel_init: nn.initializers.Initializer,
 ) -> Float[Array, " n"]:
-    """Compute the projection term <embed(y), phi(x)> of conditional logits, in a compact method.
+    """Compute the projection term <embed(y), phi(x)> of conditional logits.
 
-    Miyato & Koyama 2018 (1802.05637).
+    Miyato & Koyama 2018 (1802.05637). Call it in a compact method.
 
     Args:
         labels: One-hot labels y.

@@ -26,7 +26,7 @@ class PacGAN(Discriminator):
 
     @property
     def needs_rng(self) -> bool:
-        """Whether `__call__` takes one key per example; a pack uses that of its first."""
+        """Return whether `__call__` takes one key per example; a pack uses that of its first."""
         return self.disc.needs_rng
 
     @nn.compact

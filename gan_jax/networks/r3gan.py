@@ -35,9 +35,10 @@ def he(gain: float) -> nn.initializers.Initializer:
 
 
 def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
-    """Upsample with the filter [1, 3, 3, 1] / 4 along each axis: [n, h, w, c] -> [n, 2h, 2w, c].
+    """Upsample with the filter [1, 3, 3, 1] / 4: [n, h, w, c] -> [n, 2h, 2w, c].
 
-    Every new pixel is 9/16, 3/16, 3/16 and 1/16 of the nearest four, with zero padding.
+    The filter is applied along each axis. Every new pixel is 9/16, 3/16, 3/16 and 1/16 of the
+    nearest four, with zero padding.
 
     Example:
         >>> upsample(jnp.ones((1, 2, 2, 1)))[0, :, :, 0].tolist()[1]
@@ -51,9 +52,9 @@ def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
 
 
 def downsample(x: Float[Array, "n h2 w2 c"]) -> Float[Array, "n h w c"]:
-    """Downsample with the filter [1, 3, 3, 1] / 8 along each axis: [n, 2h, 2w, c] -> [n, h, w, c].
+    """Downsample with the filter [1, 3, 3, 1] / 8: [n, 2h, 2w, c] -> [n, h, w, c].
 
-    Padding is zero. This is a quarter of the transpose of `upsample`.
+    The filter is applied along each axis, with zero padding. This is a quarter of the transpose of `upsample`.
     """
     for axis in (1, 2):
         pair = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])

@@ -65,7 +65,7 @@ class Generator(interface.Generator):
 
     @property
     def has_likelihood(self) -> bool:
-        """Whether `log_likelihood` is defined."""
+        """Return whether `log_likelihood` is defined."""
         return True
 
     def setup(self):

@@ -36,7 +36,7 @@ def num_stages(size: int) -> int:
 
 
 class Generator(interface.Generator):
-    """Generator, z [n, z_dim] and optional labels [n] -> spectrograms [n, size, size, channels]."""
+    """Generator, z [n, z_dim] and optional labels [n] -> spectrograms [n, size, size, c]."""
 
     size: int = 128
     """Number of frames, and of frequencies, of a spectrogram."""

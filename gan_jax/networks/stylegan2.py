@@ -40,7 +40,7 @@ W_MOMENTUM = 0.995  # of the moving average of w, per training step
 
 
 class Mapping(nn.Module):
-    """Mapping network, z [n, latent] or None and one-hot labels [n, classes] -> w [n, features].
+    """Mapping network of z [n, latent] or None and one-hot labels -> w [n, features].
 
     z and the embedding of the labels are normalized and concatenated. The layers have 0.01 times
     the learning rate.

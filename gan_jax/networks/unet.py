@@ -156,7 +156,7 @@ class Discriminator(interface.Discriminator):
 
     @property
     def returns_features(self) -> bool:
-        """Whether the features of all stages are passed to `layers.sow_features`."""
+        """Return whether the features of all stages are passed to `layers.sow_features`."""
         return True
 
     @nn.compact

@@ -127,7 +127,7 @@ class Discriminator(interface.Discriminator):
 
     @property
     def needs_rng(self) -> bool:
-        """Whether `__call__` takes one key per example in training."""
+        """Return whether `__call__` takes one key per example in training."""
         return self.phase_shuffle > 0
 
     @nn.compact
