@@ -48,8 +48,8 @@ def finished(trained_run):
         ("--devices 0", "devices must be from 1 to 8, got 0"),
         ("--gen.widths 0", "do not accept examples of shape [8, 8, 1]"),
         ("--gen.shape 9 9 1", "must be that of the data, [8, 8, 1], got [9, 9, 1]"),
-        ("--disc.minibatch-std 5", "groups of 5 do not divide 16 examples"),
-        ("--data.labels", "a network of 0 classes is given labels"),
+        ("--disc.minibatch-std 5", "minibatch_std must divide the 16 examples, got 5"),
+        ("--data.labels", "a network of 0 classes, got labels"),
         (
             "--data.labels --gen.classes 3 --disc.classes 10",
             "gen.classes must be at least 10, the number of labels, got 3",
