@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+Logits = Float[Array, " n *r"]
+Scalar = Float[Array, ""]
+
 softplus = jax.nn.softplus
 
 
@@ -29,17 +32,13 @@ class GanLoss(NamedTuple):
     """Loss of the generator."""
 
 
-def _paired_difference(
-    real: Float[Array, "n *r"], fake: Float[Array, "n *r"]
-) -> Float[Array, "n *r"]:
+def _paired_difference(real: Logits, fake: Logits) -> Logits:
     chex.assert_rank((real, fake), {1, 2})
     chex.assert_equal_shape((real, fake))
     return real - fake
 
 
-def logistic_disc(
-    real: Float[Array, "n *r"], fake: Float[Array, "n *r"], *, smoothing: float = 0.0
-) -> Float[Array, ""]:
+def logistic_disc(real: Logits, fake: Logits, *, smoothing: float = 0.0) -> Scalar:
     """Compute E_p sp(-f) + E_q sp(f) (Goodfellow et al. 2014, 1406.2661, eq. 1).
 
     The optimum is f = log p/q. One-sided label smoothing (Salimans et al. 2016, 1606.03498,
@@ -62,17 +61,17 @@ def logistic_disc(
     return target.mean() + softplus(fake).mean()
 
 
-def minimax_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def minimax_gen(real: Logits, fake: Logits) -> Scalar:
     """Compute -E_q sp(f), that is E log(1 - D(G(z))) of the minimax game. 1406.2661, eq. 1."""
     return -softplus(fake).mean()
 
 
-def non_saturating_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def non_saturating_gen(real: Logits, fake: Logits) -> Scalar:
     """Compute E_q sp(-f), that is -E log D(G(z)). 1406.2661, sec. 3."""
     return softplus(-fake).mean()
 
 
-def least_squares_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def least_squares_disc(real: Logits, fake: Logits) -> Scalar:
     """Compute 1/2 E_p (f-1)^2 + 1/2 E_q f^2 (Mao et al. 2017, 1611.04076, eq. 9).
 
     The optimum is f = p/(p+q).
@@ -80,12 +79,12 @@ def least_squares_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -
     return 0.5 * jnp.square(real - 1).mean() + 0.5 * jnp.square(fake).mean()
 
 
-def least_squares_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def least_squares_gen(real: Logits, fake: Logits) -> Scalar:
     """Compute 1/2 E_q (f-1)^2. 1611.04076, eq. 9."""
     return 0.5 * jnp.square(fake - 1).mean()
 
 
-def hinge_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def hinge_disc(real: Logits, fake: Logits) -> Scalar:
     """Compute E_p max(0, 1-f) + E_q max(0, 1+f).
 
     Lim & Ye 2017 (1705.02894); Miyato et al. 2018 (1802.05957), eq. 16.
@@ -93,7 +92,7 @@ def hinge_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[
     return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
 
 
-def wasserstein_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def wasserstein_disc(real: Logits, fake: Logits) -> Scalar:
     """Compute E_q f - E_p f (Arjovsky et al. 2017, 1701.07875).
 
     Its minimum over 1-Lipschitz critics f is minus the Wasserstein-1 distance.
@@ -101,12 +100,12 @@ def wasserstein_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> 
     return fake.mean() - real.mean()
 
 
-def wasserstein_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def wasserstein_gen(real: Logits, fake: Logits) -> Scalar:
     """Compute -E_q f (1701.07875, alg. 1), also the generator's loss for the hinge loss."""
     return -fake.mean()
 
 
-def relativistic_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def relativistic_disc(real: Logits, fake: Logits) -> Scalar:
     """Compute E sp(-(f(x) - f(y))) over pairs of the i-th real x and the i-th fake y.
 
     RSGAN / RpGAN: Jolicoeur-Martineau 2018 (1807.00734), eq. 5; Huang et al. 2024 (2501.05441),
@@ -116,7 +115,7 @@ def relativistic_disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) ->
     return softplus(-_paired_difference(real, fake)).mean()
 
 
-def relativistic_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+def relativistic_gen(real: Logits, fake: Logits) -> Scalar:
     """Compute E sp(-(f(y) - f(x))), the loss of swapped pairs (1807.00734, eq. 6).
 
     It is non-saturating.
@@ -127,7 +126,7 @@ def relativistic_gen(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> 
 def _relativistic_average(real_loss: Callable, fake_loss: Callable) -> GanLoss:
     """Subtract the other side's mean from each logit (1807.00734, sec. 4.2)."""
 
-    def disc(real: Float[Array, "n *r"], fake: Float[Array, "n *r"]) -> Float[Array, ""]:
+    def disc(real: Logits, fake: Logits) -> Scalar:
         return real_loss(real - fake.mean()).mean() + fake_loss(fake - real.mean()).mean()
 
     return GanLoss(disc, gen=lambda real, fake: disc(fake, real))
@@ -153,9 +152,7 @@ PER_EXAMPLE = ("minimax", "non_saturating", "least_squares", "hinge", "wasserste
 SMOOTHABLE = ("minimax", "non_saturating")
 
 
-def cross_entropy(
-    class_logits: Float[Array, "n classes"], labels: Int[Array, " n"]
-) -> Float[Array, ""]:
+def cross_entropy(class_logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Scalar:
     """Compute E -log p(y|x), the loss of an auxiliary classifier, in float32.
 
     p is the softmax of `class_logits` and y are the `labels`. Odena et al. 2017 (1610.09585),
@@ -170,7 +167,7 @@ def cross_entropy(
 
 def perceptual(
     fake: Mapping[str, Float[Array, "..."]], real: Mapping[str, Float[Array, "..."]]
-) -> Float[Array, ""]:
+) -> Scalar:
     """Compute the feature matching loss (Wang et al. 2018, 1711.11585, eq. 4), float32.
 
     Both mappings hold a discriminator's auxiliary outputs by name. The loss is the mean absolute

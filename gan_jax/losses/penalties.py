@@ -21,11 +21,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-Critic = Callable[[Float[Array, "n *shape"]], Float[Array, "packs *r"]]
+Critic = Callable[[Float[Array, " n *shape"]], Float[Array, " packs *r"]]
 
 
 def squared_gradient_norm(
-    critic: Critic, x: Float[Array, "n *shape"], pack: int = 1
+    critic: Critic, x: Float[Array, " n *shape"], pack: int = 1
 ) -> Float[Array, " packs"]:
     """Compute |grad_x f(x_i)|^2 in float32, summed over all axes but the first.
 
@@ -55,7 +55,7 @@ def squared_gradient_norm(
 
 
 def gradient_norm(
-    critic: Critic, x: Float[Array, "n *shape"], pack: int = 1
+    critic: Critic, x: Float[Array, " n *shape"], pack: int = 1
 ) -> Float[Array, " packs"]:
     """Compute |grad_x f(x_i)|. Its own gradient is 0, not NaN, where the norm is zero.
 
@@ -73,11 +73,11 @@ def gradient_norm(
 
 
 def interpolate(
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     pack: int = 1,
-) -> Float[Array, "n *shape"]:
+) -> Float[Array, " n *shape"]:
     """Sample points x = e real + (1-e) fake, e ~ U(0, 1). 1704.00028, alg. 1.
 
     Args:
@@ -96,8 +96,8 @@ def interpolate(
 
 def r1(
     critic: Critic,
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     axis: str | None = None,
     pack: int = 1,
@@ -120,8 +120,8 @@ def r1(
 
 def r2(
     critic: Critic,
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     axis: str | None = None,
     pack: int = 1,
@@ -144,8 +144,8 @@ def r2(
 
 def gradient_penalty(
     critic: Critic,
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     axis: str | None = None,
     pack: int = 1,
@@ -170,8 +170,8 @@ def gradient_penalty(
 
 def one_sided(
     critic: Critic,
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     axis: str | None = None,
     pack: int = 1,
@@ -197,8 +197,8 @@ def one_sided(
 
 def dragan(
     critic: Critic,
-    real: Float[Array, "n *shape"],
-    fake: Float[Array, "n *shape"],
+    real: Float[Array, " n *shape"],
+    fake: Float[Array, " n *shape"],
     keys: Key[Array, " n"],
     axis: str | None = None,
     pack: int = 1,

@@ -16,13 +16,13 @@ class Accuracy(NamedTuple):
 
     top_1: float
     """Fraction of examples with the right label."""
-    per_class: Float[np.ndarray, "classes"]
+    per_class: Float[np.ndarray, " classes"]
     """Accuracy within each class; NaN for classes without examples."""
 
 
 def accuracy(
-    predictions: Integer[AnyArray, "n"] | Sequence[int],
-    labels: Integer[AnyArray, "n"] | Sequence[int],
+    predictions: Integer[AnyArray, " n"] | Sequence[int],
+    labels: Integer[AnyArray, " n"] | Sequence[int],
     classes: int,
 ) -> Accuracy:
     """Compute the accuracy of predicted labels against true labels.

@@ -57,7 +57,7 @@ def check_same_width(real: int, fake: int) -> None:
         raise UserError(f"real and fake features must have the same width, got {real} and {fake}")
 
 
-def check_labels(name: str, values: Any, classes: int) -> Integer[np.ndarray, "n"]:
+def check_labels(name: str, values: Any, classes: int) -> Integer[np.ndarray, " n"]:
     """Return class labels as a numpy array of integers.
 
     Args:

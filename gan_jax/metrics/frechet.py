@@ -26,7 +26,7 @@ class Moments(NamedTuple):
 
     count: int
     """Number of examples n."""
-    mean: Float[np.ndarray, "d"]
+    mean: Float[np.ndarray, " d"]
     """Mean of the features."""
     scatter: Float[np.ndarray, "d d"]
     """Sum of (x - mean)(x - mean)^T over the examples x."""

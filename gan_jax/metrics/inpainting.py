@@ -16,7 +16,7 @@ def squared_errors(
     real: UInt8[np.ndarray, "n h w c"],
     inpainted: UInt8[np.ndarray, "n h w c"],
     mask: Bool[np.ndarray, "n h w 1"],
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, " n"]:
     """Compute the mean squared error of each image inside its mask.
 
     Args:

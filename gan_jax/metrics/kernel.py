@@ -143,7 +143,7 @@ def subset_kernel_distance(
 
 def _draw_subsets(
     key: PRNGKeyArray, n: int, m: int, subsets: int, size: int
-) -> Iterator[tuple[Int[np.ndarray, "size"], Int[np.ndarray, "size"]]]:
+) -> Iterator[tuple[Int[np.ndarray, " size"], Int[np.ndarray, " size"]]]:
     """Draw the indices of the real and of the fake examples of each subset."""
     checks.check_between("kernel distance's subsets", subsets, 2, np.iinfo(np.int32).max)
     checks.check_between("size of kernel distance's subsets", size, 2, min(n, m))
@@ -153,7 +153,7 @@ def _draw_subsets(
         yield np.asarray(i[:size]), np.asarray(j[:size])
 
 
-def _summarize(estimates: Sequence[float] | Float[np.ndarray, "subsets"]) -> KernelDistance:
+def _summarize(estimates: Sequence[float] | Float[np.ndarray, " subsets"]) -> KernelDistance:
     error = float(np.std(estimates, ddof=1) / len(estimates) ** 0.5)
     return KernelDistance(float(np.mean(estimates)), error)
 

@@ -30,15 +30,15 @@ class ManifoldScores(NamedTuple):
     """Fraction of real balls that contain a fake."""
 
 
-def _squared_norms(x: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
+def _squared_norms(x: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
     parts = np.array_split(x, len(x) // distances.BLOCK + 1)
     return np.concatenate([np.square(part.astype(np.float64)).sum(1) for part in parts])
 
 
 def _squared_distances(
     products: Float[np.ndarray, "n m"],
-    left: Float[np.ndarray, "n"],
-    right: Float[np.ndarray, "m"],
+    left: Float[np.ndarray, " n"],
+    right: Float[np.ndarray, " m"],
 ) -> Float[np.ndarray, "n m"]:
     """Compute |a|^2 + |b|^2 - 2ab from squared norms, in place of the inner products ab."""
     products *= -2

@@ -52,7 +52,7 @@ def kl_floor(modes: int, n: int) -> float:
     return (modes - 1) / (2 * n)
 
 
-def kl_to_uniform(counts: Integer[np.ndarray, "modes"]) -> float:
+def kl_to_uniform(counts: Integer[np.ndarray, " modes"]) -> float:
     """Compute KL(histogram || uniform) in nats from the number of samples of each mode.
 
     Example:
@@ -101,7 +101,7 @@ def modes(
 
 
 def stacked_modes(
-    labels: Integer[AnyArray, "n"] | Sequence[int], classes: int = 1000
+    labels: Integer[AnyArray, " n"] | Sequence[int], classes: int = 1000
 ) -> StackedModes:
     """Compute the coverage of equally likely classes by samples with predicted labels.
 

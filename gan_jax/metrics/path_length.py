@@ -38,7 +38,7 @@ def path_lengths(
     *,
     devices: Sequence[jax.Device] | None = None,
     quiet: bool = True,
-) -> Float[np.ndarray, "n"]:
+) -> Float[np.ndarray, " n"]:
     """Compute d(G(u(t)), G(u(t + epsilon))) / epsilon^2 of n paths u, with t ~ U(0, 1).
 
     Karras et al. 2019 (1812.04948), eq. 2 with slerp in Z, eq. 3 with lerp in W. Path i depends on
@@ -93,8 +93,8 @@ def path_lengths(
 
     @jax.jit
     def batch_lengths(
-        functions: tuple[Partial, ...], key: PRNGKeyArray, index: Int[Array, "b"]
-    ) -> Float[Array, "b"]:
+        functions: tuple[Partial, ...], key: PRNGKeyArray, index: Int[Array, " b"]
+    ) -> Float[Array, " b"]:
         generate, distance, sample_latents = functions
         path_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
         start_keys, end_keys, t_keys, example_keys = jax.vmap(
@@ -127,7 +127,7 @@ def path_lengths(
     return lengths
 
 
-def trim_percentiles(lengths: Float[np.ndarray, "n"]) -> Float[np.ndarray, "_"]:
+def trim_percentiles(lengths: Float[np.ndarray, " n"]) -> Float[np.ndarray, " _"]:
     """Select the path lengths from percentile 1 to 99, as the code of 1812.04948 does.
 
     Example:

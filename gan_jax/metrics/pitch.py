@@ -22,11 +22,11 @@ TONAL_SHARE = 0.5  # smallest share of the energy at the harmonics of a tone
 class Pitches(NamedTuple):
     """Estimated pitches of n waveforms."""
 
-    label: Int[np.ndarray, "n"]
+    label: Int[np.ndarray, " n"]
     """Pitch class, 0 for C."""
-    cents: Float[np.ndarray, "n"]
+    cents: Float[np.ndarray, " n"]
     """Difference from the pitch, in cents."""
-    share: Float[np.ndarray, "n"]
+    share: Float[np.ndarray, " n"]
     """Share of the energy at the harmonics."""
 
 

@@ -37,8 +37,8 @@ def num_stages(size: int) -> int:
 
 
 def batch_norm(
-    x: Float[Array, "n *shape"], *, train: bool, axis: str | None, dtype: Dtype
-) -> Float[Array, "n *shape"]:
+    x: Float[Array, " n *shape"], *, train: bool, axis: str | None, dtype: Dtype
+) -> Float[Array, " n *shape"]:
     """Apply batch norm with scales initialized from N(1, 0.02), as in the authors' code.
 
     Args:

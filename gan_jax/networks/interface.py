@@ -54,11 +54,11 @@ class Generator(Network):
 
     @property
     def has_likelihood(self) -> bool:
-        """Return whether `log_likelihood` is defined, which is then the objective of pretraining."""
+        """Return whether `log_likelihood` is defined; it is the objective of pretraining."""
         return False
 
     def log_likelihood(
-        self, real: Float[Array, "n *shape"], cond: object = None, *, train: bool
+        self, real: Float[Array, " n *shape"], cond: object = None, *, train: bool
     ) -> Float[Array, " n"]:
         """Compute log p(example) of real examples, in nats.
 

@@ -54,13 +54,13 @@ def activate(x: Float[Array, "*shape"], name: Activation | Output) -> Float[Arra
 
 
 def batch_norm(
-    x: Float[Array, "n *shape"],
+    x: Float[Array, " n *shape"],
     *,
     train: bool,
     axis: str | None,
     dtype: Dtype = "float32",
     scale_init: nn.initializers.Initializer = nn.initializers.ones,
-) -> Float[Array, "n *shape"]:
+) -> Float[Array, " n *shape"]:
     """Apply batch norm (1502.03167) over the examples of all devices, in a compact method.
 
     Statistics are float32. The layer before it must have no bias: the gradient of that bias is
@@ -95,7 +95,7 @@ class SpectralNorm(nn.SpectralNorm):
     """
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n *shape"], *, train: bool) -> Float[Array, "n *out"]:
+    def __call__(self, x: Float[Array, " n *shape"], *, train: bool) -> Float[Array, " n *out"]:
         """Apply the layer."""
         return super().__call__(x, update_stats=train)
 
@@ -115,7 +115,7 @@ class MinibatchStd(nn.Module):
     """Mapped device axis."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n *shape"]) -> Float[Array, "n *out"]:
+    def __call__(self, x: Float[Array, " n *shape"]) -> Float[Array, " n *out"]:
         """Apply the layer."""
         n = len(x)
         batch = lax.all_gather(x, self.axis, tiled=True) if self.axis else x
@@ -229,7 +229,7 @@ def sow_class_logits(module: nn.Module, class_logits: Float[Array, "n classes"])
     _sow(module, "class_logits", class_logits)
 
 
-def sow_features(module: nn.Module, stage: int, features: Float[Array, "n *shape"]) -> None:
+def sow_features(module: nn.Module, stage: int, features: Float[Array, " n *shape"]) -> None:
     """Return the features of a stage in addition to the logits, as `sow_class_logits` does.
 
     The discriminator must have `returns_features` (interface.py).

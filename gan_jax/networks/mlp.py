@@ -37,7 +37,7 @@ class Generator(interface.Generator):
     @nn.compact
     def __call__(
         self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
-    ) -> Float[Array, "n *shape"]:
+    ) -> Float[Array, " n *shape"]:
         """Generate examples from latents."""
         y = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         for width in self.widths:
@@ -71,7 +71,7 @@ class Discriminator(interface.Discriminator):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "n *shape"], cond: Int[Array, " n"] | None = None, *, train: bool
+        self, x: Float[Array, " n *shape"], cond: Int[Array, " n"] | None = None, *, train: bool
     ) -> Float[Array, " n"]:
         """Compute the logits of examples."""
 

@@ -15,8 +15,8 @@ from gan_jax.networks.interface import Discriminator
 class PacGAN(Discriminator):
     """Discriminator of packs of `pac_size` consecutive examples, unconditional.
 
-    Examples [n, ..., c] -> logits [n/pac_size]. Raises ValueError for labels, and if `pac_size` does not
-    divide n.
+    Examples [n, ..., c] -> logits [n/pac_size]. Raises ValueError for labels, and if `pac_size`
+    does not divide n.
     """
 
     disc: Discriminator
@@ -32,12 +32,12 @@ class PacGAN(Discriminator):
     @nn.compact
     def __call__(
         self,
-        x: Float[Array, "n *shape"],
+        x: Float[Array, " n *shape"],
         cond: Array | None = None,
         keys: Key[Array, " n"] | None = None,
         *,
         train: bool,
-    ) -> Float[Array, "packs *r"]:
+    ) -> Float[Array, " packs *r"]:
         """Compute the logits of packs."""
         if cond is not None:
             raise ValueError("cond must be None for a packed discriminator, got labels")

@@ -54,7 +54,8 @@ def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
 def downsample(x: Float[Array, "n h2 w2 c"]) -> Float[Array, "n h w c"]:
     """Downsample with the filter [1, 3, 3, 1] / 8: [n, 2h, 2w, c] -> [n, h, w, c].
 
-    The filter is applied along each axis, with zero padding. This is a quarter of the transpose of `upsample`.
+    The filter is applied along each axis, with zero padding. This is a quarter of the transpose
+    of `upsample`.
     """
     for axis in (1, 2):
         pair = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])

@@ -25,7 +25,7 @@ from gan_jax.metrics.features.extractor import Features
 SPEAKERS = "spoken_digit_speakers"
 
 
-def coverage(name: str, labels: Integer[np.ndarray, "n"], classes: int) -> Scores:
+def coverage(name: str, labels: Integer[np.ndarray, " n"], classes: int) -> Scores:
     """Score how evenly predicted labels cover the classes.
 
     Args:
@@ -57,7 +57,7 @@ def coverage(name: str, labels: Integer[np.ndarray, "n"], classes: int) -> Score
 
 
 def pitch_scores(
-    waves: Float[np.ndarray, "n t"], rate: int, cond: Integer[np.ndarray, "n"] | None
+    waves: Float[np.ndarray, "n t"], rate: int, cond: Integer[np.ndarray, " n"] | None
 ) -> Scores:
     """Score the pitches of samples.
 

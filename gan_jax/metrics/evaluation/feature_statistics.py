@@ -25,7 +25,7 @@ class FeatureStatistics(NamedTuple):
     """Features of at most MAX_SUBSAMPLE examples. None: moments only, as in training."""
 
 
-def subsample_indices(n: int) -> Int[np.ndarray, "m"]:
+def subsample_indices(n: int) -> Int[np.ndarray, " m"]:
     """Draw the indices of the subsample of `n` examples, in ascending order.
 
     The examples are split into min(n, MAX_SUBSAMPLE) equal parts, and one random example of each is

@@ -37,7 +37,7 @@ def predict(
     function: Callable[[Any, jax.Array], jax.Array],
     constants: Any,
     images: UInt8[Array, "n h w 3"],
-) -> Int[Array, "n"]:
+) -> Int[Array, " n"]:
     """Predict the modes of images.
 
     Args:

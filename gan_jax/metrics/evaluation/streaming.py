@@ -64,8 +64,8 @@ def with_member_axis(tree: Any, config: Config) -> Any:
 
 
 def generate(
-    config: Config, variables: Any, root: PRNGKeyArray, index: Int[Array, "m"]
-) -> Float[Array, "m *example"]:
+    config: Config, variables: Any, root: PRNGKeyArray, index: Int[Array, " m"]
+) -> Float[Array, " m *example"]:
     """Generate samples to score from a root key.
 
     The label of sample i of a class-conditional generator is i mod classes.
@@ -83,8 +83,8 @@ def generate(
 
 
 def generate_from(
-    config: Config, variables: Any, key: PRNGKeyArray, index: Int[Array, "m"]
-) -> Float[Array, "m *example"]:
+    config: Config, variables: Any, key: PRNGKeyArray, index: Int[Array, " m"]
+) -> Float[Array, " m *example"]:
     """Generate samples to score from the key of samples.
 
     Args:
@@ -210,7 +210,7 @@ def sum_features(
     sample: Callable[[jax.Array], jax.Array],
     extract: Callable[[jax.Array], jax.Array],
     head: tuple[jax.Array, jax.Array] | None,
-    shift: Float[Array, "d"],
+    shift: Float[Array, " d"],
     n: int,
     *,
     symmetric: bool,

@@ -77,7 +77,7 @@ def _extractor(name: str, network: Network, variables: Any, shape: tuple[int, ..
 def train_classifier(
     name: str,
     images: UInt8[np.ndarray, "n h w c"],
-    labels: Integer[np.ndarray, "n"],
+    labels: Integer[np.ndarray, " n"],
     seed: int = 0,
     *,
     classes: int | None = None,
@@ -122,13 +122,13 @@ def train_classifier(
     return _extractor(name, network, variables, images.shape[1:])
 
 
-def predict(classifier: Extractor, images: UInt8[np.ndarray, "n h w c"]) -> Int[np.ndarray, "n"]:
+def predict(classifier: Extractor, images: UInt8[np.ndarray, "n h w c"]) -> Int[np.ndarray, " n"]:
     """Predict the most likely labels of images."""
     return classifier.logits(classifier(images)).argmax(1)
 
 
 def test_accuracy(
-    classifier: Extractor, images: UInt8[np.ndarray, "n h w c"], labels: Integer[np.ndarray, "n"]
+    classifier: Extractor, images: UInt8[np.ndarray, "n h w c"], labels: Integer[np.ndarray, " n"]
 ) -> float:
     """Compute the accuracy of a classifier on labeled images.
 

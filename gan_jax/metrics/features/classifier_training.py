@@ -263,7 +263,7 @@ def run_program(
 def fit(
     recipe: Recipe,
     images: UInt8[np.ndarray, "n h w c"],
-    labels: Int[np.ndarray, "n"],
+    labels: Int[np.ndarray, " n"],
     classes: int,
     seed: int = 0,
     *,

@@ -20,7 +20,7 @@ BATCH = 64  # waveforms in one program call
 
 
 def mel_images(
-    x: Float[Array, "n *example"], audio_format: AudioFormat
+    x: Float[Array, " n *example"], audio_format: AudioFormat
 ) -> UInt8[Array, "n 64 frames 1"]:
     """Convert waveforms [n, t, 1] or spectrograms [n, 128, 128, 1] to log-mel images.
 
@@ -30,7 +30,7 @@ def mel_images(
 
 
 def finite_mel_images(
-    x: Float[Array, "n *example"], audio_format: AudioFormat
+    x: Float[Array, " n *example"], audio_format: AudioFormat
 ) -> Float[Array, "n 64 frames 1"]:
     """Convert audio like `mel_images`, to [0, 1]; all NaN if an example is not finite."""
     unit = mel_images(x, audio_format).astype(jnp.float32) / 255
@@ -47,7 +47,7 @@ def _waves_and_images_program(
 
 
 def waves_and_images(
-    x: Shaped[np.ndarray, "n *example"], audio_format: AudioFormat
+    x: Shaped[np.ndarray, " n *example"], audio_format: AudioFormat
 ) -> tuple[Float[np.ndarray, "n t"], UInt8[np.ndarray, "n 64 frames 1"]]:
     """Convert audio, float or int16 as stored, to waveforms in [-1, 1] and log-mel images."""
     waves, images = [], []
@@ -66,7 +66,7 @@ def waves_and_images(
 
 
 def waveforms(
-    x: Shaped[np.ndarray, "n *example"], audio_format: AudioFormat
+    x: Shaped[np.ndarray, " n *example"], audio_format: AudioFormat
 ) -> Float[np.ndarray, "n t"]:
     """Convert audio, float or int16 as stored, to waveforms in [-1, 1]."""
     return waves_and_images(x, audio_format)[0]
