@@ -1,8 +1,9 @@
-"""Adversarial losses as pure functions of logits, one for each player, both to be minimized.
+"""Adversarial losses as pure functions of logits.
 
-Both take the logits of real and of generated examples, float32 [n], or [n, r] where a discriminator
-returns several logits per example, and return the mean over all of them. The train step gathers the
-logits of all devices first, so the mean is over the whole batch.
+A loss has one function for each player, both to be minimized. They take the logits of real and of
+generated examples, float32 [n], or [n, r] where a discriminator returns several logits per example,
+and return the mean over all of them. The train step gathers the logits of all devices first, so the
+mean is over the whole batch.
 
 Notation: sp is softplus, and -log sigmoid(f) = sp(-f) is stable for every logit f; p is the data
 distribution and q the generator's.

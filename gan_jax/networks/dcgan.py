@@ -1,9 +1,9 @@
-"""DCGAN: convolutional networks (Radford, Metz & Chintala 2016, 1511.06434, sec. 3, fig. 1).
+"""DCGAN: convolutional networks (Radford, Metz & Chintala 2016, 1511.06434).
 
-Each stage of the generator doubles the side of an image and halves its channels, with a transposed
-4x4 convolution of stride 2. The discriminator mirrors it. Batch norm follows every layer except the
-generator's output and the discriminator's input. Activations are ReLU and leaky ReLU (0.2), weights
-are initialized from N(0, 0.02).
+Section 3 and figure 1. Each stage of the generator doubles the side of an image and halves its
+channels, with a transposed 4x4 convolution of stride 2. The discriminator mirrors it. Batch norm
+follows every layer except the generator's output and the discriminator's input. Activations are
+ReLU and leaky ReLU (0.2), weights are initialized from N(0, 0.02).
 
 Deviations. Kernels are 4x4, as in the authors' later code, not 5x5: every output pixel then depends
 on the same number of inputs. The paper's images have 64 pixels; 32 pixels have one stage less, and

@@ -54,7 +54,7 @@ class Generator(Network):
 
     @property
     def has_likelihood(self) -> bool:
-        """Return whether `log_likelihood` is defined; it is the objective of pretraining."""
+        """Return whether `log_likelihood` is defined, the objective of pretraining."""
         return False
 
     def log_likelihood(

@@ -1,10 +1,10 @@
-"""R3GAN: a modern baseline without tricks (Huang et al. 2025, 2501.05441, sec. 4, appendix).
+"""R3GAN: a modern baseline without tricks (Huang et al. 2025, 2501.05441).
 
-Residual blocks of 1x1, grouped 3x3 and 1x1 convolutions, without normalization. The initial weights
-of each convolution are scaled down with the number of blocks in the network (as in Fixup, Zhang et
-al. 2019, 1901.09321), and the last convolution of a block is initialized to zero, so a network
-starts as a chain of 1x1 convolutions and resampling. Intended for the relativistic loss with R1 and
-R2 at every step.
+Section 4 and appendix. Residual blocks consist of 1x1, grouped 3x3 and 1x1 convolutions, without
+normalization. The initial weights of each convolution are scaled down with the number of blocks in
+the network (as in Fixup, Zhang et al. 2019, 1901.09321). The last convolution of a block is
+initialized to zero, so a network starts as a chain of 1x1 convolutions and resampling. Intended for
+the relativistic loss with R1 and R2 at every step.
 
 Stages have 4x4, 8x8, ... `size` pixels. Fields with an entry per stage start at 4x4 in both
 networks. For 28 pixels there are three stages, from 7x7. Resampling uses the filter [1, 3, 3, 1]
@@ -54,8 +54,8 @@ def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
 def downsample(x: Float[Array, "n h2 w2 c"]) -> Float[Array, "n h w c"]:
     """Downsample with the filter [1, 3, 3, 1] / 8: [n, 2h, 2w, c] -> [n, h, w, c].
 
-    The filter is applied along each axis, with zero padding. This is a quarter of the transpose
-    of `upsample`.
+    The filter is applied along each axis, with zero padding. This is a quarter of the transpose of
+    `upsample`.
     """
     for axis in (1, 2):
         pair = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])

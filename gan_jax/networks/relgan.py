@@ -1,4 +1,4 @@
-"""RelGAN: a relational memory cell, and a discriminator of several embedded representations.
+"""RelGAN: a relational memory cell, and a discriminator with several representations.
 
 Nie et al. 2019, "RelGAN: Relational generative adversarial networks for text generation" (ICLR).
 The cell is used in gan_jax/networks/sequence.py. Details that the paper does not state follow the

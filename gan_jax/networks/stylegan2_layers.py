@@ -148,8 +148,8 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
         """Apply the layer."""
-        kernel = equalized_kernel(self, x.shape[-1], self.features, self.size)
-        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        x = x.astype(self.dtype)
+        kernel = equalized_kernel(self, x.shape[-1], self.features, self.size).astype(self.dtype)
         if self.down and self.size == 3:
             y = down_conv(x, kernel)
         else:

@@ -1,4 +1,4 @@
-"""U-Net generator with latents, and its discriminator, for any conditional image synthesis.
+"""U-Net generator with latents, and its discriminator, for conditional image synthesis.
 
 The generator is a U-Net (Ronneberger et al. 2015, 1505.04597, fig. 1) of R3GAN's residual blocks
 (Huang et al. 2025, 2501.05441: no normalization, the same initialization). The condition passes

@@ -1,4 +1,4 @@
-"""Evaluation of the trilinear form of a convolution (primitive.py), by XLA or tuned for CPUs."""
+"""Evaluation of the trilinear form of a convolution, by XLA or tuned for CPUs."""
 
 from functools import partial
 from typing import Literal, NamedTuple

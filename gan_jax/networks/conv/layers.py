@@ -1,4 +1,4 @@
-"""Convolutions and transposed convolutions of images [n, h, w, c], as functions and layers."""
+"""Convolutions and transposed convolutions of images, as functions and layers."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Strided convolutions as convolutions of stride 1, after space-to-depth of input and kernel.
+"""Strided convolutions as stride-1 convolutions of space-to-depth inputs.
 
 The same functions as lax's convolution with padding SAME and its transpose, which the published
 code of audio GANs uses. In one dimension the stride-1 convolution is im2col and a product: kernels
