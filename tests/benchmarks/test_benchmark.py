@@ -36,8 +36,8 @@ def test_operations_of_a_step_are_those_of_its_products(small_case):
     expected += 2 * gen + gen_after + 2 * disc  # the generator's
     counted = measure.step_flops(config, dataset) / (2 * config.batch_size)
     assert counted >= expected
-    modelled = scaling_model.operations(config, dataset) / (2 * config.batch_size)
-    assert counted == pytest.approx(modelled, rel=0.01)  # of one critic update there is no loop
+    modeled = scaling_model.num_operations(config, dataset) / (2 * config.batch_size)
+    assert counted == pytest.approx(modeled, rel=0.01)  # of one critic update there is no loop
     # Everything else is pointwise: losses, activations, Adam, the check for finite updates.
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
     assert counted <= expected + 40 * parameters / (2 * config.batch_size)
