@@ -20,7 +20,7 @@ import optax
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
-from benchmarks.measure import Variant, critic_batch, seconds
+from benchmarks.measure import Variant, disc_batch, seconds
 from benchmarks.torch_twins import step, weights
 from gan_jax.config import Config, Optimizer
 from gan_jax.core import keys
@@ -70,10 +70,10 @@ def sample_noise(config: Config, key: jax.Array) -> step.Noise:
         latent_keys = example_keys(purpose, iteration)
         return np.asarray(keys.latents(latent_keys, config.prior.dim, config.prior.distribution))
 
-    critic = np.stack([z(Purpose.DISC_Z, i) for i in range(config.n_critic)])
+    disc = np.stack([z(Purpose.DISC_Z, i) for i in range(config.n_critic)])
     uniform = jax.vmap(jax.random.uniform)
     mix = np.stack([uniform(example_keys(Purpose.PENALTY, i)) for i in range(config.n_critic)])
-    return step.Noise(*(torch.tensor(array) for array in (critic, mix, z(Purpose.GEN_Z))))
+    return step.Noise(*(torch.tensor(array) for array in (disc, mix, z(Purpose.GEN_Z))))
 
 
 def perturb(state: TrainState) -> TrainState:
@@ -102,7 +102,7 @@ def differences(config: Config, dataset: Dataset) -> dict[str, float]:
     still = {name: dataclasses.replace(getattr(config, name), lr=0.0) for name in PLAYERS}
     config = config.replace(n_critic=1, batch_size=2, **still)
     state = perturb(initialize(config, dataset, jax.local_devices()[:1]))
-    batch = critic_batch(config, dataset)
+    batch = disc_batch(config, dataset)
     gen, disc = twins(config, state, shape := batch.real.shape[2:])
     real = [*weights.examples(np.asarray(batch.real), len(shape))]
     torch_losses = step.make_train_step(config, gen, disc)(real, sample_noise(config, state.key))

@@ -58,7 +58,7 @@ def seconds(function: Callable, *arguments: Any) -> float:
     return time.perf_counter() - start
 
 
-def critic_batch(config: Config, dataset: Dataset) -> Batch:
+def disc_batch(config: Config, dataset: Dataset) -> Batch:
     """Return the first batch of the data set, [n_critic, n, ...], in the network's range."""
     indices = np.arange(config.n_critic * config.batch_size) % len(dataset)
     return feeds.take_examples(
@@ -70,7 +70,7 @@ def step_variant(config: Config, dataset: Dataset) -> Variant:
     """Return the variant `jit`."""
     devices = jax.local_devices()[:1]
     state = initialize(config, dataset, devices)
-    batch = core_devices.replicate(critic_batch(config, dataset), devices)
+    batch = core_devices.replicate(disc_batch(config, dataset), devices)
     step = jax.jit(make_train_step(config), donate_argnums=0)
     start = time.perf_counter()
     compiled = step.lower(state, batch).compile()
@@ -205,7 +205,7 @@ def step_flops(config: Config, dataset: Dataset) -> float:
     """
     state, batch = (
         initialize(config, dataset, jax.local_devices()[:1]),
-        critic_batch(config, dataset),
+        disc_batch(config, dataset),
     )
     with jax.disable_jit():  # under which `lax.scan` is a loop of Python
         traced = jax.make_jaxpr(make_train_step(config))(state, batch)

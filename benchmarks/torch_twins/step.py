@@ -21,7 +21,7 @@ softplus, relu = functional.softplus, functional.relu
 class Noise:
     """Random inputs of a step except the order of examples."""
 
-    critic: torch.Tensor
+    disc: torch.Tensor
     """Latents of the discriminator's updates [n_critic, n, z_dim]."""
     mix: torch.Tensor
     """Uniform weights of the real examples in gradient_penalty [n_critic, n]."""
@@ -141,9 +141,7 @@ def make_train_step(
         return value.detach()
 
     def train_step(real: Sequence[torch.Tensor], noise: Noise) -> dict[str, torch.Tensor]:
-        losses = [
-            update_disc(*inputs) for inputs in zip(real, noise.critic, noise.mix, strict=True)
-        ]
+        losses = [update_disc(*inputs) for inputs in zip(real, noise.disc, noise.mix, strict=True)]
         value, penalty = (torch.stack(column).mean() for column in zip(*losses, strict=True))
         return {
             "disc_loss": value,

@@ -23,9 +23,10 @@ def test_operations_of_a_step_are_those_of_its_products(small_case):
     config, dataset = small_case
 
     # 2 per weight and example in each forward or backward product. The discriminator's update: the
-    # generator forward; on both halves the critic forward, and its weights' gradients, and its
-    # inputs' but for the first layer's. The generator's: both forward, all of its critic's inputs'
-    # gradients, none of its weights'; its own weights' gradients, and inputs' but for the first.
+    # generator forward; on both halves the discriminator forward, the gradients of its weights, and
+    # of its inputs but those of the first layer. The generator's update: both forward, the
+    # gradients of all inputs of the discriminator and none of its weights; the gradients of the
+    # generator's weights, and of its inputs but those of the first layer.
     def products(params):
         kernels = [leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
         first = max(kernels, key=lambda size: (size == params["Dense_0"]["kernel"].size, size))
@@ -33,12 +34,12 @@ def test_operations_of_a_step_are_those_of_its_products(small_case):
 
     state = initialize(config, dataset, jax.local_devices()[:1])
     (gen, gen_after), (disc, disc_after) = map(products, (state.gen.params, state.disc.params))
-    expected = gen + 2 * (2 * disc + disc_after)  # the critic's update
+    expected = gen + 2 * (2 * disc + disc_after)  # the discriminator's update
     expected += 2 * gen + gen_after + 2 * disc  # the generator's
     counted = measure.step_flops(config, dataset) / (2 * config.batch_size)
     assert counted >= expected
     modeled = scaling_model.num_operations(config, dataset) / (2 * config.batch_size)
-    assert counted == pytest.approx(modeled, rel=0.01)  # of one critic update there is no loop
+    assert counted == pytest.approx(modeled, rel=0.01)  # one discriminator update is no loop
     # Everything else is pointwise: losses, activations, Adam, the check for finite updates.
     parameters = sum(leaf.size for leaf in jax.tree.leaves((state.gen.params, state.disc.params)))
     assert counted <= expected + 40 * parameters / (2 * config.batch_size)
