@@ -1,4 +1,4 @@
-"""PyTorch twins of the networks: verification that they train the same GAN, and timed variants.
+"""Comparison with PyTorch: verification that both train the same GAN, and timed variants.
 
 Needs the extra `bench`. The verification makes one train step of gan_jax and one of its twin from
 the same parameters, statistics, images and noise. It compares the losses and, read from Adam's

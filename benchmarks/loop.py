@@ -1,4 +1,4 @@
-"""Overhead of a run over its bare train step, and the time of a process that makes one step.
+"""Overhead of a run over its bare train step, and startup time of a process.
 
     python -m benchmarks.loop --out experiments/results/loop.json
 

@@ -42,20 +42,20 @@ def _row(name: str, variant: str | None, record: dict[str, Any]) -> str:
     """Return a row: a variant, or the fastest that trains one GAN, beside PyTorch's fastest."""
     variants, target = record["ways"], TARGETS.get((name, variant))
     single = [other for other in record["ratios"] if not other.startswith("population")]
-    shown = variant or max(single, key=record["ratios"].__getitem__)
+    row_variant = variant or max(single, key=record["ratios"].__getitem__)
     torch = max(
         (other for other in variants if other.startswith("torch")),
         key=lambda other: variants[other]["examples_per_second"],
     )
     cells = [
         name,
-        shown,
-        f"{variants[shown]['examples_per_second']:.0f}",
-        f"{100 * variants[shown]['share_of_peak']:.0f} %",
+        row_variant,
+        f"{variants[row_variant]['examples_per_second']:.0f}",
+        f"{100 * variants[row_variant]['share_of_peak']:.0f} %",
         torch.removeprefix("torch ").removeprefix("torch."),
         f"{variants[torch]['examples_per_second']:.0f}",
         f"{100 * variants[torch]['share_of_peak']:.0f} %",
-        f"**{record['ratios'][shown]:.2f}**",
+        f"**{record['ratios'][row_variant]:.2f}**",
         f"{target:.1f}" if target else "",
     ]
     return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""Value of a GAN's samples to a digit classifier with few labels, beside classic augmentation.
+"""Compare GAN samples with classic augmentation, for a digit classifier with few labels.
 
     python -m studies.augment_study
 

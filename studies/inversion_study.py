@@ -1,4 +1,4 @@
-"""Reconstruction error of inversion on held-out images, beside the nearest of many samples.
+"""Compare inversion of held-out images with the nearest of many samples.
 
     python -m studies.inversion_study --run RUN --out experiments/results/inversion.json
 

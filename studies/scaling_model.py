@@ -1,4 +1,4 @@
-"""Model how runs scale to 8, 64 and 1024 devices, from the compiled step and published speeds.
+"""Model how runs scale to 1024 devices, from the compiled step and published speeds.
 
     python -m studies.scaling_model --out experiments/results/scaling_model.json
 
@@ -146,7 +146,7 @@ def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     compiled = collectives.compiled_step(scaled, dataset, jax.local_devices()[:COMPILED])
     operations = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
     flops = num_operations(config, dataset)
-    kinds = sorted({(each.kind, each.what) for each in operations})
+    kinds = sorted({(collective.kind, collective.what) for collective in operations})
     shares = {}
     for machine in MACHINES:
         computation = flops / (SHARE * machine.peak)
@@ -161,16 +161,24 @@ def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
     return {
         "batch_a_device": config.batch_size,
         "operations_a_device": flops,
-        "gradient_all_reduces": sum(each.what == collectives.GRADIENTS for each in operations),
+        "gradient_all_reduces": sum(
+            collective.what == collectives.GRADIENTS for collective in operations
+        ),
         "gradient_bytes": sum(
-            each.bytes for each in operations if each.what == collectives.GRADIENTS
+            collective.bytes
+            for collective in operations
+            if collective.what == collectives.GRADIENTS
         ),
         "collectives": [
             {
                 "kind": kind,
                 "what": source,
-                "times": sum(each.times for each in operations if _is(each, kind, source)),
-                "bytes": sum(each.bytes for each in operations if _is(each, kind, source)),
+                "times": sum(
+                    collective.times for collective in operations if _is(collective, kind, source)
+                ),
+                "bytes": sum(
+                    collective.bytes for collective in operations if _is(collective, kind, source)
+                ),
             }
             for kind, source in kinds
         ],

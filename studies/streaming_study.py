@@ -88,7 +88,16 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def run_config(study: Study, folder: Path, steps: int) -> Config:
-    """Return the config of the run whose feeds are compared."""
+    """Return the config of the run whose feeds are compared.
+
+    Args:
+        study: Settings of the study.
+        folder: Folder with the prepared set.
+        steps: Number of train steps.
+
+    Returns:
+        The config.
+    """
     return Config(
         name="streaming",
         gen=dcgan.Generator(size=SIDE, width=study.width),
@@ -166,7 +175,16 @@ def compare_batches(study: Study, config: Config) -> dict[str, Any]:
 
 
 def run_process(study: Study, folder: Path, part: str) -> dict[str, Any]:
-    """Run a part in a new process and return the figures that it prints."""
+    """Run a part of the study in a new process.
+
+    Args:
+        study: Settings of the study.
+        folder: Folder of images and sets.
+        part: Part to run.
+
+    Returns:
+        The figures that the process prints.
+    """
     flags = {"part": part, "folder": folder, "workers": study.workers, "pictures": study.pictures}
     flags |= {"format": study.format}
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]

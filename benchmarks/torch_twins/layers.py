@@ -6,12 +6,33 @@ from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 
 def conv(c_in: int, c_out: int, size: int, *, bias: bool = True, stride: int = 1, groups: int = 1):
-    """Return a convolution padded like that of gan_jax/networks/conv/layers.py."""
+    """Return a convolution padded like that of gan_jax/networks/conv/layers.py.
+
+    Args:
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        size: Side of the kernel.
+        bias: Add a bias.
+        stride: Stride.
+        groups: Number of groups of channels.
+
+    Returns:
+        The layer.
+    """
     return nn.Conv2d(c_in, c_out, size, stride, (size - 1) // 2, groups=groups, bias=bias)
 
 
 def conv_transpose(c_in: int, c_out: int, *, bias: bool) -> nn.ConvTranspose2d:
-    """Return a 4x4 transposed convolution of stride 2."""
+    """Return a 4x4 transposed convolution of stride 2.
+
+    Args:
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        bias: Add a bias.
+
+    Returns:
+        The layer.
+    """
     return nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=bias)
 
 
@@ -38,9 +59,10 @@ def flatten(x: torch.Tensor) -> torch.Tensor:
 
 
 def spectral_normalize(weight: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """Divide the weight by its largest singular value (1802.05957, alg. 1, with Flax's epsilon).
+    """Divide the weight by its largest singular value.
 
-    Each call makes one power iteration and updates `u` in place.
+    1802.05957, alg. 1, with Flax's epsilon. Each call makes one power iteration and updates `u` in
+    place.
     """
     matrix = weight.flatten(1)
     with torch.no_grad():

@@ -78,7 +78,7 @@ class Generator(nn.Module):
 
 
 class Features(nn.Module):
-    """Images [n, c, h, w] -> [n, features, h', w'] >= 0; `down` is the number of halving blocks."""
+    """Images [n, c, h, w] -> features [n, features, h', w']; the first `down` blocks halve."""
 
     def __init__(self, channels: int, features: list[int], down: int, *, spectral: bool):
         super().__init__()

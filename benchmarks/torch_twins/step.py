@@ -37,7 +37,16 @@ def sample_noise(config: Config) -> Noise:
 
 
 def disc_loss(name: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Compute the discriminator's loss."""
+    """Compute the discriminator's loss.
+
+    Args:
+        name: Name of the loss.
+        real: Logits of real examples [n].
+        fake: Logits of fakes [n].
+
+    Returns:
+        The loss.
+    """
     match name:
         case "non_saturating":
             return softplus(-real).mean() + softplus(fake).mean()
@@ -51,7 +60,16 @@ def disc_loss(name: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor
 
 
 def gen_loss(name: str, real: torch.Tensor | None, fake: torch.Tensor) -> torch.Tensor:
-    """Compute the generator's loss; `real` is for relativistic losses only."""
+    """Compute the generator's loss.
+
+    Args:
+        name: Name of the loss.
+        real: Logits of real examples [n], for relativistic losses only.
+        fake: Logits of fakes [n].
+
+    Returns:
+        The loss.
+    """
     if name == "non_saturating":
         return softplus(-fake).mean()
     return -fake.mean() if real is None else softplus(real - fake).mean()

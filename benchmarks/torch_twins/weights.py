@@ -45,6 +45,11 @@ def _transpose(array: np.ndarray, modules: list[str], name: str) -> np.ndarray:
 def load(network: nn.Module, params: Any, stats: Any) -> None:
     """Copy parameters and statistics of a Flax network to its twin.
 
+    Args:
+        network: Twin.
+        params: Parameters of the Flax network.
+        stats: Its other collections.
+
     Raises:
         ValueError: They do not correspond.
     """

@@ -1,4 +1,4 @@
-"""Recipes are found by name and by file, listed with their records, and their cost estimated."""
+"""Recipes are found by name and by file, listed with their records, and estimated."""
 
 import json
 import sys
@@ -125,7 +125,7 @@ def test_a_duration_has_its_largest_unit(seconds):
 
 
 def dry_run_lines(capsys, config, **settings):
-    """What is printed, by the first word of the line; the data; and the parameters of one run."""
+    """Return the printed lines by their first word, and the bytes of the data."""
     devices = jax.local_devices()[:1]
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

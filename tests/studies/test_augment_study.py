@@ -65,15 +65,15 @@ def test_half_of_what_is_trained_on_are_reals():
     assert x.ravel().tolist() == [1, 2, 3] * 4
 
 
-def test_classifiers_at_once_are_those_alone(monkeypatch):
+def test_concurrent_classifiers_equal_single_ones(monkeypatch):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (2, 20, 8, 8, 1), np.uint8)
     labels = random.integers(0, 3, (2, 20))
     network, alone = fit(TINY, images[1], labels[1], 10, 6, quiet=True)
-    _, both = fit_many(TINY, images, labels, 10, (5, 6), at_once=2, quiet=True)
-    mine = jax.tree.map(lambda leaf: leaf[1], both)
+    _, variables = fit_many(TINY, images, labels, 10, (5, 6), at_once=2, quiet=True)
+    second = jax.tree.map(lambda leaf: leaf[1], variables)
     # Float sums in another order, over three steps of up to 4e-3 each.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), mine, alone)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), second, alone)
     monkeypatch.setattr(augment_study, "CLASSIFIER_STEPS", 3)
     test = Dataset(Batch(images[0], labels[0].astype(np.int32)), "")
     # On CPUs one at a time.
