@@ -119,9 +119,9 @@ def main() -> None:
     print(f"float32 matrix products reach {peak / 1e9:.0f} GFLOP/s")
     dataset = sources.load(next(iter(chosen.values())).config.data)
     record: dict[str, Any] = {
-        "command": timing.command(),
+        "command": timing.launch_command(),
         "matmul_flops_per_second": peak,
-        "versions": folder.versions(dataset, device),
+        "versions": folder.run_versions(dataset, device),
         "networks": {},
     }
     if flags.against:

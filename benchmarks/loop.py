@@ -113,14 +113,14 @@ def main() -> None:
     medians = {name: statistics.median(rate) for name, rate in rates.items()}
     starts = [one_step_command(config) for _ in range(flags.repeats + 1)][1:]  # without the warm-up
     record = {
-        "command": runs_timing.command(),
+        "command": runs_timing.launch_command(),
         "experiment": config.name,
         "steps": flags.steps,
         "images_per_second": rates,
         "loop_over_bare_step": medians["bare_step"] / medians["whole_loop"] - 1,
         "loop_over_bare_chunk": medians["bare_chunk"] / medians["whole_loop"] - 1,
         "one_step_command_seconds": starts,
-        "versions": run_folder.versions(sources.load(config.data), jax.local_devices()[:1]),
+        "versions": run_folder.run_versions(sources.load(config.data), jax.local_devices()[:1]),
     }
     for name in ("loop_over_bare_step", "loop_over_bare_chunk"):
         print(f"{name}: {100 * record[name]:+.1f} %")

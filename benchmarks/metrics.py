@@ -65,7 +65,7 @@ def gan_jax_metrics(real: np.ndarray, fake: np.ndarray) -> Parts:
     def pairs() -> dict[str, float]:
         size = min(1000, len(real))
         sums = kernel.SubsetSums(len(real), len(fake), real.shape[1], keys.root_key(0), size=size)
-        scores = manifold.manifold_scores(real, fake, seen=sums.add)._asdict()
+        scores = manifold.manifold_scores(real, fake, on_block=sums.add)._asdict()
         distance = sums.distance()
         return {"kid": distance.mean, "kid_standard_error": distance.standard_error, **scores}
 
@@ -138,13 +138,13 @@ def main() -> None:
                 measured[library].append(
                     process.submit(measure, library, flags.n, flags.d).result()
                 )
-    versions = folder.packages(jax.local_devices()[:1])
+    versions = folder.environment(jax.local_devices()[:1])
     for package in ("scipy", *([flags.against, "torch"] if flags.against else [])):
         versions["packages"][package] = importlib.metadata.version(package)
     distribution = "max(x, 0) and max(0.9 x + 0.1, 0) of numpy's standard normal x, seed 0"
     versions["data"] = {"examples": flags.n, "features": flags.d, "law": distribution}
     record = {
-        "command": timing.command(),
+        "command": timing.launch_command(),
         "n": flags.n,
         "d": flags.d,
         "measured": measured,

@@ -227,7 +227,7 @@ def run_repeats(
     subsets = [dataclasses.replace(config.data, per_class=k, subset_seed=seed) for seed in seeds]
     real = [sources.subsample(train, data) for data in subsets]
     generated = [
-        synthetic_dataset.labelled_samples(member, variables, member.seed, SAMPLES)
+        synthetic_dataset.labeled_samples(member, variables, member.seed, SAMPLES)
         for member, variables in train_gans(config, real)
     ]
     gan_seconds, n, accuracy = time.monotonic() - start, 20 * SAMPLES, {}
@@ -273,7 +273,7 @@ def main() -> None:
         gan = config.replace(steps=flags.steps, seeds=flags.seeds, data=data)
         validate(gan)
         train, test = (
-            sources.load(sources.load_complete(data, split)) for split in ("train", "test")
+            sources.load(sources.labeled_split(data, split)) for split in ("train", "test")
         )
         settings = {
             "seeds": list(flags.seeds),
@@ -285,12 +285,12 @@ def main() -> None:
         }
         settings = json.loads(json.dumps(settings))
         results = load_results(flags.out, settings)
-        versions = folder.versions(train, jax.local_devices()[:1])
+        versions = folder.run_versions(train, jax.local_devices()[:1])
         for k in flags.ks:
             if str(k) in results:
                 continue
             entry, samples = run_repeats(k, gan, train, test)
-            results[str(k)] = {**entry, "command": timing.command(), "versions": versions}
+            results[str(k)] = {**entry, "command": timing.launch_command(), "versions": versions}
             record = {"versions": versions, "settings": settings, "results": results}
             common.write_record(flags.out, record)
             plots.grid(samples, 10).save(flags.out.with_name(f"{flags.out.stem}_{k}.png"))

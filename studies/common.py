@@ -11,7 +11,7 @@ from gan_jax.runs import timing
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write the figures of a study as JSON, with the command that measured them."""
-    text = json.dumps({"command": timing.command(), **record}, indent=1)
+    text = json.dumps({"command": timing.launch_command(), **record}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, text + "\n")
 

@@ -148,7 +148,7 @@ def study(flags: Study) -> tuple[dict[str, Any], np.ndarray]:
         raise UserError(f"{names} must be installed: pip install 'gan-jax[study]'")
     data = dataclasses.replace(config.data, dir=flags.dir or config.data.dir)
     label_classifier = classifier.load_classifier(data)
-    test = sources.load(sources.load_complete(data, "test"))
+    test = sources.load(sources.labeled_split(data, "test"))
     real, labels = test.batch.real[: flags.num], test.batch.cond[: flags.num]
     mean = np.rint(sources.load(data).batch.real.mean(0, dtype=np.float64)).astype(np.uint8)
     untouched = float((classifier.predict(label_classifier, real) == labels).mean())
@@ -260,7 +260,7 @@ def main() -> None:
             raise UserError(f"num must be at least 24, for the grid, got {flags.num}")
         report, images = study(flags)
         extra = ("scikit-image", "opencv-python-headless")
-        versions = folder.packages(jax.local_devices()[:1], extra)
+        versions = folder.environment(jax.local_devices()[:1], extra)
         out = flags.out / f"{report['run']}_study.json"
         common.write_record(out, {"versions": versions, **report})
         plots.grid(images, 2 * (VERSIONS + 4)).save(out.with_suffix(".png"))

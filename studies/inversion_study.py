@@ -84,7 +84,7 @@ def measure_errors(
 def main() -> None:
     """Print the figures, and write them to --out."""
     study = command_line.parse(Study())
-    step, _, config, state = restore_member(study.run, number=study.member)
+    step, _, config, state = restore_member(study.run, member=study.member)
     space = latent_space.make_latent_space(config, generator_variables(state))
     dataset = sources.load_split(config.data, study.split)
     indices = np.arange(study.num) * len(dataset) // study.num
@@ -92,7 +92,7 @@ def main() -> None:
     labels = dataset.batch.cond[indices] if space.classes else None
     root = keys.root_key(study.seed)
     key, latent_key = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
-    latents = space.draw(keys.example_keys(latent_key, study.num), labels)
+    latents = space.sample(keys.example_keys(latent_key, study.num), labels)
     generated = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)
     figures = {
         "name": config.name,
@@ -103,7 +103,7 @@ def main() -> None:
         "search": vars(study.search),
         "held_out": measure_errors(study, space, real, labels, key),
         "generated": measure_errors(study, space, generated, labels, key),
-        "versions": folder.versions(dataset, devices.pick_devices(1)),
+        "versions": folder.run_versions(dataset, devices.pick_devices(1)),
     }
     print(json.dumps({name: figures[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:

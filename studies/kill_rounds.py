@@ -146,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = study(flags, Path(folder))
     dataset = sources.load(digits_mlp.config.data)
-    figures["versions"] = run_folder.versions(dataset, devices.pick_devices(1))
+    figures["versions"] = run_folder.run_versions(dataset, devices.pick_devices(1))
     print(json.dumps({k: v for k, v in figures.items() if k != "versions"}, indent=1))
     if flags.out:
         common.write_record(flags.out, figures)

@@ -106,7 +106,7 @@ def communication_seconds(machine: Machine, operations: list[Collective], device
     total = 0.0
     for operation in operations:
         size = operation.bytes * (1 if operation.kind == "all-reduce" else devices / COMPILED)
-        total += operation.times * seconds(machine, size, devices, operation.kind)
+        total += operation.count * seconds(machine, size, devices, operation.kind)
     return total
 
 
@@ -144,9 +144,9 @@ def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
         raise ValueError(f"n_critic must be 1, got {config.n_critic} in {name}")
     scaled = config.replace(batch_size=config.batch_size * COMPILED)
     compiled = collectives.compiled_step(scaled, dataset, jax.local_devices()[:COMPILED])
-    operations = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
+    operations = collectives.list_collectives(compiled.as_text() or "", COMPILED, config.n_critic)
     flops = num_operations(config, dataset)
-    kinds = sorted({(collective.kind, collective.what) for collective in operations})
+    kinds = sorted({(collective.kind, collective.source) for collective in operations})
     shares = {}
     for machine in MACHINES:
         computation = flops / (SHARE * machine.peak)
@@ -162,19 +162,19 @@ def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
         "batch_a_device": config.batch_size,
         "operations_a_device": flops,
         "gradient_all_reduces": sum(
-            collective.what == collectives.GRADIENTS for collective in operations
+            collective.source == collectives.GRADIENTS for collective in operations
         ),
         "gradient_bytes": sum(
             collective.bytes
             for collective in operations
-            if collective.what == collectives.GRADIENTS
+            if collective.source == collectives.GRADIENTS
         ),
         "collectives": [
             {
                 "kind": kind,
                 "what": source,
                 "times": sum(
-                    collective.times for collective in operations if _is(collective, kind, source)
+                    collective.count for collective in operations if _is(collective, kind, source)
                 ),
                 "bytes": sum(
                     collective.bytes for collective in operations if _is(collective, kind, source)
@@ -187,7 +187,7 @@ def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
 
 
 def _is(operation: Collective, kind: str, source: str) -> bool:
-    return (operation.kind, operation.what) == (kind, source)
+    return (operation.kind, operation.source) == (kind, source)
 
 
 def table(record: dict[str, Any]) -> str:
@@ -235,7 +235,7 @@ def main() -> None:
         "latency_seconds": LATENCY,
         "machines": [dataclasses.asdict(machine) for machine in MACHINES],
         "experiments": results,
-        "versions": folder.packages(jax.local_devices()[:COMPILED]) | {"data": data},
+        "versions": folder.environment(jax.local_devices()[:COMPILED]) | {"data": data},
     }
     print(table(record))
     if study.out:

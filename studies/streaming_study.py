@@ -241,7 +241,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     return {
         "study": settings,
         **figures,
-        "versions": run_folder.packages(core_devices.pick_devices(1), ("grain", "array-record")),
+        "versions": run_folder.environment(core_devices.pick_devices(1), ("grain", "array-record")),
     }
 
 

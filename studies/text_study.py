@@ -160,7 +160,7 @@ def main() -> None:
         for pair, gain in gains.items():
             print(f"{QUALITY} at equal {SIMILARITY}, {pair}: {gain}")
         out = flags.out / f"{run_folder.load_config(flags.runs[0]).name}_study.json"
-        versions = run_folder.packages(jax.local_devices()[:1])
+        versions = run_folder.environment(jax.local_devices()[:1])
         report = {"versions": versions, "about": shared, "models": models, "ahead": gains}
         common.write_record(out, report)
         figure(models).savefig(out.with_suffix(".png"), dpi=90)

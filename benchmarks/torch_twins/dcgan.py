@@ -25,7 +25,7 @@ class Generator(nn.Module):
         self.add_module(f"ConvTranspose_{self.count - 1}", last)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, size, size]."""
+        """Map z [n, z_dim] to [n, c, size, size]."""
         y = torch.relu(self.BatchNorm_0(layers.to_image(self.Dense_0(z), self.side)))
         for stage in range(1, self.count):
             y = self.get_submodule(f"ConvTranspose_{stage - 1}")(y)
@@ -53,7 +53,7 @@ class Discriminator(nn.Module):
         self.Dense_0 = nn.Linear(side**2 * channels, 1, bias=flax_module.last_bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         for stage in range(self.count):
             x = self.get_submodule(f"Conv_{stage}")(x)
             if stage > 0:

@@ -85,7 +85,7 @@ class SpectralConv(nn.Conv2d):
         self.register_buffer("u", torch.zeros(c_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c_in, h, w] -> [n, c_out, h, w]."""
+        """Map x [n, c_in, h, w] to [n, c_out, h, w]."""
         return functional.conv2d(
             x, spectral_normalize(self.weight, self.u), self.bias, padding=self.padding
         )
@@ -101,5 +101,5 @@ class SpectralLinear(nn.Linear):
         self.register_buffer("u", torch.zeros(d_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, d_in] -> [n, d_out]."""
+        """Map x [n, d_in] to [n, d_out]."""
         return functional.linear(x, spectral_normalize(self.weight, self.u), self.bias)

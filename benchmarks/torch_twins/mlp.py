@@ -21,7 +21,7 @@ class Generator(nn.Module):
             self.add_module(f"Dense_{i}", nn.Linear(d_in, d_out))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, h, w] or [n, d]."""
+        """Map z [n, z_dim] to [n, c, h, w] or [n, d]."""
         *hidden, last = self.children()
         for layer in hidden:
             z = layers.activate(layer(z), self.flax_module.activation)
@@ -42,7 +42,7 @@ class Discriminator(nn.Module):
             self.add_module(f"Dense_{i}", nn.Linear(d_in, d_out, bias))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] or [n, d] -> [n]."""
+        """Map x [n, c, h, w] or [n, d] to [n]."""
         *hidden, last = self.children()
         y = layers.flatten(x) if x.ndim == 4 else x
         for layer in hidden:

@@ -25,7 +25,7 @@ class Block(nn.Module):
         self.bias_1 = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, c, h, w]."""
+        """Map x [n, c, h, w] to [n, c, h, w]."""
         # Biases are added by the convolutions, which is faster.
         first, second = self.Conv_0, self.Conv_1
         y = functional.conv2d(x, first.weight, self.bias_0)
@@ -51,7 +51,7 @@ class Resample(nn.Module):
         self.register_buffer("kernel", (kernel[:, None] * kernel)[None, None], persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, 2h, 2w] or [n, features, h/2, w/2]."""
+        """Map x [n, c, h, w] to [n, features, 2h, 2w] or [n, features, h/2, w/2]."""
         if not self.up:
             x = self._filter(x, functional.conv2d)
         if x.shape[1] != self.features:
@@ -106,7 +106,7 @@ class Generator(Stages):
         self.Conv_0 = layers.conv(flax_module.widths[-1], flax_module.channels, 1, bias=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, size, size]."""
+        """Map z [n, z_dim] to [n, c, size, size]."""
         y = self.start(z)[:, :, None, None] * self.basis
         return layers.activate(self.Conv_0(self.stages(y)), self.out)
 
@@ -125,6 +125,6 @@ class Discriminator(Stages):
         self.end = nn.Linear(width, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         y = self.stages(self.Conv_0(x))
         return self.end((y * self.basis).sum((2, 3)))[:, 0]

@@ -29,7 +29,7 @@ class UpBlock(nn.Module):
         self.Conv_2 = layers.conv(channels, features, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, 2h, 2w]."""
+        """Map x [n, c, h, w] to [n, features, 2h, 2w]."""
         y = self.Conv_0(upsample(torch.relu(self.BatchNorm_0(x))))
         y = self.Conv_1(torch.relu(self.BatchNorm_1(y)))
         return upsample(self.Conv_2(x)) + y
@@ -49,7 +49,7 @@ class DownBlock(nn.Module):
             self.Conv_2 = conv(channels, features, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, ...]."""
+        """Map x [n, c, h, w] to [n, features, ...]."""
         y = x if self.first else torch.relu(x)
         y = self.Conv_1(torch.relu(self.Conv_0(y)))
         if self.down:
@@ -70,7 +70,7 @@ class Generator(nn.Module):
         self.Conv_0 = layers.conv(features[-1], c, 3)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, h, w]."""
+        """Map z [n, z_dim] to [n, c, h, w]."""
         y = layers.to_image(self.Dense_0(z), self.side)
         for i in range(self.blocks):
             y = self.get_submodule(f"UpBlock_{i}")(y)
@@ -89,7 +89,7 @@ class Features(nn.Module):
             channels = width
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, h', w']."""
+        """Map x [n, c, h, w] to [n, features, h', w']."""
         for i in range(self.blocks):
             x = self.get_submodule(f"DownBlock_{i}")(x)
         return torch.relu(x)

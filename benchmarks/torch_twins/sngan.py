@@ -25,5 +25,5 @@ class Discriminator(resnet.Features):
         self.Dense_0 = layers.SpectralLinear(features[-1], 1, flax_module.last_bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         return self.Dense_0(self.features(x).sum((2, 3)))[:, 0]

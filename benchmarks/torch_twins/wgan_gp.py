@@ -27,5 +27,5 @@ class Discriminator(resnet.Features):
         self.Dense_0 = nn.Linear(flax_module.width, 1, bias=flax_module.last_bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         return self.Dense_0(self.features(x).mean((2, 3)))[:, 0]

@@ -8,24 +8,24 @@ from gan_jax.data.batch import Batch
 
 
 class TrainedGenerator(NamedTuple):
-    """A generator as commands use it."""
+    """A trained generator, ready to sample from."""
 
     config: Config
-    """Of the member; of an artefact with a generator that applies the exported functions."""
+    """Config of the member. `gen` of an exported file applies the exported functions."""
     variables: Any
-    """Of the moving average, where there is one."""
+    """Variables of the generator: the moving average, if there is one."""
     step: int
-    """Train steps it has done."""
+    """Number of train steps."""
     member: int | None
-    """Its number in a population; None: of no population."""
+    """Number of the member in a population; None outside of populations."""
     example: Batch
-    """What one example of the data looks like to a network: zeros [1, ...]."""
-    sound: AudioFormat | None
-    """How examples are heard; None where they are no sounds."""
+    """Dummy batch of one example, zeros [1, ...]."""
+    audio_format: AudioFormat | None
+    """Audio format of the examples; None if they are not audio."""
     vocabulary: tuple[str, ...]
-    """Of texts, else ()."""
+    """Tokens of texts, else ()."""
 
     @property
     def title(self) -> str:
-        """`step 1000`, with the member."""
+        """`step 1000`, followed by the member, if any."""
         return f"step {self.step}" + ("" if self.member is None else f", member {self.member}")

@@ -1,4 +1,4 @@
-"""Repairs of pictures by a generator that was trained with masks; and by others, to compare."""
+"""Inpainting by generators that were trained with masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,75 +17,108 @@ from gan_jax.inference import sampling
 
 
 def require_inpainting(config: Config) -> None:
-    """Raises UserError if the run does not repair pictures."""
+    """Raise UserError if the run was not trained to inpaint."""
     if not config.masks.kinds:
-        raise UserError(f"{config.name} was trained without masks: it cannot repair pictures")
+        raise UserError(f"{config.name} was trained without masks: it cannot inpaint")
     if config.data.cond:
-        raise UserError(f"{config.name} is conditioned on {config.data.cond} too: not supported")
+        raise UserError(f"{config.name} is also conditioned on {config.data.cond}: not supported")
 
 
 def sample_masks(kind: MaskKind, key: jax.Array, shape: Sequence[int]) -> np.ndarray:
-    """Holes of one kind for pictures of `shape` [n, h, w, c], each by its own key: bool [n, h, w,
-    1]. Keys of their own, so `key` may also be that of `repair`: no picture has this number."""
-    own = jax.random.fold_in(jax.random.fold_in(key, keys.Purpose.MASK), 2**31 - 1)
-    own = keys.example_keys(own, shape[0])
-    drawn = jax.jit(masks.sample_masks, static_argnums=(0, 2, 3))(
-        schema.Masks((kind,)), own, *shape[1:3]
+    """Sample one mask for each image.
+
+    The keys are derived with an index that no image has, so `key` may also be the key of `inpaint`.
+
+    Args:
+        kind: Kind of the masks.
+        key: PRNG key.
+        shape: Shape [n, h, w, c] of the images.
+
+    Returns:
+        Masks, bool [n, h, w, 1]; true where pixels are missing.
+
+    Example:
+        >>> sample_masks("box", jax.random.key(0), (2, 8, 8, 3)).shape
+        (2, 8, 8, 1)
+    """
+    mask_key = jax.random.fold_in(jax.random.fold_in(key, keys.Purpose.MASK), 2**31 - 1)
+    mask_keys = keys.example_keys(mask_key, shape[0])
+    sampled = jax.jit(masks.sample_masks, static_argnums=(0, 2, 3))(
+        schema.Masks((kind,)), mask_keys, *shape[1:3]
     )
-    return np.asarray(drawn)
+    return np.asarray(sampled)
 
 
 def inpaint(
     config: Config,
     variables: Any,
     key: jax.Array,
-    pictures: np.ndarray,
-    hole: np.ndarray,
+    images: np.ndarray,
+    mask: np.ndarray,
     count: int = 1,
     labels: np.ndarray | None = None,
     *,
     devices: Sequence[jax.Device] | None = None,
 ) -> np.ndarray:
-    """`count` repairs, each from another z, of pictures uint8 [n, h, w, c] with holes bool [n, h,
-    w, 1]: uint8 [count, n, h, w, c], which outside the holes are the pictures, bit for bit.
+    """Fill the masked pixels of images, and leave all other pixels as they are, bit for bit.
 
-    `labels` [n] for a run that is conditioned on them too. Repair r of picture i depends on `key`,
-    r and i alone, not on what is in the hole. Raises UserError if the run does not repair pictures,
-    or pictures and holes do not go together.
+    Result r of image i depends only on `key`, r, i and the unmasked pixels.
+
+    Args:
+        config: The run.
+        variables: Variables of its generator.
+        key: PRNG key of the latents.
+        images: Images, uint8 [n, h, w, c].
+        mask: Pixels to fill, bool [n, h, w, 1].
+        count: Number of results for each image, each from another z.
+        labels: Class labels [n], for runs that are also conditioned on labels.
+        devices: Devices to use; one by default.
+
+    Returns:
+        Inpainted images, uint8 [count, n, h, w, c].
+
+    Raises:
+        UserError: If the run was not trained to inpaint, or images, mask and labels do not match.
     """
     require_inpainting(config)
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or not len(pictures):
-        given = f"{pictures.dtype} {list(pictures.shape)}"
-        raise UserError(f"pictures are {given}: they must be uint8 [n, h, w, c]")
-    if hole.dtype != bool or hole.shape != (*pictures.shape[:3], 1):
-        wanted = [*pictures.shape[:3], 1]
-        raise UserError(f"holes are {hole.dtype} {list(hole.shape)}: they must be bool {wanted}")
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        got = f"{images.dtype} {list(images.shape)}"
+        raise UserError(f"images must be uint8 [n, h, w, c], got {got}")
+    if mask.dtype != bool or mask.shape != (*images.shape[:3], 1):
+        got = f"{mask.dtype} {list(mask.shape)}"
+        raise UserError(f"mask must be bool {[*images.shape[:3], 1]}, got {got}")
     if (labels is None) == bool(config.data.labels):
-        given = "none are" if labels is None else "they are"
-        raise UserError(f"labels: data.labels is {config.data.labels}, and {given} given")
-    known = jnp.asarray(np.where(hole, np.uint8(0), pictures))
+        got = "none" if labels is None else "labels"
+        raise UserError(f"labels must match data.labels = {config.data.labels}, got {got}")
+    known = jnp.asarray(np.where(mask, np.uint8(0), images))
     real = feeds.to_network_range(known, symmetric=config.data.symmetric)
-    cond = jax.device_get(masks.mask_image(real, jnp.asarray(hole), labels))
-    made = [
+    cond = jax.device_get(masks.mask_image(real, jnp.asarray(mask), labels))
+    samples = [
         sampling.sample(
-            config,
-            variables,
-            jax.random.fold_in(key, number),
-            len(pictures),
-            cond,
-            devices=devices,
+            config, variables, jax.random.fold_in(key, r), len(images), cond, devices=devices
         )
-        for number in range(count)
+        for r in range(count)
     ]
-    filled = [pixels.to_pixels(one, symmetric=config.data.symmetric) for one in made]
-    return np.where(hole, np.stack(filled), pictures)
+    filled = [pixels.to_pixels(x, symmetric=config.data.symmetric) for x in samples]
+    return np.where(mask, np.stack(filled), images)
 
 
-def comparison_rows(pictures: np.ndarray, hole: np.ndarray, repairs: np.ndarray) -> np.ndarray:
-    """What a grid shows of each picture: what is known, the hole grey; the repairs; the picture.
+def comparison_rows(images: np.ndarray, mask: np.ndarray, results: np.ndarray) -> np.ndarray:
+    """Arrange images for a grid: the masked image in gray, its results, the original.
 
-    uint8 [n, h, w, c], bool [n, h, w, 1], uint8 [r, n, h, w, c] -> uint8 [n (r + 2), h, w, c].
+    Args:
+        images: Original images, uint8 [n, h, w, c].
+        mask: Masked pixels, bool [n, h, w, 1].
+        results: Inpainted images, uint8 [r, n, h, w, c].
+
+    Returns:
+        Images, uint8 [n (r + 2), h, w, c].
+
+    Example:
+        >>> images = np.zeros((3, 2, 2, 1), np.uint8)
+        >>> comparison_rows(images, images > 0, np.stack([images, images])).shape
+        (12, 2, 2, 1)
     """
-    known = np.where(hole, np.uint8(128), pictures)
-    sheets = np.stack([known, *repairs, pictures], 1)
-    return sheets.reshape(-1, *pictures.shape[1:])
+    known = np.where(mask, np.uint8(128), images)
+    columns = np.stack([known, *results, images], 1)
+    return columns.reshape(-1, *images.shape[1:])

@@ -1,9 +1,9 @@
-"""Inversion: latents whose pictures are nearest to given ones, by optimisation.
+"""Inversion: latents whose images are nearest to target images, by optimization.
 
-As Zhu et al. 2016 (1609.03552, sec. 3.1) and StyleGAN2's projection (Karras et al. 2020,
-1912.04958, app. D): gradient descent through the generator, here from the nearest of many random
-samples. Under a mask only what is known of a picture counts, and the generator fills the hole: Yeh
-et al. 2017 (1607.07539).
+The method follows Zhu et al. 2016 (1609.03552, sec. 3.1) and StyleGAN2's projection (Karras et al.
+2020, 1912.04958, app. D): gradient descent through the generator, here from the nearest of many
+random samples. With a mask only the known pixels count, and the generator inpaints the rest (Yeh et
+al. 2017, 1607.07539).
 """
 
 import dataclasses
@@ -25,75 +25,90 @@ from gan_jax.inference.nearest import check_targets, nearest_samples
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """How latents are searched for."""
+    """Settings of the search for latents."""
 
     steps: int = 500
-    """Adam's, from each start; of these a twentieth warm-up, then a cosine to 0."""
+    """Number of Adam steps of each descent: a twentieth of warm-up, then cosine decay to 0."""
     lr: float = 0.05
-    """Adam's highest. Latents are of size 1."""
+    """Peak learning rate of Adam. Latents have a scale of 1."""
     restarts: int = 4
-    """Descents of each picture, all at once: from the nearest samples."""
+    """Number of concurrent descents of each image, from its nearest samples."""
     samples: int = 1000
-    """Random samples of which these are the nearest."""
+    """Number of random samples to start from."""
     prior: float = 1e-3
-    """Weight of `prior`, which only normal z have."""
+    """Weight of `latent_prior`, which is 0 except for normal z."""
     batch: int = 16
-    """Pictures in one program; the last ones are filled up, so that one program does."""
+    """Number of images in one program. The last batch is padded to this size."""
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("restarts", 1), ("samples", 1), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}: it must be at least {least}")
+        """Raise UserError if a setting is out of range."""
+        for name in ("steps", "restarts", "samples", "batch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.restarts > self.samples:
             raise UserError(
-                f"restarts is {self.restarts}: it must be at most {self.samples}, the samples"
+                f"restarts must be at most {self.samples} (samples), got {self.restarts}"
             )
-        if not 0 < self.lr < np.inf or not 0 <= self.prior < np.inf:
-            raise UserError(f"lr is {self.lr}, prior is {self.prior}: they must be positive")
+        if not 0 < self.lr < np.inf:
+            raise UserError(f"lr must be positive and finite, got {self.lr}")
+        if not 0 <= self.prior < np.inf:
+            raise UserError(f"prior must be at least 0 and finite, got {self.prior}")
 
 
 class Inversion(NamedTuple):
-    """What was found of n pictures."""
+    """Result of inverting n images."""
 
     latents: np.ndarray
-    """float32 [n, d]."""
-    pictures: np.ndarray
-    """Theirs, float32 [n, h, w, c]; under a mask the known pixels are the target's own."""
+    """Latents, float32 [n, d]."""
+    images: np.ndarray
+    """Images of the latents, float32 [n, h, w, c]; with a mask, known pixels are the target's."""
     errors: np.ndarray
-    """Theirs against the targets, float32 [n]: see `invert`."""
+    """Errors of the images, float32 [n]: see `invert`."""
     labels: np.ndarray | None
-    """int32 [n], those of a class-conditional generator."""
+    """Class labels, int32 [n], for class-conditional generators."""
 
 
 def latent_prior(latents: jax.Array, distribution: Distribution) -> jax.Array:
-    """How far latents [m, d] are from their shell, float32 [m]: for normal z the surprise of their
-    length r over that of the likeliest, a dimension.
+    """Compute the distance of latents from the shell on which the generator was trained.
 
-    r follows the chi distribution, -log p(r) = r^2/2 - (d - 1) log r + const, least at r^2 = d - 1.
-    Without it, z leave the shell of radius sqrt(d) on which the generator was trained (Menon et al.
-    2020, 2003.03808, sec. 3.2, who do not leave it at all). 0 for others.
+    For normal z this is the negative log-likelihood of their norm r, minus its minimum, per
+    dimension. r follows the chi distribution, -log p(r) = r^2/2 - (d - 1) log r + const, with its
+    minimum at r^2 = d - 1. Without this term z leave the shell of radius sqrt(d) (Menon et al.
+    2020, 2003.03808, sec. 3.2, who constrain z to the shell). For other distributions it is 0.
+
+    Args:
+        latents: Latents, float32 [m, d].
+        distribution: Distribution of the latents.
+
+    Returns:
+        Distances, float32 [m], at least 0.
+
+    Example:
+        >>> distances = latent_prior(jnp.ones((2, 5)), "normal")
+        >>> distances.shape, f"{distances[0]:.4f}"
+        ((2,), '0.0107')
     """
     if distribution != "normal":
         return jnp.zeros(len(latents))
     d = latents.shape[-1]
-    squared = jnp.maximum(jnp.square(latents).sum(-1), 1e-12)
-    likeliest = max(d - 1, 1e-12)
-    rest = likeliest - (d - 1) * np.log(likeliest)
-    return (squared - (d - 1) * jnp.log(squared) - rest) / (2 * d)
+    squared_norm = jnp.maximum(jnp.square(latents).sum(-1), 1e-12)
+    mode = max(d - 1, 1e-12)
+    minimum = mode - (d - 1) * np.log(mode)
+    return (squared_norm - (d - 1) * jnp.log(squared_norm) - minimum) / (2 * d)
 
 
 def _error(
-    pictures: jax.Array, target: jax.Array, known: jax.Array, term: Partial | None
+    images: jax.Array, target: jax.Array, known: jax.Array, term: Partial | None
 ) -> jax.Array:
-    """[m]: mean squared difference over known pixels (known [m, h, w, 1]), and the term."""
+    """Compute the mean squared difference over known pixels [m, h, w, 1], plus the term: [m]."""
     known = jnp.broadcast_to(known, target.shape)
     count = known.reshape(len(known), -1).sum(1)
-    squared = jnp.where(known, jnp.square(pictures - target), 0.0)
-    found = squared.reshape(len(target), -1).sum(1) / count
-    return found if term is None else found + term(jnp.where(known, target, pictures), pictures)
+    squared = jnp.where(known, jnp.square(images - target), 0.0)
+    error = squared.reshape(len(target), -1).sum(1) / count
+    return error if term is None else error + term(jnp.where(known, target, images), images)
 
 
-@functools.partial(jax.jit, static_argnames=("law", "search"))
+@functools.partial(jax.jit, static_argnames=("distribution", "search"))
 def _descend(
     space: tuple,
     term: Partial | None,
@@ -106,39 +121,45 @@ def _descend(
     distribution: Distribution,
     search: Search,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Latents, pictures and errors of targets [b, h, w, c], from samples `index` [restarts, b]."""
-    generate, draw = space
-    warm = max(search.steps // 20, 1)
-    rate = optax.warmup_cosine_decay_schedule(0.0, search.lr, warm, max(search.steps, warm + 1))
-    optimizer = optax.adam(rate)
+    """Invert targets [b, h, w, c] from samples `index` [restarts, b].
+
+    Returns latents, images and errors.
+    """
+    generate, sample = space
+    warm_up = max(search.steps // 20, 1)
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, search.lr, warm_up, max(search.steps, warm_up + 1)
+    )
+    optimizer = optax.adam(schedule)
 
     def objective(latents: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The sum, of which each latent's gradient is its own; and each one's."""
-        found = _error(generate(latents, cond), target, known, term)
-        found += search.prior * latent_prior(latents, distribution)
-        return found.sum(), found
+        """Return the sum of the losses, whose gradient separates by example, and the losses."""
+        loss = _error(generate(latents, cond), target, known, term)
+        loss += search.prior * latent_prior(latents, distribution)
+        return loss.sum(), loss
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
-        latents, state, best, least = carry
-        (_, found), slope = jax.value_and_grad(objective, has_aux=True)(latents)
-        better = found < least
-        best, least = jnp.where(better[:, None], latents, best), jnp.where(better, found, least)
-        update, state = optimizer.update(slope, state)
+        latents, state, best, best_loss = carry
+        (_, loss), gradient = jax.value_and_grad(objective, has_aux=True)(latents)
+        better = loss < best_loss
+        best = jnp.where(better[:, None], latents, best)
+        best_loss = jnp.where(better, loss, best_loss)
+        update, state = optimizer.update(gradient, state)
         latents = latents + jnp.asarray(update)
         if distribution == "uniform":
             latents = jnp.clip(latents, -1.0, 1.0)
-        return (latents, state, best, least), None
+        return (latents, state, best, best_loss), None
 
     def descend(index: jax.Array) -> tuple[jax.Array, jax.Array]:
-        start = draw(keys.indexed_keys(key, index), cond)
+        start = sample(keys.indexed_keys(key, index), cond)
         first = (start, optimizer.init(start), start, jnp.full(len(start), jnp.inf))
         last, _ = jax.lax.scan(step, first, None, search.steps)
         return last[2], last[3]
 
-    latents, least = jax.vmap(descend)(index)
-    latents = jnp.take_along_axis(latents, least.argmin(0)[None, :, None], 0)[0]
-    pictures = generate(latents, cond)
-    return latents, pictures, _error(pictures, target, known, term)
+    latents, best_loss = jax.vmap(descend)(index)
+    latents = jnp.take_along_axis(latents, best_loss.argmin(0)[None, :, None], 0)[0]
+    images = generate(latents, cond)
+    return latents, images, _error(images, target, known, term)
 
 
 def invert(
@@ -152,57 +173,75 @@ def invert(
     term: Partial | None = None,
     quiet: bool = True,
 ) -> Inversion:
-    """Latents of pictures `target` float32 [n, h, w, c] in [0, 1].
+    """Find latents whose images match target images.
 
-    The error is the mean squared difference over the known pixels, those where `mask` bool
-    [n, h, w, 1] is false, and `term` (target [m, h, w, c], picture) -> [m], where it is given; it
-    sees targets whose holes are filled. The search minimises that and the `prior`, from the
-    samples that are nearest without the two; the best iterate of all restarts is kept. Uniform z do
-    not leave their cube.
+    Minimizes the mean squared error over the unmasked pixels, plus `term`, plus `search.prior`
+    times `latent_prior`, by gradient descent from the random samples with the smallest mean squared
+    error. The best iterate of all restarts is returned. Uniform z stay in their cube. The result
+    for an image depends on the image, its label, its mask and `key`, not on the rest of the batch.
 
-    `cond` [n] int32 are the labels of a class-conditional generator; without them, every class is
-    tried and the one of the least error kept. What is found of a picture depends on it, its label
-    and mask, and the key, not on the others.
+    Args:
+        space: Latent space of a generator, from `make_latent_space`.
+        target: Images, float32 [n, h, w, c] in [0, 1].
+        key: PRNG key of the random samples.
+        search: Settings of the search.
+        cond: Class labels, int32 [n]. If None for a class-conditional generator, every class is
+            tried and the one with the smallest error is returned.
+        mask: Pixels to ignore, bool [n, h, w, 1].
+        term: Extra loss (target [m, h, w, c], image) -> [m], e.g. `perceptual(features, 0.1)`. Its
+            target has the image's pixels under the mask.
+        quiet: Hide the progress bar.
 
-    Raises UserError where shapes do not fit, a picture is not in [0, 1] or all hole, or the
-    generator's pictures are not finite.
+    Returns:
+        Latents, their images, the errors (without the prior), and labels.
+
+    Raises:
+        UserError: If shapes do not match, a value is outside [0, 1], a mask covers a whole image,
+            or the generator's images are not finite.
+
+    Example:
+        >>> generate = Partial(lambda z, cond: jax.nn.sigmoid(z).reshape(-1, 2, 2, 1))
+        >>> sample = Partial(lambda key, cond: keys.latents(key, 4, "normal"))
+        >>> space = LatentSpace(generate, sample, "normal")
+        >>> target = np.full((3, 2, 2, 1), 0.25, np.float32)
+        >>> inversion = invert(space, target, jax.random.key(0), Search(steps=50, samples=128))
+        >>> inversion.latents.shape, inversion.images.shape, bool((inversion.errors < 1e-3).all())
+        ((3, 4), (3, 2, 2, 1), True)
     """
     if space.classes and cond is None:
-        each = [
-            invert(
-                space,
-                target,
-                key,
-                search,
-                cond=np.full(len(target), label, np.int32),
-                mask=mask,
-                term=term,
-                quiet=quiet,
-            )
-            for label in range(space.classes)
-        ]
-        best = np.argmin([one.errors for one in each], 0)
-        fields = [np.stack(field) for field in zip(*each, strict=True)]
-        return Inversion(*(field[best, np.arange(len(best))] for field in fields))
+        return _try_classes(space, target, key, search, mask=mask, term=term, quiet=quiet)
     target, known, cond = check_targets(space, target, mask, cond)
     n, batch = len(target), search.batch
     _, index = nearest_samples(
         space, target, key, search.samples, search.restarts, cond=cond, mask=mask, batch=batch
     )
-    made = []
-    with tqdm(total=n, unit="picture", disable=quiet, desc="inversion") as bar:
+    batches = []
+    with tqdm(total=n, unit="image", disable=quiet, desc="inversion") as bar:
         for start in range(0, n, batch):
             part = np.resize(np.arange(start, min(start + batch, n)), batch)
-            own = None if cond is None else cond[part]
-            inputs = index[part].T, target[part], known[part], own
-            found = _descend(
+            labels = None if cond is None else cond[part]
+            inputs = index[part].T, target[part], known[part], labels
+            outputs = _descend(
                 space[:2], term, key, *inputs, distribution=space.distribution, search=search
             )
-            made.append(jax.device_get(found))
+            batches.append(jax.device_get(outputs))
             bar.update(min(batch, n - start))
-    latents, pictures, errors = (np.concatenate(field)[:n] for field in zip(*made, strict=True))
+    latents, images, errors = (np.concatenate(field)[:n] for field in zip(*batches, strict=True))
     if not np.isfinite(errors).all():
-        raise UserError("the generator's pictures are not finite: the run has diverged")
+        raise UserError("the generator's images are not finite: the run has diverged")
     if mask is not None:
-        pictures = np.where(known, target, pictures)
-    return Inversion(latents, pictures, errors, cond)
+        images = np.where(known, target, images)
+    return Inversion(latents, images, errors, cond)
+
+
+def _try_classes(
+    space: LatentSpace, target: np.ndarray, key: jax.Array, search: Search, **arguments: Any
+) -> Inversion:
+    """Invert with every class, and select the class with the smallest error for each image."""
+    inversions = [
+        invert(space, target, key, search, cond=np.full(len(target), label, np.int32), **arguments)
+        for label in range(space.classes)
+    ]
+    best = np.argmin([inversion.errors for inversion in inversions], 0)
+    fields = [np.stack(field) for field in zip(*inversions, strict=True)]
+    return Inversion(*(field[best, np.arange(len(best))] for field in fields))

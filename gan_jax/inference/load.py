@@ -14,25 +14,33 @@ from gan_jax.training.state import generator_variables
 def load_generator(
     path: Path, step: int | None = None, member: int | None = None
 ) -> TrainedGenerator:
-    """The generator of a run folder's newest checkpoint, or that of `step`, of a population the
-    first member or number `member`; or of the artefact `path`.
+    """Load a trained generator.
 
-    Raises UserError if there is none; and if a step or a member is asked for of an artefact, which
-    is one generator.
+    Args:
+        path: Run folder, or a file written by `gan-jax export`.
+        step: Step of the checkpoint; the newest by default.
+        member: Number of the member of a population; the first by default.
+
+    Returns:
+        The generator.
+
+    Raises:
+        UserError: If there is none, or a step or member is requested of an exported file, which
+            holds one generator.
     """
     if path.is_file():
-        from gan_jax.inference.export import artifact  # which gives back what is above
+        from gan_jax.inference.export import artifact  # imports this package's other modules
 
-        for name, asked in (("step", step), ("member", member)):
-            if asked is not None:
-                raise UserError(f"{name} is {asked}: {path} is one generator, of no other {name}")
+        for name, number in (("step", step), ("member", member)):
+            if number is not None:
+                raise UserError(f"{name} must be omitted: {path} is one generator, got {number}")
         return artifact.load(path)
     step, member, config, state = restore_member(path, step, member)
     vocabulary = corpus.load_vocabulary(path) if (path / "vocabulary.json").exists() else ()
     if isinstance(config.data, TextData) and len(vocabulary) != config.data.vocabulary:
         raise UserError(
-            f"{path / 'vocabulary.json'} has {len(vocabulary)} entries, the run "
-            f"{config.data.vocabulary}"
+            f"{path / 'vocabulary.json'} must have {config.data.vocabulary} entries, "
+            f"got {len(vocabulary)}"
         )
     return TrainedGenerator(
         config,
@@ -40,6 +48,6 @@ def load_generator(
         step,
         member,
         folder.load_example(path, 1),
-        folder.load_sound(path),
+        folder.load_audio_format(path),
         vocabulary,
     )

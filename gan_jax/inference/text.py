@@ -1,4 +1,4 @@
-"""Samples of a generator of sequences, as tokens and as text; and how likely it finds others."""
+"""Sampling from generators of sequences, and likelihoods of sequences."""
 
 import functools
 from collections.abc import Sequence
@@ -34,36 +34,68 @@ def _likelihood(gen: Any, variables: Any, rows: jax.Array, temperature: jax.Arra
 def sample(
     config: Config, variables: Any, key: jax.Array, n: int, temperature: float = 1.0
 ) -> np.ndarray:
-    """`n` samples, of logits divided by `temperature`, uint16 [n, t]; at 1 those of
-    `sampling.sample`. Raises UserError where n < 1 or the temperature is not above 0."""
+    """Generate sequences of tokens.
+
+    Args:
+        config: The run.
+        variables: Variables of its generator.
+        key: PRNG key.
+        n: Number of sequences.
+        temperature: Softmax temperature. At 1 the samples are those of `sampling.sample`.
+
+    Returns:
+        Tokens, uint16 [n, t].
+
+    Raises:
+        UserError: If `n` is below 1, or the temperature is not positive and finite.
+    """
     if n < 1:
-        raise UserError(f"{n} samples asked for: it must be at least 1")
+        raise UserError(f"n must be at least 1, got {n}")
     if not 0 < temperature < float("inf"):
-        raise UserError(f"temperature is {temperature}: it must be above 0")
-    made = [
+        raise UserError(f"temperature must be above 0 and finite, got {temperature}")
+    batches = [
         np.asarray(
             _generate(config.gen, variables, key, np.arange(first, first + _BATCH), temperature)
         )
         for first in range(0, n, _BATCH)
     ]
-    return np.concatenate(made)[:n]
+    return np.concatenate(batches)[:n]
 
 
 def log_likelihood(
     gen: Any, variables: Any, rows: np.ndarray, temperature: float = 1.0
 ) -> np.ndarray:
-    """log p of each row of tokens uint16 [n, t] under a generator, nats, float64 [n]."""
-    whole = -(-len(rows) // _BATCH) * _BATCH
-    filled = rows[np.arange(whole) % len(rows)]
-    parts = [
-        np.asarray(_likelihood(gen, variables, filled[first : first + _BATCH], temperature))
-        for first in range(0, whole, _BATCH)
+    """Compute the log-likelihood of sequences under a generator.
+
+    Args:
+        gen: Generator.
+        variables: Variables of the generator.
+        rows: Tokens, uint16 [n, t].
+        temperature: Softmax temperature.
+
+    Returns:
+        Log-likelihoods in nats, float64 [n].
+    """
+    padded_count = -(-len(rows) // _BATCH) * _BATCH
+    padded = rows[np.arange(padded_count) % len(rows)]
+    batches = [
+        np.asarray(_likelihood(gen, variables, padded[first : first + _BATCH], temperature))
+        for first in range(0, padded_count, _BATCH)
     ]
-    return np.concatenate(parts)[: len(rows)].astype(np.float64)
+    return np.concatenate(batches)[: len(rows)].astype(np.float64)
 
 
 def detokenize(config: Config, rows: np.ndarray, vocabulary: Sequence[str]) -> str:
-    """Rows of tokens uint16 [n, t] as lines of text."""
+    """Convert sequences of tokens into lines of text.
+
+    Args:
+        config: The run.
+        rows: Tokens, uint16 [n, t].
+        vocabulary: Strings of the tokens.
+
+    Returns:
+        Text with one line for each sequence.
+    """
     assert isinstance(config.data, TextData)
     lines = corpus.detokenize(rows, vocabulary, config.data.level)
     return "".join(line + "\n" for line in lines)

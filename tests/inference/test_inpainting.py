@@ -97,15 +97,15 @@ def test_a_repair_is_of_its_key_number_and_place_alone(variables):
     ("changes", "said"),
     [
         ({"config": CONFIG.replace(masks=schema.Masks())}, "without masks"),
-        ({"pictures": PICTURES / 255}, "pictures are float64"),
-        ({"hole": HOLES[:3]}, r"holes are bool \[3, 8, 8, 1\]: .* bool \[20, 8, 8, 1\]"),
-        ({"labels": np.arange(20)}, "labels: data.labels is False"),
+        ({"images": PICTURES / 255}, "got float64"),
+        ({"mask": HOLES[:3]}, r"must be bool \[20, 8, 8, 1\], got bool \[3, 8, 8, 1\]"),
+        ({"labels": np.arange(20)}, "data.labels = False, got labels"),
     ],
 )
 def test_what_does_not_go_together_is_refused(variables, changes, said):
     given = {"config": CONFIG, "variables": variables, "key": KEY}
     with pytest.raises(UserError, match=said):
-        inpainting.inpaint(**{**given, "pictures": PICTURES, "hole": HOLES, **changes})
+        inpainting.inpaint(**{**given, "images": PICTURES, "mask": HOLES, **changes})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
         ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "discriminator that returns no features"),
         (
             {"perceptual": 1.0, "masks": schema.Masks(), "augment": Augment(blit=1.0, p=0.5)},
-            "transforms the two images differently",
+            "transforms real and generated images",
         ),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment must be off"),
     ],
@@ -138,7 +138,7 @@ def test_a_run_with_masks(trained, command, tmp_path):
     status, _, err = command(app.main, f"sample {trained} --out", str(trained / "x.png"))
     status, _, err = command(app.main, f"sample {trained} --out", str(tmp_path / "x.png"))
     assert status == 2
-    assert "repairs repairs pictures: it needs some" in err
+    assert "repairs inpaints: it needs images" in err
 
 
 # Two steps of reconstruction, then two of the game.
@@ -223,10 +223,10 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
     assert status == 0, err
     assert f"{out}: 6 of 10 images inpainted" in printed
     for said in (
-        "odd.png: its mask is 8 x 5, the picture 8 x 8",
-        "lost.png: nothing of it is known",
-        "whole.png has no hole",
-        "unmasked.png: there is no mask of it",
+        "odd.png: its mask is 8 x 5, the image 8 x 8",
+        "lost.png: no pixel of it is known",
+        "whole.png has no masked pixel",
+        "unmasked.png: it has no mask",
         "left out",
     ):
         assert said in caplog.text
@@ -250,9 +250,9 @@ def test_folders_of_all_kinds_of_pictures(trained, tmp_path, command, caplog):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--mask nowhere", "mask is 'nowhere': it must be a folder, a colour #rrggbb, or alpha"),
+        ("--mask nowhere", "a color #rrggbb or alpha, got 'nowhere'"),
         ("--mask alpha --num-samples 0", "num_samples must be at least 1, got 0"),
-        ("--mask #ff00ff", "no picture that could be repaired (1 tried)"),
+        ("--mask #ff00ff", "no image that can be inpainted (1 tried)"),
         ("--mask alpha --member 3", "no population"),
     ],
 )

@@ -111,14 +111,14 @@ def test_all_classes_and_an_earlier_step(run, tmp_path, command):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--classes 3 12", "classes is 3 12: it must be some of the run's classes, 0 to 11"),
-        ("--classes 3 3", "classes is 3 3: it must be"),
-        ("--per-class 0", "per_class is 0: it must be at least 1"),
-        ("--seed -1", "seed is -1: it must be from 0"),
-        ("--step 7", "step is 7: the run has checkpoints of steps 1, 2"),
-        ("--member 2", "member is 2: the run has members 0 to 1"),
+        ("--classes 3 12", "from 0 to 11, got 3 12"),
+        ("--classes 3 3", "must be distinct and from 0 to 11, got 3 3"),
+        ("--per-class 0", "per_class must be at least 1, got 0"),
+        ("--seed -1", "seed must be from 0 to 4294967295, got -1"),
+        ("--step 7", "step must be one of 1, 2, got 7"),
+        ("--member 2", "member must be from 0 to 1, got 2"),
         ("--format tfrecord", "format must be one of npz, png, array_record, got 'tfrecord'"),
-        ("--format array_record", "its last part names the data set"),
+        ("--format array_record", "must end in a data set name"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(run, command, tmp_path, flags, says):
@@ -134,15 +134,15 @@ def test_runs_that_make_no_labelled_pictures():
     points = CONFIG.replace(gen=mlp.Generator(shape=(2,), widths=(), classes=2))
     inputs = jax.random.key(0), np.zeros((1, 8)), np.zeros(1, np.int32)
     variables = points.gen.init(*inputs, train=False)
-    with pytest.raises(UserError, match=r"makes points \[2\], not pictures"):
-        synthetic_dataset.labelled_samples(points, variables, 0, 1)
+    with pytest.raises(UserError, match=r"must generate images, got points \[2\]"):
+        synthetic_dataset.labeled_samples(points, variables, 0, 1)
     with pytest.raises(UserError, match="not conditioned on classes"):
-        synthetic_dataset.labelled_samples(small.CONFIG, {}, 0, 1)
+        synthetic_dataset.labeled_samples(small.CONFIG, {}, 0, 1)
     pictures = CONFIG.replace(gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=2))
     shapes = jax.eval_shape(lambda: pictures.gen.init(*inputs, train=False))
     lost = jax.tree.map(lambda leaf: np.full(leaf.shape, np.inf, np.float32), shapes)
     with jax.debug_nans(False), pytest.raises(UserError, match="a sample is not finite"):
-        synthetic_dataset.labelled_samples(pictures, lost, 0, 1)
+        synthetic_dataset.labeled_samples(pictures, lost, 0, 1)
 
 
 IMAGES, LABELS = np.zeros((2, 8, 8, 1), np.uint8), np.arange(2, dtype=np.int32)
@@ -160,10 +160,10 @@ def test_what_is_there_is_kept_unless_it_is_such_a_set(tmp_path):
     thesis.parent.mkdir()
     thesis.write_text("do not overwrite")
     for place in (thesis, thesis.parent):
-        with pytest.raises(UserError, match="is no set of samples"):
+        with pytest.raises(UserError, match="must be a data set of samples"):
             synthetic_dataset.write(place, "npz", IMAGES, LABELS, 2, record, force=True)
     assert thesis.read_text() == "do not overwrite"
-    with pytest.raises(UserError, match=r"set': (File exists|Not a directory)"):
+    with pytest.raises(UserError, match=r"set cannot be written: (File exists|Not a directory)"):
         synthetic_dataset.write(thesis / "set", "npz", IMAGES, LABELS, 2, record)
 
 

@@ -21,7 +21,7 @@ from gan_jax.inference import sampling
 from gan_jax.metrics.modes import modes
 from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
-from gan_jax.training.parallel import train_step_of
+from gan_jax.training.parallel import make_step_with_pretraining
 from gan_jax.training.state import generator_variables, init_state
 from tests.helpers import small
 
@@ -103,7 +103,7 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     dummy = example(config, config.batch_size)
     state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), dummy))
     batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), dummy)
-    after, metrics = jax.eval_shape(train_step_of(config, None), state, batch)
+    after, metrics = jax.eval_shape(make_step_with_pretraining(config, None), state, batch)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
     assert shapes[0] == shapes[1]
     assert {row.shape for row in metrics.values()} == {()}
@@ -129,7 +129,7 @@ def test_its_small_version_trains(name):
     real = random.uniform(size=(config.n_critic, *dummy.real.shape)).astype(np.float32)
     cond = None if dummy.cond is None else np.broadcast_to(dummy.cond, (config.n_critic, n))
     state = jax.jit(lambda: init_state(config, keys.root_key(0), dummy))()
-    step = jax.jit(train_step_of(config, None))
+    step = jax.jit(make_step_with_pretraining(config, None))
     for _ in range(2):
         state, metrics = step(state, Batch(real, cond))
         assert all(np.isfinite(value) for value in metrics.values())

@@ -70,7 +70,7 @@ def test_concurrent_classifiers_equal_single_ones(monkeypatch):
     images = random.integers(0, 256, (2, 20, 8, 8, 1), np.uint8)
     labels = random.integers(0, 3, (2, 20))
     network, alone = fit(TINY, images[1], labels[1], 10, 6, quiet=True)
-    _, variables = fit_many(TINY, images, labels, 10, (5, 6), at_once=2, quiet=True)
+    _, variables = fit_many(TINY, images, labels, 10, (5, 6), max_concurrent=2, quiet=True)
     second = jax.tree.map(lambda leaf: leaf[1], variables)
     # Float sums in another order, over three steps of up to 4e-3 each.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), second, alone)

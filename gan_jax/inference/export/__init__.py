@@ -1,1 +1,1 @@
-"""Exported generators: one file that needs jax alone."""
+"""Export of generators to single files that need only jax."""

@@ -1,4 +1,4 @@
-"""An artefact in the place of a run folder: its functions as a generator that commands apply."""
+"""Loading of exported files, in place of run folders."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,15 @@ from gan_jax.networks import conditions
 
 
 class ExportedModule:
-    """An artefact's functions, called as a Flax module's are."""
+    """Exported functions with the interface of a Flax module."""
 
-    def __init__(self, found: standalone.Generator):
-        manifest = found.manifest
+    def __init__(self, exported: standalone.Generator):
+        """Wrap the functions of an exported file."""
+        manifest = exported.manifest
         self.classes: int = manifest["classes"]
         self.latent: int | None = manifest["w"] and manifest["w"]["latent"]
-        """Numbers of z that make a w; None of a generator without w."""
-        self._tokens, self._functions = len(manifest["vocabulary"]), found.functions
+        """Number of leading numbers of z that determine w; None without W."""
+        self._tokens, self._functions = len(manifest["vocabulary"]), exported.functions
 
     def apply(
         self,
@@ -33,36 +34,65 @@ class ExportedModule:
         z: jax.Array,
         cond: Any = None,
         *,
-        train: bool,  # noqa: ARG002  it is never trained
+        train: bool,  # noqa: ARG002  the function is in evaluation mode
         temperature: Any = 1.0,
     ) -> jax.Array:
-        """Examples [n, ...] of z [n, d]; of texts one-hot rows [n, t, vocabulary]."""
+        """Generate examples.
+
+        Args:
+            variables: Variables of the generator.
+            z: Latents [n, d].
+            cond: Inputs to condition on, leaves [n, ...].
+            train: Unused; exported functions are in evaluation mode.
+            temperature: Softmax temperature (texts only).
+
+        Returns:
+            Examples [n, ...]; for texts one-hot rows [n, t, vocabulary].
+        """
         if self._tokens:
-            made = self._functions["generate"](variables, z, jnp.float32(temperature))
-            return jax.nn.one_hot(made, self._tokens)
+            tokens = self._functions["generate"](variables, z, jnp.float32(temperature))
+            return jax.nn.one_hot(tokens, self._tokens)
         if isinstance(cond, conditions.MaskedImage):
             cond = {name: leaf for name, leaf in vars(cond).items() if leaf is not None}
         return self._functions["generate"](variables, z, cond)
 
     def map_w(self, variables: Any, z: jax.Array, cond: Any) -> jax.Array:
-        """w [n, d] of z [n, latent]."""
+        """Apply the mapping network.
+
+        Args:
+            variables: Variables of the generator.
+            z: Latents [n, latent].
+            cond: Class labels [n], or None.
+
+        Returns:
+            w [n, d].
+        """
         return self._functions["map"](variables, z, cond)
 
-    def of_w(self, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
-        """Pictures [n, h, w, c] of w [n, d]."""
+    def synthesize_from_w(self, variables: Any, w: jax.Array, cond: Any) -> jax.Array:
+        """Apply the synthesis network.
+
+        Args:
+            variables: Variables of the generator.
+            w: Latents [n, d].
+            cond: Class labels [n], or None.
+
+        Returns:
+            Images [n, h, w, c].
+        """
         return self._functions["synthesize"](variables, w, cond)
 
 
 def load(path: Path) -> TrainedGenerator:
-    """The artefact. Raises UserError where it is none, is damaged or of another version."""
+    """Load an exported file. Raises UserError if it is damaged, or of another version."""
     try:
-        found = standalone.load(path)
-        manifest = found.manifest
+        exported = standalone.load(path)
+        manifest = exported.manifest
         config: Config = serialization.loads(json.dumps(manifest["config"]))
-        gen: Any = ExportedModule(found)
+        gen: Any = ExportedModule(exported)
         return TrainedGenerator(
             config.replace(gen=gen),
-            found.variables,
+            exported.variables,
             manifest["step"],
             manifest["member"],
             Batch(np.zeros((1, *manifest["real"]), np.float32)),

@@ -1,30 +1,30 @@
-"""The model card of a generator, in Markdown: what it is, what it is worth, how it is used."""
+"""Model card of an exported generator, in Markdown: facts, usage and scores."""
 
 import json
 from typing import Any
 
-ARTEFACT = """{commands}
+ARTIFACT = """{commands}
 In Python, with `PYTHONPATH={file}`:
 
 ```python
 import generator
 
-made = generator.load("{file}")
-examples = made(made.noise(16, seed=0), {given})
+gen = generator.load("{file}")
+samples = gen(gen.noise(16, seed=0), {cond})
 ```
 
 It runs on CPU, CUDA and TPU, for any number of examples{gradient}. `{file}` is a zip file;
-`generator.py` in it is all the code there is.
+`generator.py` in it is all of its code.
 """
 COMMANDS = """
 ```
-python {file} --num 16 --seed 0 --out samples.npy      # needs jax, and nothing else
+python {file} --num 16 --seed 0 --out samples.npy      # needs only jax
 gan-jax sample {file} --num-samples 64 --out samples.{kind}
 {invert}```
 """
-INVERT = "gan-jax invert {file} PICTURES --out found\n"
+INVERT = "gan-jax invert {file} IMAGES --out inversion\n"
 WEIGHTS = """
-The variables of the network `{gen}` by their paths; with this project:
+The file holds the variables of the network `{gen}` by path. To sample with gan_jax:
 
 ```python
 from flax.traverse_util import unflatten_dict
@@ -41,28 +41,38 @@ examples = config.gen.apply(variables, z, {cond}, train=False)
 
 
 def make_model_card(manifest: dict[str, Any], file: str) -> str:
-    """Of what `file` holds, by its manifest."""
+    """Format the model card of an exported file.
+
+    Args:
+        manifest: Manifest of the generator, from `make_manifest`.
+        file: Name of the exported file.
+
+    Returns:
+        The model card, in Markdown.
+    """
     config, versions = manifest["config"], manifest["versions"]
     gen = config["gen"]["_type"].removeprefix("networks.")
-    how = _artefact(manifest) if "sha256" in manifest else WEIGHTS
+    usage = _artifact_usage(manifest) if "sha256" in manifest else WEIGHTS
     cond = "cond" if manifest["cond"] else "labels" if manifest["classes"] else "None"
     z, output = manifest["z"], manifest["output"]
-    of = "" if manifest["member"] is None else f", member {manifest['member']}"
-    takes = f"`z` [n, {z['dim']}] of law {z['law']}"
-    takes += f", labels int32 [n] from 0 to {manifest['classes'] - 1}" * bool(manifest["classes"])
-    takes += f", and {json.dumps(manifest['cond'])}" * bool(manifest["cond"])
-    takes += ", a temperature float32" * bool(manifest["vocabulary"])
+    member = "" if manifest["member"] is None else f", member {manifest['member']}"
+    inputs = f"`z` [n, {z['dim']}], distribution {z['law']}"
+    inputs += f", labels int32 [n] from 0 to {manifest['classes'] - 1}" * bool(manifest["classes"])
+    inputs += f", and {json.dumps(manifest['cond'])}" * bool(manifest["cond"])
+    inputs += ", a temperature float32" * bool(manifest["vocabulary"])
     facts = {
         "network": f"`{gen}`, {manifest['parameters']:,} parameters",
-        "takes": takes,
-        "gives": f"{output['dtype']} {['n', *output['shape']]}, {output['range']}".replace("'", ""),
+        "inputs": inputs,
+        "output": f"{output['dtype']} {['n', *output['shape']]}, {output['range']}".replace(
+            "'", ""
+        ),
         "trained on": f"`{config['data']['name']}` {config['data']['split']}, "
         f"{versions['data']['examples']} examples, fingerprint `{versions['data']['fingerprint']}`",
-        "training": f"loss {config['objective']['loss']}, step {manifest['step']}{of}, "
+        "training": f"loss {config['objective']['loss']}, step {manifest['step']}{member}, "
         f"seed {config['seed']}",
-        "weights": "of the moving average" if manifest["average"] else "of the last step",
+        "weights": "moving average" if manifest["average"] else "last step",
         "state": f"sha256 `{manifest['digest']}`",
-        "made with": f"gan_jax {versions['gan_jax']}, commit `{versions['git_commit']}`, "
+        "software": f"gan_jax {versions['gan_jax']}, commit `{versions['git_commit']}`, "
         f"jax {versions['packages']['jax']}",
     }
     lines = [
@@ -74,41 +84,45 @@ def make_model_card(manifest: dict[str, Any], file: str) -> str:
         "|---|---|",
     ]
     lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
-    lines += ["", "## Use", how.format(file=file, gen=gen, cond=cond), "## Scores", "", ""]
+    lines += ["", "## Use", usage.format(file=file, gen=gen, cond=cond), "## Scores", "", ""]
     return "\n".join(lines) + score_table(manifest["scores"]) + LIMITS
 
 
-def _artefact(manifest: dict[str, Any]) -> str:
-    """How an artefact is used: what it can do depends on what it makes, and from what."""
-    text, heard = bool(manifest["vocabulary"]), bool(manifest["sound"])
-    pictures = not (text or heard) and len(manifest["output"]["shape"]) == 3
-    kind = "txt" if text else "wav" if heard else "png"
-    commands = COMMANDS.replace("{kind}", kind).replace("{invert}", INVERT if pictures else "")
-    given = "cond" if manifest["cond"] else "made.labels(16)"
+def _artifact_usage(manifest: dict[str, Any]) -> str:
+    is_text, is_audio = bool(manifest["vocabulary"]), bool(manifest["sound"])
+    is_image = not (is_text or is_audio) and len(manifest["output"]["shape"]) == 3
+    kind = "txt" if is_text else "wav" if is_audio else "png"
+    commands = COMMANDS.replace("{kind}", kind).replace("{invert}", INVERT if is_image else "")
+    cond = "cond" if manifest["cond"] else "gen.labels(16)"
     return (
-        ARTEFACT.replace("{commands}", "" if manifest["cond"] else commands)
-        .replace("{given}", given)
-        .replace("{gradient}", "" if text else ", and has the gradient by `z`")
+        ARTIFACT.replace("{commands}", "" if manifest["cond"] else commands)
+        .replace("{cond}", cond)
+        .replace("{gradient}", "" if is_text else ", and is differentiable with respect to `z`")
     )
 
 
 LIMITS = """
 ## Limits
 
-It makes examples like those that it was trained on, their gaps and faults included, and may come
-near to single ones of them. The licence is up to who trained it, and to the licence of the data.
+The generator reproduces the gaps and errors of its training data, and may produce near copies of
+single examples. Its license depends on who trained it and on the license of the data.
 """
 
 
 def score_table(cards: list[dict[str, Any]]) -> str:
-    """A table of metric cards, or that there are none."""
+    """Format metric cards as a Markdown table, or a sentence if there are none.
+
+    Example:
+        >>> print(score_table([]), end="")
+        Not evaluated (see `gan-jax evaluate RUN`).
+    """
     if not cards:
-        return "None: it has not been evaluated (`gan-jax evaluate RUN`).\n"
+        return "Not evaluated (see `gan-jax evaluate RUN`).\n"
     lines = ["| metric | features | samples | reals | value |", "|---|---|---|---|---|"]
-    for one in cards:
-        values = ", ".join("not finite" if x is None else f"{x:.4g}" for x in one["values"])
-        reals = f"{one['n_real']} of {one['real']}"
+    for card in cards:
+        values = ", ".join("not finite" if x is None else f"{x:.4g}" for x in card["values"])
+        reals = f"{card['n_real']} of {card['real']}"
         lines.append(
-            f"| {one['metric']} | {one['features']} | {one['n_fake']} | {reals} | {values} |"
+            f"| {card['metric']} | {card['features']} | {card['n_fake']} | {reals} | {values} |"
         )
     return "\n".join(lines) + "\n"

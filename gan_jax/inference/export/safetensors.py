@@ -1,4 +1,4 @@
-"""The weights alone, as safetensors, with a model card beside them: any framework can read them."""
+"""Export of the weights as safetensors, which any framework can read, with a model card."""
 
 import json
 from pathlib import Path
@@ -10,19 +10,30 @@ from gan_jax.inference.export import model_card, write
 from gan_jax.inference.generator import TrainedGenerator
 
 
-def save_safetensors(path: Path, trained: TrainedGenerator, manifest: dict[str, Any]) -> Path:
-    """Writes the variables by their paths, with the config in the header, and beside the file its
-    card, whose path it returns. Raises UserError without the package, and where one is not finite.
+def save_safetensors(path: Path, generator: TrainedGenerator, manifest: dict[str, Any]) -> Path:
+    """Write the variables of a generator, with its config in the header, and a model card.
+
+    Args:
+        path: File to write, NAME.safetensors.
+        generator: The generator.
+        manifest: Its manifest, from `make_manifest`.
+
+    Returns:
+        Path of the model card, NAME.md.
+
+    Raises:
+        UserError: If the package safetensors is missing, a variable is not finite, or a file cannot
+            be written.
     """
     try:
         from safetensors import numpy as safetensors
     except ModuleNotFoundError:
         raise UserError("safetensors is missing: pip install 'gan-jax[safetensors]'") from None
     metadata = {"config": json.dumps(manifest["config"]), "digest": str(manifest["digest"])}
-    found = safetensors.save(write.flatten_variables(trained.variables), metadata)
-    beside = path.with_suffix(".md")
+    content = safetensors.save(write.flatten_variables(generator.variables), metadata)
+    card = path.with_suffix(".md")
     with files.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(found)
-    files.write_atomically(beside, model_card.make_model_card(manifest, path.name))
-    return beside
+        path.write_bytes(content)
+    files.write_atomically(card, model_card.make_model_card(manifest, path.name))
+    return card
