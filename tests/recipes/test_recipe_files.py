@@ -65,9 +65,9 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     path = write_recipe(
         '"""Mine."""\n'
         "from my_networks import Mine\n"
-        "from gan_jax.cli.recipes import find\n"
+        "from gan_jax.cli.recipes import load_recipe\n"
         "gen = Mine(shape=(8, 8, 1))\n"
-        'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
+        'config = load_recipe("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
     recipe = load_recipe(path, register=registered.append)
