@@ -1,1 +1,1 @@
-"""One experiment a file: a Config, and a docstring with source, command, cost and result."""
+"""Recipes, one per file: presets, commands, and implementation details."""

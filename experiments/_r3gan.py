@@ -1,4 +1,4 @@
-"""R3GAN's schedules (Huang et al. 2025, 2501.05441), which several recipes share."""
+"""Schedules of R3GAN (Huang et al. 2025, 2501.05441), shared by several recipes."""
 
 from gan_jax.config import Config, Optimizer, Penalties
 from gan_jax.config.schedules import Schedule
@@ -15,11 +15,14 @@ def with_schedules(
     """Return `config` with the paper's cosine schedules for both players.
 
     Args:
-      config: Recipe without schedules.
-      steps: Train steps from the first to the last value of each schedule.
-      gammas: Weight of R1 and of R2, at the first and the last step.
-      half_life: Half-life of the moving average at the end, in images; it begins at 0.
-      rates: Learning rate at the first and the last step. Adam's beta2 goes from 0.9 to 0.99.
+        config: Recipe without schedules.
+        steps: Number of train steps from the first to the last value of each schedule.
+        gammas: First and last weight of R1 and of R2.
+        half_life: Last half-life of the moving average, in images; the first one is 0.
+        rates: First and last learning rate. Adam's beta2 rises from 0.9 to 0.99.
+
+    Returns:
+        The config with penalties, optimizers and moving average replaced.
     """
     gamma = Schedule(*gammas, steps, "cosine")
     adam = Optimizer(
@@ -33,8 +36,8 @@ def with_schedules(
     )
 
 
-# Networks of the small versions at 32 pixels. Their 3x3 convolutions are not grouped, which is
-# faster on CPUs at such widths.
+# Networks of the small presets at 32 pixels. At such widths, convolutions that are not grouped are
+# faster on CPUs.
 SMALL_32 = {
     "size": 32,
     "widths": (96, 64, 48, 16),

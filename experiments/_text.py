@@ -1,4 +1,4 @@
-"""Parts that the recipes for texts share: RelGAN's generator, and an LSTM without a game."""
+"""Parts shared by the text recipes: RelGAN's generator, and an LSTM trained by likelihood."""
 
 from gan_jax.config import Config, Objective, Optimizer, Pretrain, Prior, TextData
 from gan_jax.networks import lstm, relgan, sequence
@@ -10,10 +10,13 @@ def relgan_generator(
     """Return RelGAN's generator for sentences of `data` (Nie et al. 2019).
 
     Args:
-      data: Data whose `tokens` and `vocabulary` the generator takes over.
-      head_size: Size of each of the memory's two heads.
-      beta_end: Inverse temperature at the end; it begins at 1.
-      beta_steps: Train steps from the first to the last inverse temperature.
+        data: Data set, whose `tokens` and `vocabulary` are those of the generator.
+        head_size: Width of each of the memory's two heads.
+        beta_end: Last inverse temperature; the first one is 1.
+        beta_steps: Number of train steps from the first to the last inverse temperature.
+
+    Returns:
+        The generator.
     """
     return sequence.Generator(
         relgan.RelationalMemory(slots=1, heads=2, head_size=head_size),
@@ -35,14 +38,17 @@ def lstm_by_likelihood(
 ) -> Config:
     """Return the config of an LSTM that is trained by likelihood alone.
 
-    It has a discriminator because each config has one: the smallest possible, never trained.
+    A config needs a discriminator. This one is the smallest possible and is never trained.
 
     Args:
-      name: Name of the config.
-      data: Data whose `tokens` and `vocabulary` the generator takes over.
-      hidden: Width of the LSTM.
-      steps: Train steps, in batches of 64.
-      lr: Adam's learning rate.
+        name: Name of the config.
+        data: Data set, whose `tokens` and `vocabulary` are those of the generator.
+        hidden: Width of the LSTM.
+        steps: Number of train steps, in batches of 64.
+        lr: Adam's learning rate.
+
+    Returns:
+        The config.
     """
     adam = Optimizer(lr=lr, b1=0.9)
     return Config(

@@ -1,12 +1,23 @@
-"""What RelGAN is to be compared with: an LSTM on the same captions, by likelihood alone.
+"""Train an LSTM on COCO captions by likelihood, the baseline of `coco_relgan`.
 
-Data     as experiments/coco_relgan.py
-Command  python -m experiments.coco_lstm --data.path FILE --data.test-path FILE [--preset small]
-Result   README.md, from experiments/results/coco_lstm_small.json and coco_relgan_small_study.json
+The discriminator is never used and is as small as possible. `gan-jax evaluate RUN` scores it over
+temperatures: at a lower one it trades diversity for quality, as GANs do (Caccia et al. 2020,
+1811.02549). The small preset takes about 9 minutes on two CPU cores.
 
-An LSTM as wide as RelGAN's memory, 150 epochs in batches of 64 by Adam at 1e-3. The critic is never
-played with, and as small as one can be. `gan-jax evaluate RUN` has its scores over
-temperatures: at a lower one it gives diversity for quality, as GANs do (1811.02549).
+    gan-jax train coco_lstm --data.path FILE --data.test-path FILE --preset small
+    gan-jax evaluate runs/coco_lstm_small
+
+Both files have one caption per line, like the image COCO files of Texygen (10,000 sentences each).
+`python -m studies.text_study` compares the two recipes.
+
+Implementation details:
+
+  1. The LSTM is as wide as RelGAN's memory (512; 128 in the small preset), with embeddings of 32.
+     It trains for 150 epochs in batches of 64 by Adam at 1e-3, with gradients clipped to a norm of
+  2. The small preset trains for 2500 steps on sentences of at most 20 words.
+  3. The likelihood is that of all positions, those after the end of a sentence too.
+  4. Texts are split into words by a rule of this project, not by NLTK: 4637 words with the end and
+     the unknown one, in sentences of at most 37.
 """
 
 from gan_jax import train

@@ -1,10 +1,20 @@
-"""The article's G(cond, z): digits of a class that is asked for. Mirza & Osindero 2014 (1411.1784).
+"""Train class-conditional MLPs on the bundled digits (Mirza & Osindero 2014, 1411.1784).
 
-Data     as experiments/digits_mlp.py, with the class labels as cond, given to both players
-Command  python -m experiments.digits_cgan
-Result   README.md, from experiments/results/digits_cgan.json; column k of a sample grid is digit k
+The generator is given the class of the digit to generate; column k of a sample grid is digit k. The
+recipe needs no download and takes about two minutes for one seed on two CPU cores.
 
-The label's one-hot vector joins z in the generator and the pixels in the discriminator.
+    gan-jax train digits_cgan
+    gan-jax train digits_cgan --seeds 0 1 2
+    gan-jax sample runs/digits_cgan --num-samples 100 --out grid.png
+
+Implementation details:
+
+  1. Data, networks and training are those of `digits_mlp`. The label's one-hot vector joins z in
+     the generator and the pixels in the discriminator, each at the input.
+  2. Fakes have the labels of the real batch. Samples and scores use the labels 0, 1, ..., 9 in
+     turn.
+  3. The paper's discriminator has maxout layers, and both of its networks have dropout. These have
+     neither.
 """
 
 import dataclasses

@@ -1,9 +1,16 @@
-"""Repairs of pictures of clothes: experiments/mnist_inpaint.py on Fashion-MNIST.
+"""Train a U-Net with noise to inpaint Fashion-MNIST by a conditional relativistic GAN.
 
-Data     fashion_mnist as tensorflow-datasets prepares it; holes drawn anew for every example
-Command  python -m experiments.fashion_inpaint [--preset small] --seeds 0 1 2
-         python -m studies.inpaint_study --run runs/fashion_inpaint_small --num 10000
-Result   README.md, from experiments/results/fashion_inpaint_small_study.json
+The small preset takes about 80 minutes for three seeds on one CPU core. Inpainted halves win back
+about 70 % of the classification accuracy that the best classical method loses, boxes about 40 %.
+
+    gan-jax train fashion_inpaint --preset small --seeds 0 1 2
+    python -m studies.inpaint_study --run runs/fashion_inpaint_small --num 10000
+
+The data set is `fashion_mnist` as tensorflow-datasets prepares it, in `$TFDS_DATA_DIR`.
+
+Implementation details:
+
+  1. Everything but the data set is that of `mnist_inpaint`, including the choices listed there.
 """
 
 import dataclasses

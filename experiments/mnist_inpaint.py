@@ -1,20 +1,37 @@
-"""Repairs of handwritten digits: a U-Net with noise against a conditional relativistic critic.
+"""Train a U-Net with noise to inpaint MNIST by a conditional relativistic GAN.
 
-Data     mnist as tensorflow-datasets prepares it; holes drawn anew for every example
-Command  python -m experiments.mnist_inpaint [--preset small] --seeds 0 1 2
-         python -m studies.inpaint_study --run runs/mnist_inpaint_small --num 10000
-Result   README.md, from experiments/results/mnist_inpaint_small_study.json; a row of a sample grid
-         shows two pictures: what is known, three repairs, the truth
+D(x, y) = f(x, y) - f(x, G(x, z)), with the masked image as x, on a U-Net (Ronneberger et al. 2015,
+1505.04597) of R3GAN's blocks. The small preset takes about 80 minutes for three seeds on one CPU
+core. For halves and boxes, inpainting wins back 60 % or more of the classification accuracy that
+the best classical method loses. A row of a sample grid shows two images: the known pixels, three
+inpainted versions, the true image.
 
-The article's D(x, y) = f(x, y) - f(x, G(x, z)), with x the incomplete picture: relativistic pairing
-with R1 and R2 on y, networks and schedules as R3GAN has them (Huang et al. 2025, 2501.05441). No
-other term asks for the truth, so different z may repair differently. `--preset small` has fewer
-channels, penalties at every fourth step, and folds 2x2 pixels into channels first. What takes the
-full recipe millions of pictures to learn it learns first by the mean absolute difference to the
-truth alone, which is two to three times as quick a step; then it plays the game, with that term of
-weight 30 beside it, which costs some of the diversity. Schedules count from the first step on, so
-the game begins with a gamma of 0.26. An earlier recipe, 4000 steps of the game with a term of
-weight 5, had won back 28 % on halves and 10 % on boxes.
+    gan-jax train mnist_inpaint --preset small --seeds 0 1 2
+    python -m studies.inpaint_study --run runs/mnist_inpaint_small --num 10000
+
+The data set is `mnist` as tensorflow-datasets prepares it, in `$TFDS_DATA_DIR`. A mask is sampled
+anew for every example and step: a box, a half, free-form strokes, or random pixels.
+
+Implementation details:
+
+  1. No paper has this recipe. Relativistic pairing with R1 and R2 on y, residual blocks and
+     schedules are R3GAN's (Huang et al. 2025, 2501.05441).
+  2. Known pixels are returned unchanged. z scales the channels of a learned image, as at the start
+     of R3GAN's generator, and enters each stage on the way up.
+  3. The discriminator's inputs are the image and the condition, as channels. Its logit is that of
+     the whole image plus the mean of those of its patches (Isola et al. 2017, 1611.07004, sec.
+     3.2).
+  4. Without `--reconstruction` no term asks for the true image, so different z may inpaint
+     differently.
+  5. The small preset first trains 8000 steps by the mean absolute error to the true image alone,
+     which is two to three times faster per step (after Ledig et al. 2017, 1609.04802, sec. 3.2, who
+     use the squared error). It then trains adversarially for 3000 steps with that term at weight
+     30, which costs some diversity. The full recipe has neither.
+  6. Schedules count from the first step, so adversarial training of the small preset starts at a
+     gamma of 0.26. The small preset also has fewer channels, penalties every fourth update, and
+     squares of 2x2 pixels folded into channels.
+  7. An earlier version of the small preset, 4000 adversarial steps with that term at weight 5, won
+     back 28 % for halves and 10 % for boxes.
 """
 
 import dataclasses
@@ -51,7 +68,7 @@ config = with_schedules(
     gammas=(1.0, 0.1),
     half_life=50_000.0,
 )
-ALONE, STEPS = 8000, 11_000  # of the steps, those without the critic
+PRETRAIN, STEPS = 8000, 11_000
 fields = {"cardinality": (1, 1), "expansion": 1, "patch": 2}
 small = dataclasses.replace(
     with_schedules(
@@ -61,7 +78,7 @@ small = dataclasses.replace(
             disc=unet.Discriminator(widths=(64, 48), blocks=(1, 1), **fields),
             steps=STEPS,
             pretrain=Pretrain(
-                ALONE, Optimizer(lr=Schedule(1e-3, 1e-4, ALONE, "cosine"), b1=0.9, b2=0.99)
+                PRETRAIN, Optimizer(lr=Schedule(1e-3, 1e-4, PRETRAIN, "cosine"), b1=0.9, b2=0.99)
             ),
             reconstruction=30.0,
             penalty_every=4,

@@ -1,10 +1,17 @@
-"""RelGAN on SeqGAN's synthetic data, with the settings of its authors' code (Nie et al. 2019).
+"""Train RelGAN on SeqGAN's synthetic data (Nie et al. 2019, ICLR).
 
-Data     as experiments/oracle_lstm.py
-Command  python -m experiments.oracle_relgan [--preset small]
+The data are those of `oracle_lstm`. The recipe needs no download and has no result on record.
 
-150 epochs of likelihood, five batches a step, then 3000 steps of the game; inverse temperature from
-1 to 2; the rest as in experiments/coco_relgan.py. The small version has 500 tokens.
+    gan-jax train oracle_relgan --preset small
+    gan-jax evaluate runs/oracle_relgan_small
+
+Implementation details:
+
+  1. The likelihood phase has 150 epochs, five batches per step, the adversarial phase 3000 steps.
+     Networks and optimizers are those of `coco_relgan`, with all deviations listed there.
+  2. The inverse temperature rises exponentially from 1 to 2 over the 3000 adversarial steps. The
+     authors' code sets N to 5000, so that it ends at 2^0.6 = 1.52.
+  3. The small preset has 500 tokens, 1000 steps of likelihood, and 1000 adversarial steps.
 """
 
 import dataclasses

@@ -1,11 +1,18 @@
-"""An LSTM that writes character by character, by likelihood alone.
+"""Train a character-level LSTM by likelihood on text that Python includes.
 
-Data     the help texts that every Python installation carries, in windows of 64 characters; or any
-         text: --data.path FILE (tiny Shakespeare has 65 characters)
-Command  python -m experiments.text_lstm [--data.path FILE]
-Result   README.md, from experiments/results/text_lstm.json
+The text is that of the help pages that every Python installation contains, in windows of 64
+characters, or any file: `--data.path FILE`. The recipe needs no download and takes about five
+minutes for one seed on two CPU cores.
 
-Adam at 3e-3, batches of 64, about ten epochs.
+    gan-jax train text_lstm
+    gan-jax train text_lstm --data.path FILE
+    gan-jax sample runs/text_lstm --temperature 0.8 --out samples.txt
+
+Implementation details:
+
+  1. An LSTM of 256 units with embeddings of 32, trained by Adam at 3e-3 in batches of 64 for about
+     ten epochs, with gradients clipped to a norm of 5. No paper has this recipe.
+  2. A config needs a discriminator. It is the smallest possible and is never trained.
 """
 
 from gan_jax import train

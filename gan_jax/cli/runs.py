@@ -33,7 +33,7 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
         source.presets,
         args=args,
         prog=f"gan-jax train {recipe}",
-        description=source.docstring.partition("\n")[0],
+        description=source.docstring.partition("\nImplementation details:")[0].strip(),
     )
     train.execute(flags)
 

@@ -66,7 +66,7 @@ def test_the_first_cell_installs_the_clone_where_there_is_no_package(path, tmp_p
     clone = tmp_path / "beside" / "clone"
     for folder in ("notebooks", "gan_jax"):
         (clone / folder).mkdir(parents=True)
-    (clone / "gan_jax" / "step.py").touch()
+    (clone / "gan_jax" / "train.py").touch()
 
     def run_in(folder):
         monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""Recipes are found by name and by file, listed with their records, and their cost estimated."""
+"""Recipes are found by name and by file, listed with their records, and estimated."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
     recipe = load_recipe("mnist_dcgan")
     assert recipe.name == recipe.config.name == "mnist_dcgan"
     assert recipe.small.name == "mnist_dcgan_small"
-    assert recipe.docstring.startswith("DCGAN on MNIST")
+    assert recipe.docstring.startswith("Train a DCGAN on MNIST")
     assert recipe.path.resolve() == REPOSITORY / "experiments" / "mnist_dcgan.py"
     assert load_recipe(REPOSITORY / "experiments" / "fashion_dcgan.py") == load_recipe(
         "fashion_dcgan"
@@ -65,9 +65,9 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     path = write_recipe(
         '"""Mine."""\n'
         "from my_networks import Mine\n"
-        "from gan_jax.cli.recipes import find\n"
+        "from gan_jax.cli.recipes import load_recipe\n"
         "gen = Mine(shape=(8, 8, 1))\n"
-        'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
+        'config = load_recipe("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
     recipe = load_recipe(path, register=registered.append)
@@ -125,7 +125,7 @@ def test_a_duration_has_its_largest_unit(seconds):
 
 
 def dry_run_lines(capsys, config, **settings):
-    """What is printed, by the first word of the line; the data; and the parameters of one run."""
+    """Return the printed lines by their first word, and the bytes of the data."""
     devices = jax.local_devices()[:1]
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

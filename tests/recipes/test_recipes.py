@@ -1,8 +1,9 @@
-"""Every recipe: its config is sound, it trains, and the toy densities come out whole."""
+"""Every recipe has a well-formed docstring and config, and trains."""
 
 import ast
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 import jax
@@ -26,8 +27,8 @@ from tests.helpers import small
 
 FOLDER = Path(experiments.__path__[0])
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
-# Too much to compile even when small; their networks are trained in tests/test_networks.py and
-# tests/test_pretrain.py. And those of fashion are those of mnist.
+# Too much to compile even when small. Their networks are trained in tests/networks/ and
+# tests/training/test_pretrain.py; those of fashion are those of mnist.
 LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
 LARGE += ("coco", "oracle", "text_lstm")
 # One of each network, loss and kind of data; the others are left to the nightly tier.
@@ -49,7 +50,14 @@ def test_it_is_a_config_and_a_docstring(name):
     tree = ast.parse(text)
     docstring = tree.body[0]
     code = [line for line in text.splitlines()[docstring.end_lineno :] if line.strip()]
-    assert ast.get_docstring(tree)
+    # Its page is made from the docstring; `gan-jax train NAME --help` shows the introduction.
+    introduction, _, details = ast.get_docstring(tree).partition("\nImplementation details:\n\n")
+    title, *lines = introduction.splitlines()
+    assert title.endswith(".")
+    assert len(title) <= 88
+    assert any(line.startswith(f"    gan-jax train {name}") for line in lines)
+    numbers = re.findall(r"^ *(\d+)\. ", details, re.MULTILINE)
+    assert numbers == [str(i + 1) for i in range(len(numbers))] != []
     assert len(code) <= 60
     # Files name types by the modules under gan_jax/, and the folder has another name in a wheel.
     assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -60,17 +68,16 @@ def test_it_is_a_config_and_a_docstring(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_its_configs_are_sound(name):
     module = importlib.import_module(f"experiments.{name}")
-    assert f"python -m experiments.{name}" in module.__doc__
     assert module.config.name == name
-    small_one = getattr(module, "small", module.config)
-    assert small_one.name in (name, f"{name}_small")
-    for config in (module.config, small_one):
+    small_config = getattr(module, "small", module.config)
+    assert small_config.name in (name, f"{name}_small")
+    for config in (module.config, small_config):
         validate(config)
         assert serialization.loads(serialization.dumps(config)) == config
 
 
 def example(config, n):
-    """Zeros as the data set would give them, which need not be there; None for points."""
+    """Zeros in the shape of the data set's examples, without the data set."""
     shape = getattr(config.gen, "shape", None)
     if shape is None and hasattr(config.gen, "length"):
         shape = (config.gen.length, config.gen.channels)
@@ -93,9 +100,9 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     config = getattr(importlib.import_module(f"experiments.{name}"), version, None)
     if config is None:
         pytest.skip("it is small itself")
-    one = example(config, config.batch_size)
-    state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), one))
-    batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), one)
+    dummy = example(config, config.batch_size)
+    state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), dummy))
+    batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), dummy)
     after, metrics = jax.eval_shape(make_step_with_pretraining(config, None), state, batch)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
     assert shapes[0] == shapes[1]
@@ -118,10 +125,10 @@ def test_its_small_version_trains(name):
     changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": alone}
     config = config.replace(**changes)
     random = np.random.default_rng(0)
-    one = example(config, n)
-    real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)
-    cond = None if one.cond is None else np.broadcast_to(one.cond, (config.n_critic, n))
-    state = jax.jit(lambda: init_state(config, keys.root_key(0), one))()
+    dummy = example(config, n)
+    real = random.uniform(size=(config.n_critic, *dummy.real.shape)).astype(np.float32)
+    cond = None if dummy.cond is None else np.broadcast_to(dummy.cond, (config.n_critic, n))
+    state = jax.jit(lambda: init_state(config, keys.root_key(0), dummy))()
     step = jax.jit(make_step_with_pretraining(config, None))
     for _ in range(2):
         state, metrics = step(state, Batch(real, cond))
@@ -134,15 +141,15 @@ def test_its_small_version_trains(name):
 def test_ring_covers_every_mode():
     config = importlib.import_module("experiments.ring_mlp").config
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    centres, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
+    centers, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
     program = parallel.make_program(config, devices, config.steps)
     examples = core_devices.replicate(dataset.batch, devices)
     # One seed; ten are on record, in experiments/results/ring_mlp.json.
     state = initialize(config.replace(seed=0), dataset, devices)
     state, _ = program(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
-    found = modes(points, centres, sigma)
-    assert found.covered == 8
-    # PacGAN's table has 95.6 % for its own and 98.2 % for the plain GAN, which loses modes.
-    assert found.high_quality > 0.9
-    assert found.kl < 0.05
+    scores = modes(points, centers, sigma)
+    assert scores.covered == 8
+    # PacGAN's table has 95.6 % for PacGAN and 98.2 % for a plain GAN, which loses modes.
+    assert scores.high_quality > 0.9
+    assert scores.kl < 0.05
