@@ -106,7 +106,7 @@ def load_recipe(
         UserError: If there is no such recipe or file, or it has no `config`.
 
     Example:
-        >>> find("ring_mlp").config.name
+        >>> load_recipe("ring_mlp").config.name
         'ring_mlp'
     """
     text = str(name_or_path)
