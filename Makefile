@@ -46,16 +46,16 @@ test-all: test
 NEWER := python3.13 python3.12 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[32].*/bin/python)
 # What other versions of Python and of jax can break: contracts, networks, files, commands.
 FILES := training/test_contracts training/test_step networks/test_parameter_counts integration/test_runs \
-  config/test_serialization cli/test_cli data/test_tfds docs/test_readme
+  config/test_serialization cli/test_cli data/test_tfds docs/test_readme docs/test_commands
 test-versions: $(VENV)/installed
 	$(PYTEST) -m "not nightly" $(FILES:%=tests/%.py) $(ARGS)
 
 lint: $(VENV)/complete
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
-# The API reference, from the docstrings: build/docs/index.html. A name that cannot be resolved is an error.
+# The documentation site: build/docs/index.html. A warning, such as a broken link, is an error.
 docs: $(VENV)/complete
-	$(BIN)/python -W error -m pdoc gan_jax experiments --docformat markdown -o build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 
 # Newest versions that pyproject.toml allows, for every supported Python, without any index address.
 lock:
@@ -66,4 +66,4 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-index-url --no-annotate --no-header
 
 clean:
-	rm -rf .venv .venv-newer $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newer $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build docs/_generated docs/api docs/notebooks docs/recipes

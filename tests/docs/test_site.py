@@ -1,0 +1,54 @@
+"""Generated pages of the documentation agree with the code and the records."""
+
+import json
+
+import pytest
+
+pytest.importorskip("sphinx")  # which the environment of `make test` lacks
+
+from docs import command_line, configuration, docstrings, logged_metrics, mathtext
+from gan_jax.cli import app
+from gan_jax.config import Config, serialization
+from tests.helpers.paths import REPOSITORY
+
+RESULTS = REPOSITORY / "experiments" / "results"
+RECORDS = sorted(path for path in RESULTS.glob("*.json") if '"curve"' in path.read_text())
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_logged_metrics_of_a_record_are_described(path):
+    record = json.loads(path.read_text())
+    config = serialization.loads(json.dumps(record["config"]))
+    names = logged_metrics.names_of(config)
+    assert {*record["curve"]} - {"step"} == {*names}
+    assert {*names} <= logged_metrics.meanings().keys()
+
+
+def test_every_command_and_field_is_on_its_page():
+    page = command_line.page()
+    assert all(f"## gan-jax {name}\n" in page for name in app.COMMANDS)
+    assert "--num-samples INT" in page
+    docs = configuration.field_docs(Config)
+    assert docs["seed"]
+    assert "--penalties.r1" in configuration.page()
+
+
+def test_a_docstring_becomes_restructured_text():
+    lines = ["|x| of `a*b` and *args.", "", "    code |x|", "", "Args:", "    x: An |x|."]
+    assert docstrings.to_rst(lines) == [
+        r"\|x\| of ``a*b`` and \*args.",
+        "",
+        "::",
+        "",
+        "    code |x|",
+        "",
+        "Args:",
+        r"    x: An \|x\|.",
+    ]
+
+
+def test_a_formula_is_drawn():
+    drawing = mathtext.svg(r"\frac{1}{2} E_{x \sim p} \Vert \nabla_x f(x) \Vert_2^2 < 1")
+    assert drawing.startswith("<svg")
+    assert 'aria-label="\\frac' in drawing
+    assert "&lt; 1" in drawing
