@@ -1,1 +1,1 @@
-"""What training costs: each network in each mode, beside PyTorch; and the loop around the step."""
+"""Benchmarks of training, of the loop around the step, and of metrics."""

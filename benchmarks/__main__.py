@@ -1,11 +1,12 @@
-"""How fast GANs train here, whole steps in whole ways of running them, and beside PyTorch.
+"""Training speed of whole steps in several variants, beside PyTorch.
 
-Command  python -m benchmarks --against torch --out experiments/results/benchmark.json
+    python -m benchmarks --against torch --out experiments/results/benchmark.json
 
-Each network is trained in every way of benchmarks/measure.py, in turn, in one process;
-medians of the repeats. `--against torch` (extra `bench`) first proves that the network, its losses
-and its gradients are the same in PyTorch, then trains that in turn with the others; the ratio is
-against the fastest of PyTorch's ways. On CPUs, `--cpu-devices` are what pmap has to share.
+Each network is trained in every variant of benchmarks/measure.py, in turn, in one process; figures
+are medians of the repeats. `--against torch` (extra `bench`) first verifies that the network, its
+losses and its gradients are equal in PyTorch, then times PyTorch's variants in turn with the
+others. Ratios are to PyTorch's fastest variant. On CPUs, `--cpu-devices` is the number of devices
+that pmap uses.
 """
 
 import dataclasses
@@ -19,8 +20,8 @@ from typing import Any, Literal
 import jax
 
 from benchmarks import measure, report
-from benchmarks.cases import CASES, Case, case
-from benchmarks.measure import Way
+from benchmarks.cases import CASES, Case, load_case
+from benchmarks.measure import Variant
 from gan_jax.core import command_line, files
 from gan_jax.data import sources
 from gan_jax.data.sources import Dataset
@@ -29,88 +30,107 @@ from gan_jax.runs import folder, timing
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What to measure, how long, and where to put it."""
+    """Networks to measure, duration, and the file to write."""
 
     networks: tuple[str, ...] = tuple(CASES)
+    """Names of the networks."""
     against: Literal["torch"] | None = None
+    """Framework to compare with."""
     repeats: int = 5
+    """Number of measurements of each variant."""
     seconds: float = 2.0
-    """About how long a measurement takes, or a step."""
+    """Approximate duration of a measurement in seconds; at least one step."""
     cpu_devices: int = 2
-    """On CPUs, how many devices JAX is to see; only pmap uses more than one."""
+    """Number of CPU devices of JAX; only pmap uses more than one."""
     out: Path | None = None
+    """Path of the record; None writes none."""
 
 
-def jax_ways(case: Case, dataset: Dataset) -> list[Way]:
-    """All ways of gan_jax; populations in the quickest of the group sizes to try."""
+def jax_variants(case: Case, dataset: Dataset) -> list[Variant]:
+    """Return all variants of gan_jax; populations in their fastest group size."""
     devices, config = jax.local_devices(), case.config
-    ways = [
-        measure.step_way(config, dataset),
-        measure.chunk_way("scan", config, dataset, devices[:1]),
+    variants = [
+        measure.step_variant(config, dataset),
+        measure.program_variant("scan", config, dataset, devices[:1]),
     ]
     if len(devices) > 1:
-        ways.append(measure.chunk_way("pmap", config, dataset, devices))
+        variants.append(measure.program_variant("pmap", config, dataset, devices))
     for members in case.members:
-        many = config.replace(seeds=tuple(range(members)))
-        tried = [
-            measure.chunk_way(f"population of {members}", many, dataset, devices[:1], at_once)
-            for at_once in case.at_once
+        population = config.replace(seeds=tuple(range(members)))
+        candidates = [
+            measure.program_variant(
+                f"population of {members}", population, dataset, devices[:1], group_size
+            )
+            for group_size in case.group_sizes
         ]
-        ways.append(max(tried, key=lambda way: way.examples / way.warm))
-    return ways
+        fastest = max(candidates, key=lambda variant: variant.examples / variant.step_seconds)
+        variants.append(fastest)
+    return variants
 
 
-def measured(case: Case, flags: Benchmark, peak: float) -> dict[str, Any]:
-    """All figures of one network."""
+def measure_case(case: Case, flags: Benchmark, peak: float) -> dict[str, Any]:
+    """Measure one network.
+
+    Args:
+        case: Network and its populations.
+        flags: Settings of the benchmark.
+        peak: Peak operations per second of the device.
+
+    Returns:
+        Figures of all variants, by name.
+    """
     dataset = sources.load(case.config.data)
-    ways, failed, found = jax_ways(case, dataset), {}, {}
+    variants, failed, figures = jax_variants(case, dataset), {}, {}
     if flags.against:
         from benchmarks import compare  # PyTorch is an extra
 
-        found["differences"] = compare.prove(case.config, dataset)
-        for way in compare.torch_ways(case.config, dataset):
-            if isinstance(way, Way):
-                ways.append(way)
+        figures["differences"] = compare.verify(case.config, dataset)
+        for variant in compare.torch_variants(case.config, dataset):
+            if isinstance(variant, Variant):
+                variants.append(variant)
             else:
-                failed |= dict([way])
-    rates = measure.alternate(ways, flags.repeats, flags.seconds)
+                failed |= dict([variant])
+    rates = measure.alternate(variants, flags.repeats, flags.seconds)
     flops = measure.step_flops(case.config, dataset)
-    each = flops / (case.config.n_critic * case.config.batch_size)
-    found |= {
+    example_flops = flops / (case.config.n_critic * case.config.batch_size)
+    figures |= {
         "batch_size": case.config.batch_size,
         "flops_per_step": flops,
-        "ways": {way.name: measure.figures(way, rates[way.name], each, peak) for way in ways},
+        "ways": {
+            variant.name: measure.figures(variant, rates[variant.name], example_flops, peak)
+            for variant in variants
+        },
         "failed": failed,
     }
     if flags.against:
-        found["ratios"] = report.ratios(found["ways"])
-    return found
+        figures["ratios"] = report.ratios(figures["ways"])
+    return figures
 
 
 def main() -> None:
-    """Measures, prints, and writes JSON if asked to."""
+    """Measure, print, and write JSON if `--out` is set."""
     with command_line.user_errors():
         flags = command_line.parse(Benchmark())
-        chosen = {name: case(name) for name in flags.networks}
+        chosen = {name: load_case(name) for name in flags.networks}
     jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     device = jax.local_devices()[:1]
     peak = measure.matmul_peak()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {device[0].device_kind}:")
     print(f"float32 matrix products reach {peak / 1e9:.0f} GFLOP/s")
     dataset = sources.load(next(iter(chosen.values())).config.data)
-    found: dict[str, Any] = {
-        "command": timing.command(),
+    record: dict[str, Any] = {
+        "command": timing.launch_command(),
         "matmul_flops_per_second": peak,
-        "versions": folder.versions(dataset, device),
+        "versions": folder.run_versions(dataset, device),
         "networks": {},
     }
     if flags.against:
-        found["versions"]["packages"]["torch"] = importlib.metadata.version("torch")
-    for name, one in chosen.items():
-        found["networks"][name] = measured(one, flags, peak)
-        report.show(name, found["networks"][name])
-        if flags.out:  # after every network, as all take long
-            files.write_atomically(flags.out, json.dumps(found, indent=1) + "\n")
+        record["versions"]["packages"]["torch"] = importlib.metadata.version("torch")
+    for name, case in chosen.items():
+        record["networks"][name] = measure_case(case, flags, peak)
+        report.show(name, record["networks"][name])
+        if flags.out:  # after every network, since all take long
+            files.write_atomically(flags.out, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

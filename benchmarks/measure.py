@@ -1,12 +1,13 @@
-"""Ways to train, made ready, and how fast they are: what is timed is a number of whole steps.
+"""Compiled variants of training, and their speed over whole steps.
 
-Examples are the real ones that a critic update sees: batch size x n_critic a step, of every member
-of a population. A step is all critic updates and the generator's.
+Examples are real ones: batch size times n_critic per step, for every member of a population. A step
+is all discriminator updates and the generator's.
 
-jit         the jitted step, called from Python step after step, on a batch that rests on the device
-scan        steps in one program (training/parallel.py), which also picks the examples: what runs do
-population  the same for many members, in groups
-pmap        the same as scan, the batch cut over all devices
+    jit         the jitted step, called from Python, on a batch that stays on the device
+    scan        steps in one program (training/parallel.py), which also selects the examples: as in
+                runs
+    population  the same for many members, in groups
+    pmap        like scan, with the batch sharded over all devices
 """
 
 import dataclasses
@@ -30,49 +31,50 @@ from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
 from gan_jax.training.step import make_train_step
 
-LONGEST = 1000  # steps of a measurement
-LONG = 60.0  # seconds of a step that is not measured more than twice
+MAX_STEPS = 1000  # largest number of steps of a measurement
+SLOW_STEP_SECONDS = 60.0  # a step that takes longer is measured only twice
 
 
 @dataclasses.dataclass
-class Way:
-    """A way to train that is compiled and has done its first steps."""
+class Variant:
+    """A compiled variant of training that has made its first steps."""
 
     name: str
+    """Name in the record."""
     examples: int
-    """Of a step."""
+    """Number of real examples per step."""
     run: Callable[[int], None]
-    """Does so many steps, and waits until they are done."""
-    warm: float
-    """Seconds of a step, the first after warm-up."""
+    """Function that makes the given number of steps and waits for them."""
+    step_seconds: float
+    """Duration of the first step after warm-up, in seconds."""
     facts: dict[str, Any]
-    """What is known of it beside its speed."""
+    """Further figures: compile time, memory, members, devices."""
 
 
 def seconds(function: Callable, *arguments: Any) -> float:
-    """Wall time of a call."""
-    began = time.perf_counter()
+    """Return the wall time of a call, in seconds."""
+    start = time.perf_counter()
     function(*arguments)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def critic_batch(config: Config, dataset: Dataset) -> Batch:
-    """The batch of one train step [n_critic, n, ...], as the networks see it: the set's first."""
-    chosen = np.arange(config.n_critic * config.batch_size) % len(dataset)
+def disc_batch(config: Config, dataset: Dataset) -> Batch:
+    """Return the first batch of the data set, [n_critic, n, ...], in the network's range."""
+    indices = np.arange(config.n_critic * config.batch_size) % len(dataset)
     return feeds.take_examples(
-        config, dataset.batch, jnp.asarray(chosen.reshape(config.n_critic, -1))
+        config, dataset.batch, jnp.asarray(indices.reshape(config.n_critic, -1))
     )
 
 
-def step_way(config: Config, dataset: Dataset) -> Way:
-    """jit."""
+def step_variant(config: Config, dataset: Dataset) -> Variant:
+    """Return the variant `jit`."""
     devices = jax.local_devices()[:1]
     state = initialize(config, dataset, devices)
-    batch = core_devices.replicate(critic_batch(config, dataset), devices)
+    batch = core_devices.replicate(disc_batch(config, dataset), devices)
     step = jax.jit(make_train_step(config), donate_argnums=0)
-    began = time.perf_counter()
+    start = time.perf_counter()
     compiled = step.lower(state, batch).compile()
-    took = time.perf_counter() - began
+    elapsed = time.perf_counter() - start
 
     def run(steps: int) -> None:
         nonlocal state
@@ -81,21 +83,32 @@ def step_way(config: Config, dataset: Dataset) -> Way:
         jax.block_until_ready(state)
 
     run(1)
-    facts = {"compile_seconds": took, "memory_bytes": _bytes(compiled.memory_analysis())}
-    return Way("jit", config.n_critic * config.batch_size, run, seconds(run, 1), facts)
+    facts = {"compile_seconds": elapsed, "memory_bytes": _bytes(compiled.memory_analysis())}
+    return Variant("jit", config.n_critic * config.batch_size, run, seconds(run, 1), facts)
 
 
-def chunk_way(
+def program_variant(
     name: str,
     config: Config,
     dataset: Dataset,
     devices: Sequence[jax.Device],
-    at_once: int | None = None,
-) -> Way:
-    """scan, population or pmap: whichever `config` and the devices make of it."""
+    group_size: int | None = None,
+) -> Variant:
+    """Return the variant scan, population or pmap, depending on `config` and the devices.
+
+    Args:
+        name: Name of the variant.
+        config: Run, or population.
+        dataset: Data set.
+        devices: Devices that share each batch.
+        group_size: Number of members trained at once; None for the default.
+
+    Returns:
+        The variant, after two steps.
+    """
     state = initialize(config, dataset, devices)
     data = core_devices.replicate(dataset.batch, devices)
-    program = parallel.make_program(config, devices, LONGEST, at_once)
+    program = parallel.make_program(config, devices, MAX_STEPS, group_size)
 
     def run(steps: int) -> None:
         nonlocal state
@@ -103,22 +116,27 @@ def chunk_way(
 
     before = devices[0].client.live_executables()
     first, second = seconds(run, 1), seconds(run, 1)
-    new = [one for one in devices[0].client.live_executables() if one not in before]
+    executables = [
+        executable
+        for executable in devices[0].client.live_executables()
+        if executable not in before
+    ]
     members = len(population.member_configs(config))
     facts = {
-        "compile_seconds": max(first - second, 0.0),  # with tracing, as above
-        "memory_bytes": max(_bytes(one.get_compiled_memory_stats()) for one in new),
+        "compile_seconds": max(first - second, 0.0),  # tracing included
+        "memory_bytes": max(
+            _bytes(executable.get_compiled_memory_stats()) for executable in executables
+        ),
     }
     if members > 1:
-        facts |= {"members": members, "members_at_once": at_once or members}
+        facts |= {"members": members, "members_at_once": group_size or members}
     if len(devices) > 1:
         facts |= {"devices": len(devices)}
-    return Way(name, config.n_critic * config.batch_size * members, run, second, facts)
+    return Variant(name, config.n_critic * config.batch_size * members, run, second, facts)
 
 
 def _bytes(stats: Any) -> int:
-    """What a program holds on a device while it runs: arguments, results that are not in place of
-    an argument, and everything between."""
+    """Return the memory of a program on a device: arguments, results and temporaries."""
     return (
         stats.argument_size_in_bytes
         + stats.output_size_in_bytes
@@ -127,49 +145,67 @@ def _bytes(stats: Any) -> int:
     )
 
 
-def alternate(ways: Sequence[Way], repeats: int, duration: float) -> dict[str, list[float]]:
-    """Examples a second of each way, measured `repeats` times in turn, each time for about
-    `duration` seconds (a step at least, LONGEST at most); one whose step takes LONG
-    seconds only twice."""
-    rates: dict[str, list[float]] = {way.name: [] for way in ways}
-    steps = {way.name: _fitting(way, duration) for way in ways}
+def alternate(variants: Sequence[Variant], repeats: int, duration: float) -> dict[str, list[float]]:
+    """Measure the variants in turn.
+
+    Args:
+        variants: Variants of training.
+        repeats: Number of measurements of each; two if a step takes `SLOW_STEP_SECONDS`.
+        duration: Approximate duration of a measurement in seconds: one step at least, `MAX_STEPS`
+            at most.
+
+    Returns:
+        Examples per second of each measurement, by name of the variant.
+    """
+    rates: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    steps = {variant.name: _num_steps(variant, duration) for variant in variants}
     for repeat in range(repeats):
-        for way in ways:
-            if repeat < 2 or way.warm < LONG:
-                took = seconds(way.run, steps[way.name])
-                rates[way.name].append(steps[way.name] * way.examples / took)
+        for variant in variants:
+            if repeat < 2 or variant.step_seconds < SLOW_STEP_SECONDS:
+                elapsed = seconds(variant.run, steps[variant.name])
+                rates[variant.name].append(steps[variant.name] * variant.examples / elapsed)
     return rates
 
 
-def _fitting(way: Way, duration: float) -> int:
-    steps, took = 1, way.warm
-    while took < duration / 4 and steps < LONGEST:
-        steps = min(4 * steps, LONGEST)
-        took = seconds(way.run, steps)
-    return int(np.clip(round(steps * duration / took), 1, LONGEST))
+def _num_steps(variant: Variant, duration: float) -> int:
+    steps, elapsed = 1, variant.step_seconds
+    while elapsed < duration / 4 and steps < MAX_STEPS:
+        steps = min(4 * steps, MAX_STEPS)
+        elapsed = seconds(variant.run, steps)
+    return int(np.clip(round(steps * duration / elapsed), 1, MAX_STEPS))
 
 
-def figures(way: Way, rates: list[float], flops: float, peak: float) -> dict[str, Any]:
-    """All that was found of a way. `flops` are an example's, `peak` is in flops a second."""
+def figures(variant: Variant, rates: list[float], flops: float, peak: float) -> dict[str, Any]:
+    """Return all figures of a variant.
+
+    Args:
+        variant: Variant of training.
+        rates: Measured examples per second.
+        flops: Operations per example.
+        peak: Peak operations per second of the device.
+
+    Returns:
+        Figures by name.
+    """
     rate = statistics.median(rates)
     return {
         "examples_per_second": rate,
         "measured": rates,
-        "step_seconds": way.examples / rate,
+        "step_seconds": variant.examples / rate,
         "share_of_peak": rate * flops / peak,
-        **way.facts,
+        **variant.facts,
     }
 
 
 def step_flops(config: Config, dataset: Dataset) -> float:
-    """Floating-point operations of a train step, by XLA's count of the step as written.
+    """Return XLA's count of the floating-point operations of a train step.
 
-    XLA counts a loop's body once, and CPUs compute convolutions by loops of gan_jax's own; so the
-    loop over critic updates is unrolled, and convolutions are counted as accelerators have them.
+    XLA counts a loop's body once, and gan_jax computes convolutions on CPUs by loops. The loop over
+    discriminator updates is therefore unrolled, and convolutions are lowered as for accelerators.
     """
     state, batch = (
         initialize(config, dataset, jax.local_devices()[:1]),
-        critic_batch(config, dataset),
+        disc_batch(config, dataset),
     )
     with jax.disable_jit():  # under which `lax.scan` is a loop of Python
         traced = jax.make_jaxpr(make_train_step(config))(state, batch)
@@ -182,9 +218,9 @@ def step_flops(config: Config, dataset: Dataset) -> float:
 
 
 def matmul_peak(repeats: int = 10, size: int = 3072) -> float:
-    """Floating-point operations a second of the best of `repeats` float32 matrix products."""
+    """Return the operations per second of the fastest of `repeats` float32 matrix products."""
     a, b = jax.random.normal(jax.random.key(0), (2, size, size))
     product = jax.jit(jnp.matmul)
     jax.block_until_ready(product(a, b))
-    took = [seconds(lambda: jax.block_until_ready(product(a, b))) for _ in range(repeats)]
-    return 2 * size**3 / min(took)
+    elapsed = [seconds(lambda: jax.block_until_ready(product(a, b))) for _ in range(repeats)]
+    return 2 * size**3 / min(elapsed)

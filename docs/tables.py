@@ -18,7 +18,7 @@ from studies import augment_study, common, inpaint_study, scaling_model, streami
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
-FIRST = ("ring_mlp", "digits_relativistic", "mnist_dcgan")  # commands to begin with
+FIRST = ("ring_mlp", "digits_relativistic", "mnist_cdcgan")  # commands to begin with
 # Recipes of the README's table, one for each kind of data or task.
 HEADLINES = (
     "ring_mlp",

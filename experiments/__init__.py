@@ -1,1 +1,1 @@
-"""Recipes, one per file: presets, and a docstring with commands and implementation details."""
+"""Recipes, one per file: presets, commands, and implementation details."""

@@ -1,4 +1,4 @@
-"""Training in a run folder: `fit`, and `main`, the command of every recipe."""
+"""Training in a run folder: the function `fit`, and `main`, the command of every recipe."""
 
 import contextlib
 import dataclasses
@@ -51,6 +51,7 @@ RENAMED_FLAGS = {  # of version 0.1
     "--augment.colour": "--augment.color",
     "--data.draw": "--data.subset-seed",
     "--disc.pack": "--disc.pac-size",
+    "--silence": "--heartbeat-timeout",
 }
 
 
@@ -63,29 +64,30 @@ def fit(
     logging: Logging = Logging(),  # noqa: B008
     quiet: bool = False,
 ) -> TrainState:
-    """Trains in a run folder, from the beginning or from its newest checkpoint.
+    """Train in a run folder, from the beginning or from its newest checkpoint.
 
-    Either way the numbers are those of a run that was never stopped. If several processes train the
-    run, all call this function with the same arguments; only process 0 writes the folder.
+    An interrupted and continued run has the same numbers as one without interruption. If several
+    processes train the run, all must call this function with the same arguments; only process 0
+    writes the folder.
 
     Args:
-        config: The run, or a population.
-        workdir: Run folder. It is created if it does not exist.
-        devices: Devices that share each batch, by default those of `runtime`.
-        runtime: How the run is executed.
-        logging: What is written, and when.
+        config: Config of a run or a population.
+        workdir: Path to the run folder. It is created if it does not exist.
+        devices: Devices that share each batch; by default those of `runtime`.
+        runtime: Execution settings.
+        logging: Logging settings.
         quiet: Hide the progress bar.
 
     Returns:
         The state after the last step.
 
     Raises:
-        UserError: If the folder holds a run of another config or other data, or is ahead of
+        UserError: If the folder has a run of another config or other data, or more steps than
             `config.steps`.
         SystemExit: With status 128 + signal if SIGINT or SIGTERM stopped the run, after the current
             chunk and a checkpoint.
     """
-    began = time.monotonic()
+    start_time = time.monotonic()
     validate(config)
     validate_runtime(runtime)
     validate_logging(config, logging)
@@ -95,8 +97,8 @@ def fit(
     state = initialize(config, dataset, devices, runtime.microbatch)
     texts = {"the config": serialization.dumps(config), "the data": dataset.fingerprint}
     processes.check_same(**texts)
-    launch = _Launch(config, Path(workdir), dataset, devices, runtime, logging, quiet, began)
-    # Before the folder is touched, as there may be no metric for the data.
+    launch = _Launch(config, Path(workdir), dataset, devices, runtime, logging, quiet, start_time)
+    # Before the folder is opened: this fails if there is no metric for the data.
     scores = launch.scores() if processes.is_leader() else None
     with (
         launch.open_folder() as versions,
@@ -113,7 +115,7 @@ def fit(
             timing = launch.timing(versions, int(state.step))
             hooks = launch.hooks(int(state.step), checkpoints, guard, scores, timing, stack)
             on_compiled = timing.program
-            timing.ready(time.monotonic() - began)
+            timing.ready(time.monotonic() - start_time)
         chunks = iterate(
             *(config, dataset, state, devices),
             runtime=runtime,
@@ -127,7 +129,7 @@ def fit(
     if stop_signal:
         if processes.is_leader():
             name, step = signal.Signals(stop_signal).name, int(state.step)
-            print(f"{name}: stopped at step {step}; run it again to go on", file=sys.stderr)
+            print(f"{name}: stopped at step {step}; run it again to continue", file=sys.stderr)
         raise SystemExit(128 + stop_signal)
     return state
 
@@ -139,14 +141,14 @@ def _run(
     steps: int,
     received: list[int],
 ) -> tuple[TrainState, int]:
-    """Trains to the end or to a signal, calling the hooks after each chunk."""
+    """Train to the end or to a signal, and call the hooks after each chunk."""
     step, stop_signal = int(state.step), 0
-    for done, state, metrics in chunks:
+    for last_step, state, metrics in chunks:
         stop_signal = processes.stop_signal(received)
-        chunk = Chunk(step + 1, done, state, metrics, done == steps, stop_signal)
+        chunk = Chunk(step + 1, last_step, state, metrics, last_step == steps, stop_signal)
         for hook in hooks:
             hook.on_chunk(chunk)
-        step = done
+        step = last_step
         if stop_signal:
             break
     return state, stop_signal
@@ -163,11 +165,11 @@ class _Launch:
     runtime: Runtime
     logging: Logging
     quiet: bool
-    began: float
+    start_time: float
 
     @contextlib.contextmanager
     def open_folder(self) -> Iterator[dict[str, Any]]:
-        """Opens the run folder in process 0; the others wait for it."""
+        """Open the run folder in process 0; the other processes wait."""
         if not processes.is_leader():
             processes.barrier()
             yield {}
@@ -176,11 +178,12 @@ class _Launch:
             yield versions
 
     def restore(self, checkpoints: Checkpoints, initial: TrainState) -> TrainState:
-        """Restores the newest checkpoint, if there is one, and broadcasts it from process 0."""
+        """Restore the newest checkpoint, if there is one, and broadcast it from process 0."""
         step, state = checkpoints.restore(initial) or (0, initial)
         if step > self.config.steps:
             raise UserError(
-                f"steps is {self.config.steps}: the run in {self.workdir} is at step {step} already"
+                f"steps must be at least {step}, the last step of {self.workdir}, "
+                f"got {self.config.steps}"
             )
         if jax.process_count() == 1:
             return state
@@ -189,12 +192,12 @@ class _Launch:
         return core_devices.replicate(processes.broadcast_tree(state), self.devices)
 
     def scores(self) -> InTrainingScores:
-        """Makes the hook that scores the run. Raises UserError if there is no metric for it."""
+        """Return the hook that scores the run. Raises UserError if there is no metric for it."""
         every, device = self.logging.score_every, self.devices[0]
         return InTrainingScores(self.config, self.dataset, device, every, quiet=self.quiet)
 
     def timing(self, versions: dict[str, Any], step: int) -> Timing:
-        """Makes the hook that times the launch."""
+        """Return the hook that times the launch."""
         seeds = [member.seed for member in population.member_configs(self.config)]
         return Timing(self.workdir / "timing.json", seeds, step, versions, self.devices)
 
@@ -207,7 +210,19 @@ class _Launch:
         timing: Timing,
         stack: contextlib.ExitStack,
     ) -> list[Hook]:
-        """Makes the hooks of the process that writes, which continues after `step`."""
+        """Return the hooks of the process that writes.
+
+        Args:
+            step: Last step of the previous launch.
+            checkpoints: Checkpoints of the run.
+            guard: Hook that stops the run after non-finite updates.
+            scores: Hook that scores the run.
+            timing: Hook that times the launch.
+            stack: Stack that closes the progress bar.
+
+        Returns:
+            The hooks, in the order in which they are called.
+        """
         config, logging, workdir = self.config, self.logging, self.workdir
         folder.write_config(workdir, config)
         folder.write_settings(workdir, logging, self.runtime)
@@ -227,7 +242,7 @@ class _Launch:
             samples,
             scores,
             timing,
-            # Timing is written first, so that every checkpoint's launch is on record.
+            # Timing is written first, so that the launch of every checkpoint is recorded.
             Checkpointer(checkpoints, config, logging.checkpoint_every, guard, timing.write),
             FilmStrip(samples),
             CurvesPlot(workdir),
@@ -238,30 +253,30 @@ class _Launch:
 
 @dataclasses.dataclass(frozen=True)
 class TrainArgs:
-    """Flags of a training beside those of its config."""
+    """Flags of the launch of a recipe."""
 
     preset: str = "full"
-    """Version of the recipe that the other flags change. Most have one named small, for CPUs."""
+    """Name of the version of the recipe. Most recipes have small, which trains on a CPU."""
     workdir: str | None = None
-    """Run folder, by default runs/NAME. An interrupted run in it is continued."""
+    """Path to the run folder; by default runs/NAME. An interrupted run in it is continued."""
     dry_run: bool = False
-    """Print parameters, memory, and estimated time instead of training."""
+    """Print parameter counts, memory, and estimated time instead of training."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LaunchArgs:
-    """Flags that change how a run is executed and logged, but not its numbers."""
+    """Flags of execution and logging, which do not change the numbers of a run."""
 
     runtime: Group[Runtime] = Runtime()
     logging: Group[Logging] = Logging()
     processes: Group[Processes] = Processes()
     compilation_cache: bool = True
-    """Keep compiled programs on disk, for a quick start next time."""
+    """Cache compiled programs on disk, so that later starts are fast."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Flags of a training."""
+    """All flags of the command `train`."""
 
     config: Flat[Config]
     train: Flat[TrainArgs] = TrainArgs()
@@ -271,19 +286,19 @@ class Flags:
 
 @dataclasses.dataclass(frozen=True)
 class ResumeArgs:
-    """Flags of a run that is continued."""
+    """All flags of the command `resume`."""
 
     steps: int
-    """Number of train steps at which the run ends."""
+    """Number of train steps of the run."""
     launch: Flat[LaunchArgs] = LaunchArgs()
     imports: Flat[Imports] = Imports()
 
 
 def parse(presets: Mapping[str, Preset], **options: Any) -> Flags:
-    """Parses the flags of a training.
+    """Parse the flags of the command `train`.
 
     Args:
-        presets: Versions of the recipe by name; the first one is the default. Flags change it.
+        presets: Versions of the recipe by name, the default one first. Flags change their values.
         **options: Options of `command_line.parse_as`.
 
     Returns:
@@ -294,7 +309,7 @@ def parse(presets: Mapping[str, Preset], **options: Any) -> Flags:
     """
     args = options.get("args", sys.argv[1:])
     first = TrainArgs(next(iter(presets)))
-    with contextlib.suppress(UserError):  # which the second parser reports
+    with contextlib.suppress(UserError):  # reported by the second call
         first, _ = command_line.parse_as(
             TrainArgs, default=first, args=args, return_unknown_args=True, add_help=False
         )
@@ -307,7 +322,7 @@ def parse(presets: Mapping[str, Preset], **options: Any) -> Flags:
 
 
 def execute(flags: Flags) -> None:
-    """Trains with the given flags, and prints where the results are."""
+    """Train with the given flags, and print the paths of the results."""
     config, launch = flags.config, flags.launch
     for name in flags.imports.modules:
         serialization.import_types(name)
@@ -320,11 +335,20 @@ def execute(flags: Flags) -> None:
         return
     images = "members.png, " if population.is_population(config) else "film.png, "
     images = "" if isinstance(config.data, TextData) else images
-    print(f"{workdir}: samples/, {images}curves.png to look at, metrics.jsonl to plot")
+    print(f"{workdir}: samples/, {images}curves.png, metrics.jsonl")
 
 
 def fit_on(launch: LaunchArgs, config: Config, workdir: Path) -> bool:
-    """Calls `fit` in the given processes. Returns whether this process writes the run folder."""
+    """Call `fit` with all settings of a launch.
+
+    Args:
+        launch: Execution and logging settings, and processes.
+        config: Config of the run.
+        workdir: Path to the run folder.
+
+    Returns:
+        True in the process that writes the run folder.
+    """
     if launch.compilation_cache:
         command_line.use_compilation_cache()
     validate(config)
@@ -335,10 +359,10 @@ def fit_on(launch: LaunchArgs, config: Config, workdir: Path) -> bool:
 
 
 def main(presets: Mapping[str, Preset]) -> None:
-    """Trains a recipe with the flags in `sys.argv`: `python -m experiments.NAME [flags]`.
+    """Train a recipe with the flags in `sys.argv`, for `python -m experiments.NAME [flags]`.
 
     Args:
-        presets: Versions of the recipe by name, of which `--preset` chooses one.
+        presets: Versions of the recipe by name, from which `--preset` chooses.
     """
     with command_line.user_errors():
         execute(parse(presets))

@@ -1,1 +1,1 @@
-"""Comparisons that run several experiments, or ask a question of finished runs."""
+"""Studies, which run several recipes or evaluate finished runs."""

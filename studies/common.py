@@ -1,4 +1,4 @@
-"""Parts that the studies share: their records, and tables of them in Markdown."""
+"""Parts shared by the studies: records, and Markdown tables."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ from gan_jax.runs import timing
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a study's figures as JSON, after the command that made them."""
-    text = json.dumps({"command": timing.command(), **record}, indent=1)
+    """Write the figures of a study as JSON, with the command that measured them."""
+    text = json.dumps({"command": timing.launch_command(), **record}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, text + "\n")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
+    """Return a Markdown table."""
     lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
     return "\n".join([lines[0], f"|{'---|' * len(header)}", *lines[1:]])

@@ -1,14 +1,11 @@
-"""How near a run's generator comes to held-out pictures: by inversion, and by many random samples.
+"""Compare inversion of held-out images with the nearest of many samples.
 
-Data     that of the run, its split `--split`
-Command  python -m studies.inversion_study --run runs/mnist_dcgan_small \\
-             --out experiments/results/inversion.json
-Result   experiments/results/inversion.json
+    python -m studies.inversion_study --run RUN --out experiments/results/inversion.json
 
-Two questions. Of real pictures that the run has not seen: the error of the inversion against that
-of the nearest of 10,000 samples. Of pictures that the generator made itself, whose latents exist:
-whether they are found again, up to the error of the picture. Errors are mean squared differences of
-pixels in [0, 1]; pictures are not rounded to 256 levels.
+The study answers two questions. For real images that the run has not been trained on: how does the
+error of inversion compare with that of the nearest of 10,000 samples? For images that the generator
+made, whose latents exist: does inversion recover them, measured by the error of the image? Errors
+are mean squared differences of pixels in [0, 1]. Images are not rounded to 256 levels.
 """
 
 import dataclasses
@@ -29,58 +26,74 @@ from gan_jax.runs.restore import restore_member
 from gan_jax.training.state import generator_variables
 from studies import common
 
-FOUND = 1e-3  # the error, a 30 dB PSNR, below which a generated picture counts as found again
+RECOVERED = 1e-3  # largest error of a recovered image: a PSNR of 30 dB
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What to invert, and where to put the figures."""
+    """Images to invert, and the file to write."""
 
     run: Path = Path("runs/mnist_dcgan_small")
+    """Run folder."""
     member: int | None = None
-    """Of a population; by default the first."""
+    """Number of the member of a population; the first by default."""
     split: str = "test"
+    """Split of the run's data with the held-out images."""
     num: int = 256
-    """Held-out pictures, evenly spaced in their split; and as many generated ones."""
+    """Number of held-out images, evenly spaced in their split, and of generated ones."""
     samples: int = 10_000
-    """Of which the nearest one is compared."""
+    """Number of samples of which the nearest one is compared."""
     seed: int = 0
+    """Seed of the samples and of the generated images."""
     search: Search = Search()
+    """Settings of the inversion."""
     out: Path | None = None
+    """Path of the record; None writes none."""
 
 
-def measured(
+def measure_errors(
     study: Study, space: LatentSpace, target: np.ndarray, cond: Any, key: Any
 ) -> dict[str, Any]:
-    """Errors of the inversions of the targets, and of their nearest samples."""
-    near = nearest_samples(space, target, key, study.samples, cond=cond)[0][:, 0]
+    """Measure the errors of inversion and of the nearest samples.
+
+    Args:
+        study: Settings.
+        space: Latent space of the generator.
+        target: Images to invert, float32 [n, h, w, c] in [0, 1].
+        cond: Class labels [n], or None.
+        key: PRNG key of the samples.
+
+    Returns:
+        Statistics of both errors, and their ratio.
+    """
+    nearest = nearest_samples(space, target, key, study.samples, cond=cond)[0][:, 0]
     errors = inversion.invert(space, target, key, study.search, cond=cond, quiet=False).errors
-    deviation = {"inversion": errors.std(ddof=1), "nearest": near.std(ddof=1)}
+    stds = {"inversion": errors.std(ddof=1), "nearest": nearest.std(ddof=1)}
     return {
         "inversion_error": float(errors.mean()),
         "inversion_median": float(np.median(errors)),
         "inversion_largest": float(errors.max()),
-        "nearest_error": float(near.mean()),
-        "standard_errors": {k: float(sd / len(errors) ** 0.5) for k, sd in deviation.items()},
-        "factor": float(near.mean() / errors.mean()),
-        "share_nearer_than_nearest": float((errors < near).mean()),
-        "share_found": float((errors < FOUND).mean()),
+        "nearest_error": float(nearest.mean()),
+        "standard_errors": {k: float(std / len(errors) ** 0.5) for k, std in stds.items()},
+        "factor": float(nearest.mean() / errors.mean()),
+        "share_nearer_than_nearest": float((errors < nearest).mean()),
+        "share_found": float((errors < RECOVERED).mean()),
     }
 
 
 def main() -> None:
-    """Prints the figures, and writes them to --out."""
+    """Print the figures, and write them to --out."""
     study = command_line.parse(Study())
-    step, _, config, state = restore_member(study.run, number=study.member)
+    step, _, config, state = restore_member(study.run, member=study.member)
     space = latent_space.make_latent_space(config, generator_variables(state))
     dataset = sources.load_split(config.data, study.split)
-    picked = np.arange(study.num) * len(dataset) // study.num
-    real = dataset.batch.real[picked].astype(np.float32) / 255
-    labels = dataset.batch.cond[picked] if space.classes else None
+    indices = np.arange(study.num) * len(dataset) // study.num
+    real = dataset.batch.real[indices].astype(np.float32) / 255
+    labels = dataset.batch.cond[indices] if space.classes else None
     root = keys.root_key(study.seed)
-    key, others = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
-    latents = space.sample(keys.example_keys(others, study.num), labels)
-    made = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)
+    key, latent_key = (keys.step_key(root, keys.Purpose.SAMPLE, i) for i in range(2))
+    latents = space.sample(keys.example_keys(latent_key, study.num), labels)
+    generated = np.clip(np.asarray(space.generate(latents, labels)), 0, 1)
     figures = {
         "name": config.name,
         "step": step,
@@ -88,9 +101,9 @@ def main() -> None:
         "pictures": f"{config.data.name} {study.split}, {study.num} of {len(dataset)}",
         "samples": study.samples,
         "search": vars(study.search),
-        "held_out": measured(study, space, real, labels, key),
-        "generated": measured(study, space, made, labels, key),
-        "versions": folder.versions(dataset, devices.pick_devices(1)),
+        "held_out": measure_errors(study, space, real, labels, key),
+        "generated": measure_errors(study, space, generated, labels, key),
+        "versions": folder.run_versions(dataset, devices.pick_devices(1)),
     }
     print(json.dumps({name: figures[name] for name in ("held_out", "generated")}, indent=1))
     if study.out:

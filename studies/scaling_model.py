@@ -1,21 +1,19 @@
-"""How a run would scale to 8, 64 and 1024 devices: a model, from what the compiled step says and
-from published speeds. Nothing here was measured on such machines.
+"""Model how runs scale to 1024 devices, from the compiled step and published speeds.
 
-Command  python -m studies.scaling_model --out experiments/results/scaling_model.json
-Result   README.md, from experiments/results/scaling_model.json
+    python -m studies.scaling_model --out experiments/results/scaling_model.json
 
-The bytes are those of the collectives in the step that XLA compiles for eight devices
-(gan_jax/training/collectives.py). The model:
+Nothing here was measured on such machines. The bytes are those of the collectives in the step that
+XLA compiles for eight devices (gan_jax/training/collectives.py). The model:
 
-- Every device keeps the recipe's whole batch, so the batch grows with the devices, and the time of
-  its arithmetic does not: XLA's count of the step's operations, lazy terms as if always due, at
-  `SHARE` of the device's published peak.
-- Nothing is sent while anything is computed: the worst case.
-- An all-reduce of b bytes among g devices takes 2 (g-1)/g b / speed, the least that any algorithm
-  needs (Patarasu & Yuan 2009, J. Parallel Distrib. Comput. 69); gathers and scatters half of it.
-  Among groups of `inner` devices each device then exchanges its 1/inner of it over the outer link.
+- Every device keeps the recipe's whole batch, so the batch grows with the devices and the time of
+  arithmetic does not. That time is XLA's count of the step's operations, with lazy terms as if they
+  were always due, at `SHARE` of the device's published peak.
+- Communication does not overlap with computation: the worst case.
+- An all-reduce of b bytes over g devices takes 2 (g-1)/g b / speed, the lower bound of all
+  algorithms (Patarasu & Yuan 2009, J. Parallel Distrib. Comput. 69); gathers and scatters take half
+  of it. Between groups of `inner` devices, each device exchanges its 1/inner over the outer link.
 - Each collective waits `LATENCY` for each doubling of the devices.
-- What is gathered (logits, statistics of a minibatch) grows with the batch.
+- Gathered arrays (logits, minibatch statistics) grow with the batch.
 """
 
 import dataclasses
@@ -36,27 +34,28 @@ from gan_jax.training import collectives, population_state, step
 from gan_jax.training.collectives import Collective
 from studies import common
 
-SHARE = 0.3  # of the peak; an assumption
-LATENCY = 10e-6  # seconds; an assumption
+SHARE = 0.3  # of the peak (assumption)
+LATENCY = 10e-6  # seconds (assumption)
 DEVICES = (8, 64, 1024)
-COMPILED = 8  # devices that the step is compiled for
+COMPILED = 8  # number of devices for which the step is compiled
 NAMES = ("digits_mlp", "cifar10_r3gan", "cifar10_stylegan2_ada")
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What its maker publishes."""
+    """Published figures of a machine."""
 
     name: str
     peak: float
-    """Operations a second of a device, as products of float32 matrices are done by default."""
+    """Operations per second of a device, in the default precision of float32 products."""
     inner: int
-    """Devices that a fast network joins."""
+    """Number of devices in a group with fast links."""
     inner_speed: float
-    """Bytes a second that a device sends on it while it receives as many."""
+    """Bytes per second that a device sends within its group, while it receives as many."""
     outer_speed: float
-    """The same from group to group."""
+    """Bytes per second that a device sends to other groups."""
     source: str
+    """Source of the figures."""
 
 
 MACHINES = (
@@ -68,13 +67,23 @@ MACHINES = (
     Machine(
         *("TPU v5e", 197e12, 256, 200e9, 3.125e9),
         "cloud.google.com/tpu/docs/v5e: 197 TFLOPs, interconnect 400 GB/s both ways, pods of 256, "
-        "6.4 Tbps of data centre network a pod",
+        "6.4 Tbps of data center network a pod",
     ),
 )
 
 
 def seconds(machine: Machine, size: float, devices: int, kind: str) -> float:
-    """How long one collective of an array of `size` bytes takes among so many devices."""
+    """Return the modeled time of one collective.
+
+    Args:
+        machine: Machine.
+        size: Size of the array in bytes.
+        devices: Number of devices.
+        kind: Kind of the collective: all-reduce, or one that takes half as long.
+
+    Returns:
+        Time in seconds.
+    """
     inner = min(machine.inner, devices)
     groups = devices // inner
     passes = 2 if kind == "all-reduce" else 1
@@ -83,71 +92,107 @@ def seconds(machine: Machine, size: float, devices: int, kind: str) -> float:
     return passes * (within + between) + LATENCY * math.log2(devices)
 
 
-def communicated(machine: Machine, found: list[Collective], devices: int) -> float:
-    """Seconds of a step for all of its collectives, one after another."""
+def communication_seconds(machine: Machine, operations: list[Collective], devices: int) -> float:
+    """Return the modeled time of all collectives of a step, one after another, in seconds.
+
+    Args:
+        machine: Machine.
+        operations: Collectives of the step that is compiled for `COMPILED` devices.
+        devices: Number of devices.
+
+    Returns:
+        Time in seconds.
+    """
     total = 0.0
-    for one in found:
-        size = one.bytes * (1 if one.kind == "all-reduce" else devices / COMPILED)
-        total += one.times * seconds(machine, size, devices, one.kind)
+    for operation in operations:
+        size = operation.bytes * (1 if operation.kind == "all-reduce" else devices / COMPILED)
+        total += operation.count * seconds(machine, size, devices, operation.kind)
     return total
 
 
-def operations(config: Config, dataset: Dataset) -> float:
-    """XLA's count for one step on one device, its convolutions as accelerators have them: CPUs
-    compute them by loops, whose bodies XLA counts once."""
+def num_operations(config: Config, dataset: Dataset) -> float:
+    """Return XLA's operation count of one step on one device.
+
+    Convolutions are lowered as for accelerators. On CPUs they are loops, whose bodies XLA counts
+    once.
+    """
     example = sources.dummy_examples(dataset, config.batch_size)
     roots = population.root_keys(config)
     state = jax.eval_shape(
         lambda key: population_state.init_population(config, key, example), roots
     )
-    chosen = jax.numpy.zeros((config.n_critic, config.batch_size), jax.numpy.int32)
-    batch = jax.eval_shape(lambda examples: feeds.take_examples(config, examples, chosen), example)
+    indices = jax.numpy.zeros((config.n_critic, config.batch_size), jax.numpy.int32)
+    batch = jax.eval_shape(lambda examples: feeds.take_examples(config, examples, indices), example)
     traced = jax.jit(step.make_train_step(config)).trace(state, batch)
-    found = traced.lower(lowering_platforms=("cuda",)).cost_analysis()
-    assert found is not None  # XLA counts on every platform
-    return float(found["flops"])
+    costs = traced.lower(lowering_platforms=("cuda",)).cost_analysis()
+    assert costs is not None  # XLA counts on every platform
+    return float(costs["flops"])
 
 
-def modelled(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
-    """Of one experiment: bytes, and the share of each device's time that is left for arithmetic.
-    Its critic is updated once a step, so that no loop hides operations from XLA's count."""
+def model_recipe(name: str, config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Model the scaling of one recipe.
+
+    Args:
+        name: Name of the recipe.
+        config: Its config, with one discriminator update per step: XLA counts a loop's body once.
+        dataset: Its data set.
+
+    Returns:
+        Bytes, operations, and the share of each device's time that is left for arithmetic.
+    """
     if config.n_critic != 1:
-        raise ValueError(f"{name}: n_critic is {config.n_critic}, it must be 1")
-    whole = config.replace(batch_size=config.batch_size * COMPILED)
-    compiled = collectives.compiled_step(whole, dataset, jax.local_devices()[:COMPILED])
-    found = collectives.collectives(compiled.as_text() or "", COMPILED, config.n_critic)
-    flops = operations(config, dataset)
-    kinds = sorted({(one.kind, one.what) for one in found})
+        raise ValueError(f"n_critic must be 1, got {config.n_critic} in {name}")
+    scaled = config.replace(batch_size=config.batch_size * COMPILED)
+    compiled = collectives.compiled_step(scaled, dataset, jax.local_devices()[:COMPILED])
+    operations = collectives.list_collectives(compiled.as_text() or "", COMPILED, config.n_critic)
+    flops = num_operations(config, dataset)
+    kinds = sorted({(collective.kind, collective.source) for collective in operations})
     shares = {}
     for machine in MACHINES:
-        computing = flops / (SHARE * machine.peak)
-        talking = {n: communicated(machine, found, n) for n in DEVICES}
+        computation = flops / (SHARE * machine.peak)
+        communication = {n: communication_seconds(machine, operations, n) for n in DEVICES}
         shares[machine.name] = {
-            "computing_seconds": computing,
-            "communicating_seconds": {str(n): t for n, t in talking.items()},
-            "efficiency": {str(n): computing / (computing + t) for n, t in talking.items()},
+            "computing_seconds": computation,
+            "communicating_seconds": {str(n): t for n, t in communication.items()},
+            "efficiency": {
+                str(n): computation / (computation + t) for n, t in communication.items()
+            },
         }
     return {
         "batch_a_device": config.batch_size,
         "operations_a_device": flops,
-        "gradient_all_reduces": sum(one.what == collectives.GRADIENTS for one in found),
-        "gradient_bytes": sum(one.bytes for one in found if one.what == collectives.GRADIENTS),
+        "gradient_all_reduces": sum(
+            collective.source == collectives.GRADIENTS for collective in operations
+        ),
+        "gradient_bytes": sum(
+            collective.bytes
+            for collective in operations
+            if collective.source == collectives.GRADIENTS
+        ),
         "collectives": [
             {
                 "kind": kind,
-                "what": what,
-                "times": sum(one.times for one in found if (one.kind, one.what) == (kind, what)),
-                "bytes": sum(one.bytes for one in found if (one.kind, one.what) == (kind, what)),
+                "what": source,
+                "times": sum(
+                    collective.count for collective in operations if _is(collective, kind, source)
+                ),
+                "bytes": sum(
+                    collective.bytes for collective in operations if _is(collective, kind, source)
+                ),
             }
-            for kind, what in kinds
+            for kind, source in kinds
         ],
         "machines": shares,
     }
 
 
+def _is(operation: Collective, kind: str, source: str) -> bool:
+    return (operation.kind, operation.source) == (kind, source)
+
+
 def table(record: dict[str, Any]) -> str:
-    """For the README: modelled efficiency by experiment, machine and devices."""
-    header = ["experiment, batch a device", "gradients a step", "machine"]
+    """Return the table of modeled efficiencies by recipe, machine and number of devices."""
+    header = ["recipe, batch per device", "gradients per step", "machine"]
     rows = []
     for name, model in record["experiments"].items():
         megabytes = f"{model['gradient_bytes'] / 1e6:.1f} MB"
@@ -161,18 +206,18 @@ def table(record: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What to do."""
+    """Recipes to model, and the file to write."""
 
     experiments: tuple[str, ...] = NAMES
-    """Names under experiments/."""
+    """Names of recipes."""
     cifar10: str = "cifar10"
-    """Data set that CIFAR-10 is read from: only its shapes matter, so `cifar10_jpeg75` will do."""
+    """Name of the data set read as CIFAR-10. Only shapes matter, so `cifar10_jpeg75` will do."""
     out: Path | None = None
-    """Write what was found there, as JSON."""
+    """Path of the record; None writes none."""
 
 
 def main() -> None:
-    """Prints the table, and writes what is behind it to --out."""
+    """Print the table, and write the figures to --out."""
     study = command_line.parse(Study())
     flag = f"--xla_force_host_platform_device_count={COMPILED}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
@@ -181,16 +226,16 @@ def main() -> None:
     for name in study.experiments:
         config = recipes.load_recipe(name).config
         is_cifar10 = config.data.name == "cifar10"
-        of = study.cifar10 if is_cifar10 else config.data.name
-        dataset = sources.load(dataclasses.replace(config.data, name=of))
-        results[name] = modelled(name, config, dataset)
+        dataset_name = study.cifar10 if is_cifar10 else config.data.name
+        dataset = sources.load(dataclasses.replace(config.data, name=dataset_name))
+        results[name] = model_recipe(name, config, dataset)
         data[name] = dataset.fingerprint
     record = {
         "share_of_peak": SHARE,
         "latency_seconds": LATENCY,
         "machines": [dataclasses.asdict(machine) for machine in MACHINES],
         "experiments": results,
-        "versions": folder.packages(jax.local_devices()[:COMPILED]) | {"data": data},
+        "versions": folder.environment(jax.local_devices()[:COMPILED]) | {"data": data},
     }
     print(table(record))
     if study.out:

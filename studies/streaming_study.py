@@ -1,15 +1,18 @@
-"""What streaming costs: speed beside the resident feed, memory of a set that need not fit it.
+"""Cost of streaming: speed beside the resident feed, and memory for large data sets.
 
-Data     pictures of its own, 32 x 32, soft colours with noise, written as PNG files and prepared
-Command  python -m studies.streaming_study --out experiments/results/streaming.json
-Result   README.md, from experiments/results/streaming.json
+    python -m studies.streaming_study --out experiments/results/streaming.json
 
-Three questions. Speed: a DCGAN that keeps the device busy trains on the prepared set, held on the
-device and streamed from the disk in turn, in one process; each turn starts its feed anew, and the
-clock after the first block, when as many steps are ahead as at the end. Memory: 100,000 pictures
-are prepared, and streamed through a small network, each in a process of its own, whose largest
-resident size the system tells. Bits: every batch of two blocks of steps from the disk beside that
-of the resident set.
+The data are synthetic images of 32x32 pixels, smooth colors with noise, written as PNG files and
+prepared. The study answers three questions.
+
+Speed: a DCGAN that keeps the device busy trains on the prepared set, resident on the device and
+streamed from disk in turn, in one process. Each turn starts its feed anew. Timing starts after the
+first block, when as many steps are prefetched as at the end.
+
+Memory: 100,000 images are prepared, and streamed through a small network, each in a new process.
+The figure is the largest resident size of the process.
+
+Bits: every batch of two blocks of steps from disk is compared with that of the resident set.
 """
 
 import dataclasses
@@ -26,8 +29,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gan_jax import train
-from gan_jax.config import Config, ImageData, Prior
+from gan_jax.config import Config, ImageData, Prior, Runtime, population
 from gan_jax.core import command_line, memory
 from gan_jax.core import devices as core_devices
 from gan_jax.data import feeds, sources
@@ -35,6 +37,7 @@ from gan_jax.data.images import prepare
 from gan_jax.networks import dcgan, mlp
 from gan_jax.runs import folder as run_folder
 from gan_jax.training import loop, parallel
+from gan_jax.training.initialize import initialize
 from studies import common
 
 SIDE = 32
@@ -43,46 +46,58 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """How much to measure."""
+    """Amount of data and of repeats, and the file to write."""
 
     pictures: int = 100_000
-    """Prepared and streamed."""
+    """Number of images that are prepared and streamed."""
     width: int = 64
-    """Channels of the DCGAN's last stage."""
+    """Number of channels of the DCGAN's last stage."""
     blocks: int = 1
-    """Blocks of the stream that a turn is timed over, after one that is not."""
+    """Number of blocks of the stream that a turn is timed over, after one that is not timed."""
     repeats: int = 5
-    """Turns of each feed."""
+    """Number of turns of each feed."""
     workers: int = 0
-    """Processes that read; 0: threads."""
+    """Number of processes that read; 0 uses threads."""
     format: str = "png"
-    """Of the prepared set."""
+    """Image format of the prepared set."""
     folder: Path | None = None
-    """Where pictures and sets are made; by default they are thrown away."""
+    """Folder of images and sets; by default a temporary one."""
     out: Path | None = None
+    """Path of the record; None writes none."""
     part: Literal["all", "prepare", "stream"] = "all"
-    """What the study's own processes do."""
+    """Part of the study to run; the study starts processes for single parts."""
 
 
-def picture(number: int) -> Image.Image:
-    """The number-th of the set: a few soft colours, and noise, as of a photograph."""
-    random = np.random.Generator(np.random.PCG64(number))
-    soft = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
-    wide = np.asarray(soft.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.int16)
-    return Image.fromarray(np.clip(wide + random.integers(-4, 5, wide.shape), 0, 255).astype("u1"))
+def make_image(index: int) -> Image.Image:
+    """Return an image of the set: smooth colors and noise, like a photograph."""
+    random = np.random.Generator(np.random.PCG64(index))
+    colors = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
+    smooth = np.asarray(colors.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.int16)
+    return Image.fromarray(
+        np.clip(smooth + random.integers(-4, 5, smooth.shape), 0, 255).astype("u1")
+    )
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """That many of them, a thousand in a folder."""
+def write_images(folder: Path, count: int) -> None:
+    """Write the first `count` images, a thousand per folder."""
     for i in range(count):
-        place = folder / f"{i // 1000:05d}"
+        part = folder / f"{i // 1000:05d}"
         if i % 1000 == 0:
-            place.mkdir(parents=True, exist_ok=True)
-        picture(i).save(place / f"{i:08d}.png")
+            part.mkdir(parents=True, exist_ok=True)
+        make_image(i).save(part / f"{i:08d}.png")
 
 
 def run_config(study: Study, folder: Path, steps: int) -> Config:
-    """The run whose feeds are compared."""
+    """Return the config of the run whose feeds are compared.
+
+    Args:
+        study: Settings of the study.
+        folder: Folder with the prepared set.
+        steps: Number of train steps.
+
+    Returns:
+        The config.
+    """
     return Config(
         name="streaming",
         gen=dcgan.Generator(size=SIDE, width=study.width),
@@ -93,71 +108,83 @@ def run_config(study: Study, folder: Path, steps: int) -> Config:
     )
 
 
-def small(some: Config) -> Config:
-    """A run on the same data whose network hardly weighs anything."""
-    shape = (SIDE, SIDE, 3)
-    return some.replace(gen=mlp.Generator(shape, (16,)), disc=mlp.Discriminator((16,)), z_dim=8)
+def with_small_networks(config: Config) -> Config:
+    """Return `config` with networks that need next to no memory."""
+    gen = mlp.Generator((SIDE, SIDE, 3), (16,), out="tanh")
+    return config.replace(gen=gen, disc=mlp.Discriminator((16,)), z_dim=8)
 
 
-def speed(study: Study, some: Config) -> dict[str, Any]:
-    """Examples a second of both feeds, in turn, and their ratio."""
-    devices, dataset = core_devices.pick_devices(1), sources.load(some.data)
-    program = parallel.make_program(some, devices, 1000)
-    first = next(feeds.streamed(some, dataset, devices, 0))[1]
-    steps, piece = study.blocks * first, max(1, first // 16)
-    held, _ = next(feeds.resident(dataset, devices))
-    states = {name: train.initialize(some, dataset, devices) for name in ("resident", "streamed")}
+def measure_speed(study: Study, config: Config) -> dict[str, Any]:
+    """Measure the examples per second of both feeds, in turn, and their ratio."""
+    devices, dataset = core_devices.pick_devices(1), sources.load(config.data)
+    program = parallel.make_program(config, devices, 1000)
+    block_end = next(feeds.streamed(config, dataset, devices, 0))[1]
+    steps, piece = study.blocks * block_end, max(1, block_end // 16)
+    resident_data, _ = next(feeds.resident(dataset, devices))
+    states = {name: initialize(config, dataset, devices) for name in ("resident", "streamed")}
     rates: dict[str, list[float]] = {name: [] for name in states}
 
-    def turn(name: str) -> float:
+    def run_turn(name: str) -> float:
         state, done = states[name].replace(step=states[name].step * 0), 0
-        feed = feeds.streamed(some, dataset, devices, 0, study.workers)
-        data, end = (held, first + steps) if name == "resident" else next(feed)
-        began = 0.0
-        while done < first + steps:
-            if done == first:
-                began = time.monotonic()
+        feed = feeds.streamed(config, dataset, devices, 0, study.workers)
+        is_resident = name == "resident"
+        data, end = (resident_data, block_end + steps) if is_resident else next(feed)
+        start = 0.0
+        while done < block_end + steps:
+            if done == block_end:
+                start = time.monotonic()
             if done == end:
                 data, end = next(feed)
-            now = min(piece, end - done, first - done if done < first else piece)
-            state, _ = jax.block_until_ready(program(state, now, data))
-            done += now
-        took = time.monotonic() - began
+            length = min(piece, end - done, block_end - done if done < block_end else piece)
+            state, _ = jax.block_until_ready(program(state, length, data))
+            done += length
+        elapsed = time.monotonic() - start
         feed.close()
         states[name] = state
-        return steps * some.batch_size / took
+        return steps * config.batch_size / elapsed
 
     for repeat in range(study.repeats + 1):
         for name in sorted(states, reverse=bool(repeat % 2)):
-            rate = turn(name)
-            rates[name] += [rate] if repeat else []  # the first turn is to warm up
-    medians = {name: float(np.median(each)) for name, each in rates.items()}
+            rate = run_turn(name)
+            rates[name] += [rate] if repeat else []  # the first turn is a warm-up
+    medians = {name: float(np.median(values)) for name, values in rates.items()}
     ratios = [s / r for s, r in zip(rates["streamed"], rates["resident"], strict=True)]
-    facts = {"steps": steps, "block": first, "batch_size": some.batch_size, "rates": rates}
+    facts = {"steps": steps, "block": block_end, "batch_size": config.batch_size, "rates": rates}
     ratio = medians["streamed"] / medians["resident"]
     return facts | {"medians": medians, "ratio": ratio, "ratios": ratios}
 
 
-def bits(study: Study, some: Config) -> dict[str, Any]:
-    """How many batches of the stream are those of the resident set, of how many; and its hash."""
-    devices, dataset = core_devices.pick_devices(1), sources.load(some.data)
-    root = parallel.population.root_keys(some)
-    held, _ = next(feeds.resident(dataset, devices))
-    step, same, streamed = 0, 0, feeds.streamed(some, dataset, devices, 0, study.workers)
-    batch = jax.jit(lambda data, step: feeds.batch_at(some, data, root, step, 0, 1))
+def compare_batches(study: Study, config: Config) -> dict[str, Any]:
+    """Count the streamed batches, and those equal to the resident ones."""
+    devices, dataset = core_devices.pick_devices(1), sources.load(config.data)
+    root = population.root_keys(config)
+    resident_data, _ = next(feeds.resident(dataset, devices))
+    step, same, streamed = 0, 0, feeds.streamed(config, dataset, devices, 0, study.workers)
+    batch_at = jax.jit(lambda data, step: feeds.batch_at(config, data, root, step, 0, 1))
     for _ in range(2):
         block, end = next(streamed)
         block = jax.tree.map(lambda leaf: leaf[0], block)
-        for now in range(step, end):
-            ours, theirs = (np.asarray(batch(data, np.int32(now)).real) for data in (held, block))
-            same += ours.tobytes() == theirs.tobytes()
+        for number in range(step, end):
+            resident_batch, streamed_batch = (
+                np.asarray(batch_at(data, np.int32(number)).real) for data in (resident_data, block)
+            )
+            same += resident_batch.tobytes() == streamed_batch.tobytes()
         step = end
     streamed.close()
     return {"batches": step, "same": same, "real_sha256": dataset.fingerprint}
 
 
-def alone(study: Study, folder: Path, part: str) -> dict[str, Any]:
-    """What a part, in a process of its own, says of itself."""
+def run_process(study: Study, folder: Path, part: str) -> dict[str, Any]:
+    """Run a part of the study in a new process.
+
+    Args:
+        study: Settings of the study.
+        folder: Folder of images and sets.
+        part: Part to run.
+
+    Returns:
+        The figures that the process prints.
+    """
     flags = {"part": part, "folder": folder, "workers": study.workers, "pictures": study.pictures}
     flags |= {"format": study.format}
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
@@ -168,26 +195,28 @@ def alone(study: Study, folder: Path, part: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def do_part(study: Study, folder: Path) -> dict[str, Any]:
-    """Prepares the pictures, or streams them once through a small network."""
-    began = time.monotonic()
+def run_part(study: Study, folder: Path) -> dict[str, Any]:
+    """Prepare the images, or stream them once through a small network."""
+    start = time.monotonic()
     if study.part == "prepare":
         data = ImageData("folder", path=str(folder / "pictures"), size=SIDE)
-        found = prepare.prepare(data, folder / "set", study.format)
-        facts = {"examples": found["examples"], "report": found["report"]}
+        prepared = prepare.prepare(data, folder / "set", study.format)
+        facts = {"examples": prepared["examples"], "report": prepared["report"]}
     else:
-        some = small(run_config(study, folder, 1))
-        some = dataclasses.replace(some, steps=max(1, study.pictures // some.batch_size))
-        stream = {"stream": True, "workers": study.workers}
-        *_, (done, _, _) = loop.iterate(some, devices=core_devices.pick_devices(1), **stream)
-        facts = {"steps": done, "examples": done * some.batch_size}
+        config = with_small_networks(run_config(study, folder, 1))
+        config = config.replace(steps=max(1, study.pictures // config.batch_size))
+        runtime = Runtime(stream=True, workers=study.workers)
+        *_, (step, _, _) = loop.iterate(
+            config, devices=core_devices.pick_devices(1), runtime=runtime
+        )
+        facts = {"steps": step, "examples": step * config.batch_size}
     workers = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     facts |= {"peak_bytes": memory.host_peak(), "largest_worker_bytes": workers}
-    return facts | {"seconds": time.monotonic() - began}
+    return facts | {"seconds": time.monotonic() - start}
 
 
 def table(record: dict[str, Any]) -> str:
-    """The figures of a record, in Markdown."""
+    """Return the figures of a record as a Markdown table."""
     medians = record["speed"]["medians"]
     peaks = {part: record[part]["peak_bytes"] / GIB for part in ("prepare", "stream")}
     count, same = record["prepare"]["examples"], record["bits"]["same"]
@@ -195,36 +224,36 @@ def table(record: dict[str, Any]) -> str:
         ("resident, examples/s", f"{medians['resident']:.0f}"),
         ("streamed, examples/s", f"{medians['streamed']:.0f}"),
         ("ratio", f"**{record['speed']['ratio']:.3f}**"),
-        (f"memory to prepare {count} pictures", f"{peaks['prepare']:.2f} GiB"),
-        ("memory to stream them, JAX in it", f"{peaks['stream']:.2f} GiB"),
-        ("batches the same bit for bit", f"{same} of {record['bits']['batches']}"),
+        (f"memory to prepare {count} images", f"{peaks['prepare']:.2f} GiB"),
+        ("memory to stream them, JAX included", f"{peaks['stream']:.2f} GiB"),
+        ("batches equal bit for bit", f"{same} of {record['bits']['batches']}"),
     ]
-    return common.table(("what", "figure"), rows)
+    return common.table(("quantity", "value"), rows)
 
 
-def measured(study: Study, folder: Path) -> dict[str, Any]:
-    """All of the study."""
-    write_pictures(folder / "pictures", study.pictures)
-    found = {"prepare": alone(study, folder, "prepare"), "stream": alone(study, folder, "stream")}
-    some = run_config(study, folder, 2**20)
-    found |= {"bits": bits(study, some), "speed": speed(study, some)}
+def run_study(study: Study, folder: Path) -> dict[str, Any]:
+    """Run all parts and return the record."""
+    write_images(folder / "pictures", study.pictures)
+    figures = {part: run_process(study, folder, part) for part in ("prepare", "stream")}
+    config = run_config(study, folder, 2**20)
+    figures |= {"bits": compare_batches(study, config), "speed": measure_speed(study, config)}
     settings = {name: str(value) for name, value in vars(study).items() if name != "folder"}
     return {
         "study": settings,
-        **found,
-        "versions": run_folder.packages(core_devices.pick_devices(1), ("grain", "array-record")),
+        **figures,
+        "versions": run_folder.environment(core_devices.pick_devices(1), ("grain", "array-record")),
     }
 
 
 def main() -> None:
-    """Prints the figures, and writes them to --out."""
+    """Print the figures, and write them to --out."""
     study = command_line.parse(Study())
     if study.part != "all":
         assert study.folder is not None
-        print(json.dumps(do_part(study, study.folder)))
+        print(json.dumps(run_part(study, study.folder)))
         return
-    with tempfile.TemporaryDirectory() as beside:
-        figures = measured(study, study.folder or Path(beside))
+    with tempfile.TemporaryDirectory() as temporary:
+        figures = run_study(study, study.folder or Path(temporary))
     print(table(figures))
     if study.out:
         common.write_record(study.out, figures)

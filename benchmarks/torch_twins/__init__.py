@@ -1,5 +1,5 @@
-"""The networks of gan_jax in PyTorch, one file each, and their train step: only to compare with.
+"""PyTorch twins of the networks and the train step, for comparison only.
 
-Each file has a Generator and a Discriminator, made from the Flax module that they are to equal, on
-pictures [n, c, h, w]; the submodules bear Flax's names, so that weights.py can find them.
+Each file has a Generator and a Discriminator for images [n, c, h, w], constructed from the Flax
+module that they equal. Submodules have Flax's names, by which weights.py finds them.
 """

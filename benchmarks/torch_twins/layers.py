@@ -1,4 +1,4 @@
-"""Layers of the twins, as PyTorch has them or as its users write them."""
+"""Layers of the twins."""
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
@@ -6,17 +6,38 @@ from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 
 def conv(c_in: int, c_out: int, size: int, *, bias: bool = True, stride: int = 1, groups: int = 1):
-    """(k-1)//2 zeros on every side, as gan_jax/networks/conv/layers.py."""
+    """Return a convolution padded like that of gan_jax/networks/conv/layers.py.
+
+    Args:
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        size: Side of the kernel.
+        bias: Add a bias.
+        stride: Stride.
+        groups: Number of groups of channels.
+
+    Returns:
+        The layer.
+    """
     return nn.Conv2d(c_in, c_out, size, stride, (size - 1) // 2, groups=groups, bias=bias)
 
 
 def conv_transpose(c_in: int, c_out: int, *, bias: bool) -> nn.ConvTranspose2d:
-    """4x4 with stride 2."""
+    """Return a 4x4 transposed convolution of stride 2.
+
+    Args:
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        bias: Add a bias.
+
+    Returns:
+        The layer.
+    """
     return nn.ConvTranspose2d(c_in, c_out, 4, 2, 1, bias=bias)
 
 
 def activate(x: torch.Tensor, name: str) -> torch.Tensor:
-    """The named nonlinearity."""
+    """Apply the named nonlinearity."""
     match name:
         case "linear":
             return x
@@ -24,22 +45,25 @@ def activate(x: torch.Tensor, name: str) -> torch.Tensor:
             return functional.leaky_relu(x, 0.2)
         case "relu" | "tanh" | "sigmoid":
             return getattr(torch, name)(x)
-    raise ValueError(f"the twins have no nonlinearity {name!r}")
+    raise ValueError(f"nonlinearity must be one of the twins', got {name!r}")
 
 
-def picture(x: torch.Tensor, side: int) -> torch.Tensor:
-    """A linear layer's output, in Flax's order of axes, as [n, c, side, side]."""
+def to_image(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Reshape a linear layer's output, in Flax's order of axes, to [n, c, side, side]."""
     return x.reshape(len(x), side, side, -1).permute(0, 3, 1, 2).contiguous()
 
 
-def flat(x: torch.Tensor) -> torch.Tensor:
-    """The inverse of `picture`: [n, c, h, w] -> [n, h*w*c]."""
+def flatten(x: torch.Tensor) -> torch.Tensor:
+    """Invert `to_image`: [n, c, h, w] -> [n, h*w*c]."""
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
-def normalized(weight: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """The weight over its largest singular value, by one power iteration a call from `u`, which is
-    moved on: 1802.05957, alg. 1, with the epsilon of Flax."""
+def spectral_normalize(weight: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Divide the weight by its largest singular value.
+
+    1802.05957, alg. 1, with Flax's epsilon. Each call makes one power iteration and updates `u` in
+    place.
+    """
     matrix = weight.flatten(1)
     with torch.no_grad():
         v = _unit(u @ matrix)
@@ -52,7 +76,7 @@ def _unit(x: torch.Tensor) -> torch.Tensor:
 
 
 class SpectralConv(nn.Conv2d):
-    """A convolution of (k-1)//2 zeros on every side, spectrally normalised."""
+    """Convolution with spectral norm, padded by (k-1)//2 on every side."""
 
     u: torch.Tensor
 
@@ -61,14 +85,14 @@ class SpectralConv(nn.Conv2d):
         self.register_buffer("u", torch.zeros(c_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c_in, h, w] -> [n, c_out, h, w]."""
+        """Map x [n, c_in, h, w] to [n, c_out, h, w]."""
         return functional.conv2d(
-            x, normalized(self.weight, self.u), self.bias, padding=self.padding
+            x, spectral_normalize(self.weight, self.u), self.bias, padding=self.padding
         )
 
 
 class SpectralLinear(nn.Linear):
-    """A linear layer, spectrally normalised."""
+    """Linear layer with spectral norm."""
 
     u: torch.Tensor
 
@@ -77,5 +101,5 @@ class SpectralLinear(nn.Linear):
         self.register_buffer("u", torch.zeros(d_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, d_in] -> [n, d_out]."""
-        return functional.linear(x, normalized(self.weight, self.u), self.bias)
+        """Map x [n, d_in] to [n, d_out]."""
+        return functional.linear(x, spectral_normalize(self.weight, self.u), self.bias)

@@ -1,5 +1,8 @@
-"""gan_jax/networks/r3gan.py in PyTorch: no classes. Resampling is by depthwise convolutions, as in
-the authors' code, and quicker than shifted sums on CPUs."""
+"""PyTorch twin of gan_jax/networks/r3gan.py: no classes.
+
+Resampling uses depthwise convolutions, as in the authors' code. On CPUs they are faster than
+shifted sums.
+"""
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
@@ -22,8 +25,8 @@ class Block(nn.Module):
         self.bias_1 = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, c, h, w]."""
-        # The convolutions add the biases: quicker than by themselves.
+        """Map x [n, c, h, w] to [n, c, h, w]."""
+        # Biases are added by the convolutions, which is faster.
         first, second = self.Conv_0, self.Conv_1
         y = functional.conv2d(x, first.weight, self.bias_0)
         y = layers.activate(y, "leaky_relu")
@@ -32,88 +35,96 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Between two stages: a 1x1 convolution where the width changes, before going up or after
-    going down, and the filter [1, 3, 3, 1] along both axes."""
+    """Change of size between two stages, with the filter [1, 3, 3, 1] along both axes.
 
-    taps: torch.Tensor
+    If the width changes, a 1x1 convolution precedes upsampling or follows downsampling.
+    """
+
+    kernel: torch.Tensor
 
     def __init__(self, channels: int, features: int, *, up: bool):
         super().__init__()
         self.up, self.features = up, features
         if channels != features:
             self.Conv_0 = layers.conv(channels, features, 1, bias=False)
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
-        self.register_buffer("taps", (taps[:, None] * taps)[None, None], persistent=False)
+        kernel = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
+        self.register_buffer("kernel", (kernel[:, None] * kernel)[None, None], persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, 2h, 2w] or [n, features, h/2, w/2]."""
+        """Map x [n, c, h, w] to [n, features, 2h, 2w] or [n, features, h/2, w/2]."""
         if not self.up:
-            x = self._filtered(x, functional.conv2d)
+            x = self._filter(x, functional.conv2d)
         if x.shape[1] != self.features:
             x = self.Conv_0(x)
-        return self._filtered(x, functional.conv_transpose2d) if self.up else x
+        return self._filter(x, functional.conv_transpose2d) if self.up else x
 
-    def _filtered(self, x: torch.Tensor, convolve) -> torch.Tensor:
+    def _filter(self, x: torch.Tensor, convolve) -> torch.Tensor:
         channels = x.shape[1]
-        taps = self.taps.expand(channels, 1, 4, 4)
-        return convolve(x, taps, stride=2, padding=1, groups=channels)
+        kernel = self.kernel.expand(channels, 1, 4, 4)
+        return convolve(x, kernel, stride=2, padding=1, groups=channels)
 
 
 class Stages(nn.Module):
-    """The blocks of all stages, from small pictures to large ones or back, and between them the
-    changes of size."""
+    """Blocks of all stages, and changes of size between them; `up` goes to larger images."""
 
-    def __init__(self, of: r3gan.Generator | r3gan.Discriminator, *, up: bool):
+    def __init__(self, flax_module: r3gan.Generator | r3gan.Discriminator, *, up: bool):
         super().__init__()
-        order = [*range(len(of.widths))]
+        order = [*range(len(flax_module.widths))]
         order = order if up else order[::-1]
         self.plan, blocks = [], 0
         for i, stage in enumerate(order):
             if i > 0:
-                resample = Resample(of.widths[order[i - 1]], of.widths[stage], up=up)
+                resample = Resample(
+                    flax_module.widths[order[i - 1]], flax_module.widths[stage], up=up
+                )
                 self.add_module(f"Resample_{i - 1}", resample)
                 self.plan.append(f"Resample_{i - 1}")
-            for _ in range(of.blocks[stage]):
-                block = Block(of.widths[stage], of.cardinality[stage], of.expansion)
+            for _ in range(flax_module.blocks[stage]):
+                block = Block(
+                    flax_module.widths[stage], flax_module.cardinality[stage], flax_module.expansion
+                )
                 self.add_module(f"Block_{blocks}", block)
                 self.plan.append(f"Block_{blocks}")
                 blocks += 1
 
     def stages(self, x: torch.Tensor) -> torch.Tensor:
-        """All of them in order."""
+        """Apply all stages in order."""
         for name in self.plan:
             x = self.get_submodule(name)(x)
         return x
 
 
 class Generator(Stages):
-    """z [n, z_dim] -> pictures [n, c, size, size]."""
+    """z [n, z_dim] -> images [n, c, size, size]."""
 
-    def __init__(self, of: r3gan.Generator, z_dim: int):
-        super().__init__(of, up=True)
-        self.out, width = of.out, of.widths[0]
-        side = r3gan.smallest_side(of.size, of.widths)
+    def __init__(self, flax_module: r3gan.Generator, z_dim: int):
+        super().__init__(flax_module, up=True)
+        self.out, width = flax_module.out, flax_module.widths[0]
+        side = r3gan.smallest_side(flax_module.size, flax_module.widths)
         self.basis = nn.Parameter(torch.zeros(width, side, side))
         self.start = nn.Linear(z_dim, width, bias=False)
-        self.Conv_0 = layers.conv(of.widths[-1], of.channels, 1, bias=False)
+        self.Conv_0 = layers.conv(flax_module.widths[-1], flax_module.channels, 1, bias=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, size, size]."""
+        """Map z [n, z_dim] to [n, c, size, size]."""
         y = self.start(z)[:, :, None, None] * self.basis
         return layers.activate(self.Conv_0(self.stages(y)), self.out)
 
 
 class Discriminator(Stages):
-    """Pictures [n, c, size, size] -> logits [n]."""
+    """Images [n, c, size, size] -> logits [n]."""
 
-    def __init__(self, of: r3gan.Discriminator, shape: tuple[int, ...]):
-        super().__init__(of, up=False)
-        width, side = of.widths[0], r3gan.smallest_side(of.size, of.widths)
-        self.Conv_0 = layers.conv(shape[-1], of.widths[-1], 1, bias=False)
+    def __init__(self, flax_module: r3gan.Discriminator, shape: tuple[int, ...]):
+        super().__init__(flax_module, up=False)
+        width, side = (
+            flax_module.widths[0],
+            r3gan.smallest_side(flax_module.size, flax_module.widths),
+        )
+        self.Conv_0 = layers.conv(shape[-1], flax_module.widths[-1], 1, bias=False)
         self.basis = nn.Parameter(torch.zeros(width, side, side))
         self.end = nn.Linear(width, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         y = self.stages(self.Conv_0(x))
         return self.end((y * self.basis).sum((2, 3)))[:, 0]

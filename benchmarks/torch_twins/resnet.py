@@ -1,4 +1,4 @@
-"""gan_jax/networks/resnet.py in PyTorch: no classes."""
+"""PyTorch twin of gan_jax/networks/resnet.py: no classes."""
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
@@ -8,17 +8,17 @@ from benchmarks.torch_twins import layers
 
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
-    """Every pixel four times."""
+    """Repeat every pixel four times."""
     return functional.interpolate(x, scale_factor=2, mode="nearest")
 
 
 def downsample(x: torch.Tensor) -> torch.Tensor:
-    """Means of 2x2 pixels."""
+    """Average 2x2 pixels."""
     return functional.avg_pool2d(x, 2)
 
 
 class UpBlock(nn.Module):
-    """A generator's: x [n, c, h, w] -> [n, features, 2h, 2w]."""
+    """Block of a generator: x [n, c, h, w] -> [n, features, 2h, 2w]."""
 
     def __init__(self, channels: int, features: int):
         super().__init__()
@@ -29,14 +29,14 @@ class UpBlock(nn.Module):
         self.Conv_2 = layers.conv(channels, features, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, 2h, 2w]."""
+        """Map x [n, c, h, w] to [n, features, 2h, 2w]."""
         y = self.Conv_0(upsample(torch.relu(self.BatchNorm_0(x))))
         y = self.Conv_1(torch.relu(self.BatchNorm_1(y)))
         return upsample(self.Conv_2(x)) + y
 
 
 class DownBlock(nn.Module):
-    """A discriminator's: x [n, c, h, w] -> [n, features, h/2, w/2], or [n, features, h, w]."""
+    """Block of a discriminator: x [n, c, h, w] -> [n, features, h, w], or half of h and w."""
 
     def __init__(self, channels: int, features: int, *, down: bool, first: bool, spectral: bool):
         super().__init__()
@@ -49,7 +49,7 @@ class DownBlock(nn.Module):
             self.Conv_2 = conv(channels, features, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, ...]."""
+        """Map x [n, c, h, w] to [n, features, ...]."""
         y = x if self.first else torch.relu(x)
         y = self.Conv_1(torch.relu(self.Conv_0(y)))
         if self.down:
@@ -58,38 +58,38 @@ class DownBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [n, z_dim] -> pictures [n, c, h, w], through blocks of so many `features` each."""
+    """z [n, z_dim] -> images [n, c, h, w]; `features` are the widths of the blocks."""
 
     def __init__(self, z_dim: int, side: int, start: int, features: list[int], c: int, out: str):
         super().__init__()
         self.side, self.out, self.blocks = side, out, len(features)
         self.Dense_0 = nn.Linear(z_dim, side**2 * start)
-        for i, (before, after) in enumerate(zip([start, *features], features, strict=False)):
-            self.add_module(f"UpBlock_{i}", UpBlock(before, after))
+        for i, (c_in, c_out) in enumerate(zip([start, *features], features, strict=False)):
+            self.add_module(f"UpBlock_{i}", UpBlock(c_in, c_out))
         self.BatchNorm_0 = nn.BatchNorm2d(features[-1])
         self.Conv_0 = layers.conv(features[-1], c, 3)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z [n, z_dim] -> [n, c, h, w]."""
-        y = layers.picture(self.Dense_0(z), self.side)
+        """Map z [n, z_dim] to [n, c, h, w]."""
+        y = layers.to_image(self.Dense_0(z), self.side)
         for i in range(self.blocks):
             y = self.get_submodule(f"UpBlock_{i}")(y)
         return layers.activate(self.Conv_0(torch.relu(self.BatchNorm_0(y))), self.out)
 
 
 class Features(nn.Module):
-    """Pictures [n, c, h, w] -> [n, features, h', w'] >= 0: `down` of the blocks halve them."""
+    """Images [n, c, h, w] -> features [n, features, h', w']; the first `down` blocks halve."""
 
     def __init__(self, channels: int, features: list[int], down: int, *, spectral: bool):
         super().__init__()
         self.blocks = len(features)
-        for i, after in enumerate(features):
-            block = DownBlock(channels, after, down=i < down, first=i == 0, spectral=spectral)
+        for i, width in enumerate(features):
+            block = DownBlock(channels, width, down=i < down, first=i == 0, spectral=spectral)
             self.add_module(f"DownBlock_{i}", block)
-            channels = after
+            channels = width
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, h, w] -> [n, features, h', w']."""
+        """Map x [n, c, h, w] to [n, features, h', w']."""
         for i in range(self.blocks):
             x = self.get_submodule(f"DownBlock_{i}")(x)
         return torch.relu(x)

@@ -1,4 +1,4 @@
-"""gan_jax/networks/sngan.py in PyTorch: no classes."""
+"""PyTorch twin of gan_jax/networks/sngan.py: no classes."""
 
 import torch  # pyright: ignore[reportMissingImports]
 
@@ -7,23 +7,23 @@ from gan_jax.networks import sngan
 
 
 class Generator(resnet.Generator):
-    """z [n, z_dim] -> pictures [n, c, size, size]."""
+    """z [n, z_dim] -> images [n, c, size, size]."""
 
-    def __init__(self, of: sngan.Generator, z_dim: int):
-        start, *features = (of.width * multiple for multiple in sngan.UP[of.size])
-        side = of.size >> len(features)
-        super().__init__(z_dim, side, start, features, of.channels, of.out)
+    def __init__(self, flax_module: sngan.Generator, z_dim: int):
+        start, *features = (flax_module.width * multiple for multiple in sngan.UP[flax_module.size])
+        side = flax_module.size >> len(features)
+        super().__init__(z_dim, side, start, features, flax_module.channels, flax_module.out)
 
 
 class Discriminator(resnet.Features):
-    """Pictures [n, c, size, size] -> logits [n], every layer spectrally normalised."""
+    """Images [n, c, size, size] -> logits [n], every layer spectrally normalized."""
 
-    def __init__(self, of: sngan.Discriminator, shape: tuple[int, ...]):
-        down, same = sngan.DOWN[of.size]
-        features = [of.width * multiple for multiple in down + same]
+    def __init__(self, flax_module: sngan.Discriminator, shape: tuple[int, ...]):
+        down, same = sngan.DOWN[flax_module.size]
+        features = [flax_module.width * multiple for multiple in down + same]
         super().__init__(shape[-1], features, len(down), spectral=True)
-        self.Dense_0 = layers.SpectralLinear(features[-1], 1, of.last_bias)
+        self.Dense_0 = layers.SpectralLinear(features[-1], 1, flax_module.last_bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         return self.Dense_0(self.features(x).sum((2, 3)))[:, 0]

@@ -1,8 +1,8 @@
-"""gan_jax/training/step.py in PyTorch, as its users write it: the same losses, penalties and order.
+"""PyTorch twin of the train step: the same losses, penalties and order of updates.
 
-What its users do to be quick is done: no graph of the generator in the critic's updates, no
-gradients of the critic's weights in the generator's, one pass for a critic's logits and their slope
-where both are of the same pictures, Adam fused. Unlike ours it checks no update for being finite.
+It has the usual optimizations: no graph of the generator in the discriminator's updates, no
+gradients of the discriminator's weights in the generator's, one pass for logits and their slope if
+both are of the same images, fused Adam. Unlike gan_jax it does not check that updates are finite.
 """
 
 import dataclasses
@@ -19,25 +19,34 @@ softplus, relu = functional.softplus, functional.relu
 
 @dataclasses.dataclass
 class Noise:
-    """All that is random in a step but the order of examples."""
+    """Random inputs of a step except the order of examples."""
 
-    critic: torch.Tensor
-    """z of the critic's updates [n_critic, n, z_dim]."""
+    disc: torch.Tensor
+    """Latents of the discriminator's updates [n_critic, n, z_dim]."""
     mix: torch.Tensor
-    """Of gradient_penalty: the share of the reals [n_critic, n], uniform."""
+    """Uniform weights of the real examples in gradient_penalty [n_critic, n]."""
     gen: torch.Tensor
-    """z of the generator's update [n, z_dim]."""
+    """Latents of the generator's update [n, z_dim]."""
 
 
-def draw(config: Config) -> Noise:
-    """New noise, from PyTorch's own generator."""
+def sample_noise(config: Config) -> Noise:
+    """Sample the noise of a step by PyTorch's generator."""
     n, n_critic = config.batch_size, config.n_critic
     z = torch.randn(n_critic + 1, n, config.prior.dim)
     return Noise(z[:-1], torch.rand(n_critic, n), z[-1])
 
 
 def disc_loss(name: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """The critic's half of the loss."""
+    """Compute the discriminator's loss.
+
+    Args:
+        name: Name of the loss.
+        real: Logits of real examples [n].
+        fake: Logits of fakes [n].
+
+    Returns:
+        The loss.
+    """
     match name:
         case "non_saturating":
             return softplus(-real).mean() + softplus(fake).mean()
@@ -47,26 +56,35 @@ def disc_loss(name: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor
             return fake.mean() - real.mean()
         case "relativistic":
             return softplus(fake - real).mean()
-    raise ValueError(f"the twins have no loss {name!r}")
+    raise ValueError(f"loss must be one of the twins', got {name!r}")
 
 
 def gen_loss(name: str, real: torch.Tensor | None, fake: torch.Tensor) -> torch.Tensor:
-    """The generator's half; `real` only for relativistic losses."""
+    """Compute the generator's loss.
+
+    Args:
+        name: Name of the loss.
+        real: Logits of real examples [n], for relativistic losses only.
+        fake: Logits of fakes [n].
+
+    Returns:
+        The loss.
+    """
     if name == "non_saturating":
         return softplus(-fake).mean()
     return -fake.mean() if real is None else softplus(real - fake).mean()
 
 
 def squared_slope(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """|grad_x f(x_i)|^2 [n], itself to be differentiated."""
+    """Compute |grad_x f(x_i)|^2 [n], with a graph for its own gradient."""
     (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return slope.square().flatten(1).sum(1)
 
 
 def adam(optimizer: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """The network's optimiser."""
+    """Make the optimizer of a network."""
     if optimizer.name != "adam":
-        raise ValueError(f"the twins train by adam, not {optimizer.name}")
+        raise ValueError(f"optimizer must be adam, got {optimizer.name}")
     lr, b2 = float(schedules.value_at(optimizer.lr, 0)), float(schedules.value_at(optimizer.b2, 0))
     betas = (optimizer.b1, b2)
     return torch.optim.Adam(network.parameters(), lr, betas, optimizer.eps, fused=True)
@@ -76,47 +94,55 @@ def make_train_step(
     config: Config,
     gen: nn.Module,
     disc: nn.Module,
-    sloped: nn.Module | None = None,
+    eager_disc: nn.Module | None = None,
 ) -> Callable[[Sequence[torch.Tensor], Noise], dict[str, torch.Tensor]]:
-    """step(real n_critic x [n, c, h, w], noise) -> losses: trains the two networks in place.
+    """Make a train step that updates the networks in place.
 
-    `gen` and `disc` may be compiled; `sloped` is then the critic that penalties differentiate, as
-    compiled ones have no second derivatives. Gradients stay in the parameters' `grad`.
+    Args:
+        config: Config of the run.
+        gen: Generator, which may be compiled.
+        disc: Discriminator, which may be compiled.
+        eager_disc: Discriminator that penalties differentiate: compiled ones have no second
+            derivatives. None uses `disc`.
+
+    Returns:
+        A function (real n_critic x [n, c, h, w], noise) -> losses. Gradients stay in the
+        parameters' `grad`.
     """
-    critic = disc if sloped is None else sloped
+    penalized_disc = disc if eager_disc is None else eager_disc
     gen_opt, disc_opt = adam(config.gen_opt, gen), adam(config.disc_opt, disc)
     weights = {
         field.name: float(schedules.value_at(getattr(config.objective.penalties, field.name), 0))
         for field in dataclasses.fields(config.objective.penalties)
     }
-    r1, r2, mixed = (weights.pop(name) for name in ("r1", "r2", "gradient_penalty"))
+    r1, r2, gradient_penalty = (weights.pop(name) for name in ("r1", "r2", "gradient_penalty"))
     if any(weights.values()) or config.objective.penalty_every > 1:
-        raise ValueError(f"the twins have no such penalties: {weights}")
+        raise ValueError(f"penalties must be among the twins', got {weights}")
     powers = [buffer for name, buffer in disc.named_buffers() if name.endswith("u")]
 
     def update_disc(real: torch.Tensor, z: torch.Tensor, mix: torch.Tensor):
         with torch.no_grad():
             fake = gen(z)
         real, fake = real.detach().requires_grad_(r1 > 0), fake.requires_grad_(r2 > 0)
-        real_logits = (critic if r1 else disc)(real)
-        fake_logits = (critic if r2 else disc)(fake)
+        real_logits = (penalized_disc if r1 else disc)(real)
+        fake_logits = (penalized_disc if r2 else disc)(fake)
         total = value = disc_loss(config.objective.loss, real_logits, fake_logits)
         if r1:
             total = total + r1 / 2 * squared_slope(real_logits, real).mean()
         if r2:
             total = total + r2 / 2 * squared_slope(fake_logits, fake).mean()
-        if mixed:
+        if gradient_penalty:
             e = mix[:, None, None, None]
-            between = (e * real + (1 - e) * fake).requires_grad_()
-            slope = squared_slope(critic(between), between).sqrt()
-            total = total + mixed * (slope - 1).square().mean()
+            x = (e * real + (1 - e) * fake).requires_grad_()
+            slope = squared_slope(penalized_disc(x), x).sqrt()
+            total = total + gradient_penalty * (slope - 1).square().mean()
         disc_opt.zero_grad()
         total.backward()
         disc_opt.step()
         return value.detach(), (total - value).detach()
 
     def update_gen(real: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        before = [power.clone() for power in powers]  # only the critic's updates move them
+        saved = [power.clone() for power in powers]  # only the discriminator's updates change them
         disc.requires_grad_(False)
         fake_logits = disc(gen(z))
         value = gen_loss(
@@ -128,14 +154,12 @@ def make_train_step(
         value.backward()
         gen_opt.step()
         disc.requires_grad_(True)
-        for power, old in zip(powers, before, strict=True):
+        for power, old in zip(powers, saved, strict=True):
             power.copy_(old)
         return value.detach()
 
     def train_step(real: Sequence[torch.Tensor], noise: Noise) -> dict[str, torch.Tensor]:
-        losses = [
-            update_disc(*inputs) for inputs in zip(real, noise.critic, noise.mix, strict=True)
-        ]
+        losses = [update_disc(*inputs) for inputs in zip(real, noise.disc, noise.mix, strict=True)]
         value, penalty = (torch.stack(column).mean() for column in zip(*losses, strict=True))
         return {
             "disc_loss": value,

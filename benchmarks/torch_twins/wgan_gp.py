@@ -1,4 +1,4 @@
-"""gan_jax/networks/wgan_gp.py in PyTorch: no classes."""
+"""PyTorch twin of gan_jax/networks/wgan_gp.py: no classes."""
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
@@ -8,22 +8,24 @@ from gan_jax.networks import wgan_gp
 
 
 class Generator(resnet.Generator):
-    """z [n, z_dim] -> pictures [n, c, size, size]."""
+    """z [n, z_dim] -> images [n, c, size, size]."""
 
-    def __init__(self, of: wgan_gp.Generator, z_dim: int):
-        features = [of.width] * wgan_gp.UP[of.size]
-        side = of.size >> len(features)
-        super().__init__(z_dim, side, of.width, features, of.channels, of.out)
+    def __init__(self, flax_module: wgan_gp.Generator, z_dim: int):
+        features = [flax_module.width] * wgan_gp.UP[flax_module.size]
+        side = flax_module.size >> len(features)
+        super().__init__(
+            z_dim, side, flax_module.width, features, flax_module.channels, flax_module.out
+        )
 
 
 class Discriminator(resnet.Features):
-    """Pictures [n, c, size, size] -> logits [n]."""
+    """Images [n, c, size, size] -> logits [n]."""
 
-    def __init__(self, of: wgan_gp.Discriminator, shape: tuple[int, ...]):
-        down = wgan_gp.DOWN[of.size]
-        super().__init__(shape[-1], [of.width] * (down + 2), down, spectral=False)
-        self.Dense_0 = nn.Linear(of.width, 1, bias=of.last_bias)
+    def __init__(self, flax_module: wgan_gp.Discriminator, shape: tuple[int, ...]):
+        down = wgan_gp.DOWN[flax_module.size]
+        super().__init__(shape[-1], [flax_module.width] * (down + 2), down, spectral=False)
+        self.Dense_0 = nn.Linear(flax_module.width, 1, bias=flax_module.last_bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x [n, c, size, size] -> [n]."""
+        """Map x [n, c, size, size] to [n]."""
         return self.Dense_0(self.features(x).mean((2, 3)))[:, 0]

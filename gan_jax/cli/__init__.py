@@ -1,6 +1,6 @@
-"""The command line `gan-jax`. Nothing heavy is imported before a command runs.
+"""The command line `gan-jax`. JAX is imported only when a command runs.
 
-Positional arguments are inputs, `--out` is the output. A file or folder that the user names with
-`--out` is overwritten only with `--force`; a file that a command keeps in a run folder
-(scores.json, report.html) is rewritten. `prepare --out` and `resume` continue what they find.
+Positional arguments are inputs, `--out` is the output. Existing files and folders at `--out` are
+overwritten only with `--force`. The files that a command maintains in a run folder (scores.json,
+report.html) are always rewritten. `prepare --out` and `resume` continue existing output.
 """

@@ -1,4 +1,4 @@
-"""The commands of `gan-jax`, and its main function."""
+"""Main function of `gan-jax`, and the table of its commands."""
 
 import dataclasses
 import functools
@@ -34,7 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": data.prepare,
     "recipes": runs.recipes,
 }
-# Commands whose first argument decides their flags' defaults.
+# Commands with a first argument that determines the defaults of the flags.
 FIRST_ARGUMENT = {"train": runs.train_recipe, "resume": runs.resume_run}
 RENAMED_COMMANDS = {
     "augment": "synthesize",
@@ -62,8 +62,11 @@ def main() -> None:
 def run(words: Sequence[str]) -> None:
     """Run one command.
 
+    Args:
+        words: Words of the command line, the name of the command first.
+
     Raises:
-        UserError: There is no such command, or its flags are wrong.
+        UserError: If there is no such command, or its flags are wrong.
     """
     if not words or words[0].startswith("-"):
         _top_level(words)
@@ -95,8 +98,10 @@ def run(words: Sequence[str]) -> None:
 
 
 def _arguments(function: Callable[..., None]) -> type:
-    """Return a dataclass of the function's arguments and of those that all commands take; its field
-    `call` calls the function."""
+    """Return a dataclass of the function's arguments and of those that all commands have.
+
+    Its field `call` holds the function with its arguments.
+    """
 
     @functools.wraps(function)
     def bind(*args: Any, **kwargs: Any) -> Callable[[], None]:
@@ -108,13 +113,13 @@ def _arguments(function: Callable[..., None]) -> type:
 
 
 def _description(function: Callable[..., None]) -> str:
-    """Return the function's docstring without its sections, one line for each paragraph."""
+    """Return the docstring of a function without its sections, one line per paragraph."""
     text = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _top_level(words: Sequence[str]) -> None:
-    """Print the help, or refuse a command line without a command."""
+    """Print the help, or raise UserError for a command line without a command."""
     commands = tuple(
         Annotated[
             Any,

@@ -1,4 +1,4 @@
-"""Commands on data sets: prepare."""
+"""Command on data sets: prepare."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,22 +17,22 @@ def prepare(
     format: Literal["png", "raw"] = "png",  # noqa: A002
     shard: int = 10_000,
 ) -> None:
-    """Decode, crop and resize a set of images once, into files that a run streams in any order.
+    """Decode, crop, and resize images once, and write shards with random access for training.
 
-    Train on it with --data.name prepared --data.path OUT, and --stream where memory cannot hold it.
-    Broken images are named and left out. An interrupted command continues where it stopped.
+    Train on them with --data.name prepared --data.path OUT, and with --stream if they do not fit in
+    memory. Broken images are listed and omitted. An interrupted command continues where it stopped.
 
     Args:
-        source: Folder of images, or the name of a data set.
-        out: Folder to write, or to continue.
-        size: Side in pixels; by default the shortest of any image.
-        channels: Number of channels, 1 for gray, 3 for RGB; by default the data set's own, 3 for a
-            folder.
+        source: Folder of images, or name of a data set.
+        out: Path to the output folder. Existing output is continued.
+        size: Side in pixels; by default the shortest side of all images.
+        channels: Number of channels, 1 (gray) or 3 (RGB); by default that of the data set, or 3 for
+            a folder.
         split: Split of the data set.
-        path: Path from which the data sets npz and idx read.
+        path: Path to the files of the data sets npz and idx.
         dir: Path to the TFDS data directory; by default $TFDS_DATA_DIR.
-        format: Format of the images; raw is larger, and faster to read.
-        shard: Number of images in a file.
+        format: Format of the images; raw is larger than png and faster to read.
+        shard: Number of images per shard.
     """
     from gan_jax.config import ImageData
     from gan_jax.config.validation import validate_data
@@ -49,10 +49,9 @@ def prepare(
     shape = " x ".join(map(str, prepared["shape"]))
     print(
         f"{out}: {prepared['examples']} of {tried} images, {shape}; {report['grey']} were gray, "
-        f"{report['cropped']} were not square and are cropped, {report['enlarged']} were smaller "
-        "and are enlarged"
+        f"{report['cropped']} cropped to a square, {report['enlarged']} enlarged"
     )
     if report["left_out"]:
-        print(f"{len(report['left_out'])} left out, listed in {out / 'prepared.json'}")
+        print(f"{len(report['left_out'])} omitted, listed in {out / 'prepared.json'}")
     option = "" if prepared["split"] == "train" else f" --data.split {prepared['split']}"
     print(f"train on it with --data.name prepared --data.path {out}{option} --stream")

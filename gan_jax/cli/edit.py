@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gan_jax.inference.generator import TrainedGenerator
     from gan_jax.inference.inversion import Inversion, Search
 
-COLUMNS = 16  # of images and their inversions
-FILES = ("grid.png", "latents.npz", "errors.json")  # what `invert` writes
+COLUMNS = 16  # images per row of the grid
+FILES = ("grid.png", "latents.npz", "errors.json")  # output of `invert`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class InvertArgs(GeneratorArgs):
     """A trained generator, and images."""
 
     images: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[IMAGES]")] = None
-    """Folder of images. Without it, --split names a part of the run's own data."""
+    """Path to a folder of images, instead of a --split of the data of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +42,23 @@ class InpaintArgs(GeneratorArgs):
     """A generator that was trained with masks, and images."""
 
     images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
-    """Folder of images of any size."""
+    """Path to a folder of images of any size."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchArgs:
-    """Gradient descent to the latents."""
+    """Optimization of the latents."""
 
     iterations: int = 500
-    """Number of Adam's steps."""
+    """Number of Adam steps."""
     lr: float = 0.05
-    """Highest learning rate of Adam."""
+    """Maximum learning rate of Adam."""
     restarts: int = 4
-    """Number of descents for each image."""
+    """Number of optimizations per image, from different samples."""
     samples: int = 1000
-    """Number of random samples among which the descents start."""
+    """Number of random samples, of which the nearest ones are starting points."""
     prior: float = 1e-3
-    """Weight of the prior of normal z."""
+    """Weight of the log prior of normal z."""
 
 
 def invert(
@@ -74,24 +74,24 @@ def invert(
     feature: Group[FeatureArgs] = FeatureArgs(),  # noqa: B008
     search: Group[SearchArgs] = SearchArgs(),
 ) -> None:
-    """Find the latents whose images are nearest to given images.
+    """Invert images: find the latents that generate the most similar images.
 
-    Writes grid.png (each image above its inversion), latents.npz and errors.json. A
-    class-conditional generator gets the labels of the split; for a folder of images every class is
-    tried. With --mask-kind each image is masked, and inpainted by what fits the rest.
+    Writes grid.png (each image above its inversion), latents.npz, and errors.json. A
+    class-conditional generator uses the labels of the split; for a folder of images all classes are
+    tried. With --mask-kind the error ignores masked pixels, so the inversion inpaints them.
 
     Args:
-        generator: A trained generator.
-        output: Folder to write.
-        split: Split of the run's data to invert, instead of a folder; for example test.
-        num_images: Number of images, evenly spaced; all by default.
+        generator: A trained generator, and images.
+        output: Output folder.
+        split: Split of the data of the run to invert instead of a folder, for example test.
+        num_images: Number of images, evenly spaced; by default all.
         data: Path to the data set, if it has moved since training.
-        mask_kind: Kind of the masks.
-        seed: Seed of the search and of the masks.
-        space: Space of the latents; w by default where the generator has one.
-        perceptual: Weight of the perceptual term, which --features names.
-        feature: Features of the perceptual term.
-        search: Gradient descent to the latents.
+        mask_kind: Kind of masks; by default none.
+        seed: Random seed of the starting points and the masks.
+        space: Latent space; by default w if the generator has one, else z.
+        perceptual: Weight of the perceptual loss, used with --features.
+        feature: Features of the perceptual loss.
+        search: Optimization of the latents.
     """
     import numpy as np
 
@@ -101,7 +101,8 @@ def invert(
     refuse_existing(output.force, *(output.out / name for name in FILES))
     check_at_least(1, num_images=num_images)
     if (generator.images is None) == (split is None):
-        raise UserError("give a folder of images or a --split: one of the two")
+        number = "neither" if split is None else "both"
+        raise UserError(f"images must be either a folder or a --split, got {number}")
     method = inversion.Search(*dataclasses.astuple(search))
     loaded, latent_space, key = open_generator(generator, space, seed)
     pixels, labels, source = _images(generator.images, split, data, num_images, loaded)
@@ -117,7 +118,7 @@ def invert(
         term=term,
         quiet=False,
     )
-    shown = pixels if mask is None else np.where(mask, np.uint8(128), pixels)
+    targets = pixels if mask is None else np.where(mask, np.uint8(128), pixels)
     error = "mean squared difference of pixels in [0, 1]"
     record = {
         "name": loaded.config.name,
@@ -128,14 +129,14 @@ def invert(
         "space": "w" if latent_space.distribution == "w" else "z",
         "error": error + (f" + {perceptual} x {feature.features}" if term else ""),
     }
-    _write_inversion(output.out, shown, result, record, method)
+    _write_inversion(output.out, targets, result, record, method)
     summary = f"{len(result.images)} images, {loaded.title}"
     print(f"{output.out}: {summary}: mean error {float(result.errors.mean()):.5f}")
 
 
 def _write_inversion(
     out: Path,
-    shown: "np.ndarray",
+    targets: "np.ndarray",
     result: "Inversion",
     record: dict[str, Any],
     search: "Search",
@@ -158,16 +159,16 @@ def _write_inversion(
     if result.labels is not None:
         arrays["labels"] = result.labels
     report = {
-        "command": timing.command(),
+        "command": timing.launch_command(),
         **record,
         "search": vars(search),
         "mean_error": float(result.errors.mean()),
         "errors": [float(error) for error in result.errors],
-        "versions": run_folder.packages(devices.pick_devices(1)),
+        "versions": run_folder.environment(devices.pick_devices(1)),
     }
     out.mkdir(parents=True, exist_ok=True)
     grid, latents, errors = (out / name for name in FILES)
-    plots.grid(_paired(shown, images), min(COLUMNS, len(images))).save(grid)
+    plots.grid(_pair_rows(targets, images), min(COLUMNS, len(images))).save(grid)
     np.savez(latents, **arrays)
     files.write_atomically(errors, json.dumps(report, indent=1) + "\n")
 
@@ -179,8 +180,7 @@ def _images(
     count: int | None,
     generator: "TrainedGenerator",
 ) -> tuple["np.ndarray", "np.ndarray | None", str]:
-    """Return images uint8 [n, h, w, c], their labels if the generator takes them, and their source
-    in words."""
+    """Load images uint8 [n, h, w, c], labels for a conditional generator, and their source."""
     import numpy as np
 
     from gan_jax.config import ImageData, schema
@@ -207,7 +207,7 @@ def _images(
 def _perceptual_term(
     feature: FeatureArgs, weight: float, data: str | None, config: "Config"
 ) -> Any:
-    """Return the perceptual term, or None where no features are given."""
+    """Return the perceptual loss, or None without features."""
     if feature.features is None:
         return None
     from gan_jax.config import schema
@@ -215,15 +215,14 @@ def _perceptual_term(
     from gan_jax.metrics.features import perceptual as features_perceptual
     from gan_jax.metrics.features.select import select_features
 
-    chosen = select_features(
+    features = select_features(
         feature.features, schema.with_data_dir(config.data, data), feature.weights
     )
-    return features_perceptual.perceptual(require_extractor(chosen), weight)
+    return features_perceptual.perceptual(require_extractor(features), weight)
 
 
-def _paired(above: "np.ndarray", below: "np.ndarray") -> "np.ndarray":
-    """Arrange images [n, h, w, c] in rows of at most COLUMNS, each above its counterparts; white
-    fills a short row up."""
+def _pair_rows(above: "np.ndarray", below: "np.ndarray") -> "np.ndarray":
+    """Arrange two sets of images [n, h, w, c] in alternating rows, padded with white images."""
     import numpy as np
 
     columns, rows = min(COLUMNS, len(above)), []
@@ -243,20 +242,20 @@ def inpaint(
     fit: Literal["resize", "tiles"] = "resize",
     seed: int = 0,
 ) -> None:
-    """Inpaint a folder of images of any size where --mask says, and nowhere else.
+    """Inpaint the masked pixels of a folder of images of any size; other pixels do not change.
 
     Args:
         generator: A generator that was trained with masks, and images.
-        output: Folder to write.
-        mask: A folder of masks of the same names (white is inpainted), a color #rrggbb, or alpha.
+        output: Output folder.
+        mask: Folder of masks, named as the images (white: inpaint), a color #rrggbb, or alpha.
         num_samples: Number of inpainted versions of each image.
-        fit: What to do with other sizes: resize the whole image, or work tile by tile.
-        seed: Seed of the latents.
+        fit: Method for images of other sizes: resize the image, or inpaint tile by tile.
+        seed: Random seed of the latents.
     """
     from gan_jax.inference.inpainting_files import inpaint_folder
 
     check_at_least(1, num_samples=num_samples)
-    done, tried = inpaint_folder(
+    inpainted, total = inpaint_folder(
         generator.run,
         generator.images,
         output.out,
@@ -268,4 +267,4 @@ def inpaint(
         fit=fit,
         force=output.force,
     )
-    print(f"{output.out}: {done} of {tried} images inpainted")
+    print(f"{output.out}: {inpainted} of {total} images inpainted")

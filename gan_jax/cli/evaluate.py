@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreArgs:
-    """Scores of a run."""
+    """Samples and metrics of an evaluation."""
 
     num_samples: int | None = None
-    """Number of samples; by default as many as there are real examples, at most 50000."""
+    """Number of samples; by default the number of real examples, at most 50000."""
     checkpoints: Literal["newest", "all"] = "newest"
     """Checkpoints to evaluate."""
     seed: int | None = None
-    """Seed of the latents; by default each member's own."""
+    """Random seed of the latents; by default the training seed of each member."""
     data: str | None = None
     """Path to the data set, if it has moved since training."""
     cas: bool = False
-    """Train a classifier on samples: the classification accuracy score."""
+    """Train a classifier on samples for the classification accuracy score."""
     path_length: bool = False
     """Measure the perceptual path length."""
     num_paths: int = 10_000
     """Number of paths of the perceptual path length."""
     temperatures: tuple[float, ...] = ()
-    """Temperatures at which texts are sampled."""
+    """Temperatures of text samples."""
 
 
 def evaluate(
@@ -41,18 +41,19 @@ def evaluate(
     feature: Flat[FeatureArgs] = FeatureArgs(),  # noqa: B008
     devices: int | None = None,
 ) -> None:
-    """Score samples of a run against its data, and rewrite RUN/scores.json with score cards.
+    """Evaluate samples of a run against its data, and write the scores to RUN/scores.json.
 
-    Images: Frechet and kernel distance, precision, recall, density and coverage, by the features of
-    a classifier of the data's own labels or by --features. 2-D mixtures: modes covered, share of
-    high-quality samples, KL divergence. Texts: BLEU, self-BLEU and likelihoods.
+    Images: Frechet and kernel distance, precision, recall, density, and coverage, on the features
+    of a classifier trained on the labels of the data, or on --features. 2-D mixtures: covered
+    modes, fraction of high-quality samples, and KL divergence. Text: BLEU, self-BLEU, and
+    likelihoods.
 
     Args:
-        run: Run folder.
-        score: Scores of a run.
-        feature: Features that images are compared by; by default a classifier's, if there are
-            labels.
-        devices: Number of devices; all by default.
+        run: Path to the run folder.
+        score: Samples and metrics of the evaluation.
+        feature: Features by which images are compared; by default those of a classifier, if the
+            data have labels.
+        devices: Number of devices; by default all.
     """
     from gan_jax.config import TextData, schema
     from gan_jax.core import devices as core_devices
@@ -63,8 +64,8 @@ def evaluate(
 
     check_at_least(6, num_samples=score.num_samples)
     check_at_least(1, num_paths=score.num_paths)
-    keys.sample_key(score.seed or 0)  # refuses an invalid seed
-    config, steps = folder.load_config(run), restore.steps(run)
+    keys.sample_key(score.seed or 0)  # checks the seed
+    config, steps = folder.load_config(run), restore.checkpoint_steps(run)
     steps = steps if score.checkpoints == "all" else steps[-1:]
     used = core_devices.pick_devices(devices)
     dataset = scoring.load_data(run, config, score.data)
@@ -76,7 +77,7 @@ def evaluate(
         settings |= _settings(config, data, dataset, score, feature)
     cards = scoring.evaluate(run, Settings(**settings), steps=steps, dataset=dataset, data=data)
     out = run / "scores.json"
-    score_card.write_cards(out, cards, folder.packages(used))
+    score_card.write_cards(out, cards, folder.environment(used))
     print(score_card.format_table(cards))
     print(f"{out}: {len(cards)} cards")
 
@@ -91,7 +92,7 @@ def _text_settings(run: Path, score: ScoreArgs, feature: FeatureArgs) -> dict[st
     }
     for name, value in image_flags.items():
         if value:
-            raise UserError(f"{name} must not be given for a run on texts, got {value} for {run}")
+            raise UserError(f"{name} must not be set for a text run, got {value} for {run}")
     return {"temperatures": score.temperatures} if score.temperatures else {}
 
 
@@ -113,10 +114,10 @@ def _settings(
 
 @dataclasses.dataclass(frozen=True)
 class CardsOutput:
-    """Where cards are written."""
+    """Output of the scores."""
 
     out: Path | None = None
-    """JSON file to write; by default the cards are only printed."""
+    """Path to a JSON file; by default the scores are only printed."""
     force: bool = False
     """Overwrite the output if it exists."""
 
@@ -128,14 +129,14 @@ def evaluate_folders(
     feature: Flat[FeatureArgs] = FeatureArgs(),  # noqa: B008
     devices: int | None = None,
 ) -> None:
-    """Score the images in one folder against those in another.
+    """Evaluate the images in one folder against those in another.
 
     Args:
-        real: Folder of real images.
-        fake: Folder of generated images.
-        output: Where cards are written.
-        feature: Features that images are compared by.
-        devices: Number of devices; all by default.
+        real: Path to a folder of real images.
+        fake: Path to a folder of generated images.
+        output: Output of the scores.
+        feature: Features by which images are compared.
+        devices: Number of devices; by default all.
     """
     from gan_jax.config import ImageData
     from gan_jax.core import devices as core_devices
@@ -153,4 +154,4 @@ def evaluate_folders(
     cards = scoring.score_folders(real, fake, features, used, dataset=dataset)
     print(score_card.format_table(cards))
     if output.out:
-        score_card.write_cards(output.out, cards, folder.packages(used))
+        score_card.write_cards(output.out, cards, folder.environment(used))

@@ -1,4 +1,4 @@
-"""Commands that generate: sample, interpolate, directions, synthesize and export."""
+"""Commands on generators: sample, interpolate, directions, synthesize, and export."""
 
 import dataclasses
 from pathlib import Path
@@ -27,11 +27,11 @@ EXPORT_SUFFIXES = (".jaxexport", ".safetensors")
 
 @dataclasses.dataclass(frozen=True)
 class SampleOutput:
-    """Where samples are written."""
+    """Output of samples."""
 
     out: Path | None = None
-    """File to write; samples.png by default, samples.txt for texts. A name that ends in .wav holds
-    sounds."""
+    """Path to the output file; by default samples.png, or samples.txt for text. With the suffix
+    .wav audio is written."""
     force: bool = False
     """Overwrite the output if it exists."""
 
@@ -47,10 +47,10 @@ def sample(
 
     Args:
         generator: A trained generator.
-        output: Where samples are written.
+        output: Output of samples.
         num_samples: Number of samples.
-        seed: Seed of the latents.
-        temperature: Temperature of texts.
+        seed: Random seed of the latents.
+        temperature: Softmax temperature (text only).
     """
     from gan_jax.config import TextData
     from gan_jax.core import keys
@@ -70,12 +70,12 @@ def sample(
     else:
         samples = form.sample(config, variables, key, num_samples)
     columns = min(num_samples, sampling.num_classes(config) or 8)
-    context = Context(config, loaded.sound, loaded.vocabulary)
+    context = Context(config, loaded.audio_format, loaded.vocabulary)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         form.write(samples, out, columns, context)
     except (OSError, ValueError) as error:
-        raise UserError(f"out is {str(out)!r}: {error}") from None
+        raise UserError(f"{out} cannot be written: {error}") from None
     print(f"{out}: {num_samples} samples of {loaded.title}, seed {seed}")
 
 
@@ -88,19 +88,19 @@ def interpolate(
     space: Literal["z", "w"] | None = None,
     truncation: float | None = None,
 ) -> None:
-    """Interpolate between random latents and write a grid with one row for each pair.
+    """Interpolate between pairs of random latents and write a grid, one row for each pair.
 
-    Normal z are interpolated along great circles, uniform z and StyleGAN2's w along straight lines.
-    Both ends of a row have its class label.
+    Normal z are interpolated spherically, uniform z and StyleGAN2's w linearly. All images of a row
+    have the same class label.
 
     Args:
         generator: A trained generator.
-        output: Image file to write.
+        output: Output image file.
         num_pairs: Number of pairs of latents.
-        columns: Number of images in a row.
-        seed: Seed of the latents.
-        space: Space of the latents; w by default where the generator has one.
-        truncation: Truncation psi of w, or threshold of normal z.
+        columns: Number of images per row.
+        seed: Random seed of the latents.
+        space: Latent space; by default w if the generator has one, else z.
+        truncation: Truncation psi of w, or truncation threshold of normal z.
     """
     from gan_jax.inference import interpolation
     from gan_jax.reporting import plots
@@ -111,7 +111,7 @@ def interpolate(
     loaded, latent_space, key = open_generator(generator, space, seed)
     if truncation is not None:
         latent_space = interpolation.truncate(latent_space, truncation)
-    ends, labels = _draw(latent_space, key, 2 * num_pairs)
+    ends, labels = _sample_latents(latent_space, key, 2 * num_pairs)
     walks = interpolation.interpolate(
         ends[:num_pairs], ends[num_pairs:], columns, latent_space.distribution
     )
@@ -129,20 +129,20 @@ def directions(
     seed: int = 0,
     space: Literal["z", "w"] | None = None,
 ) -> None:
-    """Move an image along the latent directions that change it most, one row for each direction.
+    """Edit a sample along the most influential latent directions, one row for each direction.
 
     The directions are principal components of early activations (GANSpace), or eigenvectors of the
-    first weight (SeFa). All rows move the same image.
+    first weight matrix (SeFa). All rows edit the same sample.
 
     Args:
         generator: A trained generator.
-        output: Image file to write.
-        method: pca (GANSpace) or sefa.
+        output: Output image file.
+        method: Method that finds the directions: pca (GANSpace) or sefa (SeFa).
         num_directions: Number of directions.
-        columns: Number of images in a row.
-        extent: Length of a move to either side, in standard deviations of the latents.
-        seed: Seed of the latents.
-        space: Space of the latents; w by default where the generator has one.
+        columns: Number of images per row.
+        extent: Maximum distance in both directions, in standard deviations of the latents.
+        seed: Random seed of the latents.
+        space: Latent space; by default w if the generator has one, else z.
     """
     import jax.numpy as jnp
     import numpy as np
@@ -160,7 +160,7 @@ def directions(
     moves = inference_directions.find_directions(
         loaded.config, loaded.variables, latent_space, method, num_directions, key
     )
-    start, labels = _draw(latent_space, key, 1)
+    start, labels = _sample_latents(latent_space, key, 1)
     t = np.linspace(-extent, extent, columns, dtype=np.float32)
     offsets = t[None, :, None] * (moves.scales[:, None] * moves.vectors)[:, None]
     pixels = _generate(latent_space, start[:, None] + jnp.asarray(offsets), labels)
@@ -169,9 +169,11 @@ def directions(
     print(f"{output.out}: {method} of {loaded.title}, seed {seed}; strengths {strengths}")
 
 
-def _draw(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
-    """Draw latents [n, d] of n keys, and their labels, if any: the second half repeats the first,
-    so that both ends of a walk have one label."""
+def _sample_latents(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["jax.Array", Any]:
+    """Sample latents [n, d], and labels for a conditional generator.
+
+    The labels of the second half repeat those of the first: both ends of a walk have one label.
+    """
     import numpy as np
 
     from gan_jax.core import keys
@@ -182,8 +184,10 @@ def _draw(space: "LatentSpace", key: "jax.Array", n: int) -> tuple["jax.Array", 
 
 
 def _generate(space: "LatentSpace", latents: "jax.Array", labels: Any) -> "np.ndarray":
-    """Generate images of latents [rows, columns, d], uint8 [rows columns, h, w, c]; row i has
-    labels[i], or the only label."""
+    """Generate images uint8 [rows * columns, h, w, c] of latents [rows, columns, d].
+
+    Row i has the label `labels[i]`, or the only label.
+    """
     import jax
     import numpy as np
 
@@ -206,18 +210,18 @@ def synthesize(
     format: Literal["npz", "png", "array_record"] = "npz",  # noqa: A002
     seed: int = 0,
 ) -> None:
-    """Write a labeled data set of samples of a class-conditional generator, to train classifiers.
+    """Write samples of a class-conditional generator as a labeled data set for classifiers.
 
-    The folder holds an npz file, a folder of images for each class, or files that
-    tensorflow-datasets reads; and samples.json, which records how they were generated.
+    The output folder has an npz file, one folder of PNG files per class, or array_record files for
+    tensorflow-datasets; and samples.json, which records how the samples were generated.
 
     Args:
         generator: A trained generator.
-        output: Folder to write.
+        output: Output folder.
         per_class: Number of samples of each class.
-        classes: Classes to sample; all by default.
+        classes: Classes to sample; by default all.
         format: Format of the data set.
-        seed: Seed of the latents.
+        seed: Random seed of the latents.
     """
     from gan_jax.inference import load, synthetic_dataset
 
@@ -239,15 +243,15 @@ def synthesize(
 
 
 def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
-    """Write a generator (its moving average, where there is one) as one file.
+    """Export a generator (its moving average, if there is one) to a single file.
 
-    FILE.jaxexport holds its weights and its function for any batch, on CPU, CUDA and TPU, and needs
-    nothing but jax; `sample`, `synthesize`, `interpolate`, `directions` and `invert` take it in
-    place of RUN. FILE.safetensors holds the weights alone, with a model card in FILE.md beside it.
+    FILE.jaxexport has the weights and the generator function, for any batch size, on CPU, CUDA, and
+    TPU. It requires only jax, and the commands sample, synthesize, interpolate, directions, and
+    invert accept it as RUN. FILE.safetensors has only the weights, with a model card in FILE.md.
 
     Args:
         generator: A trained generator.
-        output: FILE.jaxexport or FILE.safetensors.
+        output: Output file FILE.jaxexport or FILE.safetensors.
     """
     from gan_jax.config import population
     from gan_jax.core.errors import UserError
@@ -263,7 +267,9 @@ def export(generator: Group[GeneratorArgs], output: Flat[Output]) -> None:
     config = folder.load_config(generator.run)
     if population.is_population(config) and generator.member is None:
         last = len(population.member_configs(config)) - 1
-        raise UserError(f"{generator.run} is a population: give one --member, 0 to {last}")
+        raise UserError(
+            f"member must be from 0 to {last} for the population {generator.run}, got none"
+        )
     loaded = load.load_generator(generator.run, generator.step, generator.member)
     description = manifest.make_manifest(generator.run, loaded)
     if is_safetensors:

@@ -1,4 +1,4 @@
-"""Recipes: find one by its name or file, and list those that come with the package."""
+"""Recipes: loading by name or file, and the table of recipes in the package."""
 
 import dataclasses
 import difflib
@@ -17,51 +17,55 @@ import gan_jax
 from gan_jax.config import Config, Preset
 from gan_jax.core.errors import UserError
 from gan_jax.reporting.sweeps import format_mean_std
-from gan_jax.training.dry_run import duration
+from gan_jax.training.dry_run import format_duration
 
 PACKAGE = "gan_jax.recipes"
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A module with `presets`, or a `config` and optionally a `small` version of it."""
+    """A module with `presets`, or with a `config` and optionally a `small` config."""
 
     name: str
+    """Name of the module."""
     presets: Mapping[str, Preset]
-    """Versions by name, the default one first."""
+    """Versions of the recipe by name, the default one first."""
     docstring: str
+    """Docstring of the module."""
     path: Path
+    """Path to the file of the module."""
 
     @property
     def config(self) -> Config:
-        """Config of the default preset."""
+        """Return the config of the default preset."""
         return next(iter(self.presets.values())).config
 
     @property
     def small(self) -> Config | None:
-        """Config of the preset `small`, if there is one."""
+        """Return the config of the preset `small`, if there is one."""
         return self.presets["small"].config if "small" in self.presets else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A recipe's row in the table of recipes."""
+    """A row of the table of recipes."""
 
     name: str
+    """Name of the recipe."""
     data: str
     """Name and split of the data set."""
     presets: tuple[str, ...]
-    """Names of the versions beside the full one."""
+    """Names of the presets other than full."""
     recorded: str
-    """Version that the record is of: a preset, "full", or "" where there is no record."""
+    """Preset of the recorded runs, or "" without a record."""
     cost: str
-    """Training time on record, and on what."""
+    """Recorded training time and device."""
     result: str
-    """Headline metric on record, over the seeds."""
+    """Recorded headline metric, over the seeds."""
 
 
 def _package() -> ModuleType:
-    """Import the recipes: those of an installed wheel, else the clone's folder experiments/."""
+    """Import the recipes from an installed wheel, or from experiments/ in a clone."""
     try:
         return importlib.import_module(PACKAGE)
     except ModuleNotFoundError as error:
@@ -80,7 +84,7 @@ def _package() -> ModuleType:
 
 
 def recipe_names() -> list[str]:
-    """Return the names of all recipes that come with the package."""
+    """Return the names of all recipes of the package."""
     modules = (module.name for module in pkgutil.iter_modules(_package().__path__))
     return sorted(name for name in modules if not name.startswith("_"))
 
@@ -88,16 +92,22 @@ def recipe_names() -> list[str]:
 def load_recipe(
     name_or_path: str | Path, *, register: Callable[[ModuleType], None] | None = None
 ) -> Recipe:
-    """Return a recipe of the package, or one in a file of the user's.
+    """Load a recipe of the package or from a user's file.
 
     Args:
-      name_or_path: Name of a recipe, or path of a Python file with a `config`. The file's folder
-        is put first on `sys.path`, so that it can import its neighbors.
-      register: Called with the module of a file, after it is loaded and before its config is
-        returned. It is not called for the recipes of the package.
+        name_or_path: Name of a recipe, or path to a Python file with a `config`. The folder of the
+            file becomes the first entry of `sys.path`, so that the file can import its neighbors.
+        register: Function to call with the module of a user's file before its config is read.
+
+    Returns:
+        The recipe.
 
     Raises:
-      UserError: There is no such recipe or file, or it has no `config`.
+        UserError: If there is no such recipe or file, or it has no `config`.
+
+    Example:
+        >>> load_recipe("ring_mlp").config.name
+        'ring_mlp'
     """
     text = str(name_or_path)
     if text.endswith(".py"):
@@ -119,7 +129,7 @@ def load_recipe(
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a recipe file under its own name, with its folder first on `sys.path`."""
+    """Import a recipe file as a module named by its stem."""
     if not path.is_file():
         raise UserError(f"recipe must be a file that exists, got {path}")
     name = path.stem
@@ -134,7 +144,7 @@ def _load_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # a dataclass looks itself up there
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -144,7 +154,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _recipe(module: ModuleType) -> Recipe:
-    """Read the module's presets, or its `config` and `small`, and its docstring."""
+    """Read presets, or `config` and `small`, and the docstring of a module."""
     path, values = Path(module.__file__ or ""), vars(module)
     configs = {"full": values.get("config"), "small": values.get("small")}
     for name, config in configs.items():
@@ -161,7 +171,7 @@ def _recipe(module: ModuleType) -> Recipe:
 
 
 def list_recipes() -> list[Summary]:
-    """Return a row for each recipe of the package, by name, with what is on record for it."""
+    """Return a row for each recipe of the package, with its recorded results."""
     results = Path(_package().__path__[0]) / "results"
     return [_summary(load_recipe(name), results) for name in recipe_names()]
 
@@ -179,17 +189,19 @@ def _summary(recipe: Recipe, results: Path) -> Summary:
 
 
 def _cost(record: dict[str, Any]) -> str:
-    """Training time of all seeds, and the device."""
+    """Return the training time of all seeds, and the device."""
     runs, device = record["runs"], record["versions"]["device"]
-    # Seeds that trained at once share one time.
-    together = runs[0].get("members", 1) > 1
-    seconds = runs[0]["train_seconds"] if together else sum(run["train_seconds"] for run in runs)
+    # The seeds of a population share one training time.
+    is_population = runs[0].get("members", 1) > 1
+    seconds = (
+        runs[0]["train_seconds"] if is_population else sum(run["train_seconds"] for run in runs)
+    )
     machine = f"{device['cores']} CPU cores" if device["platform"] == "cpu" else device["kind"]
-    return f"{duration(seconds)} on {machine}"
+    return f"{format_duration(seconds)} on {machine}"
 
 
 def _result(record: dict[str, Any], study: Path) -> str:
-    """The headline metric: the first score of the runs, or what a study of them measured."""
+    """Return the headline metric: the first score of the runs, or that of a study."""
     runs = record["runs"]
     seeds = f"{len(runs)} seed{'s' * (len(runs) > 1)}"
     cards = {card["metric"]: card for card in record.get("protocol") or []}
@@ -209,7 +221,7 @@ def _result(record: dict[str, Any], study: Path) -> str:
 
 def print_recipes() -> None:
     """Print the table of recipes."""
-    header = ("recipe", "data", "preset", "on record", "training", "result")
+    header = ("recipe", "data", "preset", "recorded", "training", "result")
     rows = [
         (row.name, row.data, ", ".join(row.presets), row.recorded, row.cost, row.result)
         for row in list_recipes()

@@ -1,4 +1,4 @@
-"""Commands on runs: train, resume, compare, reproduce, record, report and recipes."""
+"""Commands on runs: train, resume, compare, reproduce, record, report, and recipes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ Record = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 def train(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]) -> None:
     """Train a recipe; `gan-jax train RECIPE --help` lists its flags.
 
-    The recipe comes first; flags change its config. An interrupted run is continued.
+    The recipe is the first argument; flags change its config. An interrupted run is continued.
 
     Args:
-        recipe: Name that `gan-jax recipes` lists, or a file of your own: my_recipe.py.
+        recipe: Name of a recipe that `gan-jax recipes` lists, or path to a recipe file NAME.py.
     """
     train_recipe(recipe, ())
 
 
 def train_recipe(recipe: str, args: Sequence[str]) -> None:
-    """Train the recipe of this name or path with the given flags."""
+    """Train the recipe with this name or path, with flags `args`."""
     from gan_jax import train
     from gan_jax.cli import recipes as cli_recipes
     from gan_jax.config import serialization
@@ -41,16 +41,16 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
 def resume(run: RunFolder) -> None:
     """Continue a run from its newest checkpoint; `gan-jax resume RUN --help` lists its flags.
 
-    The run folder comes first; flags change the settings of its last launch.
+    The run folder is the first argument; flags change the settings of the last launch.
 
     Args:
-        run: Run folder.
+        run: Path to the run folder.
     """
     resume_run(str(run), ())
 
 
 def resume_run(run: str, args: Sequence[str]) -> None:
-    """Continue the run in this folder with the given flags."""
+    """Continue the run in this folder, with flags `args`."""
     from gan_jax import train
     from gan_jax.core import command_line
     from gan_jax.runs import folder
@@ -64,41 +64,43 @@ def resume_run(run: str, args: Sequence[str]) -> None:
     config = folder.load_config(workdir)
     logging, runtime = folder.load_settings(workdir)
     default = train.ResumeArgs(config.steps, train.LaunchArgs(runtime, logging))
-    flags = command_line.parse(default, args=args, prog=f"gan-jax resume {run}")
+    flags = command_line.parse(
+        default, args=args, prog=f"gan-jax resume {run}", renamed=train.RENAMED_FLAGS
+    )
     train.fit_on(flags.launch, config.replace(steps=flags.steps), workdir)
 
 
 def compare(
     run: Record, other: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OTHER")]
 ) -> None:
-    """Compare two runs bit by bit over the steps that both have; exit status 1 if they differ.
+    """Compare two runs bit by bit over their common steps; exit status 1 if they differ.
 
-    Metrics, digests of states and samples are compared, as by `reproduce`.
+    The comparison covers metrics, digests of states, and samples.
 
     Args:
-        run: Run folder, or a file of experiments/results/.
-        other: The other one.
+        run: Path to a run folder, or to a record in experiments/results/.
+        other: Path to the other run folder or record.
     """
     from gan_jax.runs import compare as run_compare
 
     verdict = run_compare.compare(*map(run_compare.load_run_record, (run, other)))
     print(run_compare.format_comparison(verdict))
-    if verdict.parted:
+    if verdict.differences:
         raise SystemExit(1)
 
 
 def reproduce(
     run: Record, out: Path | None = None, steps: int | None = None, data: str | None = None
 ) -> None:
-    """Train a recorded run again and compare the two bit by bit; exit status 1 if they differ.
+    """Retrain a recorded run and compare the two bit by bit; exit status 1 if they differ.
 
-    The report says where the runs first differ, and what differs of versions, device, data and
-    config.
+    The output has the first difference of the runs, and all differences of versions, device, data,
+    and config.
 
     Args:
-        run: Run folder, or a file of experiments/results/.
-        out: New run folder; by default the new run is not kept.
-        steps: Number of train steps; by default all of the run's.
+        run: Path to a run folder, or to a record in experiments/results/.
+        out: Path to the new run folder; by default the new run is deleted.
+        steps: Number of train steps; by default that of the recorded run.
         data: Path to the data set, if it has moved since training.
     """
     import tempfile
@@ -109,11 +111,11 @@ def reproduce(
 
     check_at_least(1, steps=steps)
     if out is not None and out.exists():
-        raise UserError(f"{out} exists: give another --out")
+        raise UserError(f"out must be a new folder, got {out}")
     with tempfile.TemporaryDirectory() as folder:
         verdict = reproduce.reproduce(run, out or Path(folder) / "run", steps, data)
     print(run_compare.format_comparison(verdict))
-    if verdict.parted:
+    if verdict.differences:
         raise SystemExit(1)
 
 
@@ -122,14 +124,14 @@ def record(
     out: Path = Path("experiments/results"),
     force: bool = False,
 ) -> None:
-    """Write the results of runs of one experiment, small enough to commit.
+    """Write a record of the runs of one experiment that is small enough to commit.
 
-    The scores are those of `evaluate`; without it, runs on a 2-D mixture are scored all the same.
+    The scores are those of `evaluate`; runs on a 2-D mixture need no evaluation.
 
     Args:
-        runs: Run folders that differ in their seeds alone.
-        out: Folder to write NAME.json and its images to.
-        force: Overwrite a record of the same name.
+        runs: Paths to run folders that differ only in their seeds.
+        out: Path to the output folder of NAME.json and its images.
+        force: Overwrite the output if it exists.
     """
     from gan_jax.core.errors import UserError
     from gan_jax.metrics.evaluation.mixtures import scores
@@ -138,7 +140,7 @@ def record(
     from gan_jax.runs.restore import restore
 
     if not runs:
-        raise UserError("runs must be one run folder or more, got none")
+        raise UserError("runs must be one or more run folders, got none")
     refuse_existing(force, out / f"{run_folder.load_config(runs[0]).name}.json")
     results = []
     for folder in runs:
@@ -155,18 +157,18 @@ def report(
     walk: bool = True,
     tensorboard: bool = False,
 ) -> None:
-    """Write one HTML page that shows a run, and opens from disk without a network.
+    """Write an HTML report of a run, a single page that needs no network.
 
-    It shows samples over training, curves, a walk through the latents, scores, config and versions.
-    RUN/report.html is rewritten; another file that --out names is not without --force.
+    The page has samples over training, curves, a latent walk, scores, config, and versions.
+    RUN/report.html is always rewritten; another --out is overwritten only with --force.
 
     Args:
-        run: Run folder.
-        compare: Other run folders, shown beside it.
-        out: File to write; by default report.html in the run folder.
+        run: Path to the run folder.
+        compare: Paths to other run folders, to be included for comparison.
+        out: Path to the output file; by default report.html in the run folder.
         force: Overwrite the output if it exists.
-        walk: Show a walk through the latents.
-        tensorboard: Write event files too, into RUN/tensorboard (extra `tensorboard`).
+        walk: Show a latent walk; --no-walk omits it.
+        tensorboard: Write event files to RUN/tensorboard (requires the extra tensorboard).
     """
     from gan_jax.core import files
     from gan_jax.core.errors import UserError
@@ -176,8 +178,8 @@ def report(
         refuse_existing(force, out)
     out = out or run / "report.html"
     folders = [run, *compare]
-    room = page.ROOM // len(folders)
-    text = page.page([collect.collect_run(folder, room, walk=walk) for folder in folders])
+    budget = page.ROOM // len(folders)
+    text = page.page([collect.collect_run(folder, budget, walk=walk) for folder in folders])
     if (size := len(text.encode())) > page.LIMIT:
         raise UserError(f"the page must have at most {page.LIMIT} bytes, got {size}")
     with files.writing(out):
@@ -192,7 +194,7 @@ def report(
 
 
 def recipes() -> None:
-    """List all recipes with their data, commands and results."""
+    """List all recipes with their data, commands, and results."""
     from gan_jax.cli import recipes as cli_recipes
 
     cli_recipes.print_recipes()

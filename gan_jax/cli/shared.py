@@ -1,4 +1,4 @@
-"""Arguments and checks that commands share."""
+"""Arguments and checks shared by commands."""
 
 import dataclasses
 from pathlib import Path
@@ -26,31 +26,31 @@ class GeneratorArgs:
     """A trained generator."""
 
     run: RunFolder
-    """Run folder, or a file written by `export`."""
+    """Path to a run folder, or to a file written by `export`."""
     step: int | None = dataclasses.field(default=None, kw_only=True)
-    """Step of the checkpoint; the newest by default."""
+    """Step of the checkpoint; by default the newest one."""
     member: int | None = dataclasses.field(default=None, kw_only=True)
-    """Number of the member of a population; 0 by default."""
+    """Index of the member of a population; by default 0."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Where a command writes."""
+    """Output of a command."""
 
     out: Path
-    """File or folder to write."""
+    """Path to the output file or folder."""
     force: bool = False
     """Overwrite the output if it exists."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureArgs:
-    """Features that images are compared by."""
+    """Features by which images are compared."""
 
     features: str | None = None
-    """classifier, inception, inception-768, pixels, or your own MODULE:FUNCTION."""
+    """Name of the features: classifier, inception, inception-768, pixels, or MODULE:FUNCTION."""
     weights: Path | None = None
-    """Weights of the Inception network: file or folder."""
+    """Path to the weights of the Inception network, a file or a folder."""
 
 
 def refuse_existing(force: bool, *paths: Path) -> None:
@@ -59,27 +59,30 @@ def refuse_existing(force: bool, *paths: Path) -> None:
 
     for path in paths:
         if path.exists() and not force:
-            raise UserError(f"{path} exists: give --force to overwrite it, or another --out")
+            raise UserError(f"{path} exists: use --force to overwrite it, or another --out")
 
 
-def check_at_least(least: float, **values: float | None) -> None:
-    """Raise UserError if a flag that is given is below its least value."""
+def check_at_least(minimum: float, **values: float | None) -> None:
+    """Raise UserError if a value is below `minimum`; None is allowed."""
     from gan_jax.core.errors import UserError
 
     for name, value in values.items():
-        if value is not None and value < least:
-            raise UserError(f"{name} must be at least {least}, got {value}")
+        if value is not None and value < minimum:
+            raise UserError(f"{name} must be at least {minimum}, got {value}")
 
 
 def open_generator(
     generator: GeneratorArgs, space: Literal["z", "w"] | None, seed: int
 ) -> tuple["TrainedGenerator", "LatentSpace", "jax.Array"]:
-    """Return the generator, its latent space, and the command's key.
+    """Load a generator for a command that works in its latent space.
 
     Args:
-        generator: Where the generator lies.
-        space: "z", "w", or None for w where the generator has one.
+        generator: Arguments that identify the generator.
+        space: Latent space, z or w. None: w if the generator has one.
         seed: Seed of the key.
+
+    Returns:
+        The generator, its latent space, and the key of the command.
     """
     from gan_jax.core import keys
     from gan_jax.inference import latent_space, load
@@ -90,11 +93,11 @@ def open_generator(
 
 
 def save_image(image: Any, out: Path) -> None:
-    """Write a Pillow image, making its folder."""
+    """Save a Pillow image, and create its folder."""
     from gan_jax.core.errors import UserError
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         image.save(out)
     except (OSError, ValueError) as error:
-        raise UserError(f"out is {str(out)!r}: {error}") from None
+        raise UserError(f"{out} cannot be written: {error}") from None

@@ -177,12 +177,12 @@ class Objective:
     penalties: Penalties = Penalties()
     """Weights of the gradient penalties of the discriminator."""
     penalty_every: int = 1
-    """Number of discriminator updates per penalty, by which penalties are multiplied (lazy
-    regularization of StyleGAN2)."""
+    """Number of discriminator updates per gradient penalty, which is multiplied by this number
+    (lazy regularization of StyleGAN2)."""
     path_length: Value = 0.0
     """Weight of the path length regularization of StyleGAN2 generators."""
     path_length_every: int = 4
-    """Number of steps per path length update, by which its weight is multiplied."""
+    """Number of steps per path length update, whose weight is multiplied by this number."""
     auxiliary_disc: Value = 1.0
     """Weight of the cross-entropy of real examples, for discriminators with a class head."""
     auxiliary_gen: Value = 0.1

@@ -207,7 +207,7 @@ def _fits(value: Any, kind: Any) -> bool:
     return value is None if kind is None else not isinstance(kind, type) or isinstance(value, kind)
 
 
-def _a(name: str) -> str:
+def _with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
@@ -223,18 +223,18 @@ def _describe(kind: Any) -> str:
     if origin is tuple:
         items = [_describe(part) for part in parts if part is not ...]
         return f"a list, each {items[0]}" if ... in parts else f"a list of {', '.join(items)}"
-    return TYPE_DESCRIPTIONS.get(kind) or _a(getattr(kind, "__name__", str(kind)))
+    return TYPE_DESCRIPTIONS.get(kind) or _with_article(getattr(kind, "__name__", str(kind)))
 
 
 def _show(value: Any) -> str:
-    """A wrong value, on one short line."""
+    """Return a value on one short line, for error messages."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _a(type(value).__name__)
+        return _with_article(type(value).__name__)
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _inside(path: str, name: str) -> str:
+def _field_path(path: str, name: str) -> str:
     """Return the dotted name of a field, without a prefix for fields of the config itself."""
     return name if path == ROOT else f"{path}.{name}"
 
@@ -255,7 +255,7 @@ def _encode(value: Any, path: str) -> Any:
             )
         encoded: dict[str, Any] = {"_type": name}
         for name, field in _fields(cls).items():
-            item, inner = getattr(value, name), _inside(path, name)
+            item, inner = getattr(value, name), _field_path(path, name)
             encoded[name] = _encode(item, inner)
             _check(item, field, inner)
         return encoded
@@ -295,12 +295,12 @@ def _decode(value: Any, path: str) -> Any:
             raise UserError(
                 f"{path}: {cls.__name__} has no field {_show(name)}{suggestion(name, known)}"
             )
-        inner = _inside(path, name)
+        inner = _field_path(path, name)
         values[name] = _decode(item, inner)
         _check(values[name], known[name], inner)
     missing = [name for name in known if name not in values and _required(known[name])]
     if missing:
-        raise UserError(f"{path}: {_a(cls.__name__)} needs {', '.join(missing)}")
+        raise UserError(f"{path}: {_with_article(cls.__name__)} needs {', '.join(missing)}")
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:  # from the checks of the class

@@ -65,7 +65,7 @@ def _check_member(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         _fail("seed", config.seed, "from 0 to 4294967295")
     if config.steps * config.n_critic * config.batch_size >= 2**32:
-        _fail("steps", config.steps, "fewer, with steps x n_critic x batch_size below 2^32")
+        _fail("steps", config.steps, "smaller, so that steps x n_critic x batch_size is below 2^32")
     _check_prior(config)
     validate_data(config.data)
     for field in ("half_life", "ramp"):
@@ -193,12 +193,12 @@ def _check_augment(augment: Augment) -> None:
         _fail("augment.adapt_every", augment.adapt_every, "at least 1 and below 2^31")
     if len(set(augment.diffaugment)) < len(augment.diffaugment):
         _fail("augment.diffaugment", augment.diffaugment, "different parts")
-    on = any(not is_off(strength) for strength in strengths)
+    active = any(not is_off(strength) for strength in strengths)
     if augment.adaptive and isinstance(augment.p, Schedule):
         _fail("augment.p", str(augment.p), "a number if adaptive")
-    if augment.adaptive and not on:
+    if augment.adaptive and not active:
         _fail("augment.adaptive", True, f"false if {', '.join(ADA_GROUPS)} are all 0")
-    if on and is_off(augment.p) and not augment.adaptive:
+    if active and is_off(augment.p) and not augment.adaptive:
         _fail("augment.p", augment.p, "above 0, or adaptive, if an augmentation is on")
 
 
@@ -277,7 +277,9 @@ def validate(config: Config) -> None:
     for sweep in config.sweep:
         _check_sweep(config, sweep.field)
         repeated = names.count(sweep.field) > 1 or len(set(sweep.values)) < len(sweep.values)
-        if repeated or not sweep.values:
+        if not sweep.values:
+            raise UserError(f"sweep {sweep}: values must be one or more numbers, got none")
+        if repeated:
             raise UserError(f"sweep {sweep}: fields and values must be different")
         for inside in names:
             if inside.startswith(f"{sweep.field}."):

@@ -1,4 +1,4 @@
-"""Conversion of the configs of version 0.1, which have Python paths as types and no format."""
+"""Conversion of configs of version 0.1, which have Python paths as types."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Parse flags into dataclasses, and report mistakes as one line with exit status 2."""
+"""Parsing of flags into dataclasses, with errors of one line and exit status 2."""
 
 import contextlib
 import dataclasses
@@ -19,23 +19,23 @@ from gan_jax.core.errors import UserError, suggestion
 
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]
-"""A dataclass whose flags are among the command's own."""
+"""A dataclass of flags, listed among the other flags in --help."""
 Group = Annotated[T, tyro.conf.OmitArgPrefixes]
-"""A dataclass whose flags are in a group of their own in --help."""
+"""A dataclass of flags, listed as a separate group in --help."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Imports:
-    """The user's own code."""
+    """User code to import."""
 
     modules: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="import", metavar="MODULE")
     ] = ()
-    """Module, package, or file of your own whose networks a run uses."""
+    """Module, package, or file that defines networks of your own."""
 
 
-# tyro's only public report of a mistake is a framed text on stderr and exit status 2. Whatever
-# stands in it becomes one line; the messages below, where they are recognized, in our own words.
+# tyro reports errors as a framed text on stderr with exit status 2. Every report is reduced to one
+# line; reports that match a pattern are reworded as `<name> must be <allowed>, got <value>`.
 _REWORDED = (
     (r"invalid choice (.+) for argument '-*(.+?)'\. Expected one of \((.+?),?\) ?\.", r"\2|\3|\1"),
     (r"Error parsing -*(\S+): no type matching (.+) could be .*? from \[(.+?)\]\..*", r"\1|\2|\3"),
@@ -45,14 +45,14 @@ _REWORDED = (
 
 
 def parse_imports(args: Sequence[str]) -> tuple[str, ...]:
-    """Return the modules that `--import` names; the other flags are ignored."""
+    """Return the modules that `--import` names, ignoring other flags."""
     parsed, _ = parse_as(Imports, args=args, return_unknown_args=True, add_help=False)
     return parsed.modules
 
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """A UserError, or an error of the disk, becomes one line on stderr and exit status 2."""
+    """Print a UserError or OSError as one line on stderr, and exit with status 2."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         yield
@@ -62,7 +62,18 @@ def user_errors() -> Iterator[None]:
 
 
 def parse(default: T, **options: Any) -> T:
-    """Return the dataclass instance `default` changed by flags; options are those of `parse_as`."""
+    """Return a copy of a dataclass changed by flags.
+
+    Args:
+        default: Dataclass instance, which provides the default values.
+        **options: Options of `parse_as`.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        UserError: If the flags are wrong.
+    """
     return parse_as(type(default), default=default, **options)
 
 
@@ -76,16 +87,20 @@ def parse_as(
     """Parse flags into an instance of `target`.
 
     Args:
-        target: Type for `tyro.cli`. It must not be a function: what it does would be captured.
-        args: Words of the command line, those of `sys.argv` by default.
-        renamed: New names of flags of earlier versions, by their old names.
+        target: Type for `tyro.cli`, not a function: its output would be captured.
+        args: Words of the command line; by default those of `sys.argv`.
+        renamed: New names of flags of earlier versions, by old name.
         **options: Further options of `tyro.cli`.
 
     Returns:
-        What `tyro.cli` returns.
+        The instance; with `return_unknown_args` also the unknown words.
 
     Raises:
-        UserError: The flags are wrong. The message suggests the nearest flag for an unknown one.
+        UserError: If the flags are wrong. For an unknown flag the message suggests a similar one.
+
+    Example:
+        >>> parse_imports(["--import", "my_networks", "--steps", "100"])
+        ('my_networks',)
     """
     args = sys.argv[1:] if args is None else args
     text, panel = _stream(), io.StringIO()
@@ -93,8 +108,8 @@ def parse_as(
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(panel):
             return tyro.cli(target, args=args, **options)
     except SystemExit as leaving:
-        if leaving.code != 2:
-            print(_wrapped(_content(text)), end="")
+        if leaving.code != 2:  # --help
+            print(_wrap(_content(text)), end="")
             raise
     flags = _flags(target, options)
     for word in args:
@@ -103,13 +118,13 @@ def parse_as(
             raise UserError(f"{flag} is now {(renamed or {})[flag]}")
         if re.match(r"--[a-zA-Z]", flag) and flag.replace("_", "-") not in flags:
             raise UserError(
-                f"flag must be one of those that --help lists, got {flag}{suggestion(flag, flags)}"
+                f"flag must be one that --help lists, got {flag}{suggestion(flag, flags)}"
             )
     raise UserError(_one_line(panel.getvalue()))
 
 
 def _stream() -> io.TextIOWrapper:
-    """Open a text stream in memory with the encoding of stdout, by which tyro draws frames."""
+    """Return a stream in memory with the encoding of stdout, on which tyro's frames depend."""
     return io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
 
 
@@ -118,8 +133,8 @@ def _content(stream: io.TextIOWrapper) -> str:
     return stream.read()
 
 
-def _wrapped(text: str) -> str:
-    """Wrap the lines of a help text that tyro does not: usage and description."""
+def _wrap(text: str) -> str:
+    """Wrap usage and description of a help text, which tyro leaves on one line."""
     width = shutil.get_terminal_size().columns
     lines = text.splitlines(keepends=True)
     return "".join(
@@ -129,7 +144,7 @@ def _wrapped(text: str) -> str:
 
 
 def _flags(target: Any, options: Mapping[str, Any]) -> list[str]:
-    """List the flags that the help of `target` names."""
+    """Return the flags in the help of `target`."""
     text = _stream()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(target, args=["--help"], **options)
@@ -153,9 +168,9 @@ def _one_line(panel: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs on disk, so that the second start of a run is quick.
+    """Cache compiled programs on disk, so that later starts of a run are fast.
 
-    In $JAX_COMPILATION_CACHE_DIR, else in the user's cache folder.
+    The folder is `$JAX_COMPILATION_CACHE_DIR`, or `gan_jax/xla` in the user's cache folder.
     """
     import jax
 

@@ -1,4 +1,4 @@
-"""PRNG keys of a run: one root key, folded with purpose, step, iteration, and example index.
+"""PRNG keys of a run: a root key, folded with purpose, step, iteration, and example.
 
 All random numbers of a run come from these keys, except those of synthetic data sets, which have
 seeds of their own. So the random numbers of step t can be computed without the steps before it, do

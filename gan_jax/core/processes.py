@@ -55,7 +55,10 @@ def in_cluster() -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
-    """Processes that train one run. Clusters (SLURM, Open MPI, Kubernetes, Cloud TPU) set them."""
+    """Processes that train one run.
+
+    Clusters (SLURM, Open MPI, Kubernetes, Cloud TPU) set them.
+    """
 
     coordinator: str | None = None
     """Address HOST:PORT of process 0, with a free port."""

@@ -1,4 +1,4 @@
-"""One batch of training examples."""
+"""A batch of training examples."""
 
 from typing import Any
 
@@ -6,9 +6,12 @@ import flax.struct
 
 
 class Batch(flax.struct.PyTreeNode):
-    """Examples `real` [n, ...] (float32, or uint8 pixels as a data set stores them), and what they
-    are conditioned on: None, labels [n] int32, or any pytree with leaves [n, ...].
-    The batch of a train step has leaves [n_critic, n, ...]."""
+    """Examples and their conditions.
+
+    The batch of a training step has leaves [n_critic, n, ...].
+    """
 
     real: Any
+    """Examples [n, ...], float32, or in the dtype of the stored data set."""
     cond: Any = None
+    """Conditions: None, labels int32 [n], or any pytree with leaves [n, ...]."""

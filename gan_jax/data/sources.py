@@ -1,4 +1,4 @@
-"""Data sets in memory: what `config.data` names -> arrays, fingerprinted. Nothing is downloaded."""
+"""Loading of the data set that `config.data` names. Nothing is downloaded."""
 
 import dataclasses
 import hashlib
@@ -20,37 +20,42 @@ from gan_jax.data.images import files, pixels, shards, tfds
 from gan_jax.data.images.shards import PreparedImages
 from gan_jax.data.text import corpus, oracle
 
-SYNTHETIC_EXAMPLES = 100_000  # as many as PacGAN trains on (1712.04086, sec. 4.1)
-STACKED_EXAMPLES = 128_000  # the same paper's, sec. 4.2
+SYNTHETIC_EXAMPLES = 100_000  # as PacGAN (1712.04086, sec. 4.1)
+STACKED_EXAMPLES = 128_000  # as PacGAN, sec. 4.2
 _permuted = jax.jit(order.permuted_positions, static_argnums=2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A set of n examples, in memory, or pictures on the disk that are read where they lie."""
+    """A set of n examples in memory, or prepared images that are read from the disk on demand."""
 
     batch: Batch
-    """Leaves [n, ...]: pictures uint8 [n, h, w, c] (of a prepared set `Stored`), points float32
-    [n, d], sounds int16 [n, t, 1] or [n, 128, 128, 1], tokens uint16 [n, t]; cond None, labels
-    int32 [n], or a dictionary of these by name."""
+    """Examples and conditions with leaves [n, ...].
+
+    Examples are images uint8 [n, h, w, c] (an array or `PreparedImages`), points float32 [n, d],
+    audio int16 [n, t, 1] or [n, 128, 128, 1], or tokens uint16 [n, t]. Conditions are None, labels
+    int32 [n], or a dictionary of arrays by name.
+    """
     fingerprint: str
-    """sha256 over every array of the batch: dtype, shape and bytes, of a prepared set by the hashes
-    that it has of them; and over a vocabulary."""
+    """SHA-256 of the batch and the vocabulary.
+
+    It covers dtype, shape and content of every array. For prepared images it uses stored hashes.
+    """
     labels: np.ndarray | None = None
-    """The set's labels int32 [n], also where the batch goes without them; None: it has none."""
-    sound: AudioFormat | None = None
-    """How its examples are heard; None where they are no sounds."""
+    """Labels int32 [n], also if the batch excludes them; None if the set has no labels."""
+    audio_format: AudioFormat | None = None
+    """Format of audio examples, else None."""
     vocabulary: tuple[str, ...] | None = None
-    """What tokens stand for, as many as the rows that networks see are wide; None: no tokens."""
+    """Vocabulary of tokens, of the width of the network input, else None."""
 
     def __len__(self) -> int:
         return len(self.batch.real)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of an example as networks see it."""
-        wide = () if self.vocabulary is None else (len(self.vocabulary),)
-        return (*self.batch.real.shape[1:], *wide)
+        """Shape of an example as input of a network."""
+        one_hot = () if self.vocabulary is None else (len(self.vocabulary),)
+        return (*self.batch.real.shape[1:], *one_hot)
 
 
 def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str:
@@ -67,63 +72,76 @@ def _fingerprint(batch: Batch, vocabulary: tuple[str, ...] | None = None) -> str
 
 
 def digits(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
-    """The 1797 handwritten digits, 8x8, that scikit-learn carries: uint8 [n, 8, 8, 1], labels [n].
+    """Load the 1797 handwritten digits of scikit-learn.
 
-    Their 17 grey levels become 0 to 255. `train` is the first four fifths, `test` the rest (the
-    set is in the order of its writers, so these are mostly other hands), `all` both.
+    Their 17 gray levels are scaled to 0 to 255. The split `train` is the first four fifths, `test`
+    the rest, `all` both. The set is ordered by writer, so most writers are in one split only.
+
+    Returns:
+        Images uint8 [n, 8, 8, 1] and labels int32 [n].
+
+    Example:
+        >>> images, labels = digits(ImageData("digits", "test"))
+        >>> images.shape, labels.shape
+        ((360, 8, 8, 1), (360,))
     """
     from sklearn.datasets import load_digits
 
-    found: Any = load_digits()
-    real = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
+    bunch: Any = load_digits()
+    real = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
     cut = len(real) * 4 // 5
     parts = {"all": slice(None), "train": slice(cut), "test": slice(cut, None)}
     if data.split not in parts:
-        raise UserError(f"data.split is {data.split!r}: the digits have {', '.join(parts)}")
-    return real[parts[data.split]], found.target[parts[data.split]].astype(np.int32)
+        raise UserError(f"data.split must be one of {', '.join(parts)}, got {data.split!r}")
+    return real[parts[data.split]], bunch.target[parts[data.split]].astype(np.int32)
 
 
-def _mixture(centres: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points float32 [n, 2] of equally likely Gaussians, and which one each is of, int32 [n]."""
+def _mixture(centers: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sample points float32 [n, 2] of equally likely Gaussians, with their modes int32 [n]."""
     n = SYNTHETIC_EXAMPLES
-    random = np.random.Generator(np.random.PCG64(0))  # the set is fixed: no seed of a run is in it
-    mode = random.integers(len(centres), size=n)
-    points = centres[mode] + sigma * random.standard_normal((n, 2))
+    random = np.random.Generator(np.random.PCG64(0))  # fixed: independent of the seed of a run
+    mode = random.integers(len(centers), size=n)
+    points = centers[mode] + sigma * random.standard_normal((n, 2))
     return points.astype(np.float32), mode.astype(np.int32)
 
 
 def ring_centers() -> np.ndarray:
-    """Eight modes on the unit circle, [8, 2]."""
+    """Return the centers of eight modes on the unit circle, [8, 2]."""
     angle = 2 * np.pi * np.arange(8) / 8
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
 def grid_centers() -> np.ndarray:
-    """Twenty-five modes at spacing 2 around the origin, [25, 2]."""
-    place = np.arange(-4.0, 5.0, 2.0)
-    return np.stack(np.meshgrid(place, place, indexing="ij"), -1).reshape(-1, 2)
+    """Return the centers of 25 modes on a grid of spacing 2 around the origin, [25, 2]."""
+    axis = np.arange(-4.0, 5.0, 2.0)
+    return np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
 
 
 def stacked_mnist(data: ImageData) -> tuple[np.ndarray, np.ndarray]:
-    """Stacked MNIST: uint8 [n, 28, 28, 3], a digit of MNIST drawn at random in each channel, and
-    the labels 100 a + 10 b + c int32 [n] of its 1000 equally likely modes.
+    """Load stacked MNIST, with a random MNIST digit in each of three channels.
 
-    As PacGAN made it (Lin et al. 2018, 1712.04086, sec. 4.2): 128,000 pictures of the split
-    `train`; of another split, as many as it has.
+    As in PacGAN (Lin et al. 2018, 1712.04086, sec. 4.2): the split `train` has 128,000 images.
+    Another split has as many images as that split of MNIST.
+
+    Returns:
+        Images uint8 [n, 28, 28, 3], and labels 100 a + 10 b + c int32 [n] of the 1000 equally
+        likely modes.
     """
     digits, labels = tfds.read(dataclasses.replace(data, name="mnist", size=None, channels=None))
     if labels is None or digits.shape[1:] != (28, 28, 1):
-        raise UserError(f"data set 'mnist' holds {list(digits.shape[1:])}, not digits of 28x28")
+        raise UserError(
+            f"data set 'mnist' must have labeled images [28, 28, 1], got {list(digits.shape[1:])}"
+        )
     n = STACKED_EXAMPLES if data.split == "train" else len(digits)
-    random = np.random.Generator(np.random.PCG64(0))  # the set is fixed: no seed of a run is in it
-    drawn = random.integers(len(digits), size=(n, 3))
+    random = np.random.Generator(np.random.PCG64(0))  # fixed: independent of the seed of a run
+    chosen = random.integers(len(digits), size=(n, 3))
     stacked = np.empty((n, 28, 28, 3), np.uint8)
     for channel in range(3):
-        stacked[..., channel] = digits[drawn[:, channel], :, :, 0]
-    return stacked, (labels[drawn] @ np.array([100, 10, 1])).astype(np.int32)
+        stacked[..., channel] = digits[chosen[:, channel], :, :, 0]
+    return stacked, (labels[chosen] @ np.array([100, 10, 1])).astype(np.int32)
 
 
-# Centres and standard deviation of the 2-D mixtures, those of VEEGAN and PacGAN (1712.04086, 4.1).
+# Centers and standard deviation of the 2-D mixtures of VEEGAN and PacGAN (1712.04086, sec. 4.1).
 MIXTURES = {"ring": (ring_centers, 0.01), "grid": (grid_centers, 0.05)}
 
 
@@ -137,47 +155,70 @@ READERS |= {"stacked_mnist": stacked_mnist, "prepared": shards.read}
 
 
 def is_tfds(data: Data) -> bool:
-    """Whether the set that `data` names is read by tensorflow-datasets as it is."""
+    """Return whether tensorflow-datasets reads the set that `data` names."""
     return isinstance(data, ImageData) and data.name not in READERS
 
 
 def subsample_indices(labels: np.ndarray | None, data: Data) -> np.ndarray:
-    """Which examples of a set with `labels` int32 [n] are the `data.per_class` of each class that
-    the seed `data.subset_seed` draws, in their order: int64. Raises UserError where there are
-    fewer."""
+    """Select `data.per_class` random examples of each class.
+
+    The examples of a smaller `data.per_class` are a subset of those of a larger one.
+
+    Args:
+        labels: Labels int32 [n] of the complete set, or None if it has no labels.
+        data: Options of the data set; `subset_seed` is the seed of the subset.
+
+    Returns:
+        Sorted indices int64 [classes * per_class].
+
+    Raises:
+        UserError: If there are no labels, or a class has too few examples.
+
+    Example:
+        >>> labels = np.array([0, 0, 0, 1, 1, 1], np.int32)
+        >>> labels[subsample_indices(labels, ImageData("digits", per_class=2))].tolist()
+        [0, 0, 1, 1]
+    """
     if labels is None:
         raise UserError(
-            f"data.per_class is {data.per_class}, but the data set {data.name!r} has no labels"
+            f"data set {data.name!r} has no labels: data.per_class must be 0, got {data.per_class}"
         )
     root, chosen = keys.root_key(data.subset_seed), []
     for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        if len(places) < data.per_class:
+        members = np.flatnonzero(labels == label)
+        if len(members) < data.per_class:
             raise UserError(
-                f"data.per_class is {data.per_class}: the data set {data.name!r} has "
-                f"{len(places)} examples of class {label}"
+                f"data.per_class must be at most {len(members)}, got {data.per_class}: the data "
+                f"set {data.name!r} has {len(members)} examples of class {label}"
             )
         first = jnp.arange(data.per_class, dtype=jnp.uint32)
-        at = _permuted(jax.random.fold_in(root, label), first, len(places))
-        chosen.append(places[np.asarray(at)])
+        positions = _permuted(jax.random.fold_in(root, label), first, len(members))
+        chosen.append(members[np.asarray(positions)])
     return np.sort(np.concatenate(chosen))
 
 
 def subsample(dataset: Dataset, data: Data) -> Dataset:
-    """Of a whole set the examples that `load` gives where `data.per_class` and `data.subset_seed`
-    are so. Raises UserError as `drawn`."""
+    """Return the subset of a complete set that `load` returns for these options.
+
+    Args:
+        dataset: The complete set.
+        data: Options of the data set with `per_class` > 0; `draw` is the seed of the subset.
+
+    Raises:
+        UserError: As `subsample_indices`.
+    """
     chosen = subsample_indices(dataset.labels, data)
     batch = jax.tree.map(lambda leaf: leaf[chosen], dataset.batch)
     labels = np.asarray(dataset.labels)[chosen]
-    return Dataset(batch, _fingerprint(batch), labels, dataset.sound)
+    return Dataset(batch, _fingerprint(batch), labels, dataset.audio_format)
 
 
-def load_complete(data: Data, split: str) -> Data:
-    """All labelled examples of a split of the set, of which `data` may be a draw."""
-    everything = dataclasses.replace(data, split=split, labels=True, per_class=0)
-    if isinstance(everything, ImageData):
-        return dataclasses.replace(everything, cond=())
-    return everything
+def labeled_split(data: Data, split: str) -> Data:
+    """Return options that load all labeled examples of a split of the set, without a subset."""
+    complete = dataclasses.replace(data, split=split, labels=True, per_class=0)
+    if isinstance(complete, ImageData):
+        return dataclasses.replace(complete, cond=())
+    return complete
 
 
 def load_split(data: Data, split: str) -> Dataset:
@@ -186,22 +227,22 @@ def load_split(data: Data, split: str) -> Dataset:
     Raises UserError if there is none.
     """
     if data.name in ("folder", "npz"):
-        raise UserError(f"split is {split!r}: data set {data.name!r} has none; give a folder")
+        raise UserError(f"data set {data.name!r} has no split {split!r}: give a folder instead")
     return load(dataclasses.replace(data, split=split, per_class=0))
 
 
 def describe(data: Data) -> str:
-    """Name, split and, where it is one, the draw."""
-    of = f", {data.per_class} a class (draw {data.subset_seed})" if data.per_class else ""
-    return f"{data.name} {data.split}{of}"
+    """Describe a data set by its name, its split and its subset, if any."""
+    subset = f", {data.per_class} a class (draw {data.subset_seed})" if data.per_class else ""
+    return f"{data.name} {data.split}{subset}"
 
 
 class Arrays(NamedTuple):
-    """A data set as it was read, before it becomes a `Dataset`."""
+    """Arrays of a data set before it becomes a `Dataset`, whose fields these are."""
 
     real: Any
     labels: np.ndarray | None = None
-    sound: AudioFormat | None = None
+    audio_format: AudioFormat | None = None
     vocabulary: tuple[str, ...] | None = None
 
 
@@ -211,8 +252,8 @@ def _images(data: ImageData) -> Arrays:
 
 
 def _points(data: PointData) -> Arrays:
-    centres, sigma = MIXTURES[data.name]
-    return Arrays(*_mixture(centres(), sigma))
+    centers, sigma = MIXTURES[data.name]
+    return Arrays(*_mixture(centers(), sigma))
 
 
 def _sounds(data: AudioData) -> Arrays:
@@ -233,41 +274,53 @@ LOADERS: dict[type[Data], Callable[[Any], Arrays]] = {
 
 
 def load(data: Data) -> Dataset:
-    """Loads the data set that `data` names.
+    """Load the data set that `data` names.
 
     Raises:
-        UserError: If it is absent or cannot be read.
+        UserError: If it is absent, cannot be read, or does not have what `data` asks for.
+
+    Example:
+        >>> dataset = load(ImageData("digits", "test", labels=True))
+        >>> len(dataset), dataset.batch.real.shape, dataset.batch.cond.dtype.name
+        (360, (360, 8, 8, 1), 'int32')
     """
-    real, labels, sound, vocabulary = LOADERS[type(data)](data)
+    real, labels, audio_format, vocabulary = LOADERS[type(data)](data)
     if not len(real):
-        raise UserError(f"data set {data.name!r} holds no examples")
-    if real.ndim == 4 and not sound and real.shape[-1] not in pixels.MODES:
-        raise UserError(f"data set {data.name!r} has {real.shape[-1]} channels: it must be 1 or 3")
+        raise UserError(f"data set {data.name!r} has no examples")
+    if real.ndim == 4 and not audio_format and real.shape[-1] not in pixels.MODES:
+        raise UserError(f"data set {data.name!r} must have 1 or 3 channels, got {real.shape[-1]}")
     if data.labels and labels is None:
-        raise UserError(f"data.labels is on, but the data set {data.name!r} has no labels")
+        raise UserError(f"data set {data.name!r} has no labels: data.labels must be off")
     cond: Any = labels if data.labels else None
     if isinstance(data, ImageData) and data.cond:
         cond = files.load_conditions(data, len(real)) | ({"labels": labels} if data.labels else {})
     batch = Batch(real, cond)
-    dataset = Dataset(batch, _fingerprint(batch, vocabulary), labels, sound, vocabulary)
+    dataset = Dataset(batch, _fingerprint(batch, vocabulary), labels, audio_format, vocabulary)
     return subsample(dataset, data) if data.per_class else dataset
 
 
 def with_labels(dataset: Dataset, name: str) -> Dataset:
-    """The same examples with their labels, as `load` gives them with data.labels on. Raises
-    UserError if there are none in the set of this `name`."""
+    """Return the set conditioned on its labels, as `load` does with `data.labels`.
+
+    Args:
+        dataset: The data set.
+        name: Its name, for the error message.
+
+    Raises:
+        UserError: If it has no labels.
+    """
     if dataset.labels is None:
         raise UserError(f"the data set {name!r} has no labels")
     batch = Batch(dataset.batch.real, dataset.labels)
-    return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.sound)
+    return Dataset(batch, _fingerprint(batch), dataset.labels, dataset.audio_format)
 
 
 def dummy_examples(dataset: Dataset, n: int) -> Batch:
-    """What `n` of its examples look like to a network: zeros, of the right shapes and dtypes."""
+    """Return a batch of zeros with the shapes and dtypes of `n` examples as network inputs."""
     real = np.zeros((n, *dataset.shape), np.float32)
 
-    def empty(leaf: np.ndarray) -> np.ndarray:
-        kind = np.float32 if leaf.dtype == np.uint8 else leaf.dtype  # pixels, as they are scaled
-        return np.zeros((n, *leaf.shape[1:]), kind)
+    def zeros(leaf: np.ndarray) -> np.ndarray:
+        dtype = np.float32 if leaf.dtype == np.uint8 else leaf.dtype  # pixels are scaled
+        return np.zeros((n, *leaf.shape[1:]), dtype)
 
-    return Batch(real, jax.tree.map(empty, dataset.batch.cond))
+    return Batch(real, jax.tree.map(zeros, dataset.batch.cond))

@@ -1,7 +1,7 @@
-"""The batches of a streamed set, gathered ahead of time by grain, in the order of the resident one.
+"""Batches of a streamed data set, gathered ahead by grain in the resident set's order.
 
-What a step trains on is a pure function of its number (`Gather`), so grain may compute it in any
-thread or process, and there is nothing to save: a resumed run starts the stream at its step.
+The batch of a step is a pure function of its number (`BatchGatherer`). So grain may compute it in
+any thread or process, and there is no state to save: a resumed run starts the stream at its step.
 """
 
 import dataclasses
@@ -18,90 +18,113 @@ from gan_jax.data import order
 from gan_jax.data.images.shards import PreparedImages
 from gan_jax.data.sources import Dataset
 
-PIECE = 512  # examples, at least, that are read from the disk at once
-THREADS = 2  # that read in one process; Pillow works outside the interpreter's lock
-AHEAD = 8  # pieces
+MIN_EXAMPLES = 512  # examples that are read from the disk at once, at least
+THREADS = 2  # reader threads of a process; Pillow releases the interpreter lock
+AHEAD = 8  # parts of blocks that are read ahead
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchGatherer:
-    """The batches of the steps from `length` x number on, `length` of them, by number: leaves
-    [shards, steps, n_critic, n, ...], of a population [shards, members, steps, ...], of this
-    process's shards."""
+    """A function from the number of a part to the batches of its steps.
 
-    sets: tuple[list[Any], ...]
-    """The leaves of one data set, or of one a member: arrays, or `Stored`."""
+    Part k contains the steps from `length` * k on. A call returns the leaves of its batches,
+    [shards, steps, n_critic, n, ...], or [shards, members, steps, n_critic, n, ...] for a
+    population, of the shards of this process.
+    """
+
+    datasets: tuple[list[Any], ...]
+    """Leaves of one data set, or of one for each member: arrays, or `PreparedImages`."""
     secrets: np.ndarray
-    """uint32 [members, epochs, ...], from `first_epoch` on."""
+    """Secrets of the epochs from `first_epoch` on, uint32 [members, epochs, ROUNDS+1]."""
     first_epoch: int
+    """Number of the first epoch of `secrets`."""
     length: int
+    """Number of steps of a part."""
     n_critic: int
+    """Number of discriminator updates per step."""
     batch: int
+    """Batch size."""
     shards: tuple[int, list[int]]
-    """Into how many a batch is cut, and which of them are this process's."""
-    many: bool
-    """Whether there is an axis of members."""
+    """Number of shards of a batch, and the indices of those of this process."""
+    has_member_axis: bool
+    """Presence of an axis of members, which a population has."""
 
     def __call__(self, number: int) -> list[np.ndarray]:
+        """Gather the leaves of part `number`."""
         steps = range(number * self.length, (number + 1) * self.length)
-        how = (steps, self.n_critic, self.batch, len(self.sets[0][0]))
-        chosen = [order.host_indices(own, self.first_epoch, *how) for own in self.secrets]
+        sizes = (self.n_critic, self.batch, len(self.datasets[0][0]))
+        chosen = [
+            order.host_indices(member_secrets, self.first_epoch, steps, *sizes)
+            for member_secrets in self.secrets
+        ]
         index = np.stack(chosen).reshape(len(chosen), *chosen[0].shape[:2], self.shards[0], -1)
         index = np.moveaxis(index, -2, 0)[self.shards[1]]  # [shards, members, steps, n_critic, n]
-        if len(self.sets) == 1:
-            index = index if self.many else index[:, 0]
-            return [leaf[index] for leaf in self.sets[0]]
-        columns = zip(*self.sets, strict=True)
-        return [np.stack([leaf[index[:, i]] for i, leaf in enumerate(one)], 1) for one in columns]
+        if len(self.datasets) == 1:
+            index = index if self.has_member_axis else index[:, 0]
+            return [leaf[index] for leaf in self.datasets[0]]
+        return [
+            np.stack([leaf[index[:, member]] for member, leaf in enumerate(member_leaves)], 1)
+            for member_leaves in zip(*self.datasets, strict=True)
+        ]
 
 
 def stream_blocks(
     config: Config,
-    sets: Sequence[Dataset],
+    datasets: Sequence[Dataset],
     shards: tuple[int, list[int]],
     length: int,
     step: int,
     workers: int,
 ) -> Generator[list[np.ndarray], None, None]:
-    """The leaves of blocks of `length` steps each, from `step` on, a multiple of it, to the run's
-    end; gathered ahead by threads of this process, or by so many `workers` processes.
+    """Yield the leaves of blocks of steps, until the end of the run.
 
-    Raises UserError where they cannot be read, or a worker dies.
+    Args:
+        config: Config of the run.
+        datasets: One data set, or one for each member of a population, all of the same size.
+        shards: Number of shards of a batch, and the indices of those of this process.
+        length: Number of steps of a block.
+        step: First step, a multiple of `length`.
+        workers: Number of processes that read a prepared set; 0 reads with threads.
+
+    Raises:
+        UserError: If a block cannot be read, or a worker dies.
     """
-    import grain  # slow to import, and not every run streams
+    import grain  # slow to import, and only streamed runs need it
 
-    leaves = tuple(jax.tree.leaves(one.batch) for one in sets)
-    stored = any(isinstance(leaf, PreparedImages) for leaf in leaves[0])
-    if workers < 0 or (workers and not stored):
-        what = "only a prepared set is read by processes" if workers > 0 else "at least 0"
-        raise UserError(f"workers is {workers}: {what}")
+    leaves = tuple(jax.tree.leaves(dataset.batch) for dataset in datasets)
+    on_disk = any(isinstance(leaf, PreparedImages) for leaf in leaves[0])
+    if workers < 0 or (workers and not on_disk):
+        allowed = "0 unless the data set is a prepared set" if workers > 0 else "at least 0"
+        raise UserError(f"workers must be {allowed}, got {workers}")
     examples = config.n_critic * config.batch_size
     last = -(-config.steps // length) * length
-    epochs = range(step * examples // len(sets[0]), last * examples // len(sets[0]) + 1)
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # the others are training
+    size = len(datasets[0])
+    epochs = range(step * examples // size, last * examples // size + 1)
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # the other devices are in use
         roots = jax.numpy.atleast_1d(population.root_keys(config))
         secrets = np.stack([order.epoch_secrets(root, epochs) for root in roots])
-    # A part of a block, that several may be read at a time; one in memory is gathered whole.
-    part = min(length, -(-PIECE // examples)) if stored else length
-    part = max(one for one in range(1, part + 1) if length % one == 0)
-    many, sizes = population.is_population(config), (part, config.n_critic, config.batch_size)
-    gather = BatchGatherer(leaves, secrets, epochs.start, *sizes, shards, many)
-    read = grain.ReadOptions(THREADS if stored else 0, AHEAD if stored else 0)
+    # From disk a block is read in several parts at a time. From memory it is gathered as a whole.
+    part = min(length, -(-MIN_EXAMPLES // examples)) if on_disk else length
+    part = max(divisor for divisor in range(1, part + 1) if length % divisor == 0)
+    has_member_axis = population.is_population(config)
+    sizes = (part, config.n_critic, config.batch_size)
+    gather = BatchGatherer(leaves, secrets, epochs.start, *sizes, shards, has_member_axis)
+    read = grain.ReadOptions(THREADS if on_disk else 0, AHEAD if on_disk else 0)
     numbers = grain.MapDataset.range(step // part, last // part)
     stream = numbers.map(gather).to_iter_dataset(read)
     if workers:
-        if not flags.FLAGS.is_parsed():  # grain's processes ask for absl's flags, which nobody gave
+        if not flags.FLAGS.is_parsed():  # grain's processes need absl's flags to be parsed
             flags.FLAGS.mark_as_parsed()
         stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, AHEAD))
-    axis, found = (2 if many else 1), iter(stream)
+    axis, parts = (2 if has_member_axis else 1), iter(stream)
     try:
         while step < last:
-            each = [next(found) for _ in range(length // part)]
+            block = [next(parts) for _ in range(length // part)]
             step += length
-            yield [np.concatenate(one, axis) for one in zip(*each, strict=True)]
+            yield [np.concatenate(leaf_parts, axis) for leaf_parts in zip(*block, strict=True)]
     except UserError:
         raise
-    except Exception as error:  # grain's own, where a worker dies
-        raise UserError(f"the data cannot be streamed on: {reason(error)[:300]}") from None
+    except Exception as error:  # grain's own type, if a worker dies
+        raise UserError(f"streaming the data failed: {reason(error)[:300]}") from None
     finally:
-        found.close()
+        parts.close()

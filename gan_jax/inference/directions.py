@@ -181,9 +181,9 @@ def _early_layer(
 
 
 def _map_samples(space: LatentSpace, key: jax.Array, function: Partial) -> np.ndarray:
-    """Apply function(keys [m], labels [m] or None) -> [m, ...] to SAMPLES samples, labels in turn.
+    """Apply a function to SAMPLES samples, with labels in turn.
 
-    Returns [SAMPLES, d].
+    `function` maps keys [m] and labels [m] (or None) to [m, ...]. Returns [SAMPLES, d].
     """
 
     @jax.jit

@@ -2,9 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from gan_jax.config import Config
+import numpy as np
+
+from gan_jax.config import Config, TextData
+from gan_jax.core import keys
 from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.batch import Batch
+from gan_jax.inference import sampling, text
 
 
 class TrainedGenerator(NamedTuple):
@@ -20,7 +24,7 @@ class TrainedGenerator(NamedTuple):
     """Number of the member in a population; None outside of populations."""
     example: Batch
     """Dummy batch of one example, zeros [1, ...]."""
-    sound: AudioFormat | None
+    audio_format: AudioFormat | None
     """Audio format of the examples; None if they are not audio."""
     vocabulary: tuple[str, ...]
     """Tokens of texts, else ()."""
@@ -29,3 +33,19 @@ class TrainedGenerator(NamedTuple):
     def title(self) -> str:
         """`step 1000`, followed by the member, if any."""
         return f"step {self.step}" + ("" if self.member is None else f", member {self.member}")
+
+    def sample(self, n: int, *, seed: int = 0, cond: Any = None) -> np.ndarray:
+        """Generate the samples of `gan-jax sample --seed`.
+
+        Args:
+            n: Number of samples. Sample i depends on the seed and on i, not on n.
+            seed: Random seed of the latents.
+            cond: Conditions, leaves [n, ...]; by default sample i has the label i mod classes.
+
+        Returns:
+            Samples float32 [n, ...], or tokens uint16 [n, t].
+        """
+        key = keys.sample_key(seed)
+        if isinstance(self.config.data, TextData):
+            return text.sample(self.config, self.variables, key, n)
+        return sampling.sample(self.config, self.variables, key, n, cond)

@@ -108,6 +108,14 @@ def truncate(space: LatentSpace, amount: float) -> LatentSpace:
 
     Raises:
         UserError: If `amount` is out of range, or z is uniform and so has no tail.
+
+    Example:
+        >>> from gan_jax.core import keys
+        >>> sample = Partial(lambda key, cond: keys.latents(key, 4, "normal"))
+        >>> space = LatentSpace(Partial(lambda z, cond: z), sample, "normal")
+        >>> z = truncate(space, 0.5).sample(keys.example_keys(jax.random.key(0), 9), None)
+        >>> z.shape, bool(abs(z).max() <= 0.5)
+        ((9, 4), True)
     """
     if space.distribution == "uniform":
         raise UserError(f"truncation needs normal z or w: uniform z have no tail, got {amount}")

@@ -41,6 +41,7 @@ class Search:
     """Number of images in one program. The last batch is padded to this size."""
 
     def __post_init__(self):
+        """Raise UserError if a setting is out of range."""
         for name in ("steps", "restarts", "samples", "batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -197,6 +198,15 @@ def invert(
     Raises:
         UserError: If shapes do not match, a value is outside [0, 1], a mask covers a whole image,
             or the generator's images are not finite.
+
+    Example:
+        >>> generate = Partial(lambda z, cond: jax.nn.sigmoid(z).reshape(-1, 2, 2, 1))
+        >>> sample = Partial(lambda key, cond: keys.latents(key, 4, "normal"))
+        >>> space = LatentSpace(generate, sample, "normal")
+        >>> target = np.full((3, 2, 2, 1), 0.25, np.float32)
+        >>> inversion = invert(space, target, jax.random.key(0), Search(steps=50, samples=128))
+        >>> inversion.latents.shape, inversion.images.shape, bool((inversion.errors < 1e-3).all())
+        ((3, 4), (3, 2, 2, 1), True)
     """
     if space.classes and cond is None:
         return _try_classes(space, target, key, search, mask=mask, term=term, quiet=quiet)

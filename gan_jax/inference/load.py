@@ -49,6 +49,6 @@ def load_generator(
         step,
         member,
         folder.load_example(path, 1),
-        folder.load_sound(path),
+        folder.load_audio_format(path),
         vocabulary,
     )

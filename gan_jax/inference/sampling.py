@@ -1,4 +1,7 @@
-"""Sampling from a generator. Example i depends on the key and i, not on the number of samples."""
+"""Sampling from a generator.
+
+Sample i depends only on the key, i and its condition, not on the number of samples.
+"""
 
 import functools
 import math
@@ -33,6 +36,13 @@ def cycled_labels(config: Config, n: int, first: int = 0) -> np.ndarray | None:
 
     Returns:
         Labels of examples `first` to `first` + n - 1, int32 [n]; None for unconditional generators.
+
+    Example:
+        >>> from gan_jax.networks import mlp
+        >>> gen, disc = mlp.Generator((2,), (8,), classes=3), mlp.Discriminator((8,), classes=3)
+        >>> config = Config(name="example", gen=gen, disc=disc, steps=1)
+        >>> cycled_labels(config, 5).tolist()
+        [0, 1, 2, 0, 1]
     """
     if not (count := num_classes(config)):
         return None
@@ -81,6 +91,15 @@ def sample(
 
     Raises:
         UserError: If `n` is below 1, or `cond` is missing or does not have `n` examples.
+
+    Example:
+        >>> from gan_jax.networks import mlp
+        >>> gen, disc = mlp.Generator((2,), (8,)), mlp.Discriminator((8,))
+        >>> config = Config(name="example", gen=gen, disc=disc, steps=1)
+        >>> z = jnp.zeros((1, config.prior.dim))
+        >>> variables = gen.init(jax.random.key(0), z, train=False)
+        >>> sample(config, variables, jax.random.key(1), n=5).shape
+        (5, 2)
     """
     if cond is None and config.masks.kinds:
         raise UserError(f"{config.name} inpaints: it needs images, see `gan-jax inpaint`")

@@ -252,7 +252,7 @@ def synthesize(
         "examples": len(images),
         "shape": list(images.shape[1:]),
         "format": form,
-        "versions": run_folder.packages(jax.local_devices()[:1]),
+        "versions": run_folder.environment(jax.local_devices()[:1]),
     }
     write(out, form, images, labels, sampling.num_classes(config), record, force=force)
     return len(images)

@@ -1,4 +1,4 @@
-"""Sampling from generators of sequences, and the likelihood of sequences under a generator."""
+"""Sampling from generators of sequences, and likelihoods of sequences."""
 
 import functools
 from collections.abc import Sequence

@@ -5,29 +5,30 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Key
 
 DECAY = 0.01  # of the running mean, per call; appendix B
 
 
 def path_length(
-    apply: Callable[[jax.Array], jax.Array],
-    zeros: jax.Array,
-    keys: jax.Array,
-    mean: jax.Array,
+    apply: Callable[[Float[Array, "n layers d"]], Float[Array, "n h w c"]],
+    zeros: Float[Array, "n layers d"],
+    keys: Key[Array, " n"],
+    mean: Float[Array, ""],
     axis: str | None = None,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Compute the unweighted penalty E (|J^T y| - a)^2 (eq. 4) and the new running mean a.
 
     J^T y is the gradient of sum(images * y), y ~ N(0, 1) / sqrt(h w). Its length is the root of the
     mean, over layers, of its squared norm, as in the authors' code. The running mean moves by
-    `DECAY` towards the mean length, and the lengths are compared with the moved one.
+    `DECAY` towards the mean length, and the lengths are compared with the updated mean.
 
     Deviation: a is a constant for the gradient; the authors' code differentiates its last 1%.
 
     Args:
-        apply: Function of what is added to w, like `zeros`, to images [n, h, w, c].
-        zeros: Zeros [n, layers, d].
-        keys: Keys [n] of the examples' noise y.
+        apply: Function of an offset of w, shaped as `zeros`, to images.
+        zeros: Offset zero, at which the gradient is taken.
+        keys: One key per example, for the noise y.
         mean: Running mean a before this call.
         axis: Mapped device axis over which the mean length is taken.
 
@@ -38,15 +39,15 @@ def path_length(
     images = jax.eval_shape(apply, zeros)
     _, height, width, _ = images.shape
 
-    def draw(key: jax.Array) -> jax.Array:
+    def sample_noise(key: Array) -> Array:
         return jax.random.normal(key, images.shape[1:]) / (height * width) ** 0.5
 
-    y = jax.vmap(draw)(keys)
-    slope = jax.grad(lambda w: (apply(w).astype(jnp.float32) * y).sum())(zeros)
-    squared = jnp.square(slope.astype(jnp.float32)).sum(2).mean(1)
-    flat = squared == 0  # there the root's gradient is 0, not NaN
-    lengths = jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squared)))
-    now = lax.stop_gradient(lengths.mean())
-    now = lax.pmean(now, axis) if axis else now
-    mean = mean + DECAY * (now - mean)
+    y = jax.vmap(sample_noise)(keys)
+    gradient = jax.grad(lambda w: (apply(w).astype(jnp.float32) * y).sum())(zeros)
+    squared = jnp.square(gradient.astype(jnp.float32)).sum(2).mean(1)
+    is_zero = squared == 0  # the gradient of the root is then 0, not NaN
+    lengths = jnp.where(is_zero, 0.0, jnp.sqrt(jnp.where(is_zero, 1.0, squared)))
+    mean_length = lax.stop_gradient(lengths.mean())
+    mean_length = lax.pmean(mean_length, axis) if axis else mean_length
+    mean = mean + DECAY * (mean_length - mean)
     return jnp.square(lengths - mean).mean(), mean

@@ -1,1 +1,1 @@
-"""Metrics: pure functions of samples or of features; they know nothing of networks."""
+"""Metrics: pure functions of samples or of their features, independent of networks."""

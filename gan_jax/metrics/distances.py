@@ -1,22 +1,25 @@
-"""Inner products of all pairs of examples, a block at a time.
+"""Inner products of all pairs of examples, one block at a time.
 
-Kernel distance and the balls of the manifold metrics both begin with them, and they are most of the
-work: who wants both computes them once.
+The kernel distance and the manifold metrics both start from them, and they are most of the cost:
+callbacks let one pass over the blocks serve both.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
-BLOCK = 1024  # examples; a block of products is 8 MiB, which caches hold
+BLOCK = 1024  # examples; a block of products is 8 MiB, which fits in caches
 
-ProgressCallback = Callable[[str, slice, slice, np.ndarray], None]
-"""seen(of, rows, columns, products): looks at a block of `real`, `fake` or `across`, which are real
-by real, fake by fake, and real by fake. It leaves the products as they are."""
+BlockCallback = Callable[[str, slice, slice, np.ndarray], None]
+"""on_block(pair, rows, columns, products): called on each block of inner products.
+
+`pair` is `real` (real by real), `fake` (fake by fake) or `across` (real by fake). The callback must
+not modify `products`."""
 
 
-def no_progress(*_: object) -> None:
-    """A `Seen` that does not look."""
+def ignore_block(*_: object) -> None:
+    """Ignore a block: the default `BlockCallback`."""
 
 
 def _slices(n: int, block: int) -> Iterator[slice]:
@@ -24,11 +27,23 @@ def _slices(n: int, block: int) -> Iterator[slice]:
 
 
 def inner_products(
-    x: np.ndarray, y: np.ndarray, block: int = BLOCK
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """rows, columns and x[rows] @ y[columns].T, in float64, of all blocks of x [n, d] and y [m, d].
+    x: Shaped[np.ndarray, "n d"], y: Shaped[np.ndarray, "m d"], block: int = BLOCK
+) -> Iterator[tuple[slice, slice, Float[np.ndarray, "rows columns"]]]:
+    """Iterate over blocks of x y^T in float64.
 
-    Where y is x, of those on and above the diagonal: the others are their transposes.
+    Args:
+        x: Examples [n, d].
+        y: Examples [m, d]. If `y is x`, only blocks on and above the diagonal are computed: the
+            others are their transposes.
+        block: Number of rows and columns of a block.
+
+    Yields:
+        Rows, columns and `x[rows] @ y[columns].T` of each block.
+
+    Example:
+        >>> x = np.eye(3)
+        >>> [products.shape for _, _, products in inner_products(x, x, block=2)]
+        [(2, 2), (2, 1), (1, 1)]
     """
     for rows in _slices(len(x), block):
         left = x[rows].astype(np.float64)

@@ -1,1 +1,1 @@
-"""Networks: `layers.py`, and one paper a file."""
+"""Generators and discriminators, one paper per file."""

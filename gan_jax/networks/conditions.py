@@ -1,4 +1,4 @@
-"""Inputs on which networks are conditioned, as pytrees."""
+"""Conditional inputs of networks, as pytrees."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import flax.struct
 
 
 class MaskedImage(flax.struct.PyTreeNode):
-    """Pictures with holes, as the networks see them."""
+    """Masked images, the condition of an inpainting network."""
 
     known: Any
-    """[n, h, w, c] float32, zero in the hole."""
+    """Images, float32 [n, h, w, c], zero where they are masked."""
     hole: Any
-    """[n, h, w, 1] float32: 1 where the picture is not known, else 0."""
+    """Mask, float32 [n, h, w, 1]: 1 for masked pixels, 0 for known ones."""
     cond: Any = None
-    """What the data set conditions on beside: labels, say."""
+    """Further condition from the data set, such as class labels."""

@@ -1,8 +1,8 @@
-"""Base classes of networks: what a generator or discriminator can do, and its default.
+"""Base classes of networks, with the default of every optional capability.
 
-The networks of a run inherit from `Generator` and `Discriminator`, a user's own too. The rest of
-the package reads these attributes and never tests for them. A network changes one by a property or
-by a field of the same name, which then needs a default and is stored in the config:
+All networks of a run, also a user's own, inherit from `Generator` and `Discriminator`. The rest of
+the package reads these attributes without testing that they exist. A network overrides one with a
+property, or with a field of the same name, which needs a default and is stored in the config:
 
     class Critic(Discriminator):
         auxiliary: bool = True  # a field
@@ -11,76 +11,91 @@ by a field of the same name, which then needs a default and is stored in the con
         def returns_features(self) -> bool:
             return True
 
-(The defaults are properties because an annotated class attribute would come first among the fields
-of a subclass that overrides it.)
+(The defaults are properties: an annotated class attribute would become the first field of a
+subclass that overrides it.)
 """
 
 import flax.linen as nn
-import jax
+from jaxtyping import Array, Float
 
 
 class Network(nn.Module):
-    """Attributes of both players."""
+    """Attributes that generators and discriminators share."""
 
     @property
     def classes(self) -> int:
-        """Number of class labels that it takes as `cond`; 0: none."""
+        """Number of classes of the labels in `cond`; 0: no labels."""
         return 0
 
 
 class Generator(Network):
-    """Base class of generators: __call__(z, cond=None, *, train) -> examples [n, ...]."""
+    """Base class of generators.
+
+    Subclasses define `__call__(z, cond=None, *, train)` -> examples [n, ...].
+    """
 
     @property
     def out(self) -> str:
-        """Output activation: tanh, sigmoid, or linear, which fits any range of pixels."""
+        """Output activation: tanh, sigmoid, or linear, which suits any pixel range."""
         return "linear"
 
     @property
     def latent(self) -> int | None:
-        """Leading entries of z that a mapping network maps to w; None without one (StyleGAN2)."""
+        """Number of leading entries of z that a mapping network maps to w (StyleGAN2), or None."""
         return None
 
     @property
     def w_shape(self) -> tuple[int, int] | None:
-        """Shape [layers, d] of an example's w, to which the collection `perturbations` is added.
+        """Shape [layers, d] of an example's w, or None if there is no w.
 
-        Path length regularization needs it; None: not supported.
+        The collection `perturbations` is added to w. Path length regularization requires it.
         """
         return None
 
     @property
     def has_likelihood(self) -> bool:
-        """Whether `log_likelihood` is defined, by which `pretrain` then trains."""
+        """Return whether `log_likelihood` is defined, the objective of pretraining."""
         return False
 
-    def log_likelihood(self, real: jax.Array, cond: object = None, *, train: bool) -> jax.Array:
-        """log p(example) [n], in nats, of examples `real` [n, ...]."""
+    def log_likelihood(
+        self, real: Float[Array, " n *shape"], cond: object = None, *, train: bool
+    ) -> Float[Array, " n"]:
+        """Compute log p(example) of real examples, in nats.
+
+        Args:
+            real: Real examples.
+            cond: Condition of the examples.
+            train: Whether to apply the network in training mode.
+
+        Returns:
+            Log-likelihoods.
+        """
         raise NotImplementedError
 
 
 class Discriminator(Network):
-    """Base class of discriminators: __call__(x, cond=None, *, train) -> logits [n] or [n, r].
+    """Base class of discriminators.
 
-    With `needs_rng` the arguments are (x, cond=None, keys=None, *, train), with keys [n].
+    Subclasses define `__call__(x, cond=None, *, train)` -> logits [n] or [n, r]. With `needs_rng`
+    the arguments are `(x, cond=None, keys=None, *, train)`, with one key per example.
     """
 
     @property
     def auxiliary(self) -> bool:
-        """Whether it has a class head, whose logits it passes to `layers.sow_class_logits`."""
+        """Return whether a class head passes its logits to `layers.sow_class_logits`."""
         return False
 
     @property
     def pac_size(self) -> int:
-        """Consecutive examples that make one input: logits are [n / pac_size]."""
+        """Number of consecutive examples per input: logits are [n / pac_size]."""
         return 1
 
     @property
     def needs_rng(self) -> bool:
-        """Whether it takes one key per example in training."""
+        """Return whether `__call__` takes one key per example in training."""
         return False
 
     @property
     def returns_features(self) -> bool:
-        """Whether it passes the features of its stages to `layers.sow_features`."""
+        """Return whether the features of the stages are passed to `layers.sow_features`."""
         return False

@@ -1,41 +1,44 @@
-"""Multilayer perceptrons: the article's pair, for pictures and for points.
+"""Multilayer perceptrons for images and points (Goodfellow et al. 2014, 1406.2661).
 
-Goodfellow et al. 2014 (1406.2661); with classes, their one-hot vector joins the input of both, as
-in Mirza & Osindero 2014 (1411.1784). The defaults are the article's widths.
+With classes, the one-hot label is concatenated to the input of both networks, as in Mirza &
+Osindero 2014 (1411.1784). The default widths are the paper's.
 """
 
 import math
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import interface, layers
 from gan_jax.networks.layers import Activation, Axis, Dtype, Output
 
 
 class Generator(interface.Generator):
-    """z [n, z_dim] (and labels [n]) -> examples [n, *shape]."""
+    """Generator, z [n, z_dim] and optional labels [n] -> examples [n, *shape]."""
 
     shape: tuple[int, ...] = (28, 28, 1)
-    """Of an example."""
+    """Shape of an example."""
     widths: tuple[int, ...] = (128, 256, 512)
     """Hidden widths."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     activation: Activation = "relu"
-    """After the hidden layers."""
+    """Activation of the hidden layers."""
     out: Output = "sigmoid"
-    """After the last one: sigmoid for pixels in [0, 1], tanh for [-1, 1], linear for points."""
+    """Output activation: sigmoid for pixels in [0, 1], tanh for [-1, 1], linear for points."""
     norm: Literal["none", "batch"] = "none"
-    """Before the nonlinearities."""
+    """Normalization before the hidden activations."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
     axis: Axis = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, " n *shape"]:
+        """Generate examples from latents."""
         y = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
         for width in self.widths:
             y = nn.Dense(width, use_bias=self.norm == "none", dtype=self.dtype)(y)
@@ -47,28 +50,32 @@ class Generator(interface.Generator):
 
 
 class Discriminator(interface.Discriminator):
-    """Examples [n, ...] (and labels [n]) -> logits [n]."""
+    """Discriminator, examples [n, ...] and optional labels [n] -> logits [n]."""
 
     widths: tuple[int, ...] = (512, 256)
     """Hidden widths."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     activation: Activation = "leaky_relu"
-    """After the hidden layers."""
+    """Activation of the hidden layers."""
     norm: Literal["none", "batch", "spectral"] = "none"
-    """Of the hidden layers; spectral: of the last one too."""
+    """Normalization of the hidden layers; spectral: of the last layer too."""
     minibatch_std: int = 0
-    """Group size of a minibatch standard deviation before the last layer, 0 for none."""
+    """Group size of the minibatch standard deviation before the last layer; 0: none."""
     last_bias: bool = True
-    """A bias of the logit. Relativistic losses do not see it: its gradient is rounding noise, which
-    Adam turns into steps, so leave it out where runs on other device counts are to agree."""
+    """Bias of the logit. Relativistic losses do not depend on it: its gradient is rounding noise,
+    which Adam turns into steps. Turn it off if runs on different device counts must agree."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and logits are float32."""
+    """Dtype of the computation; parameters and logits are float32."""
     axis: Axis = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        def dense(y: jax.Array, width: int, *, bias: bool = True) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, " n *shape"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
+
+        def dense(y: Array, width: int, *, bias: bool = True) -> Array:
             layer = nn.Dense(width, use_bias=bias, dtype=self.dtype)
             if self.norm == "spectral":
                 return layers.SpectralNorm(layer)(y, train=train)

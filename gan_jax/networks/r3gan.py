@@ -1,15 +1,16 @@
-"""R3GAN: a modern baseline without tricks (Huang et al. 2025, 2501.05441, sec. 4, appendix).
+"""R3GAN: a modern baseline without tricks (Huang et al. 2025, 2501.05441).
 
-Residual blocks of 1x1, grouped 3x3 and 1x1 convolutions, no normalisation. Each convolution is
-scaled down at the start by the number of blocks in the network (as in Fixup, Zhang et al. 2019,
-1901.09321), and the last one of a block is zero, so a network starts as a chain of 1x1 convolutions
-and resamplings. It is meant for the relativistic loss with R1 and R2 at every step.
+Section 4 and appendix. Residual blocks consist of 1x1, grouped 3x3 and 1x1 convolutions, without
+normalization. The initial weights of each convolution are scaled down with the number of blocks in
+the network (as in Fixup, Zhang et al. 2019, 1901.09321). The last convolution of a block is
+initialized to zero, so a network starts as a chain of 1x1 convolutions and resampling. Intended for
+the relativistic loss with R1 and R2 at every step.
 
-Pictures go through 4x4, 8x8, ... `size`, and the fields of a stage count from 4x4 in both networks;
-28 pixels are made from 7x7 in three stages. Resampling is the [1, 2, 1] filter's, as the authors'
-code has it: convolved with the [1, 1] of the missing pixels.
+Stages have 4x4, 8x8, ... `size` pixels. Fields with an entry per stage start at 4x4 in both
+networks. For 28 pixels there are three stages, from 7x7. Resampling uses the filter [1, 3, 3, 1]
+as in the authors' code: [1, 2, 1] convolved with the [1, 1] of repeating or averaging pixels.
 
-Deviation: `dtype` is that of all stages; the paper's half precision leaves the smallest in float32.
+Deviation: `dtype` applies to all stages; the paper's half precision keeps the smallest in float32.
 """
 
 import math
@@ -17,6 +18,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import interface, layers
 from gan_jax.networks.conv.layers import Conv
@@ -26,15 +28,22 @@ GAIN = math.sqrt(2 / (1 + 0.2**2))  # of leaky ReLU, He et al. 2015 (1502.01852)
 
 
 def he(gain: float) -> nn.initializers.Initializer:
-    """N(0, gain^2 / fan_in)."""
+    """Return an initializer from N(0, gain^2 / fan_in)."""
     if gain == 0:
         return nn.initializers.zeros
     return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
 
 
-def upsample(x: jax.Array) -> jax.Array:
-    """[n, h, w, c] -> [n, 2h, 2w, c]: every new pixel 9/16, 3/16, 3/16 and 1/16 of the nearest
-    four, that is [1, 3, 3, 1] / 4 along each axis, with zeros around."""
+def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Upsample with the filter [1, 3, 3, 1] / 4: [n, h, w, c] -> [n, 2h, 2w, c].
+
+    The filter is applied along each axis. Every new pixel is 9/16, 3/16, 3/16 and 1/16 of the
+    nearest four, with zero padding.
+
+    Example:
+        >>> upsample(jnp.ones((1, 2, 2, 1)))[0, :, :, 0].tolist()[1]
+        [0.75, 1.0, 1.0, 0.75]
+    """
     for axis in (1, 2):
         before, after = _shifted(x, axis)
         pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
@@ -42,9 +51,12 @@ def upsample(x: jax.Array) -> jax.Array:
     return x
 
 
-def downsample(x: jax.Array) -> jax.Array:
-    """[n, 2h, 2w, c] -> [n, h, w, c]: [1, 3, 3, 1] / 8 along each axis, with zeros around; a
-    quarter of the transpose of `upsample`."""
+def downsample(x: Float[Array, "n h2 w2 c"]) -> Float[Array, "n h w c"]:
+    """Downsample with the filter [1, 3, 3, 1] / 8: [n, 2h, 2w, c] -> [n, h, w, c].
+
+    The filter is applied along each axis, with zero padding. This is a quarter of the transpose of
+    `upsample`.
+    """
     for axis in (1, 2):
         pair = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even, odd = (pair.take(i, axis + 1) for i in (0, 1))
@@ -53,8 +65,8 @@ def downsample(x: jax.Array) -> jax.Array:
     return x
 
 
-def _shifted(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """Each pixel's neighbour before and after it along the axis, zero outside."""
+def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
+    """Return the previous and the next pixel along an axis, with zero padding."""
     padding = [(0, 0)] * x.ndim
     padding[axis] = (1, 1)
     padded, length = jnp.pad(x, padding), x.shape[axis]
@@ -65,20 +77,24 @@ def _shifted(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
 
 
 class Block(nn.Module):
-    """x [n, h, w, c] -> x + a 1x1, a grouped 3x3 and a 1x1 convolution of it."""
+    """Residual block of a 1x1, a grouped 3x3 and a 1x1 convolution."""
 
     groups: int
+    """Number of groups of the 3x3 convolution."""
     expansion: int
+    """Ratio of the channels inside the block to those of the input."""
     total: int
-    """Blocks in the network."""
+    """Number of blocks in the network."""
     dtype: Dtype
+    """Dtype of the computation."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Apply the layer."""
         width = x.shape[-1] * self.expansion
         gain = GAIN * self.total**-0.25  # -1/(2m-2) for m = 3 layers
 
-        def activate(y: jax.Array, name: str) -> jax.Array:
+        def activate(y: Array, name: str) -> Array:
             bias = self.param(name, nn.initializers.zeros, (width,)).astype(self.dtype)
             return layers.activate(y + jnp.broadcast_to(bias, y.shape), "leaky_relu")
 
@@ -92,15 +108,21 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Between two stages: a 1x1 convolution where the width changes, before going up or after
-    going down."""
+    """Resampling between two stages, with a 1x1 convolution if the number of channels changes.
+
+    The convolution comes before upsampling and after downsampling.
+    """
 
     features: int
+    """Number of output channels."""
     up: bool
+    """Upsampling; else downsampling."""
     dtype: Dtype
+    """Dtype of the computation."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
         x = x if self.up else downsample(x)
         if x.shape[-1] != self.features:
             kernel_init = he(1)
@@ -109,29 +131,35 @@ class Resample(nn.Module):
 
 
 class Generator(interface.Generator):
-    """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 64."""
+    """Generator, z [n, z_dim] and optional labels [n] -> images [n, size, size, channels].
+
+    The paper's z_dim is 64.
+    """
 
     size: int = 32
-    """Side of a picture in pixels: s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: s 2^(stages - 1), s from 4 to 7."""
     channels: int = 3
-    """1 for grey, 3 for RGB."""
+    """Number of color channels: 1 for gray, 3 for RGB."""
     widths: tuple[int, ...] = (768, 768, 768, 768)
-    """Channels of each stage, from the smallest pictures to the largest."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     cardinality: tuple[int, ...] = (96, 96, 96, 96)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks of each stage."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     out: Output = "linear"
-    """After the last convolution. The paper's pixels are [-1, 1], from a linear output."""
+    """Output activation. The paper's pixels are [-1, 1], from a linear output."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
 
     @nn.compact
-    def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         labels = layers.one_hot(cond, self.classes, z.shape[0])
         if self.classes:
@@ -151,31 +179,34 @@ class Generator(interface.Generator):
 
 
 class Discriminator(interface.Discriminator):
-    """Pictures [n, size, size, c] (and labels [n]) -> logits [n].
+    """Discriminator, images [n, size, size, c] and optional labels [n] -> logits [n].
 
-    With classes, the inner product of the features and an embedding of the label (Miyato & Koyama
-    2018, 1802.05637). No bias of the logit: a relativistic loss does not see it.
+    With classes, the logit is the inner product of the features and an embedding of the label
+    (Miyato & Koyama 2018, 1802.05637). It has no bias: relativistic losses do not depend on it.
     """
 
     size: int = 32
-    """Side of a picture in pixels: s 2^(stages - 1), s from 4 to 7."""
+    """Side of an image in pixels: s 2^(stages - 1), s from 4 to 7."""
     widths: tuple[int, ...] = (768, 768, 768, 768)
-    """Channels of each stage, from the smallest pictures to the largest, as in the generator."""
+    """Number of channels of each stage, from the lowest resolution to the highest."""
     cardinality: tuple[int, ...] = (96, 96, 96, 96)
-    """Groups of each stage's 3x3 convolutions."""
+    """Number of groups of each stage's 3x3 convolutions."""
     blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks of each stage."""
     expansion: int = 2
-    """Channels inside of a block over those of its stage."""
+    """Ratio of the channels inside a block to those of its stage."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     embedding: int = 64
-    """Dimensions in which labels and pictures are compared; the paper's is z_dim."""
+    """Dimension of the embeddings of labels and images. Paper: z_dim."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and logits are float32."""
+    """Dtype of the computation; parameters and logits are float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         side = smallest_side(self.size, self.widths, self.cardinality, self.blocks)
         layers.check_side("r3gan", self.size, x)
         labels = layers.one_hot(cond, self.classes, len(x))
@@ -187,7 +218,7 @@ class Discriminator(interface.Discriminator):
                 y = Block(groups, self.expansion, total, self.dtype)(y)
             if stage > 0:
                 y = Resample(self.widths[stage - 1], up=False, dtype=self.dtype)(y)
-        # A depthwise convolution as large as the picture; its fan-in is the picture's area.
+        # A depthwise convolution of the size of the image; its fan-in is the number of pixels.
         basis_init = nn.initializers.normal(1 / side)
         basis = self.param("basis", basis_init, (side, side, self.widths[0]))
         y = jnp.einsum("nhwd,hwd->nd", y, basis.astype(self.dtype))
@@ -199,22 +230,45 @@ class Discriminator(interface.Discriminator):
 
 
 def linear(features: int, dtype: Dtype, name: str) -> nn.Dense:
-    """A linear layer without bias, N(0, 1/fan_in)."""
+    """Create a linear layer without bias, initialized from N(0, 1/fan_in).
+
+    Args:
+        features: Number of outputs.
+        dtype: Dtype of the computation.
+        name: Name of the submodule.
+
+    Returns:
+        The layer.
+    """
     return nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=he(1), name=name)
 
 
 def smallest_side(size: int, *fields: tuple[int, ...], name: str = "r3gan", patch: int = 1) -> int:
-    """Side of the smallest stage's pictures. Raises ValueError, for the network `name`, where the
-    stages do not make `size` / `patch` from one of 4 to 7, or the fields, each with an entry a
-    stage, differ in length."""
+    """Return the side of the smallest stage, in pixels.
+
+    Args:
+        size: Side of the image in pixels.
+        *fields: Fields with an entry per stage.
+        name: Name of the network, for messages.
+        patch: Side of the pixel squares that become one pixel of the last stage.
+
+    Returns:
+        The side, from 4 to 7.
+
+    Raises:
+        ValueError: If the fields differ in length, or doubling a side of 4 to 7 at every stage does
+            not result in `size` / `patch`.
+    """
     stages = len(fields[0])
     if {len(field) for field in fields} != {stages}:
-        raise ValueError(f"{name}: widths, cardinality and blocks differ in length: {fields}")
+        raise ValueError(
+            f"{name}: widths, cardinality and blocks must agree in length, got {fields}"
+        )
     if stages == 0:
-        raise ValueError(f"{name}: widths are (), they must have an entry a stage")
+        raise ValueError(f"{name}: widths must have an entry per stage, got ()")
     halvings = stages - 1
     side = size // patch >> halvings
     if (side << halvings) * patch != size or not 4 <= side <= 7:
         allowed = ", ".join(str((start << halvings) * patch) for start in range(4, 8))
-        raise ValueError(f"{name}: size is {size}, {stages} stages make one of {allowed}")
+        raise ValueError(f"{name}: size must be one of {allowed} for {stages} stages, got {size}")
     return side

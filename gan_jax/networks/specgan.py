@@ -1,19 +1,21 @@
-"""SpecGAN: DCGAN of spectrograms (Donahue, McAuley & Puckette 2019, 1802.04208, sec. 3.2, tables 5
-and 6). What a spectrogram is, and how it is heard, is in gan_jax/data/audio/spectrogram.py.
+"""SpecGAN: DCGAN for spectrograms.
 
-Pictures of 128x128 in [-1, 1], time down and frequency across, by five stages of 5x5 convolutions
-with stride 2 from and to 4x4 places of 16 * width channels. No batch norm; meant for WGAN-GP as
-WaveGAN is, but without phase shuffle. Weights start from Glorot's uniform law, the default of the
-authors' code.
+Donahue, McAuley & Puckette 2019 (1802.04208), sec. 3.2, tables 5 and 6. The conversion between
+audio and spectrograms is in gan_jax/data/audio/spectrogram.py.
 
-Deviations. Classes, which the paper has not, join z as a one-hot vector; the critic has the
-projection of Miyato & Koyama 2018 (1802.05637) on its last features. Smaller spectrograms have
-fewer stages.
+Spectrograms are images of 128x128 in [-1, 1], with time along the height and frequency along the
+width. Five stages of 5x5 convolutions with stride 2 lead from and to 4x4 positions with 16 * width
+channels. There is no batch norm. Intended for WGAN-GP, like WaveGAN, but without phase shuffle.
+Weights have Glorot's uniform initialization, the default of the authors' code.
+
+Deviations. Classes, which the paper does not have, are concatenated to z as a one-hot vector; the
+critic has the projection of Miyato & Koyama 2018 (1802.05637) on its last features. Smaller
+spectrograms have fewer stages.
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import interface, layers
 from gan_jax.networks.conv.strided import Conv, ConvTranspose, glorot
@@ -23,30 +25,37 @@ SMALLEST = 4
 
 
 def num_stages(size: int) -> int:
-    """Convolutions between 4x4 and `size`. Raises ValueError unless it is a power of two from 8."""
+    """Return the number of convolutions between 4x4 and `size`.
+
+    Raises:
+        ValueError: If `size` is not a power of two from 8.
+    """
     if size < 2 * SMALLEST or size & (size - 1):
-        raise ValueError(f"specgan: size is {size}, it must be 8, 16, 32, ..., a power of two")
+        raise ValueError(f"specgan: size must be a power of two from 8, got {size}")
     return (size // SMALLEST).bit_length() - 1
 
 
 class Generator(interface.Generator):
-    """z [n, z_dim] (and labels [n]) -> spectrograms [n, size, size, channels]."""
+    """Generator, z [n, z_dim] and optional labels [n] -> spectrograms [n, size, size, c]."""
 
     size: int = 128
-    """Frames, and frequencies, of a spectrogram."""
+    """Number of frames, and of frequencies, of a spectrogram."""
     channels: int = 1
-    """1 for mono."""
+    """Number of audio channels: 1 for mono."""
     width: int = 64
-    """Channels of the last hidden stage; each one before it has twice as many."""
+    """Number of channels of the last hidden stage, doubled at each stage before it."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     out: Output = "tanh"
-    """After the last convolution."""
+    """Output activation."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
 
     @nn.compact
-    def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
         count = num_stages(self.size)
         width = self.width << (count - 1)
         z = jnp.concatenate([z, layers.one_hot(cond, self.classes, z.shape[0])], -1)
@@ -59,21 +68,24 @@ class Generator(interface.Generator):
 
 
 class Discriminator(interface.Discriminator):
-    """Spectrograms [n, size, size, c] (and labels [n]) -> logits [n]: the critic."""
+    """Critic, spectrograms [n, size, size, c] and optional labels [n] -> logits [n]."""
 
     size: int = 128
-    """Frames, and frequencies, of a spectrogram."""
+    """Number of frames, and of frequencies, of a spectrogram."""
     width: int = 64
-    """Channels of the first stage; each one after it has twice as many."""
+    """Number of channels of the first stage, doubled at each stage after it."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     last_bias: bool = True
-    """A bias of the logit. Wasserstein and relativistic losses do not see it."""
+    """Bias of the logit. Wasserstein and relativistic losses do not depend on it."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and logits are float32."""
+    """Dtype of the computation; parameters and logits are float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
         count = num_stages(self.size)
         layers.check_side("specgan", self.size, x)
         labels, y = layers.one_hot(cond, self.classes, len(x)), x

@@ -1,21 +1,21 @@
-"""The layers of StyleGAN2 (Karras et al. 2020, 1912.04958; gan_jax/networks/stylegan2.py).
+"""Layers of StyleGAN2 (Karras et al. 2020, 1912.04958; gan_jax/networks/stylegan2.py).
 
-Equalised learning rate (Karras et al. 2018, 1710.10196, sec. 4.1): kernels are stored as N(0, 1)
-and multiplied by 1/sqrt(fan-in) where they are used, so Adam's steps are as large, relative to the
-kernel, in every layer. Leaky ReLUs are multiplied by sqrt(2), which keeps mean squares near 1.
+Equalized learning rate (Karras et al. 2018, 1710.10196, sec. 4.1): kernels are initialized from
+N(0, 1) and multiplied by 1/sqrt(fan-in) at run time, so Adam's steps have the same size relative to
+the kernel in every layer. Leaky ReLUs are multiplied by sqrt(2), which keeps mean squares near 1.
 
-Resampling is by the filter [1, 3, 3, 1] along each axis, zeros around. Beside a 3x3 convolution it
-comes after it on the way up and before it on the way down, and sees what lies just outside of the
-picture, as in the authors' code: going up is a transposed convolution of stride 2 and the filter,
-9/4 products a new pixel instead of the 9 of a convolution of the filtered picture.
+Resampling uses the filter [1, 3, 3, 1] along each axis, with zero padding. It follows a 3x3
+convolution that upsamples and precedes one that downsamples, and includes values just outside the
+image, as in the authors' code. Upsampling is a transposed convolution of stride 2 and the filter,
+with 9/4 products per new pixel instead of 9 for a convolution of the filtered image.
 """
 
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from gan_jax.networks.conv.cpu import Geometry
 from gan_jax.networks.conv.layers import conv
@@ -26,20 +26,22 @@ from gan_jax.networks.r3gan import downsample
 normal = nn.initializers.normal(1)
 
 
-def activate(x: jax.Array, bias: jax.Array) -> jax.Array:
-    """sqrt(2) leaky_relu(x + bias), of slope 0.2; x [n, ..., c] and bias [c]."""
+def activate(x: Float[Array, "n *shape c"], bias: Float[Array, " c"]) -> Float[Array, "n *shape c"]:
+    """Compute sqrt(2) leaky_relu(x + bias) with slope 0.2."""
     y = x + jnp.broadcast_to(bias.astype(x.dtype), x.shape)
     return math.sqrt(2) * nn.leaky_relu(y, 0.2)
 
 
-def normalize(x: jax.Array) -> jax.Array:
-    """Rows [n, d] of mean square 1."""
+def normalize(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Scale rows to mean square 1."""
     return x * lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-8)
 
 
-def smooth(x: jax.Array, pad: int) -> jax.Array:
-    """[n, h, w, c] -> [n, h + 2 pad - 3, w + 2 pad - 3, c]: [1, 3, 3, 1] / 8 along each axis, of x
-    with `pad` zeros on every side."""
+def smooth(x: Float[Array, "n h w c"], pad: int) -> Float[Array, "n h2 w2 c"]:
+    """Filter x, zero-padded by `pad` on every side, with [1, 3, 3, 1] / 8 along each axis.
+
+    [n, h, w, c] -> [n, h + 2 pad - 3, w + 2 pad - 3, c].
+    """
     for axis in (1, 2):
         padding = [(0, 0)] * x.ndim
         padding[axis] = (pad, pad)
@@ -49,34 +51,49 @@ def smooth(x: jax.Array, pad: int) -> jax.Array:
     return x
 
 
-def up_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x [n, h, w, c_in] and kernel [3, 3, c_in, c_out] -> [n, 2h, 2w, c_out]: zeros between the
-    pixels, the convolution, and the filter times 4."""
+def up_conv(
+    x: Float[Array, "n h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "n h2 w2 c_out"]:
+    """Upsample with a convolution: [n, h, w, c_in] -> [n, 2h, 2w, c_out].
+
+    Zeros are inserted between the pixels, then the convolution and 4 times the filter are applied.
+    """
     height, width = (2 * length + 1 for length in x.shape[1:3])
-    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    return 4 * smooth(trilinear(turned, x, "x", Geometry(3, 2, 0, 1, height, width)), 1)
+    transposed = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    return 4 * smooth(trilinear(transposed, x, "x", Geometry(3, 2, 0, 1, height, width)), 1)
 
 
-def down_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x [n, 2h, 2w, c_in] and kernel [3, 3, c_in, c_out] -> [n, h, w, c_out]: the filter, and the
-    convolution with stride 2."""
+def down_conv(
+    x: Float[Array, "n h2 w2 c_in"], kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "n h w c_out"]:
+    """Downsample with the filter and a convolution: [n, 2h, 2w, c_in] -> [n, h, w, c_out]."""
     x = smooth(x, 2)
     return trilinear(x, kernel, "y", Geometry(3, 2, 0, 1, *x.shape[1:3]))
 
 
 def modulated_conv(
-    x: jax.Array,
-    kernel: jax.Array,
-    styles: jax.Array,
+    x: Float[Array, "n h w c_in"],
+    kernel: Float[Array, "k k c_in c_out"],
+    styles: Float[Array, "n c_in"],
     *,
     demodulate: bool = True,
     up: bool = False,
-) -> jax.Array:
-    """x [n, h, w, c_in] with, for example i, the kernel [k, k, c_in, c_out] times styles [i, c_in]
-    (1912.04958, eq. 1), each of its output channels divided by its norm (eq. 3).
+) -> Float[Array, "n h2 w2 c_out"]:
+    """Convolve each example with its modulated kernel (1912.04958, eq. 1 and 3).
 
-    Styles scale x before the convolution and norms the result after it: the same sums, of one
-    kernel for all examples. Computed in x's dtype, norms in float32.
+    The kernel is multiplied by the styles of the example along c_in, and each output channel is
+    divided by its norm. This is computed as a scaling of x before the convolution, with one kernel
+    for all examples, and a scaling of the output after it, in the dtype of x with float32 norms.
+
+    Args:
+        x: Features.
+        kernel: Kernel that the examples share.
+        styles: Factors of the input channels, per example.
+        demodulate: Whether to divide by the norms.
+        up: Whether to upsample by 2.
+
+    Returns:
+        Features, h2 = 2h with `up`, else h.
     """
     scaled = x * styles.astype(x.dtype)[:, None, None]
     y = (up_conv if up else conv)(scaled, kernel.astype(x.dtype))
@@ -88,16 +105,22 @@ def modulated_conv(
 
 
 class Dense(nn.Module):
-    """x [n, d] -> [n, features] float32. Its parameters learn `rate` times as fast as others."""
+    """Dense layer with an equalized learning rate, float32."""
 
     features: int
+    """Number of outputs."""
     rate: float = 1.0
+    """Factor of the learning rate."""
     bias_init: float = 0.0
+    """Initial bias."""
     use_bias: bool = True
+    """Bias added to the output."""
     activated: bool = False
+    """Leaky ReLU of the output."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n features"]:
+        """Apply the layer."""
         kernel_init = nn.initializers.normal(1 / self.rate)
         kernel = self.param("kernel", kernel_init, (x.shape[-1], self.features))
         y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1])))
@@ -109,22 +132,24 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """A discriminator's convolution: x [n, h, w, c] -> [n, h, w, features], `down` to half of each
-    side; with bias and leaky ReLU, or `linear`. In `dtype`."""
+    """Convolution of the discriminator, [n, h, w, c] -> [n, h, w, features]."""
 
     features: int
+    """Number of output channels."""
     size: int = 3
+    """Side of the kernel: 1 or 3."""
     down: bool = False
+    """Downsampling by 2."""
     linear: bool = False
+    """Output without bias and leaky ReLU."""
     dtype: Dtype = "float32"
+    """Dtype of the computation."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x, kernel = (
-            x.astype(self.dtype),
-            equalized_kernel(self, x.shape[-1], self.features, self.size),
-        )
-        kernel = kernel.astype(self.dtype)
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
+        x = x.astype(self.dtype)
+        kernel = equalized_kernel(self, x.shape[-1], self.features, self.size).astype(self.dtype)
         if self.down and self.size == 3:
             y = down_conv(x, kernel)
         else:
@@ -135,15 +160,23 @@ class Conv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """A generator's convolution: x [n, h, w, c], w [n, d] and noise [n, h', w', 1] (None for none)
-    -> [n, h', w', features], h' = 2h with `up`. In `dtype`; styles are float32."""
+    """Convolution of the generator, modulated by w, with optional noise and leaky ReLU."""
 
     features: int
+    """Number of output channels."""
     up: bool = False
+    """Upsampling by 2."""
     dtype: Dtype = "float32"
+    """Dtype of the computation; styles are float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array | None) -> jax.Array:
+    def __call__(
+        self,
+        x: Float[Array, "n h w c"],
+        w: Float[Array, "n d"],
+        noise: Float[Array, "n h2 w2 1"] | None,
+    ) -> Float[Array, "n h2 w2 features"]:
+        """Apply the layer."""
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
         kernel = equalized_kernel(self, x.shape[-1], self.features, 3)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, up=self.up)
@@ -154,14 +187,18 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """x [n, h, w, c] and w [n, d] -> pictures [n, h, w, channels] float32: a modulated 1x1
-    convolution without demodulation."""
+    """Modulated 1x1 convolution to colors, without demodulation, with float32 output."""
 
     channels: int
+    """Number of color channels."""
     dtype: Dtype = "float32"
+    """Dtype of the convolution."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "n h w c"], w: Float[Array, "n d"]
+    ) -> Float[Array, "n h w channels"]:
+        """Apply the layer."""
         styles = Dense(x.shape[-1], bias_init=1, name="style")(w)
         kernel = equalized_kernel(self, x.shape[-1], self.channels, 1)
         y = modulated_conv(x.astype(self.dtype), kernel, styles, demodulate=False)
@@ -169,7 +206,19 @@ class ToRGB(nn.Module):
         return y.astype(jnp.float32) + jnp.broadcast_to(bias, y.shape)
 
 
-def equalized_kernel(module: nn.Module, c_in: int, c_out: int, size: int) -> jax.Array:
-    """The module's parameter `kernel` [size, size, c_in, c_out], times 1/sqrt(fan-in), float32."""
+def equalized_kernel(
+    module: nn.Module, c_in: int, c_out: int, size: int
+) -> Float[Array, "size size c_in c_out"]:
+    """Return the parameter `kernel` of a module, times 1/sqrt(fan-in), float32.
+
+    Args:
+        module: Module that owns the parameter.
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        size: Side of the kernel.
+
+    Returns:
+        The scaled kernel.
+    """
     kernel = module.param("kernel", normal, (size, size, c_in, c_out))
     return kernel * (1 / math.sqrt(size * size * c_in))

@@ -1,24 +1,24 @@
-"""WGAN-GP's residual networks for CIFAR-10 (Gulrajani et al. 2017, 1704.00028, appendix).
+"""Residual networks of WGAN-GP for CIFAR-10 (Gulrajani et al. 2017, 1704.00028, appendix).
 
-Batch norm in the generator and none in the critic, whose penalty is on single examples' gradients.
-The blocks are in gan_jax/networks/resnet.py. Meant for the loss `wasserstein` with
-`gradient_penalty`; the critic's last layer sees the mean over pixels.
+The generator has batch norm. The critic has none, because its penalty is on the gradients of single
+examples; its last layer takes the mean over pixels. The blocks are in gan_jax/networks/resnet.py.
+Intended for the loss `wasserstein` with `gradient_penalty`.
 
-Classes: the generator's conditional batch norm is the paper's, and so is the critic's auxiliary
-classifier with `auxiliary`, its cross-entropy of weight 1 for the critic and 0.1 for the generator.
+Classes: the generator's conditional batch norm is the paper's. With `auxiliary`, so is the critic's
+auxiliary classifier, whose cross-entropy has weight 1 for the critic and 0.1 for the generator.
 Without, the critic has the projection of Miyato & Koyama 2018 (1802.05637).
 
-Deviations. The generator's blocks have no biases, which would be without effect (resnet.py), and
-the critic's logit has none unless `last_bias`: the Wasserstein loss does not see it. The paper's
-pictures have 32 pixels; of 28 or 64 the generator has a block less or more (28: from 7x7), and the
-critic halves them until they are at most 8x8.
+Deviations. The generator's blocks have no biases, which would have no effect (resnet.py). The
+critic's logit has none unless `last_bias`: the Wasserstein loss does not depend on it. The paper's
+images have 32 pixels. For 28 or 64 the generator has one block less or more (28: from 7x7), and the
+critic downsamples to at most 8x8.
 """
 
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from gan_jax.networks import interface, layers
 from gan_jax.networks.conv.layers import Conv
@@ -26,65 +26,74 @@ from gan_jax.networks.layers import Axis, Dtype, Output
 from gan_jax.networks.resnet import DownBlock, UpBlock, glorot
 
 Size = Literal[28, 32, 64]
-UP = {28: 2, 32: 3, 64: 4}  # the generator's blocks, which double the picture
-DOWN = {28: 2, 32: 2, 64: 3}  # the critic's blocks that halve it; two more do not
+UP = {28: 2, 32: 3, 64: 4}  # blocks of the generator, which upsample
+DOWN = {28: 2, 32: 2, 64: 3}  # blocks of the critic that downsample; two more do not
 
 
 class Generator(interface.Generator):
-    """z [n, z_dim] (and labels [n]) -> pictures [n, size, size, channels]. Paper: z_dim 128."""
+    """Generator, z [n, z_dim] and optional labels [n] -> images [n, size, size, channels].
+
+    The paper's z_dim is 128.
+    """
 
     size: Size = 32
-    """Side of a picture in pixels."""
+    """Side of an image in pixels."""
     channels: int = 3
-    """1 for grey, 3 for RGB."""
+    """Number of color channels: 1 for gray, 3 for RGB."""
     width: int = 128
-    """Channels of every block."""
+    """Number of channels of every block."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     out: Output = "tanh"
-    """After the last convolution: tanh for pixels in [-1, 1], sigmoid for [0, 1]."""
+    """Output activation: tanh for pixels in [-1, 1], sigmoid for [0, 1]."""
     dtype: Dtype = "float32"
-    """Of the computation; parameters and output are float32."""
+    """Dtype of the computation; parameters and output are float32."""
     axis: Axis = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        blocks = _plan(UP, self.size)
+    def __call__(
+        self, z: Float[Array, "n z_dim"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, "n h w c"]:
+        """Generate examples from latents."""
+        blocks = _num_blocks(UP, self.size)
         side = self.size >> blocks
         labels = layers.one_hot(cond, self.classes, z.shape[0])
         y = nn.Dense(side * side * self.width, dtype=self.dtype, kernel_init=glorot)(z)
         y = y.reshape(z.shape[0], side, side, self.width)
         for _ in range(blocks):
             y = UpBlock(self.width, self.axis, self.dtype)(y, labels, train=train)
-        # The last batch norm has no classes, in the authors' code too.
+        # The last batch norm is unconditional, as in the authors' code.
         y = nn.relu(layers.batch_norm(y, train=train, axis=self.axis, dtype=self.dtype))
         y = Conv(self.channels, dtype=self.dtype, kernel_init=glorot)(y)
         return layers.activate(y.astype(jnp.float32), self.out)
 
 
 class Discriminator(interface.Discriminator):
-    """Pictures [n, size, size, c] (and labels [n]) -> logits [n]: the critic."""
+    """Critic, images [n, size, size, c] and optional labels [n] -> logits [n]."""
 
     size: Size = 32
-    """Side of a picture in pixels."""
+    """Side of an image in pixels."""
     width: int = 128
-    """Channels of every block."""
+    """Number of channels of every block."""
     classes: int = 0
-    """Class labels, 0 for none."""
+    """Number of classes; 0: unconditional."""
     auxiliary: bool = False
-    """An auxiliary classifier of the classes (Odena et al. 2017, 1610.09585) in place of the
-    projection: see layers.sow_class_logits."""
+    """Auxiliary classifier (Odena et al. 2017, 1610.09585) instead of the projection: see
+    `layers.sow_class_logits`."""
     last_bias: bool = False
-    """A bias of the logit. Wasserstein and relativistic losses do not see it."""
+    """Bias of the logit. Wasserstein and relativistic losses do not depend on it."""
     dtype: Dtype = "float32"
-    """Of the blocks' computation; the mean over pixels and what follows is float32."""
+    """Dtype of the blocks; the mean over pixels and all later layers are float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array | None = None, *, train: bool) -> jax.Array:
-        down = _plan(DOWN, self.size)
+    def __call__(
+        self, x: Float[Array, "n h w c"], cond: Int[Array, " n"] | None = None, *, train: bool
+    ) -> Float[Array, " n"]:
+        """Compute the logits of examples."""
+        down = _num_blocks(DOWN, self.size)
         layers.check_side("wgan_gp", self.size, x)
         if self.auxiliary and not self.classes:
-            raise ValueError("wgan_gp: an auxiliary classifier needs classes, and has 0")
+            raise ValueError("wgan_gp: classes must be positive for an auxiliary classifier, got 0")
         labels = layers.one_hot(cond, self.classes, len(x))
         y = x
         for i in range(down + 2):
@@ -100,7 +109,7 @@ class Discriminator(interface.Discriminator):
         return logits
 
 
-def _plan(plans: dict[int, int], size: int) -> int:
-    if size not in plans:
-        raise ValueError(f"wgan_gp: size is {size}, it must be one of {[*plans]}")
-    return plans[size]
+def _num_blocks(blocks: dict[int, int], size: int) -> int:
+    if size not in blocks:
+        raise ValueError(f"wgan_gp: size must be one of {[*blocks]}, got {size}")
+    return blocks[size]

@@ -1,4 +1,4 @@
-"""How samples of each kind of data are generated, shown, and written to files.
+"""Formats of samples: how each type of data is generated, rendered and written to files.
 
 A new type of data needs one class here and one entry in `FORMATS`.
 """
@@ -20,41 +20,42 @@ from gan_jax.inference import sampling, text
 from gan_jax.metrics.features import preprocess
 from gan_jax.reporting import audio, plots
 
-SOUNDS_IN_FILE = 16
+CLIPS_IN_FILE = 16  # largest number of clips in a WAV file of a run folder
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What samples are shown with."""
+    """Metadata that rendering of samples needs."""
 
     config: Config
-    sound: AudioFormat | None = None
-    """Sample rate and spectrogram of audio."""
+    """Config of the run."""
+    audio_format: AudioFormat | None = None
+    """Audio format of the samples, for audio."""
     vocabulary: Sequence[str] = ()
-    """Tokens of texts."""
+    """Strings of the tokens, for texts."""
     real: np.ndarray | None = None
-    """Real points, float32 [n, 2], drawn behind samples of points."""
+    """Real points, float32 [n, 2], plotted behind samples of points."""
 
 
 class Format(Protocol):
-    """How samples of one kind of data are generated, shown, and written."""
+    """Interface of the formats: generation and output of one type of samples."""
 
     suffix: str
-    """Suffix of a file of samples, if no other is asked for."""
+    """Default suffix of a file of samples."""
     in_run_folder: Mapping[str, int | None]
-    """Suffixes of the files of one step, with the largest number of samples in each."""
+    """Suffixes of the files of one step, with the largest number of samples in each (None: all)."""
 
     def sample(
         self, config: Config, variables: Any, key: jax.Array, n: int, cond: Any = None
     ) -> np.ndarray:
-        """Generates samples.
+        """Generate samples.
 
         Args:
             config: The run.
             variables: Variables of its generator.
             key: PRNG key of the latents.
             n: Number of samples.
-            cond: Inputs on which they are conditioned, leaves [n, ...]; by default labels in turn.
+            cond: Inputs to condition on, leaves [n, ...]; labels in turn by default.
 
         Returns:
             Samples [n, ...].
@@ -62,22 +63,22 @@ class Format(Protocol):
         ...
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:
-        """Writes samples to a file.
+        """Write samples to a file.
 
         Args:
             samples: Samples [n, ...].
-            path: File. Its suffix decides the file format.
-            columns: Samples in a row of a grid.
-            context: What they are shown with.
+            path: File to write. Its suffix selects the file format.
+            columns: Number of samples in a row of a grid.
+            context: Metadata for rendering.
 
         Raises:
             UserError: If the file cannot be written.
-            ValueError: If there is no file format of the suffix.
+            ValueError: If no file format has the suffix.
         """
 
 
-class _Drawn:
-    """A format whose samples are drawn as one image."""
+class _ImageFormat:
+    """Base class of formats that render samples as one image."""
 
     suffix = ".png"
     in_run_folder: Mapping[str, int | None] = {".png": None}
@@ -88,50 +89,62 @@ class _Drawn:
         return sampling.sample(config, variables, key, n, cond)
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:
-        save_image(self.draw(samples, columns, context), path)
+        save_image(self.render(samples, columns, context), path)
 
-    def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
+    def render(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
+        """Render samples as one image.
+
+        Args:
+            samples: Samples [n, ...].
+            columns: Number of samples in a row of a grid.
+            context: Metadata for rendering.
+
+        Returns:
+            The image.
+        """
         raise NotImplementedError
 
 
-class Points(_Drawn):
-    """Points of the plane, as densities."""
+class Points(_ImageFormat):
+    """Points of the plane, rendered as densities."""
 
-    def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:  # noqa: ARG002
+    def render(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:  # noqa: ARG002
         return plots.density(samples, samples if context.real is None else context.real)
 
 
-class Images(_Drawn):
-    """Images in a grid; arrays of points, which an npz file may hold, as densities."""
+class Images(_ImageFormat):
+    """Images in a grid. Points, which an npz file may hold, are rendered as densities."""
 
-    def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
+    def render(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
         if samples.ndim == 2:
-            return Points().draw(samples, columns, context)
+            return Points().render(samples, columns, context)
         symmetric = context.config.data.symmetric
         return plots.grid(pixels.to_pixels(samples, symmetric=symmetric), columns)
 
 
-class Audio(_Drawn):
-    """Waveforms and mel spectrograms in a grid, or the sounds themselves as a WAV file."""
+class Audio(_ImageFormat):
+    """Audio: waveforms and mel spectrograms in a grid, or a WAV file."""
 
-    in_run_folder: Mapping[str, int | None] = {".wav": SOUNDS_IN_FILE, ".png": None}
+    in_run_folder: Mapping[str, int | None] = {".wav": CLIPS_IN_FILE, ".png": None}
 
-    def draw(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
-        assert context.sound is not None
-        waves = preprocess.waveforms(samples, context.sound)
-        return plots.grid(audio.audio_images(waves, context.sound.rate), columns)
+    def render(self, samples: np.ndarray, columns: int, context: Context) -> Image.Image:
+        assert context.audio_format is not None
+        waves = preprocess.waveforms(samples, context.audio_format)
+        return plots.grid(audio.audio_images(waves, context.audio_format.rate), columns)
 
     def write(self, samples: np.ndarray, path: Path, columns: int, context: Context) -> None:
         if path.suffix.lower() != ".wav":
             super().write(samples, path, columns, context)
             return
-        assert context.sound is not None
+        assert context.audio_format is not None
         with files.writing(path):
-            audio.write_wav(path, preprocess.waveforms(samples, context.sound), context.sound.rate)
+            audio.write_wav(
+                path, preprocess.waveforms(samples, context.audio_format), context.audio_format.rate
+            )
 
 
 class Text:
-    """Sequences of tokens, one per line."""
+    """Sequences of tokens, one line each."""
 
     suffix = ".txt"
     in_run_folder: Mapping[str, int | None] = {".txt": None}
@@ -157,11 +170,11 @@ FORMATS: dict[type[Data], Format] = {
 
 
 def format_of(config: Config) -> Format:
-    """Returns the format of a run's samples."""
+    """Return the format of a run's samples."""
     return FORMATS[type(config.data)]
 
 
 def save_image(image: Image.Image, path: Path) -> None:
-    """Saves an image. Raises UserError if it cannot be written."""
+    """Save an image. Raises UserError if it cannot be written."""
     with files.writing(path):
         image.save(path)

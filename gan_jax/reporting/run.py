@@ -55,7 +55,7 @@ class Run(NamedTuple):
     @property
     def checkpoints(self) -> list[int]:
         """Steps of the checkpoints in the folder, ascending."""
-        return restore.steps(self.path)
+        return restore.checkpoint_steps(self.path)
 
     def generator(self, step: int | None = None, member: int | None = None) -> TrainedGenerator:
         """Load the trained generator.

@@ -1,4 +1,4 @@
-"""What the cells of a sweep came to: sweep.json, a table sweep.md, and a heat map sweep.png."""
+"""Results of a sweep: sweep.json, a table sweep.md, and a heat map sweep.png."""
 
 import json
 from collections.abc import Sequence
@@ -17,29 +17,46 @@ from gan_jax.training.state import TrainState
 
 
 def format_mean_std(values: Sequence[float], digits: int) -> str:
-    """`mean ± standard deviation` (n-1), or the one value there is."""
+    """Format `mean ± standard deviation` (n - 1 degrees of freedom), or a single value.
+
+    Example:
+        >>> format_mean_std([1, 2, 3], 2)
+        '2.00 ± 1.00'
+    """
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def last_tenth(metrics: dict[str, np.ndarray], config: Config) -> list[dict[str, float]]:
-    """Each member's losses, means of the finite rows of the last tenth of the run: single steps are
-    noisy. NaN where there is none."""
+    """Average each member's losses over the last tenth of the run, as single steps are noisy.
+
+    Rows that are not finite are ignored; the mean is NaN if there are no others.
+    """
     count, late = len(population.member_configs(config)), metrics["step"] > 0.9 * config.steps
-    found = [{} for _ in range(count)]
+    losses = [{} for _ in range(count)]
     for name in ("disc_loss", "gen_loss"):
         rows = metrics.get(name, np.empty(0)).reshape(len(late), count)[late]
-        for one, values in zip(found, rows.T, strict=True):
+        for loss, values in zip(losses, rows.T, strict=True):
             finite = values[np.isfinite(values)]
-            one[name] = float(finite.mean()) if finite.size else float("nan")
-    return found
+            loss[name] = float(finite.mean()) if finite.size else float("nan")
+    return losses
 
 
 def score_cells(workdir: Path, config: Config, state: TrainState) -> list[dict[str, Any]]:
-    """A row a cell: its `values`, its `seeds`, and of each score the seeds' values in `scores`."""
+    """Score the cells of a sweep.
+
+    Args:
+        workdir: Run folder.
+        config: Config of the sweep.
+        state: State of all members.
+
+    Returns:
+        One row for each cell: its `values`, its `seeds`, and by score a list with one value for
+        each seed in `scores`.
+    """
     losses = last_tenth(metrics_log.read_metrics(workdir), config)
     skipped = np.asarray(jax.device_get(state.skipped))
-    each = [
+    members = [
         {**score, **loss, "skipped": float(count)}
         for score, loss, count in zip(scores(config, state), losses, skipped, strict=True)
     ]
@@ -48,27 +65,29 @@ def score_cells(workdir: Path, config: Config, state: TrainState) -> list[dict[s
         {
             "values": values,
             "seeds": seeds,
-            "scores": {name: [one[name] for one in part] for name in part[0]},
+            "scores": {name: [member[name] for member in cell] for name in cell[0]},
         }
         for i, values in enumerate(population.sweep_cells(config))
-        if (part := each[i * len(seeds) : (i + 1) * len(seeds)])
+        if (cell := members[i * len(seeds) : (i + 1) * len(seeds)])
     ]
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:
-    """The cells in Markdown, scores as mean ± standard deviation over the seeds."""
+    """Format cells as a Markdown table, scores as mean ± standard deviation over seeds."""
     names = [*rows[0]["values"], *rows[0]["scores"]]
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for row in rows:
-        given = [f"{value:g}" for value in row["values"].values()]
-        given += [format_mean_std(values, 3) for values in row["scores"].values()]
-        lines.append(f"| {' | '.join(given)} |")
+        cells = [f"{value:g}" for value in row["values"].values()]
+        cells += [format_mean_std(values, 3) for values in row["scores"].values()]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
-    """A panel a score, three in a line: the first swept field downwards, the others' combinations
-    across."""
+    """Plot one panel for each score, three in a row.
+
+    The first swept field runs downward, combinations of the others across.
+    """
     from matplotlib.figure import Figure  # slow to import
 
     first, *others = rows[0]["values"]
@@ -92,15 +111,21 @@ def heat_map(rows: list[dict[str, Any]], path: Path) -> None:
         finite = means[np.isfinite(means)]
         middle = (finite.min() + finite.max()) / 2 if finite.size else 0
         for y, x in np.ndindex(means.shape):
-            colour = "white" if means[y, x] <= middle else "black"  # NaN lies on white
-            axes.text(x, y, f"{means[y, x]:.3g}", ha="center", va="center", color=colour, size=8)
+            color = "white" if means[y, x] <= middle else "black"  # the background of NaN is white
+            axes.text(x, y, f"{means[y, x]:.3g}", ha="center", va="center", color=color, size=8)
     figure.savefig(path, dpi=100)
 
 
 def write_sweep(workdir: Path, config: Config, state: TrainState) -> None:
-    """Writes sweep.json, sweep.md and sweep.png into the run folder, and prints the table."""
+    """Write sweep.json, sweep.md and sweep.png into the run folder, and print the table.
+
+    Args:
+        workdir: Run folder.
+        config: Config of the sweep.
+        state: State of all members.
+    """
     rows = score_cells(workdir, config, state)
-    finite = json.loads(json.dumps(rows), parse_constant=lambda _: None)  # NaN, in JSON, is null
+    finite = json.loads(json.dumps(rows), parse_constant=lambda _: None)  # NaN is null in JSON
     files.write_atomically(workdir / "sweep.json", json.dumps(finite, indent=1) + "\n")
     files.write_atomically(workdir / "sweep.md", format_table(rows) + "\n")
     heat_map(rows, workdir / "sweep.png")
@@ -108,11 +133,13 @@ def write_sweep(workdir: Path, config: Config, state: TrainState) -> None:
 
 
 class SweepTable(Hook):
-    """Writes the table of a sweep at the end of its run."""
+    """Hook that writes the results of a sweep at the end of its run."""
 
     def __init__(self, workdir: Path, config: Config):
+        """Create the hook for a run folder."""
         self._workdir, self._config = workdir, config
 
     def on_end(self, state: TrainState, *, stopped: bool) -> None:
+        """Write the results, unless the run was stopped."""
         if self._config.sweep and not stopped:
             write_sweep(self._workdir, self._config, state)

@@ -1,4 +1,4 @@
-"""The README's tables of runs on record: what they were, and how they scored."""
+"""Tables of recorded runs and their scores, in Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -8,66 +8,69 @@ from typing import Any
 from gan_jax.core import files
 from gan_jax.reporting.sweeps import format_mean_std
 
-# After the point, for scores that are not told to three.
+# Number of digits after the point, if not 3.
 DIGITS = {"frechet": 2, "kernel": 4, "classifier_score": 2, "classes_covered": 1}
 DIGITS |= {"speakers_covered": 1, "pitches_covered": 1}
 
 
 def _seeds(runs: Sequence[dict[str, Any]]) -> str:
-    """`0, 1, 2`, or `0 to 9, at once` of a population."""
-    seeds = [one["seed"] for one in runs]
-    together = ", at once" if runs[0].get("members", 1) > 1 else ""
+    """Format seeds as `0, 1, 2`, or `0 to 9, at once` for a population."""
+    seeds = [run["seed"] for run in runs]
+    suffix = ", at once" if runs[0].get("members", 1) > 1 else ""
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]} to {seeds[-1]}{together}"
-    return ", ".join(map(str, seeds)) + together
+        return f"{seeds[0]} to {seeds[-1]}{suffix}"
+    return ", ".join(map(str, seeds)) + suffix
 
 
-def _of_pictures(entry: dict[str, Any]) -> bool:
-    """Whether its samples were compared with real pictures, and not counted by mode."""
+def _has_feature_scores(entry: dict[str, Any]) -> bool:
+    """Return whether samples were compared with real images or audio, rather than by mode."""
     cards = entry.get("protocol")
     return bool(cards) and cards[0]["features"] != "tokens" and cards[0]["n_real"] > 0
 
 
-def _of_sounds(entry: dict[str, Any]) -> bool:
-    """Whether they were pictures of sounds."""
-    return _of_pictures(entry) and "sound" in entry.get("versions", {}).get("data", {})
+def _has_audio_scores(entry: dict[str, Any]) -> bool:
+    return _has_feature_scores(entry) and "sound" in entry.get("versions", {}).get("data", {})
 
 
 def _samples(path: Path) -> str:
-    """A link to what a recorded run made: its text, its sounds, or its picture."""
-    kinds = {".txt": "text", ".wav": "sounds", ".png": "picture"}
-    there = [kind for kind in kinds if path.with_suffix(kind).exists()] or [".png"]
-    return f"[{kinds[there[0]]}](experiments/results/{path.stem}{there[0]})"
+    """Link to a recorded run's samples: text, audio or image."""
+    kinds = {".txt": "text", ".wav": "audio", ".png": "image"}
+    suffix = next((suffix for suffix in kinds if path.with_suffix(suffix).exists()), ".png")
+    return f"[{kinds[suffix]}](experiments/results/{path.stem}{suffix})"
 
 
 def current_command(command: str) -> str:
-    """Return a recorded command with today's names of flags."""
+    """Update the flags of a recorded command to their current names.
+
+    Example:
+        >>> current_command("python -m experiments.mnist_dcgan --small")
+        'python -m experiments.mnist_dcgan --preset small'
+    """
     return command.replace(" --small", " --preset small")
 
 
 def results_table(folder: Path) -> str:
-    """The README's table: a row for each NAME.json with runs in `folder`, by name, with the command
-    that began the first of them.
+    """Format a table of the records in a folder, with one row for each experiment.
 
-    Training time and speed of seeds trained at once are of all of them together.
+    The command is that of the first launch. Training time and speed of seeds that trained at once
+    are those of all seeds together.
     """
-    lines = [
-        "| command | seeds | training | examples/s | critic loss | generator loss | scores |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["command", "seeds", "training", "examples/s"]
+    head += ["discriminator loss", "generator loss", "scores"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for path in sorted(folder.glob("*.json")):
         entry = files.read_json(path)
         if "runs" not in entry:
             continue
         runs = entry["runs"]
-        launched = [one for one in runs if one["launches"]]
-        # Of texts one temperature and one order; studies/text_study.py has all.
+        launched = [run for run in runs if run["launches"]]
+        # Texts have one temperature and one order here; studies/text_study.py has all of them.
         names = [n for n in runs[0]["scores"] if not re.search(r" at |bleu_[235]$", n)]
-        shown = [f"{n} {format_mean_std([r['scores'][n] for r in runs], 3)}" for n in names]
-        if _of_pictures(entry):
-            shown = []  # they have a table of their own
-        if not shown or path.with_suffix(".txt").exists():
-            shown.append(_samples(path))
+        scores = [f"{n} {format_mean_std([r['scores'][n] for r in runs], 3)}" for n in names]
+        if _has_feature_scores(entry):
+            scores = []  # see image_score_table and audio_score_table
+        if not scores or path.with_suffix(".txt").exists():
+            scores.append(_samples(path))
         cells = [
             f"`{current_command(runs[0]['launches'][0]['command'])}`",
             _seeds(runs),
@@ -76,20 +79,20 @@ def results_table(folder: Path) -> str:
             format_mean_std([r["examples_per_second"] for r in launched], 0),
             format_mean_std([r["last_tenth"]["disc_loss"] for r in runs], 3),
             format_mean_std([r["last_tenth"]["gen_loss"] for r in runs], 3),
-            ", ".join(shown),
+            ", ".join(scores),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    """What NAME.json hold in `folder`, by name."""
+    """Read the records of a folder, sorted by name."""
     return [files.read_json(path) for path in sorted(folder.glob("*.json"))]
 
 
-def _says(entry: dict[str, Any], metric: str) -> str:
-    """Mean and standard deviation over the seeds; nothing where there is no such score."""
-    values = [one["scores"][metric] for one in entry["runs"] if metric in one["scores"]]
+def _format_score(entry: dict[str, Any], metric: str) -> str:
+    """Format the mean and standard deviation over the seeds; empty if there is no such score."""
+    values = [run["scores"][metric] for run in entry["runs"] if metric in run["scores"]]
     return format_mean_std(values, DIGITS.get(metric, 3)) if values else ""
 
 
@@ -99,25 +102,31 @@ def _title(entry: dict[str, Any]) -> str:
 
 
 def image_score_table(folder: Path) -> str:
-    """The README's table of scores of pictures: a row for each NAME.json in `folder` that has them,
-    by name. Means and standard deviations over the seeds."""
-    scored = [one for one in _entries(folder) if _of_pictures(one) and not _of_sounds(one)]
-    names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
+    """Format a table of image scores, with one row for each experiment.
+
+    Scores are means and standard deviations over the seeds.
+    """
+    scored = [
+        entry
+        for entry in _entries(folder)
+        if _has_feature_scores(entry) and not _has_audio_scores(entry)
+    ]
+    names = list(dict.fromkeys(card["metric"] for entry in scored for card in entry["protocol"]))
     head = ["experiment", "features", "samples", "reals", *names]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for entry in scored:
         first = entry["protocol"][0]
         real = f"{first['n_real']} of {first['real']}"
         cells = [_title(entry), first["features"], str(first["n_fake"]), real]
-        lines.append(f"| {' | '.join(cells + [_says(entry, name) for name in names])} |")
+        lines.append(f"| {' | '.join(cells + [_format_score(entry, name) for name in names])} |")
     return "\n".join(lines)
 
 
 def audio_score_table(folder: Path) -> str:
-    """The README's table of scores of sounds: a column for each experiment, a row a metric."""
-    scored = [one for one in _entries(folder) if _of_sounds(one)]
-    names = list(dict.fromkeys(one["metric"] for entry in scored for one in entry["protocol"]))
-    rows = [["samples", *(str(one["protocol"][0]["n_fake"]) for one in scored)]]
-    rows += [[name, *(_says(entry, name) for entry in scored)] for name in names]
+    """Format a table of audio scores, with one column for each experiment, one row per metric."""
+    scored = [entry for entry in _entries(folder) if _has_audio_scores(entry)]
+    names = list(dict.fromkeys(card["metric"] for entry in scored for card in entry["protocol"]))
+    rows = [["samples", *(str(entry["protocol"][0]["n_fake"]) for entry in scored)]]
+    rows += [[name, *(_format_score(entry, name) for entry in scored)] for name in names]
     lines = [f"| {' | '.join(['', *map(_title, scored)])} |", f"|{'---|' * (1 + len(scored))}"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])

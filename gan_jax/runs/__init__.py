@@ -1,1 +1,1 @@
-"""The run folder: checkpoints, logs, score cards, and comparisons of runs."""
+"""Run folders: checkpoints, logs, score cards and comparisons of runs."""

@@ -1,4 +1,4 @@
-"""The one wrapper around orbax: a checkpoint is either whole or it is not there."""
+"""Checkpoints, written with orbax: atomic, in the background, and verified by digests."""
 
 import contextlib
 import json
@@ -25,29 +25,36 @@ from gan_jax.training.state import TrainState
 log = logging.getLogger(__name__)
 
 
-def _of_all_processes(leaf: jax.Array) -> jax.Array:
-    """An array that every process has for itself as one that they share, as Orbax wants it, which
-    has one of them write it."""
-    firsts = {device.process_index: device for device in jax.devices()[::-1]}
-    mesh = Mesh(np.asarray([firsts[i] for i in range(len(firsts))]), ("processes",))
-    mine = jax.device_put(leaf, firsts[jax.process_index()])
-    return jax.make_array_from_single_device_arrays(
-        leaf.shape, NamedSharding(mesh, PartitionSpec()), [mine]
-    )
+def _share_across_processes(leaf: jax.Array) -> jax.Array:
+    """Make a global array, replicated over the processes, from an array local to each process.
+
+    Orbax requires this form, and has one process write it.
+    """
+    first_devices = {device.process_index: device for device in jax.devices()[::-1]}
+    devices = [first_devices[i] for i in range(len(first_devices))]
+    sharding = NamedSharding(Mesh(np.asarray(devices), ("processes",)), PartitionSpec())
+    local = jax.device_put(leaf, first_devices[jax.process_index()])
+    return jax.make_array_from_single_device_arrays(leaf.shape, sharding, [local])
 
 
 class Checkpoints:
-    """The checkpoints of one run: written in the background, the last `keep` of them kept; or, with
-    `keep` None, only read, while a run may be writing them.
+    """Context manager for the checkpoints of a run, which are written in the background.
 
-    A context manager: on leaving, all that was saved is whole on the disk. Of several processes all
-    open, save and restore together; the folder must be the same for all.
+    On exit, all saved checkpoints are complete on disk. In a multi-process run all processes must
+    open, save and restore together, in the same folder.
     """
 
     def __init__(self, folder: Path, keep: int | None):
+        """Open a folder of checkpoints.
+
+        Args:
+            folder: Folder of the checkpoints.
+            keep: Number of latest checkpoints to keep; None for reading alone, which is possible
+                while a run writes them.
+        """
         import orbax.checkpoint as ocp  # slow to import, and not every command needs it
 
-        # Orbax warns of what it is asked for, and prints a traceback of each error that it raises.
+        # Orbax warns about requested options, and logs a traceback for each error that it raises.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         if keep is None:
@@ -59,30 +66,38 @@ class Checkpoints:
             folder.absolute(), options=options, item_names=("state",)
         )
         self._reader = self._manager
-        if jax.process_count() > 1 and processes.is_leader():  # it reads alone
-            alone = ocp.options.MultiprocessingOptions(
+        if jax.process_count() > 1 and processes.is_leader():  # only process 0 reads
+            leader_only = ocp.options.MultiprocessingOptions(
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix="reader"
             )
             options = ocp.CheckpointManagerOptions(
-                read_only=True, create=False, multiprocessing_options=alone
+                read_only=True, create=False, multiprocessing_options=leader_only
             )
             self._reader = ocp.CheckpointManager(
                 folder.absolute(), options=options, item_names=("state",)
             )
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, in order."""
+        """List the steps of the checkpoints, in order."""
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: TrainState) -> None:
-        """Starts writing. The state is copied first, so the caller may go on and donate it; its
-        digest is put on the run folder's list. Raises UserError if this checkpoint, or the one
-        before it, which was written meanwhile, cannot be written."""
+        """Start writing a checkpoint, and record the digest of the state in the run folder.
+
+        The state is copied first, so the caller may donate it.
+
+        Args:
+            step: Number of completed steps.
+            state: State at that step.
+
+        Raises:
+            UserError: If this checkpoint, or the previous one, cannot be written.
+        """
         copy = jax.tree.map(jnp.copy, state)
         if processes.is_leader():
             digest.write_digest(self._workdir, step, digest.digest(copy))
         if jax.process_count() > 1:
-            copy = jax.tree.map(_of_all_processes, copy)
+            copy = jax.tree.map(_share_across_processes, copy)
         args = self._ocp.args.Composite(state=self._ocp.args.StandardSave(copy))
         with self._writing():
             if not self._manager.save(step, args=args, force=True):
@@ -92,63 +107,75 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # of tensorstore's, when the disk is full or not there
-            # Orbax closes the event loop of writes that are still under way, and each of them then
-            # prints a traceback. Let these come before the one line that says what is wrong.
+        except Exception as error:  # from tensorstore, if the disk is full or missing
+            # Orbax closes the event loop of pending writes, each of which then prints a traceback.
+            # Wait for these, so that the error message comes last.
             time.sleep(1)
             if jax.process_count() > 1 and processes.is_peer_failure(error):
                 raise
             reason = " ".join(str(error).split())[:300]
-            whole = ", ".join(map(str, self.steps())) or "none"
-            message = f"a checkpoint cannot be written: {reason}; whole are those of steps: {whole}"
+            steps = ", ".join(map(str, self.steps())) or "none"
+            message = f"a checkpoint cannot be written: {reason}; complete checkpoints: {steps}"
             raise UserError(message) from None
 
     def restore(self, like: Any, step: int | None = None) -> tuple[int, TrainState] | None:
-        """The newest checkpoint that can be read (or that of `step`), in the structure, the dtypes
-        and the placement of `like` (arrays, or ShapeDtypeStructs with shardings); None if there is
-        none. A damaged one, also one whose bits are not those of its digest, is named in the log
-        and the one before it is taken; where checkpoints are written it is then removed, for orbax
-        would not write steps before it. Raises UserError if all are damaged, and removes none.
+        """Restore the newest readable checkpoint, or that of a given step.
 
-        Of several processes only process 0 reads; to the others it is as if there were none, and
-        `train.fit` broadcasts the state."""
-        found, damaged = self._read(like, step) if processes.is_leader() else (None, [])
-        for candidate in json.loads(processes.broadcast_text(json.dumps(damaged))):
-            self._manager.delete(candidate)
-        return found
+        Damaged checkpoints, including those that do not match their digest, are logged and skipped
+        in favor of the previous one. If this object also writes, they are removed, since orbax does
+        not write steps before existing ones. In a multi-process run only process 0 reads, and
+        `train.fit` broadcasts the state.
+
+        Args:
+            like: Pytree with the structure, dtypes and shardings of the state: arrays, or
+                ShapeDtypeStructs with shardings.
+            step: Step of the checkpoint; None for the newest.
+
+        Returns:
+            The step and the state. None if there is no checkpoint, or in processes other than 0.
+
+        Raises:
+            UserError: If all checkpoints are damaged. None is removed then.
+        """
+        restored, damaged = self._read(like, step) if processes.is_leader() else (None, [])
+        for damaged_step in json.loads(processes.broadcast_text(json.dumps(damaged))):
+            self._manager.delete(damaged_step)
+        return restored
 
     def _read(self, like: Any, step: int | None) -> tuple[tuple[int, TrainState] | None, list[int]]:
-        """What `restore` finds, and the checkpoints to remove."""
+        """Return the result of `restore`, and the steps of the checkpoints to remove."""
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like
         )
         args = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(abstract))
-        tried = self.steps()[::-1] if step is None else [step]
+        candidates = self.steps()[::-1] if step is None else [step]
         digests = digest.read_digests(self._workdir)
-        for i, candidate in enumerate(tried):
+        for i, candidate in enumerate(candidates):
             try:
                 state = self._reader.restore(candidate, args=args)["state"]
                 if jax.tree.structure(state) != jax.tree.structure(like):
-                    raise ValueError("it is not of this run")
+                    raise ValueError("its structure does not match this run")
                 if digests.get(candidate) not in (None, digest.digest(state)):
-                    raise ValueError("its bits are not those that were saved")
-            except Exception as error:  # orbax and tensorstore raise many kinds
-                # Orbax never awaits the other reads of a checkpoint after one of them fails.
+                    raise ValueError("its content does not match its digest")
+            except Exception as error:  # orbax and tensorstore raise many types
+                # Orbax does not await the other reads of a checkpoint after one of them fails.
                 warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
                 reason = " ".join(str(error).split())[:200]
                 if "structures do not match" in reason:
-                    reason = "it holds the state of another version of gan_jax, or another config"
-                log.warning("checkpoint %d is damaged and passed over: %s", candidate, reason)
+                    reason = "it is from another version of gan_jax, or another config"
+                log.warning("checkpoint %d is damaged and skipped: %s", candidate, reason)
             else:
-                return (candidate, state), tried[:i] if self._writes else []
-        if tried:
-            raise UserError(f"no readable checkpoint among steps {', '.join(map(str, tried))}")
+                return (candidate, state), candidates[:i] if self._writes else []
+        if candidates:
+            raise UserError(f"no readable checkpoint among steps {', '.join(map(str, candidates))}")
         return None, []
 
     def __enter__(self) -> "Checkpoints":
+        """Return the checkpoints themselves."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Wait for pending writes. Raises UserError if one fails, unless an error is raised."""
         try:
             with self._writing():
                 self._manager.wait_until_finished()
@@ -158,11 +185,11 @@ class Checkpoints:
         except UserError as error:
             if kind is None:
                 raise
-            log.warning("%s", error)  # and what ends the run is said by itself
+            log.warning("%s", error)  # the exception that ends the run is reported separately
 
 
 class Checkpointer(Hook):
-    """Saves checkpoints when they are due, at the end of pretraining, and at the end of the run."""
+    """Hook that saves checkpoints at an interval, after pretraining, and at the end."""
 
     def __init__(
         self,
@@ -172,22 +199,23 @@ class Checkpointer(Hook):
         guard: NonFiniteGuard,
         before_save: Callable[[], None] = lambda: None,
     ):
-        """Stores what decides when to save.
+        """Create the hook.
 
         Args:
-            checkpoints: The run's checkpoints.
-            config: The run.
+            checkpoints: Checkpoints of the run.
+            config: Config of the run.
             every: Steps between checkpoints.
-            guard: Postpones checkpoints while a member's updates are not finite. It comes before
-                this hook.
-            before_save: Called before each checkpoint.
+            guard: Hook that postpones checkpoints while updates of a member are not finite. It must
+                run before this one.
+            before_save: Callback before each checkpoint.
         """
         self._checkpoints, self._config, self._every = checkpoints, config, every
         self._guard, self._before_save = guard, before_save
 
     def on_chunk(self, chunk: Chunk) -> None:
-        ends = chunk.last or chunk.stop_signal or chunk.step == self._config.pretrain.steps
-        if ends or (chunk.is_due(self._every) and not self._guard.pending):
+        """Save the state if a checkpoint is due."""
+        is_end = chunk.last or chunk.stop_signal or chunk.step == self._config.pretrain.steps
+        if is_end or (chunk.is_due(self._every) and not self._guard.pending):
             self._before_save()
             self._checkpoints.save(chunk.step, chunk.state)
             self._guard.saved = chunk.step

@@ -1,8 +1,7 @@
-"""Proof of a run: train it again from its config, and say where two runs part first, and why.
+"""Comparison of the recorded outputs of two runs: metrics, state digests and samples.
 
-What a run recorded is its metrics rows, the digests of its states and its samples; of a result
-under experiments/results/ the rows of its curve, to six digits. Two runs of one config, data, code
-and kind of machine agree in all of it, bit for bit.
+Runs with the same config, data, code and type of machine agree in all of them, bit for bit. A
+result under experiments/results/ records only its curve, rounded to six digits.
 """
 
 import dataclasses
@@ -22,66 +21,77 @@ from gan_jax.runs.metrics_log import check_rows, read_rows
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """What there is of a run to compare with."""
+    """Recorded outputs of a run."""
 
     config: Config
+    """Config of the run."""
     versions: dict[str, Any]
+    """Versions, device and data, as in versions.json."""
     rows: dict[int, dict[str, Any]]
-    """Metrics by step; of a population lists."""
+    """Metrics by step; lists over the members for a population."""
     digests: dict[int, str]
+    """Digests of the state by step."""
     logging: Logging
-    """When rows and samples were written."""
+    """Settings of rows and samples."""
     runtime: Runtime
-    """How the last launch was executed."""
+    """Execution settings of the last launch."""
     samples: dict[str, bytes]
-    """Files by name, pictures, texts and sounds; a population's members' with their folder's."""
+    """Contents of sample files (images, texts, audio) by path relative to the samples folder."""
     rounded: bool = False
-    """Rows are the first member's, to six digits."""
+    """Flag of rows that contain the first member alone, rounded to six digits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a comparison came to."""
+    """Result of comparing two runs."""
 
     compared: list[str]
-    """What was held against each other, a line a kind."""
-    parted: list[str]
-    """Where they part first, a line a kind; none if they agree."""
-    causes: list[str]
-    """What else differs between the runs, and may be why."""
+    """Lines that list the compared outputs, one per type."""
+    differences: list[str]
+    """Lines with the first difference in each type of output; empty if the runs agree."""
+    context: list[str]
+    """Lines with the differences in config, versions and data, which may explain the others."""
 
 
 def load_run_record(path: Path) -> RunRecord:
-    """Of a run folder, or a result file. Raises UserError if it is neither, or is damaged."""
+    """Load the recorded outputs of a run folder or a result file. Raises UserError."""
     if path.is_file():
-        return _result(path)
+        return _load_result(path)
     config = folder.load_config(path)
     versions = folder.load_versions(path)
-    rows = {one["step"]: one for one in read_rows(path / "metrics.jsonl")}
-    found = sorted((path / "samples").rglob("step_*"))
-    samples = {str(one.relative_to(path / "samples")): one.read_bytes() for one in found}
+    rows = {row["step"]: row for row in read_rows(path / "metrics.jsonl")}
+    files = sorted((path / "samples").rglob("step_*"))
+    samples = {str(file.relative_to(path / "samples")): file.read_bytes() for file in files}
     settings = folder.load_settings(path)
     return RunRecord(config, versions, rows, digest.read_digests(path), *settings, samples)
 
 
-def _result(path: Path) -> RunRecord:
+def _load_result(path: Path) -> RunRecord:
     try:
-        found = read_json(path)
-        curve, config = found["curve"], serialization.loads(json.dumps(found["config"]))
+        record = read_json(path)
+        curve, config = record["curve"], serialization.loads(json.dumps(record["config"]))
         steps, names = curve["step"], [name for name in curve if name != "step"]
-        rows = [{"step": s, **{n: curve[n][i] for n in names}} for i, s in enumerate(steps)]
-        rows = {one["step"]: one for one in check_rows(rows)}
-        versions = {**found["versions"]}
+        rows = [
+            {"step": step, **{name: curve[name][i] for name in names}}
+            for i, step in enumerate(steps)
+        ]
+        rows = {row["step"]: row for row in check_rows(rows)}
+        versions = {**record["versions"]}
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is neither a run folder nor a result of one: {what}") from None
-    settings = found if "logging" in found else found["config"]  # the latter in version 0.1
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is neither a run folder nor a result file: {reason}") from None
+    settings = record if "logging" in record else record["config"]  # the latter in version 0.1
     logging, runtime = serialization.load_settings(settings, str(path))
     return RunRecord(config, versions, rows, {}, logging, runtime, {}, rounded=True)
 
 
 def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dictionaries as pairs of a dotted name and a value."""
+    """Yield the leaves of nested dictionaries as pairs of a dotted name and a value.
+
+    Example:
+        >>> dict(flatten({"device": {"count": 1}, "python": "3.11"}))
+        {'device.count': 1, 'python': '3.11'}
+    """
     for name, value in tree.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{name}.")
@@ -89,77 +99,90 @@ def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _causes(a: RunRecord, b: RunRecord) -> list[str]:
-    found = [
-        f"config: {name} is {ours!r} there, {theirs!r} here"
-        for name, (ours, theirs) in differences(a.config, b.config).items()
+def _context(a: RunRecord, b: RunRecord) -> list[str]:
+    """List the differences in config, versions and data."""
+    lines = [
+        f"config: {name} is {first!r} in the first run, {second!r} in the second"
+        for name, (first, second) in differences(a.config, b.config).items()
     ]
-    ours, theirs = dict(flatten(a.versions)), dict(flatten(b.versions))
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            what = "data" if name.startswith("data.") else "versions"
-            found.append(f"{what}: {name} is {ours.get(name)!r} there, {theirs.get(name)!r} here")
-    return found
+    versions_a, versions_b = dict(flatten(a.versions)), dict(flatten(b.versions))
+    for name in sorted(versions_a.keys() | versions_b.keys()):
+        first, second = versions_a.get(name), versions_b.get(name)
+        if first != second:
+            section = "data" if name.startswith("data.") else "versions"
+            lines.append(
+                f"{section}: {name} is {first!r} in the first run, {second!r} in the second"
+            )
+    return lines
 
 
-def _as_recorded(value: Any, *, rounded: bool) -> Any:
-    """A metric of a row as a result's curve has it: the first member's, to six digits."""
-    if not rounded:
-        return value
-    value = value[0] if isinstance(value, list) else value
-    return None if value is None else float(f"{value:.6g}")
+def _round_as_recorded(metric: Any) -> Any:
+    """Reduce a metric to the form in a result file: the first member's, to six digits."""
+    metric = metric[0] if isinstance(metric, list) else metric
+    return None if metric is None else float(f"{metric:.6g}")
 
 
-def _rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
-    """How many rows were compared, and where they part first."""
+def _relative_difference(a: Any, b: Any) -> str:
+    """Format the largest relative difference of two metrics; empty if there is none."""
+    first, second = (np.ravel(np.array(metric, np.float64)) for metric in (a, b))
+    if first.shape != second.shape:
+        return ""
+    with np.errstate(all="ignore"):
+        distance = np.abs(first - second) / np.maximum(np.abs(first), 1e-30)
+    distance = distance[np.isfinite(distance)]
+    return f" (relative difference {distance.max():.1e})" if distance.size else ""
+
+
+def _compare_rows(a: RunRecord, b: RunRecord) -> tuple[int, str | None]:
+    """Return the number of compared rows, and a line on the first difference."""
     steps = sorted(a.rows.keys() & b.rows.keys())
     rounded = a.rounded or b.rounded
     for step in steps:
         for name in a.rows[step]:
             if name == "step" or name not in b.rows[step]:
                 continue
-            ours, theirs = (
-                _as_recorded(one.rows[step][name], rounded=rounded and not one.rounded)
-                for one in (a, b)
+            first, second = (
+                _round_as_recorded(record.rows[step][name])
+                if rounded and not record.rounded
+                else record.rows[step][name]
+                for record in (a, b)
             )
-            if ours != theirs:
-                first, second = (np.ravel(np.array(x, np.float64)) for x in (ours, theirs))
-                apart = ""
-                if first.shape == second.shape:
-                    with np.errstate(all="ignore"):
-                        off = np.abs(first - second) / np.maximum(np.abs(first), 1e-30)
-                    off = off[np.isfinite(off)]
-                    apart = f", relatively {off.max():.1e} apart" if off.size else ""
-                where = f"metrics: step {step}, {name}: {ours} there, {theirs} here{apart}"
-                return len(steps), where
+            if first != second:
+                values = f"{first} in the first run, {second} in the second"
+                distance = _relative_difference(first, second)
+                return len(steps), f"metrics: step {step}, {name}: {values}{distance}"
     return len(steps), None
 
 
 def compare(a: RunRecord, b: RunRecord) -> Comparison:
-    """Two runs, over the steps that both have. Raises UserError if there is nothing of both."""
-    count, first = _rows(a, b)
-    exact = "to six digits" if a.rounded or b.rounded else "bit for bit"
-    compared, parted = [f"metrics: {count} rows, {exact}"], [first] if first else []
-    pairs: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {
+    """Compare two runs at the steps that both recorded. Raises UserError if there are none."""
+    count, row_difference = _compare_rows(a, b)
+    precision = "to six digits" if a.rounded or b.rounded else "bit for bit"
+    compared = [f"metrics: {count} rows, {precision}"]
+    difference_lines = [row_difference] if row_difference else []
+    outputs: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {
         "state": (a.digests, b.digests),
         "samples": (a.samples, b.samples),
     }
-    for kind, (ours, theirs) in pairs.items():
-        common = [name for name in sorted(ours) if name in theirs]
+    for kind, (first, second) in outputs.items():
+        common = [name for name in sorted(first) if name in second]
         count += len(common)
-        compared.append(f"{kind}: {len(common)} in both")
-        if unlike := [name for name in common if ours[name] != theirs[name]]:
-            where = f"step {unlike[0]}" if kind == "state" else unlike[0]
-            parted.append(f"{kind}: {where} is another ({len(unlike)} of {len(common)} are)")
+        compared.append(f"{kind}: {len(common)} in both runs")
+        if differing := [name for name in common if first[name] != second[name]]:
+            name = f"step {differing[0]}" if kind == "state" else differing[0]
+            difference_lines.append(f"{kind}: {name} differs ({len(differing)} of {len(common)})")
     if not count:
-        raise UserError("the runs have no step in common to compare")
-    return Comparison(compared, parted, _causes(a, b))
+        raise UserError("the runs must have a recorded step in common, got none")
+    return Comparison(compared, difference_lines, _context(a, b))
 
 
-def format_comparison(verdict: Comparison) -> str:
-    """The verdict in lines, the last of which is the sum of it."""
-    lines = [*verdict.compared, *verdict.parted, *verdict.causes]
-    if not verdict.parted:
-        return "\n".join([*lines, "the runs agree in all that both recorded"])
-    why = "see what differs above" if verdict.causes else "and no reason of it is on record"
-    return "\n".join([*lines, f"the runs part: {why}"])
+def format_comparison(comparison: Comparison) -> str:
+    """Format the result of a comparison as lines of text, with a conclusion at the end."""
+    lines = [*comparison.compared, *comparison.differences, *comparison.context]
+    if not comparison.differences:
+        conclusion = "the runs agree in everything that both recorded"
+    elif comparison.context:
+        conclusion = "the runs differ: see the differences in config, versions or data above"
+    else:
+        conclusion = "the runs differ, with the same recorded config, versions and data"
+    return "\n".join([*lines, conclusion])

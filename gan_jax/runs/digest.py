@@ -1,4 +1,4 @@
-"""What a state is, in one line: to tell a damaged checkpoint, and to compare runs step by step."""
+"""Content hashes of training states, to detect corrupt checkpoints and to compare runs."""
 
 import hashlib
 import json
@@ -12,37 +12,49 @@ import numpy as np
 
 from gan_jax.core import files
 
-NAME = "digests.jsonl"
+FILE_NAME = "digests.jsonl"
 
 
 def digest(state: Any) -> str:
-    """sha256 over every leaf of a pytree in order: its path, dtype, shape and bytes. Keys count by
-    their bits."""
-    found = hashlib.sha256()
+    """Compute the SHA-256 over the path, dtype, shape and bytes of each leaf of a pytree.
+
+    PRNG keys are hashed by their bits.
+
+    Example:
+        >>> digest({"w": np.zeros(2)}) == digest({"w": jnp.zeros(2)})  # float64 and float32
+        False
+    """
+    sha256 = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
-        found.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+        sha256.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
+        sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()
 
 
-def write_digest(workdir: Path, step: int, found: str) -> None:
-    """Adds the digest of the state at `step` to the list; the last one of a step counts."""
-    with files.writing(workdir / NAME), (workdir / NAME).open("a") as file:
-        file.write(json.dumps({"step": step, "sha256": found}) + "\n")
+def write_digest(workdir: Path, step: int, sha256: str) -> None:
+    """Append a digest to the list of a run folder. The last entry of a step is valid.
+
+    Args:
+        workdir: Run folder.
+        step: Number of completed steps.
+        sha256: Digest of the state at that step.
+    """
+    with files.writing(workdir / FILE_NAME), (workdir / FILE_NAME).open("a") as file:
+        file.write(json.dumps({"step": step, "sha256": sha256}) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def read_digests(workdir: Path) -> dict[int, str]:
-    """Digests by step; lines that were cut short are passed over."""
-    found, path = {}, workdir / NAME
+    """Read the digests of a run folder by step, ignoring truncated lines."""
+    digests, path = {}, workdir / FILE_NAME
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
-            found[int(row["step"])] = str(row["sha256"])
+            digests[int(row["step"])] = str(row["sha256"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-    return found
+    return digests

@@ -1,4 +1,4 @@
-"""A finished or running run's state, read from its folder alone: the data need not be there."""
+"""Loading of checkpoints from a run folder. The data set is not needed."""
 
 from pathlib import Path
 
@@ -13,59 +13,74 @@ from gan_jax.training import population_state
 from gan_jax.training.state import TrainState
 
 
-def steps(workdir: Path) -> list[int]:
-    """The steps of which a run folder has a checkpoint, in order. Raises UserError if none."""
+def checkpoint_steps(workdir: Path) -> list[int]:
+    """List the steps of the checkpoints in a run folder, in order. Raises UserError if none."""
     folder = workdir / "checkpoints"
-    if not folder.is_dir():
-        raise UserError(f"{workdir} has no checkpoint yet")
-    with checkpoint.Checkpoints(folder, keep=None) as checkpoints:
-        found = checkpoints.steps()
-    if not found:
-        raise UserError(f"{workdir} has no checkpoint yet")
-    return found
+    if folder.is_dir():
+        with checkpoint.Checkpoints(folder, keep=None) as checkpoints:
+            steps = checkpoints.steps()
+        if steps:
+            return steps
+    raise UserError(f"{workdir} has no checkpoint yet")
 
 
 def restore(workdir: Path, step: int | None = None) -> tuple[int, Config, TrainState]:
-    """Step, config and state of the newest readable checkpoint of a run folder, or that of `step`.
+    """Restore the state of a run, which may still be training, from its folder.
 
-    Raises UserError if there is none.
+    Args:
+        workdir: Run folder.
+        step: Step of the checkpoint; None for the newest readable one.
+
+    Returns:
+        The step, the config and the state, on the first local device.
+
+    Raises:
+        UserError: If there is no such checkpoint, or it is damaged.
     """
     config = run_folder.load_config(workdir)
     example = run_folder.load_example(workdir, config.batch_size)
-    # Shapes alone: compiling the start takes longer than reading the state.
+    # Shapes suffice: compiling the initialization takes longer than reading the state.
     shapes = jax.eval_shape(
-        lambda roots: population_state.init_population(config, roots, example),
+        lambda root_keys: population_state.init_population(config, root_keys, example),
         population.root_keys(config),
     )
-    where = devices.replicated_sharding(jax.local_devices()[:1])
+    sharding = devices.replicated_sharding(jax.local_devices()[:1])
     like = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), shapes
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
     )
-    there = steps(workdir)
-    if step is not None and step not in there:
-        listed = ", ".join(map(str, there))
-        raise UserError(f"step is {step}: the run has checkpoints of steps {listed}")
+    steps = checkpoint_steps(workdir)
+    if step is not None and step not in steps:
+        raise UserError(f"step must be one of {', '.join(map(str, steps))}, got {step}")
     with checkpoint.Checkpoints(workdir / "checkpoints", keep=None) as checkpoints:
-        found = checkpoints.restore(like, step)
-    if found is None:
+        restored = checkpoints.restore(like, step)
+    if restored is None:
         raise UserError(f"{workdir} has no checkpoint yet")
-    return found[0], config, found[1]
+    return restored[0], config, restored[1]
 
 
 def restore_member(
-    workdir: Path, step: int | None = None, number: int | None = None
+    workdir: Path, step: int | None = None, member: int | None = None
 ) -> tuple[int, int | None, Config, TrainState]:
-    """As `restore`, of one member of a population as a run of its own, by default the first: step,
-    the member's number (None where the run is no population), config and state.
+    """Restore one member of a population as a run with its own config.
 
-    Raises UserError if there is no such member, or one is asked for of a run that is no population.
+    Args:
+        workdir: Run folder.
+        step: Step of the checkpoint; None for the newest readable one.
+        member: Index of the member; None for the first.
+
+    Returns:
+        The step, the index of the member (None if the run is not a population), the config and the
+        state.
+
+    Raises:
+        UserError: If there is no such checkpoint or member.
     """
     step, config, state = restore(workdir, step)
     if not population.is_population(config):
-        if number is not None:
-            raise UserError(f"member is {number}: the run in {workdir} is no population")
+        if member is not None:
+            raise UserError(f"member must be unset, as {workdir} is no population, got {member}")
         return step, None, config, state
-    number, count = number or 0, len(population.member_configs(config))
-    if not 0 <= number < count:
-        raise UserError(f"member is {number}: the run has members 0 to {count - 1}")
-    return step, number, *population_state.member_run(config, state, number)
+    member, num_members = member or 0, len(population.member_configs(config))
+    if not 0 <= member < num_members:
+        raise UserError(f"member must be from 0 to {num_members - 1}, got {member}")
+    return step, member, *population_state.member_run(config, state, member)

@@ -1,4 +1,4 @@
-"""A number with its protocol: what was measured on what, so that two scores can be compared."""
+"""Scores with their evaluation protocol, which shows whether two scores can be compared."""
 
 import dataclasses
 import json
@@ -14,88 +14,101 @@ from gan_jax.core.files import read_json, write_atomically
 
 @dataclasses.dataclass(frozen=True)
 class ScoreCard:
-    """One metric of one checkpoint of a run, a value for each of its members."""
+    """Values of one metric for a checkpoint, one per member of the run."""
 
     metric: str
-    """As in gan_jax/metrics: frechet, kernel, precision, ..."""
+    """Name of the metric, as in gan_jax/metrics: frechet, kernel, precision, ..."""
     values: tuple[float, ...]
-    """One a member, NaN of one that has diverged."""
+    """Value of each member; NaN if the member has diverged."""
     seeds: tuple[int, ...]
-    """Of the members' training."""
+    """Training seed of each member."""
     features: str
-    """Whose features: `digits-classifier`, `inception-2048`, `pixels`, `points`, ..."""
+    """Name of the features: `digits-classifier`, `inception-2048`, `pixels`, `points`, ..."""
     features_note: str
-    """How accurate a classifier is."""
+    """Note on the features, such as the accuracy of a classifier."""
     features_sha256: str
-    """Of what they are computed with: weights and recipe."""
+    """Hash of the weights and the recipe of the features."""
     resize: str
-    """What becomes of a picture before."""
+    """Description of the resizing of images before the features."""
     real: str
-    """Data set and split."""
+    """Data set and split of the real examples."""
     real_sha256: str
-    """The data's fingerprint."""
+    """Fingerprint of the real examples."""
     n_real: int
-    """0 where a metric looks at samples alone."""
+    """Number of real examples; 0 for metrics of samples alone."""
     n_fake: int
+    """Number of samples per member."""
     step: int | None
-    """Of the checkpoint; None: no run's."""
+    """Step of the checkpoint; None if the samples are not from a run."""
     sample_seed: int | None
-    """Of the noise; None: each member's own."""
+    """Seed of the sampled latents; None if each member uses its training seed."""
     weights: str | None
-    """`ema`, the moving average, or `raw`; None: no run's."""
+    """Weights of the generator: `ema` or `raw`; None if the samples are not from a run."""
     truncation: float | None = None
+    """Truncation psi of the latents."""
     temperature: float | None = None
-    """Of samples of sequences."""
+    """Softmax temperature of sampled sequences."""
     expected: float | None = None
-    """Of samples of the real law itself, where that is known."""
+    """Expected value for samples of the data distribution, if known."""
     standard_error: tuple[float, ...] | None = None
-    """Of each value, where the metric is a mean of random parts."""
+    """Standard error of each value, if the metric averages over random parts."""
 
     @property
     def mean(self) -> float:
-        """Over the members, NaN if one has diverged."""
+        """Mean over the members; NaN if a member has diverged."""
         return float(np.mean(self.values))
 
     @property
-    def sd(self) -> float | None:
-        """Standard deviation over the members (n - 1); None of one."""
+    def std(self) -> float | None:
+        """Standard deviation over the members (n - 1); None for a single member."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
 def write_cards(path: Path, cards: Sequence[ScoreCard], versions: dict[str, Any]) -> None:
-    """Writes cards as JSON, means and standard deviations beside the values."""
-    rows = [{**dataclasses.asdict(card), "mean": card.mean, "sd": card.sd} for card in cards]
+    """Write cards as JSON, with means and standard deviations.
+
+    Args:
+        path: File to write.
+        cards: Scores.
+        versions: Versions of code and device, as from `folder.environment`.
+    """
+    rows = [{**dataclasses.asdict(card), "mean": card.mean, "sd": card.std} for card in cards]
     text = json.dumps({"versions": versions, "cards": rows}, indent=1)
-    finite = json.loads(text, parse_constant=lambda _: None)  # of a diverged member
+    finite = json.loads(text, parse_constant=lambda _: None)  # NaN of a diverged member: null
     write_atomically(path, json.dumps(finite, indent=1) + "\n")
 
 
 def read_cards(path: Path) -> list[dict[str, Any]]:
-    """The cards of a scores.json, as dictionaries. Raises UserError if it cannot be read."""
-    found = read_json(path)
-    cards = found.get("cards") if isinstance(found, dict) else None
+    """Read the cards of a scores.json as dictionaries. Raises UserError if it is damaged."""
+    document = read_json(path)
+    cards = document.get("cards") if isinstance(document, dict) else None
     if not isinstance(cards, list) or not all(isinstance(card, dict) for card in cards):
-        raise UserError(f"{path} cannot be read: it holds no cards")
+        raise UserError(f"{path} cannot be read: it has no list of cards")
     return cards
 
 
 def format_number(value: float) -> str:
-    """Four significant digits."""
+    """Format a number with four significant digits.
+
+    Example:
+        >>> format_number(0.123456)
+        '0.1235'
+    """
     return f"{value:.4g}"
 
 
 def format_table(cards: Sequence[ScoreCard]) -> str:
-    """What a terminal shows: a line a metric and checkpoint, and the protocol that they share."""
-    lines = [f"{'step':>8}  {'metric':<24}{'mean':>10}{'sd':>10}{'expected':>10}   features"]
+    """Format cards as a table for the terminal, one line per metric and checkpoint."""
+    lines = [f"{'step':>8}  {'metric':<24}{'mean':>10}{'std':>10}{'expected':>10}   features"]
     for card in cards:
-        sd = format_number(card.sd) if card.sd is not None else ""
+        std = format_number(card.std) if card.std is not None else ""
         expected = format_number(card.expected) if card.expected is not None else ""
-        if card.sd is None and card.standard_error is not None:
-            sd = f"(se {format_number(card.standard_error[0])})"
+        if card.std is None and card.standard_error is not None:
+            std = f"(se {format_number(card.standard_error[0])})"
         against = f" against {card.n_real} of {card.real}" if card.n_real else ""
         lines.append(
             f"{'' if card.step is None else card.step:>8}  {card.metric:<24}"
-            f"{format_number(card.mean):>10}{sd:>10}{expected:>10}"
+            f"{format_number(card.mean):>10}{std:>10}{expected:>10}"
             f"   {card.features}, {card.n_fake}{against}"
         )
     return "\n".join(lines)

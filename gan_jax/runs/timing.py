@@ -1,4 +1,4 @@
-"""timing.json: duration, speed, and memory of each launch of a run."""
+"""timing.json: duration, speed and memory of each launch of a run."""
 
 import json
 import shlex
@@ -18,20 +18,19 @@ from gan_jax.training.state import TrainState
 
 
 def read_timing(workdir: Path) -> list[dict[str, Any]]:
-    """What each launch of a run took: timing.json, [] where there is none. Raises UserError if it
-    is damaged."""
+    """Read the launches in timing.json; [] if there is no file. Raises UserError if damaged."""
     path = workdir / "timing.json"
     try:
-        found = json.loads(path.read_text()) if path.exists() else []
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise ValueError("it is no list of launches")
-        return found
+        launches = json.loads(path.read_text()) if path.exists() else []
+        if not isinstance(launches, list) or not all(isinstance(row, dict) for row in launches):
+            raise ValueError("it is not a list of launches")
+        return launches
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 
 
-def command() -> str:
-    """The command that started this process, as the user could have typed it."""
+def launch_command() -> str:
+    """Return the command line that started this process, quoted for a shell."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     name = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
@@ -39,8 +38,10 @@ def command() -> str:
 
 
 class Timing(Hook):
-    """timing.json: what each launch of the run took. Of a run's records only this one, and the time
-    stamps inside checkpoints, differ between reruns."""
+    """Hook that writes timing.json.
+
+    Only this file, and the time stamps inside checkpoints, differ between reruns of a run.
+    """
 
     def __init__(
         self,
@@ -50,45 +51,61 @@ class Timing(Hook):
         versions: dict[str, Any],
         devices: Sequence[jax.Device] = (),
     ):
-        """Goes on after `step`. Raises UserError if the file is damaged."""
+        """Read the previous launches, and start to measure this one.
+
+        Args:
+            path: Path of timing.json.
+            seeds: Seeds of the members.
+            step: Step from which the run continues; launches beyond it are marked as undone.
+            versions: Versions of code, device and data.
+            devices: Devices for peak memory.
+
+        Raises:
+            UserError: If the file is damaged.
+        """
         self._path, self._devices = path, devices
         try:
             self._launches = json.loads(path.read_text()) if path.exists() else []
             for launch in self._launches:
-                if launch["to_step"] > step:  # a kill undid the end of it: its speed is not known
+                if launch["to_step"] > step:  # a kill undid its end, so its speed is not known
                     launch |= {"to_step": step, "from_step": min(launch["from_step"], step)}
                     launch["undone"] = True
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-        self._entry: dict[str, Any] = {"command": command(), "seeds": seeds, "from_step": step}
+        self._entry: dict[str, Any] = {
+            "command": launch_command(),
+            "seeds": seeds,
+            "from_step": step,
+        }
         self._versions = versions
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def ready(self, seconds: float) -> None:
-        """The first step is about to start, so many seconds after the launch."""
+        """Mark the start of the first step, `seconds` after the launch."""
         self._entry["ready_seconds"] = seconds
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
-    def program(self, found: dict[str, int] | None) -> None:
-        """The run's program is compiled: what it takes of each device (gan_jax/core/memory.py)."""
-        self._entry["program_bytes"] = found
+    def program(self, memory_bytes: dict[str, int] | None) -> None:
+        """Record the memory of the compiled program per device (gan_jax/core/memory.py)."""
+        self._entry["program_bytes"] = memory_bytes
 
     def on_chunk(self, chunk: Chunk) -> None:
-        self._reached(chunk.step)
+        """Record the time up to the end of the chunk."""
+        self._record_step(chunk.step)
 
     def on_end(self, state: TrainState, *, stopped: bool) -> None:  # noqa: ARG002
-        """Records that the launch took until now."""
+        """Record the end of the launch."""
         if "to_step" in self._entry:
-            self._reached(self._entry["to_step"])
+            self._record_step(self._entry["to_step"])
         self.write()
 
-    def _reached(self, step: int) -> None:
+    def _record_step(self, step: int) -> None:
         self._entry["to_step"] = step
-        self._entry["train_seconds"] = time.monotonic() - self._began
+        self._entry["train_seconds"] = time.monotonic() - self._start
         self._entry.setdefault("first_step_seconds", self._entry["train_seconds"])
 
     def write(self) -> None:
-        """Puts this launch on record, if it has done a step."""
+        """Write timing.json, if this launch has completed a step."""
         if "to_step" in self._entry:
             self._entry |= memory.peak_memory(self._devices) if self._devices else {}
             launches = [*self._launches, {**self._entry, "versions": self._versions}]

@@ -1,1 +1,1 @@
-"""Training: the step, the objectives, and the loop that repeats it."""
+"""Training: objectives, the train step, and the training loop."""

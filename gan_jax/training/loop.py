@@ -1,4 +1,4 @@
-"""The training loop: yields the state and metrics after each chunk of steps."""
+"""Training loop, an iterator over the state and metrics after each chunk of steps."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +17,8 @@ from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 
-LONGEST_CHUNK = 1000  # steps in one program: a row of metrics each is held on the device
-CHUNK_SECONDS = 1.0  # a chunk ends after about this long, so that the run can be seen and stopped
+MAX_CHUNK_STEPS = 1000  # the device holds a row of metrics for each of them
+CHUNK_SECONDS = 1.0  # approximate length of a chunk, between which a run reports and can stop
 Steps = Iterator[tuple[int, TrainState, dict[str, np.ndarray]]]
 
 
@@ -32,27 +32,28 @@ def iterate(
     logging: Logging = Logging(),  # noqa: B008
     on_compiled: Callable[[dict[str, int] | None], None] | None = None,
 ) -> Steps:
-    """Trains to `config.steps`, from the beginning or from `state`, which it consumes.
+    """Train to `config.steps`, from the beginning or from `state`, which is donated.
 
-    Chunks end where samples, scores, and checkpoints are due. Their lengths change no number.
+    Chunks end where samples, scores and checkpoints are due. Results do not depend on the lengths
+    of the chunks.
 
     Args:
-        config: The run, or a population.
-        dataset: The data, loaded if None. A population may be given one data set per member, all of
-            one size; these are streamed.
+        config: Config of the run, which may be a population.
+        dataset: Data set, loaded if None. A population accepts one data set per member, all of the
+            same size; these are streamed.
         state: State to continue from.
         devices: Devices that share each batch, by default those of `runtime`.
-        runtime: How the run is executed.
-        logging: When chunks end.
-        on_compiled: Called once with the memory that the program takes on each device
+        runtime: Execution settings.
+        logging: Settings that decide where chunks end.
+        on_compiled: Callback, called once with the memory of the program per device
             (core/memory.py).
 
     Returns:
-        An iterator over chunks: the number of steps done, the state (valid until the next item is
-        requested), and the metrics of the chunk's steps, float32 [steps], or [steps, members].
+        An iterator over chunks: the number of completed steps, the state (valid until the next
+        chunk is requested), and the metrics of the chunk, float32 [steps], or [steps, members].
 
     Raises:
-        UserError: At once, if config, data, and devices do not fit together.
+        UserError: Before the first chunk, if config, data and devices do not fit together.
     """
     validate_runtime(runtime)
     if devices is None:
@@ -61,10 +62,12 @@ def iterate(
     if isinstance(dataset, Dataset):
         example = dataset
     else:
-        sizes, count = {len(part) for part in dataset}, len(population.member_configs(config))
-        if len(dataset) != count or len(sizes) > 1:
+        sizes = sorted({len(member_dataset) for member_dataset in dataset})
+        num_members = len(population.member_configs(config))
+        if len(dataset) != num_members or len(sizes) > 1:
             raise UserError(
-                f"{len(dataset)} data sets of {sorted(sizes)} examples: {count} of one size allowed"
+                f"dataset must be {num_members} data sets of one size, got {len(dataset)} of "
+                f"sizes {sizes}"
             )
         example = dataset[0]
     if state is None:
@@ -92,8 +95,8 @@ def _chunks(
     program = parallel.make_program(
         config,
         devices,
-        LONGEST_CHUNK,
-        runtime.members_at_once or parallel.members_at_once(config, state, devices),
+        MAX_CHUNK_STEPS,
+        runtime.members_at_once or parallel.default_max_concurrent_members(config, state, devices),
         microbatch=runtime.microbatch,
         remat=runtime.remat,
     )
@@ -102,20 +105,20 @@ def _chunks(
             data, end = next(feed)
         steps = min(length, _steps_to_next_event(config, logging, step, end))
         steps = processes.broadcast_int(steps)  # wall clocks differ between hosts
-        began = time.monotonic()
+        start = time.monotonic()
         state, metrics = program(state, steps, data)
         metrics = {name: rows.T[:steps] for name, rows in jax.device_get(metrics).items()}
         if on_compiled and not compiled:
             on_compiled(program.memory())
         if compiled:  # the time of the first step includes compilation
-            fitting = CHUNK_SECONDS * steps / max(time.monotonic() - began, 1e-9)
-            length = int(np.clip(fitting, 1, min(LONGEST_CHUNK, 10 * length)))
+            steps_in_time = CHUNK_SECONDS * steps / max(time.monotonic() - start, 1e-9)
+            length = int(np.clip(steps_in_time, 1, min(MAX_CHUNK_STEPS, 10 * length)))
         step, compiled = step + steps, True
         yield step, state, metrics
 
 
 def _steps_to_next_event(config: Config, logging: Logging, step: int, end: int) -> int:
-    """Counts the steps to the next one at which a chunk must end, after which `step` are done."""
+    """Return the number of steps after `step` to the next one at which a chunk must end."""
     every = (logging.sample_every, logging.checkpoint_every, logging.score_every or config.steps)
     ends = [event - step for event in (end, config.pretrain.steps, config.steps) if event > step]
     return min(*ends, *(interval - step % interval for interval in every))

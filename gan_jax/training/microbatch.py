@@ -1,19 +1,20 @@
-"""Where gradient accumulation is exact: a step on microbatches is then that on the whole batch, to
-rounding. Elsewhere it is refused.
+"""Checks that gradient accumulation is exact: equal to the whole batch, up to rounding.
 
-Exact for what is a mean over examples, or over pairs of the i-th real and the i-th fake:
+It is exact for means over examples, or over pairs of the i-th real and the i-th fake example:
 
     losses      minimax, non_saturating, least_squares, hinge, wasserstein, relativistic
     terms       r1, r2, gradient_penalty, one_sided, class heads, reconstruction, perceptual,
                 likelihoods
-    layers      all that treat examples one by one; spectral norm, whose power iteration starts each
-                time where the step began; running means of StyleGAN2's w; packs, kept whole
-    beside      augmentation, also an adaptive one; masks; any number of devices
+    layers      layers that treat examples independently; spectral norm, whose power iteration
+                starts from the same vectors for every microbatch; running means of StyleGAN2's w;
+                PacGAN, whose packs are not split
+    others      augmentation, including adaptive augmentation; masks; any number of devices
 
-Not for what looks at the whole batch:
+It is rejected for everything that depends on the whole batch:
 
-    losses      the relativistic averages, each logit less the mean of the others
-    terms       dragan, whose noise has the batch's deviation; path_length, by a running mean
+    losses      relativistic averages, which subtract the mean of the other logits
+    terms       dragan, whose noise is scaled by the standard deviation of the batch; path_length,
+                which has a running mean
     layers      batch norm (also conditional), minibatch standard deviation
 """
 
@@ -27,72 +28,87 @@ from gan_jax.core.errors import UserError
 from gan_jax.losses.adversarial import PER_EXAMPLE
 from gan_jax.networks.layers import MinibatchStd
 
-MIXING = (nn.BatchNorm, MinibatchStd)
+MIXING_LAYERS = (nn.BatchNorm, MinibatchStd)
 
 
-def check(config: Config, devices: int, size: int) -> None:
-    """Check that gradient accumulation over microbatches is exact for the loss and its terms.
+def check_objective(config: Config, devices: int, size: int) -> None:
+    """Check that gradient accumulation is exact for the loss and its terms.
 
     Args:
-        config: One run.
+        config: Config of a run, or of a population member.
         devices: Number of devices that share each batch.
-        size: Examples of a microbatch, 0 for none.
+        size: Examples per device and microbatch; 0 for the whole batch.
 
     Raises:
-        UserError: If `size` does not divide a device's part of the batch, or the loss or a term
-            depends on the whole batch.
+        UserError: If `size` does not divide the batch of a device, or the loss or a term depends on
+            the whole batch.
     """
-    own, pack = config.batch_size // devices, config.disc.pac_size
-    if not size or size >= own:
+    device_batch, pac_size = config.batch_size // devices, config.disc.pac_size
+    if not size or size >= device_batch:
         return
-    if own % size or size % pack:
-        packs = f", and made of whole packs of {pack}" if pack > 1 else ""
-        raise UserError(f"microbatch is {size}: it must divide {own}, a device's examples{packs}")
-    whole = {f"loss {config.objective.loss!r}": config.objective.loss not in PER_EXAMPLE}
-    whole |= {"penalties.dragan": not schedules.is_off(config.objective.penalties.dragan)}
-    whole |= {"path_length": not schedules.is_off(config.objective.path_length)}
-    _refuse(size, [name for name, looks in whole.items() if looks])
+    if device_batch % size or size % pac_size:
+        packs = f" and be a multiple of {pac_size}, the pack size" if pac_size > 1 else ""
+        raise UserError(
+            f"microbatch must divide {device_batch}, the examples per device{packs}, got {size}"
+        )
+    objective = config.objective
+    depends_on_batch = {
+        f"loss {objective.loss!r}": objective.loss not in PER_EXAMPLE,
+        "penalties.dragan": not schedules.is_off(objective.penalties.dragan),
+        "path_length": not schedules.is_off(objective.path_length),
+    }
+    _reject(size, [name for name, depends in depends_on_batch.items() if depends])
 
 
 def mixing_layers(module: nn.Module, variables: Any, *inputs: Any) -> list[str]:
-    """The layers, by kind, of a network in training that look at more than one example; nothing is
-    computed. Layers of a user's own that do are not known."""
-    found: dict[str, None] = {}
+    """List the types of layers in a network that mix examples in training mode.
 
-    def watch(next_function: Any, args: tuple, kwargs: dict, context: Any) -> Any:
-        if isinstance(context.module, MIXING):
-            found[type(context.module).__name__] = None
+    The network is traced, not computed. Custom layers that mix examples are not detected.
+
+    Args:
+        module: Network.
+        variables: Variables of the network; shapes and dtypes suffice.
+        *inputs: Inputs of the network; shapes and dtypes suffice.
+
+    Returns:
+        Names of the layer types, each once.
+    """
+    layers: dict[str, None] = {}  # an ordered set
+
+    def record(next_function: Any, args: tuple, kwargs: dict, context: Any) -> Any:
+        if isinstance(context.module, MIXING_LAYERS):
+            layers[type(context.module).__name__] = None
         return next_function(*args, **kwargs)
 
     def apply(variables: Any, *inputs: Any) -> Any:
-        kept = [name for name in variables if name != "params"]
-        return module.apply(variables, *inputs, train=True, mutable=kept)
+        collections = [name for name in variables if name != "params"]
+        return module.apply(variables, *inputs, train=True, mutable=collections)
 
-    with nn.intercept_methods(watch):
+    with nn.intercept_methods(record):
         jax.eval_shape(apply, variables, *inputs)
-    return [*found]
+    return [*layers]
 
 
 def check_layers(config: Config, devices: int, size: int, layers: dict[str, list[str]]) -> None:
-    """Check that no layer mixes examples where microbatches are in use.
+    """Check that no layer mixes examples if microbatches are used.
 
     Args:
-        config: One run.
+        config: Config of the run.
         devices: Number of devices that share each batch.
-        size: Examples of a microbatch, 0 for none.
-        layers: Layers that mix examples, by player.
+        size: Examples per device and microbatch; 0 for the whole batch.
+        layers: Types of layers that mix examples, by player.
 
     Raises:
-        UserError: If there is one.
+        UserError: If microbatches are used and there is such a layer.
     """
     if 0 < size < config.batch_size // devices:
-        named = [f"{kind} of {player}" for player, kinds in layers.items() for kind in kinds]
-        _refuse(size, named)
+        _reject(size, [f"{kind} of {player}" for player, kinds in layers.items() for kind in kinds])
 
 
-def _refuse(size: int, whole: list[str]) -> None:
-    if whole:
+def _reject(size: int, causes: list[str]) -> None:
+    """Raise UserError if there are causes, which depend on the whole batch."""
+    if causes:
         raise UserError(
-            f"microbatch is {size}: it must be 0 with {', '.join(whole)}, which looks "
-            "at the whole batch"
+            f"microbatch must be 0 with {', '.join(causes)}, which depends on the whole batch, "
+            f"got {size}"
         )

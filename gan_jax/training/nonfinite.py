@@ -1,4 +1,4 @@
-"""Stops a run whose updates are not finite, and therefore skipped, for too many steps in a row."""
+"""Detection of divergence: too many consecutive steps with non-finite updates."""
 
 import logging
 
@@ -14,30 +14,35 @@ log = logging.getLogger(__name__)
 
 
 class NonFiniteGuard(Hook):
-    """Counts each member's consecutive skipped steps.
+    """Hook that counts consecutive skipped steps and stops a diverged run.
 
-    A member that reaches the limit has diverged, until one of its steps is not skipped. A
-    population continues while one of its members has not diverged.
+    A member has diverged while its count is at or above the limit. A population continues as long
+    as one of its members has not diverged.
     """
 
     def __init__(self, config: Config, state: TrainState, limit: int):
-        """Continues from `state`, with the step of the newest checkpoint in `saved`."""
+        """Start counting from a state.
+
+        Args:
+            config: Config of the run, which may be a population.
+            state: State to continue from. Its step becomes `saved`, the newest checkpoint.
+            limit: Number of consecutive skipped steps at which a member has diverged.
+        """
         self._limit, self._members, self.saved = limit, member_configs(config), int(state.step)
-        self._row = np.atleast_1d(np.asarray(state.skipped_in_row))
+        self._skipped_in_row = np.atleast_1d(np.asarray(state.skipped_in_row))
 
     @property
     def pending(self) -> bool:
-        """Whether a member that has not diverged skipped the last step: no time to save."""
-        return bool(((self._row > 0) & (self._row < self._limit)).any())
+        """Flag that a member skipped the last step and has not diverged, so saving should wait."""
+        return bool(((self._skipped_in_row > 0) & (self._skipped_in_row < self._limit)).any())
 
     def on_chunk(self, chunk: Chunk) -> None:
-        """Logs each member that diverges. Raises UserError if all have."""
+        """Log each member that diverges. Raises UserError if all members have diverged."""
         message = f"{self._limit} steps in a row had non-finite updates, by step {chunk.step}"
         skipped = chunk.metrics["skipped"]
-        for step in skipped.reshape(len(skipped), -1) > 0:
-            self._row = (self._row + 1) * step
-            if (self._row >= self._limit).all():
-                last = f"the last checkpoint is of step {self.saved}"
-                raise UserError(f"{message}: stopped; {last}")
-            for number in np.flatnonzero(self._row == self._limit):
-                log.warning("member %d (seed %d): %s", number, self._members[number].seed, message)
+        for step in skipped.reshape(len(skipped), -1) > 0:  # [members]
+            self._skipped_in_row = (self._skipped_in_row + 1) * step
+            if (self._skipped_in_row >= self._limit).all():
+                raise UserError(f"{message}; stopped, the last checkpoint is of step {self.saved}")
+            for index in np.flatnonzero(self._skipped_in_row == self._limit):
+                log.warning("member %d (seed %d): %s", index, self._members[index].seed, message)

@@ -1,7 +1,7 @@
 """Optax optimizers of the players.
 
-Their state holds moments and nothing else: hyper-parameters are arguments of each update, so they
-may be schedules or the traced values of a sweep.
+Their states contain moments alone. Hyper-parameters are arguments of each update, so they may be
+schedules, or traced values of a sweep.
 """
 
 from typing import Any
@@ -12,21 +12,27 @@ from gan_jax.config import Optimizer, schedules
 
 
 def make_optimizer(config: Optimizer, penalty_every: int = 1) -> optax.GradientTransformation:
-    """The optimizer of one update.
+    """Make the optimizer of one update.
 
-    Lazy penalties every k > 1 updates make k + 1 updates out of k. To compensate, the learning rate
-    is multiplied by c = k / (k + 1) and the decays are raised to the power c (Karras et al. 2020,
-    1912.04958, appendix B).
+    With lazy penalties every k > 1 updates, there are k + 1 updates for every k. To compensate, the
+    learning rate is multiplied by c = k / (k + 1), and the decay rates are raised to the power c
+    (Karras et al. 2020, 1912.04958, appendix B).
 
     Args:
         config: Hyper-parameters, with schedules resolved (`schedules.resolve`).
-        penalty_every: Updates between lazy penalties, k; 1 without them.
+        penalty_every: Updates between lazy penalties, k; 1 if there are none.
 
     Returns:
         An optax gradient transformation.
 
     Raises:
-        ValueError: `config.name` is not the name of an optimizer.
+        ValueError: If `config.name` is not the name of an optimizer.
+
+    Example:
+        >>> optimizer = make_optimizer(Optimizer("sgd", lr=0.5, b1=0.0))
+        >>> updates, _ = optimizer.update(1.0, optimizer.init(2.0))
+        >>> float(updates)
+        -0.5
     """
     c = penalty_every / (penalty_every + 1) if penalty_every > 1 else 1
     values: Any = config
@@ -41,4 +47,4 @@ def make_optimizer(config: Optimizer, penalty_every: int = 1) -> optax.GradientT
             return optax.rmsprop(lr, b2, config.eps, momentum=momentum)
         case "sgd":
             return optax.sgd(lr, momentum=momentum)
-    raise ValueError(config.name)
+    raise ValueError(f"name must be a known optimizer, got {config.name!r}")

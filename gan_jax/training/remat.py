@@ -1,9 +1,9 @@
-"""Less memory for gradients: what is inside of a network's blocks is computed again when needed.
+"""Rematerialization: recompute activations inside blocks to save memory.
 
-Of each module that the network itself calls (a residual block, a styled convolution) only what goes
-in is kept for the gradient. So it is networks of blocks that gain: R3GAN, the ResNets, U-Net,
-StyleGAN2; those of single layers, DCGAN and MLPs, keep what lies between their layers all the same.
-And it is for accelerators: XLA for CPUs merges what is computed twice, and keeps it.
+Only the inputs of each module that the network calls directly (a residual block, a styled
+convolution) are stored for the gradient. Networks of blocks benefit: R3GAN, the ResNets, U-Net,
+StyleGAN2. Networks of single layers (DCGAN, MLPs) do not, since the activations between layers are
+stored in any case. It is meant for accelerators: on CPU, XLA merges the repeated computations.
 """
 
 import contextlib
@@ -13,40 +13,41 @@ from typing import Any
 
 import flax.linen as nn
 
-_inside = contextvars.ContextVar("inside", default=False)
+_inside_block = contextvars.ContextVar("inside_block", default=False)
 
 
-def _blockwise(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
+def _rematerialize_block(call: Callable, args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
     module = context.module
-    outer = module.scope is None or not module.scope.path  # the network itself
-    if outer or _inside.get() or context.method_name != "__call__" or module.is_initializing():
+    is_network = module.scope is None or not module.scope.path
+    is_block = not (is_network or _inside_block.get())
+    if not is_block or context.method_name != "__call__" or module.is_initializing():
         return call(*args, **kwargs)
 
-    def again(module: nn.Module, *args: Any) -> Any:
+    def apply_block(module: nn.Module, *args: Any) -> Any:
         return module(*args, **kwargs)  # pyright: ignore[reportCallIssue]
 
-    token = _inside.set(True)
+    token = _inside_block.set(True)
     try:
-        return nn.remat(again)(module, *args)
+        return nn.remat(apply_block)(module, *args)
     finally:
-        _inside.reset(token)
+        _inside_block.reset(token)
 
 
 @contextlib.contextmanager
-def rematerialized_blocks(on: bool) -> Iterator[None]:
-    """Of a network that is applied in here, where `on`, the blocks are rematerialised."""
-    if not on:
+def rematerialized_blocks(enabled: bool) -> Iterator[None]:
+    """Rematerialize the blocks of networks that are applied inside this context, if enabled."""
+    if not enabled:
         yield
         return
-    with nn.intercept_methods(_blockwise):
+    with nn.intercept_methods(_rematerialize_block):
         yield
 
 
-def rematerialize(function: Callable, on: bool) -> Callable:
-    """The function, the networks that it applies being in `blocks(on)`."""
+def rematerialize(function: Callable, enabled: bool) -> Callable:
+    """Wrap a function so that the networks it applies rematerialize their blocks, if enabled."""
 
-    def inner(*args: Any) -> Any:
-        with rematerialized_blocks(on):
+    def wrapped(*args: Any) -> Any:
+        with rematerialized_blocks(enabled):
             return function(*args)
 
-    return inner
+    return wrapped

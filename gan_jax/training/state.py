@@ -1,4 +1,4 @@
-"""All that changes during training, in one pytree; and the batch that a step eats."""
+"""Training state: everything that changes during training, as a pytree."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int32, Key
 
 from gan_jax.config import Config, Optimizer, schedules
 from gan_jax.core import keys
@@ -15,76 +17,98 @@ from gan_jax.training import optimizers
 from gan_jax.training.augment import adaptive
 from gan_jax.training.augment.adaptive import AugmentState
 
-Metrics = dict[str, jax.Array]
+Metrics = dict[str, Array]
 
 
 class Player(flax.struct.PyTreeNode):
-    """One network's half of the game."""
+    """State of a network and its optimizer."""
 
     params: Any
+    """Trainable parameters."""
     stats: Any
-    """Every collection of variables but the parameters: batch norm's, spectral norm's u, ..."""
+    """Other variable collections: statistics of batch norm, vectors u of spectral norm, ..."""
     opt_state: Any
+    """State of the optax optimizer."""
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """A run at one step. Whoever has it, the config and the data can go on with the run."""
+    """State of a run after some steps. With the config and the data, it determines the rest."""
 
-    step: jax.Array
-    """Train steps done, int32."""
-    key: jax.Array
-    """The run's root key; it never changes (see gan_jax/core/keys.py)."""
+    step: Int32[Array, ""]
+    """Number of completed train steps."""
+    key: Key[Array, ""]
+    """Root key of the run, which never changes (see gan_jax/core/keys.py)."""
     gen: Player
+    """Generator."""
     disc: Player
+    """Discriminator."""
     ema: Any
-    """Moving average of the generator's variables; None where the config asks for none."""
+    """Moving average of the generator's variables; None if disabled."""
     augment: AugmentState | None
-    """p of an adaptive augmentation, and what it follows; None where p does not adapt."""
-    mean_path: jax.Array | None
-    """The length that path length regularisation asks for, float32; None without it."""
-    skipped: jax.Array
-    """Steps with a non-finite update, in all, int32: such an update changes nothing."""
-    skipped_in_row: jax.Array
-    """Of these, the latest ones without a good step between, int32."""
+    """State of the adaptive augmentation; None if p does not adapt."""
+    mean_path: Float[Array, ""] | None
+    """Running mean of path lengths; None without path length regularization."""
+    skipped: Int32[Array, ""]
+    """Number of steps with a non-finite update. Such an update leaves its player unchanged."""
+    skipped_in_row: Int32[Array, ""]
+    """Number of consecutive such steps up to the current one."""
 
 
 def variables(player: Player) -> dict[str, Any]:
-    """What `module.apply` takes."""
+    """Return the variables of a network, as `module.apply` expects them."""
     return {"params": player.params, **player.stats}
 
 
 def generator_variables(state: TrainState) -> dict[str, Any]:
-    """The generator to sample from: its moving average where there is one."""
+    """Return the generator's variables for sampling: the moving average if there is one."""
     return variables(state.gen) if state.ema is None else state.ema
 
 
-def update_ema(config: Config, ema: Any, gen: Player, step: jax.Array) -> Any:
-    """The moving average after `step` steps: towards the generator's variables by
-    1 - 1/2^(batch / half-life). Karras et al. 2018 (1710.10196), sec. 5."""
+def update_ema(config: Config, ema: Any, gen: Player, step: Int32[Array, ""]) -> Any:
+    """Move the average of the generator's variables by 1 - 1/2^(batch size / half-life).
+
+    Karras et al. 2018 (1710.10196), sec. 5.
+
+    Args:
+        config: Config of the run, with schedules.
+        ema: Moving average before the step; None if disabled.
+        gen: Generator after the step.
+        step: Number of completed steps, including this one.
+
+    Returns:
+        The new average; None if disabled.
+    """
     if ema is None:
         return None
     half_life = schedules.value_at(config.ema.half_life, step, config.batch_size)
     if not schedules.is_off(config.ema.ramp):
         ramp = jnp.where(config.ema.ramp == 0, jnp.inf, config.ema.ramp)
-        seen = step.astype(jnp.float32) * config.batch_size
-        half_life = jnp.minimum(half_life, ramp * seen)
+        num_images = step.astype(jnp.float32) * config.batch_size
+        half_life = jnp.minimum(half_life, ramp * num_images)
     decay = 0.5 ** (config.batch_size / jnp.maximum(half_life, 1e-6))
-    return jax.tree.map(lambda old, now: now + decay * (old - now), ema, variables(gen))
+    return jax.tree.map(lambda old, new: new + decay * (old - new), ema, variables(gen))
 
 
 def _init_player(module: nn.Module, key: jax.Array, optimizer: Optimizer, *inputs: Any) -> Player:
     stats = dict(module.init(key, *inputs, train=False))
     params = stats.pop("params")
-    return Player(
-        params, stats, optimizers.make_optimizer(schedules.resolve(optimizer, 0)).init(params)
-    )
+    transformation = optimizers.make_optimizer(schedules.resolve(optimizer, 0))
+    return Player(params, stats, transformation.init(params))
 
 
-def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
-    """The state before the first step. Of `batch` (leaves [n, ...]) only shapes and dtypes count.
+def init_state(config: Config, key: Key[Array, ""], batch: Batch) -> TrainState:
+    """Initialize the state before the first step.
 
-    Run it under `jax.jit`: outside, `ema` would share its buffers with the generator's parameters,
-    which a step that donates its state cannot have.
+    Call it under `jax.jit`. Otherwise `ema` shares its buffers with the generator's parameters, and
+    the state cannot be donated to a train step.
+
+    Args:
+        config: Config of the run.
+        key: Root key of the run.
+        batch: Batch with leaves [n, ...], used for its shapes and dtypes alone.
+
+    Returns:
+        The state at step 0.
     """
     z = keys.dummy_latents(len(batch.real), config.prior.dim, config.prior.distribution)
     cond = masks.dummy_condition(config.masks, batch.real, batch.cond)
@@ -99,7 +123,6 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
     )
     zero = jnp.zeros((), jnp.int32)
     ema = None if schedules.is_off(config.ema.half_life) else variables(gen)
-    smooth = not schedules.is_off(config.objective.path_length)
     return TrainState(
         zero,
         key,
@@ -107,7 +130,7 @@ def init_state(config: Config, key: jax.Array, batch: Batch) -> TrainState:
         disc,
         ema,
         augment=adaptive.init(config.augment),
-        mean_path=jnp.zeros(()) if smooth else None,
+        mean_path=None if schedules.is_off(config.objective.path_length) else jnp.zeros(()),
         skipped=zero,
         skipped_in_row=zero,
     )

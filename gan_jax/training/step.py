@@ -5,10 +5,11 @@
     G <- G - lr * grad_G gen_loss(x, z)                                   # update_gen
     G_ema <- moving average of G
 
-The objectives are in objectives.py, the optimizer step in update.py. The step is pure: `jit`
-compiles it, `scan` repeats it, `vmap` runs it for many GANs and `pmap` shards its batch
-(parallel.py). On several devices each holds a slice of the batch and all end with the same state:
-logits are gathered, so a loss sees the whole batch, and gradients and metrics are averaged.
+The networks are in gan.py, the objectives in objectives.py and the optimizer step in update.py. The
+train step is a pure function: `jit` compiles it, a loop repeats it, `vmap` runs it for many GANs
+and `pmap` shards its batch (parallel.py). Several devices share a batch: each holds a slice of it,
+and all end with the same state. Logits are gathered, so losses cover the whole batch; gradients and
+metrics are averaged.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Key
 
 from gan_jax.config import Config, schedules
 from gan_jax.core import keys
@@ -27,10 +29,9 @@ from gan_jax.data.batch import Batch
 from gan_jax.training import optimizers
 from gan_jax.training.augment import adaptive
 from gan_jax.training.augment.adaptive import AugmentState
+from gan_jax.training.gan import Augmentation, Gan
 from gan_jax.training.objectives import (
-    Augmentation,
     DiscBatch,
-    Gan,
     GenBatch,
     PathBatch,
     disc_loss,
@@ -46,17 +47,30 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_train_step(config: Config, axis: str | None = None, *, microbatch: int = 0) -> TrainStep:
-    """Make the train step of a config.
+    """Make the adversarial train step of a config.
 
     Args:
-        config: The run, or a member of a population with its swept values bound.
+        config: Config of the run, or of a population member with its swept values bound.
         axis: Name of the mapped device axis that shards the batch; None on one device.
-        microbatch: Examples that a device processes at a time, accumulating gradients; 0 for all.
+        microbatch: Examples per device and microbatch, for gradient accumulation; 0 for the whole
+            batch.
 
     Returns:
         A pure function (state, batch) -> (state, metrics). Batch leaves are [n_critic, n, ...] with
         n examples per device. Metrics are float32 scalars, averaged over the discriminator updates;
         `skipped` is 1 if an update of the step was not finite and left its player unchanged.
+
+    Example:
+        >>> from gan_jax.networks import mlp
+        >>> from gan_jax.training.state import init_state
+        >>> gen, disc = mlp.Generator(shape=(2,), widths=(8,)), mlp.Discriminator(widths=(8,))
+        >>> config = Config("example", gen, disc, steps=100, batch_size=16)
+        >>> batch = Batch(real=jnp.zeros((16, 2)), cond=None)
+        >>> state = jax.jit(init_state, static_argnums=0)(config, keys.root_key(0), batch)
+        >>> batches = jax.tree.map(lambda leaf: leaf[None], batch)  # [n_critic, n, ...]
+        >>> state, metrics = jax.jit(make_train_step(config))(state, batches)
+        >>> int(state.step), sorted(metrics)[:3]
+        (1, ['disc_grad_norm', 'disc_loss', 'fake_logit'])
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -91,12 +105,12 @@ def update_disc(
 
     Args:
         gan: Networks and hyper-parameters at this step.
-        state: State before the step, with the generator that makes the fakes.
-        carry: The discriminator and the state of an adaptive augmentation.
-        inputs: Number of the update within the step, and its batch.
+        state: State before the step; its generator samples the fakes.
+        carry: Discriminator, and state of the adaptive augmentation.
+        inputs: Index of the update within the step, and its batch.
 
     Returns:
-        The carry after the update, and metrics.
+        The carry after the update, and the metrics of the update.
     """
     (disc, augment_state), (iteration, batch) = carry, inputs
     p = adaptive.probability(gan.config.augment, augment_state)
@@ -112,11 +126,11 @@ def update_disc(
         disc, metrics = update(disc, objective, **arguments)
     else:
         disc, metrics = update(disc, partial(disc_loss, gan=gan, stats=disc.stats), **arguments)
-        count = state.step * gan.config.n_critic + iteration + 1
+        updates_done = state.step * gan.config.n_critic + iteration + 1
         disc, penalty_metrics = lazy_update(
             disc,
             partial(disc_penalty, gan=gan, stats=disc.stats),
-            due=count % gan.penalty_every == 0,
+            due=updates_done % gan.penalty_every == 0,
             names=[*gan.penalties],
             **arguments,
         )
@@ -133,17 +147,17 @@ def update_disc(
 def update_gen(
     gan: Gan, state: TrainState, disc: Player, augment_state: AugmentState | None, batch: Batch
 ) -> tuple[Player, Array | None, Metrics]:
-    """Update the generator once, and regularize its path length where that is on.
+    """Update the generator once, followed by path length regularization if it is enabled.
 
     Args:
         gan: Networks and hyper-parameters at this step.
         state: State before the step.
-        disc: The discriminator after its updates.
-        augment_state: State of an adaptive augmentation after them.
+        disc: Discriminator after its updates.
+        augment_state: State of the adaptive augmentation after the discriminator updates.
         batch: Batch of the last discriminator update, leaves [n, ...].
 
     Returns:
-        The generator, the running mean of path lengths (None without them), and metrics.
+        The generator, the running mean of path lengths (None without regularization), and metrics.
     """
     p = adaptive.probability(gan.config.augment, augment_state)
     examples = _gen_batch(gan, state, batch, p)
@@ -158,8 +172,10 @@ def update_gen(
     )
     if state.mean_path is None:
         return gen, None, metrics
-    draw = partial(step_keys, gan, state, batch, Purpose.PATH_LENGTH)
-    paths = PathBatch(gan.latents(draw()), draw(1), examples.cond)
+    path_keys = partial(step_keys, gan, state, batch, Purpose.PATH_LENGTH)
+    paths = PathBatch(
+        latents=gan.latents(path_keys(0)), direction_keys=path_keys(1), cond=examples.cond
+    )
     due = (state.step + 1) % gan.path_length_every == 0
     gen, path_metrics = lazy_update(
         gen,
@@ -177,30 +193,30 @@ def update_gen(
 
 def step_keys(
     gan: Gan, state: TrainState, batch: Batch, purpose: Purpose, iteration: Array | int = 0
-) -> Array:
-    """Draw keys [n], one per example of the batch, for one purpose (gan_jax/core/keys.py).
+) -> Key[Array, " n"]:
+    """Derive one key per example of the batch, for one purpose (gan_jax/core/keys.py).
 
     Args:
         gan: Networks and hyper-parameters at this step.
         state: State before the step.
         batch: Batch of n examples.
-        purpose: What the keys are for.
-        iteration: Number of the update within the step.
+        purpose: Purpose of the keys.
+        iteration: Index of the update within the step.
 
     Returns:
-        Keys that depend on the examples' numbers in the whole batch, over all devices.
+        Keys [n]. They depend on the index of each example in the whole batch, over all devices.
     """
     key = keys.step_key(state.key, purpose, state.step, iteration)
     return keys.example_keys(key, len(batch.real), gan.axis)
 
 
 def count_step(state: TrainState, skipped: Array) -> TrainState:
-    """Count a step, and whether an update was skipped (1) or not (0)."""
-    count = skipped.astype(jnp.int32)
+    """Advance the step counter, and the counters of skipped updates if `skipped` is 1."""
+    skipped = skipped.astype(jnp.int32)
     return state.replace(
         step=state.step + 1,
-        skipped=state.skipped + count,
-        skipped_in_row=(state.skipped_in_row + count) * count,
+        skipped=state.skipped + skipped,
+        skipped_in_row=(state.skipped_in_row + skipped) * skipped,
     )
 
 
@@ -208,49 +224,48 @@ def _disc_batch(
     gan: Gan, state: TrainState, batch: Batch, p: Array | float, iteration: Array
 ) -> DiscBatch:
     """Add fakes, masks and keys to the real examples of a discriminator update."""
-    draw = partial(step_keys, gan, state, batch, iteration=iteration)
-    cond = masks.apply_masks(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK))
+    keys_for = partial(step_keys, gan, state, batch, iteration=iteration)
+    cond = masks.apply_masks(gan.config.masks, batch.real, batch.cond, keys_for(Purpose.MASK))
     generate = partial(gan.generate, state.gen.params, state.gen.stats)
     fake = map_in_microbatches(
         lambda latent_keys, cond: generate(latent_keys, cond)[0],
         gan.microbatch(len(batch.real)),
-        draw(Purpose.DISC_Z),
+        keys_for(Purpose.DISC_Z),
         cond,
     )
     return DiscBatch(
         real=batch.real,
         fake=fake,
         cond=cond,
-        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
-        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
-        penalty_keys=draw(Purpose.PENALTY),
+        augment_real=Augmentation(keys_for(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(keys_for(Purpose.AUGMENT_FAKE), p),
+        penalty_keys=keys_for(Purpose.PENALTY),
     )
 
 
 def _gen_batch(gan: Gan, state: TrainState, batch: Batch, p: Array | float) -> GenBatch:
     """Add masks and keys to the real examples of the generator update."""
-    draw = partial(step_keys, gan, state, batch, iteration=gan.config.n_critic)
+    keys_for = partial(step_keys, gan, state, batch, iteration=gan.config.n_critic)
     return GenBatch(
         real=batch.real,
         latent_keys=step_keys(gan, state, batch, Purpose.GEN_Z),
-        cond=masks.apply_masks(gan.config.masks, batch.real, batch.cond, draw(Purpose.MASK)),
-        augment_real=Augmentation(draw(Purpose.AUGMENT), p),
-        augment_fake=Augmentation(draw(Purpose.AUGMENT_FAKE), p),
+        cond=masks.apply_masks(gan.config.masks, batch.real, batch.cond, keys_for(Purpose.MASK)),
+        augment_real=Augmentation(keys_for(Purpose.AUGMENT), p),
+        augment_fake=Augmentation(keys_for(Purpose.AUGMENT_FAKE), p),
     )
 
 
 def _clip_weights(config: Config, player: Player) -> Player:
-    """Clip the weights to [-c, c], as the first WGAN does (1701.07875, alg. 1)."""
-    if schedules.is_off(config.objective.weight_clip):
+    """Clip the weights to [-c, c], as in the original WGAN (1701.07875, alg. 1)."""
+    c = config.objective.weight_clip
+    if schedules.is_off(c):
         return player
-    c = jnp.where(
-        config.objective.weight_clip == 0, jnp.inf, config.objective.weight_clip
-    )  # a swept 0 turns it off
+    c = jnp.where(c == 0, jnp.inf, c)  # a sweep may include 0, which disables clipping
     return player.replace(params=jax.tree.map(lambda w: jnp.clip(w, -c, c), player.params))
 
 
 def _step_metrics(disc: Metrics, gen: Metrics) -> Metrics:
-    """Merge the metrics of the players, the discriminator's averaged over its updates."""
+    """Average the discriminator's metrics over its updates, and add the generator's."""
     skipped = jnp.maximum(disc.pop("skipped").max(), gen.pop("skipped"))
     metrics = {name: values.mean() for name, values in disc.items()}
     metrics["disc_grad_norm"] = metrics.pop("grad_norm")

@@ -46,20 +46,20 @@ def finished(trained_run):
         ("--batch-size 15 --devices 2", "batch_size must be divisible by 2 devices, got 15"),
         ("--devices 9", "devices must be from 1 to 8, got 9"),
         ("--devices 0", "devices must be from 1 to 8, got 0"),
-        ("--gen.widths 0", "cannot take examples of shape [8, 8, 1]"),
-        ("--gen.shape 9 9 1", "makes examples of shape [9, 9, 1], the data has [8, 8, 1]"),
-        ("--disc.minibatch-std 5", "groups of 5 do not divide 16 examples"),
-        ("--data.labels", "a network of 0 classes is given labels"),
+        ("--gen.widths 0", "do not accept examples of shape [8, 8, 1]"),
+        ("--gen.shape 9 9 1", "must be that of the data, [8, 8, 1], got [9, 9, 1]"),
+        ("--disc.minibatch-std 5", "minibatch_std must divide the 16 examples, got 5"),
+        ("--data.labels", "a network of 0 classes, got labels"),
         (
             "--data.labels --gen.classes 3 --disc.classes 10",
-            "gen.classes is 3: the data has labels",
+            "gen.classes must be at least 10, the number of labels, got 3",
         ),
         ("--name a/b", "name must be letters"),
         ("--data.size 0", "data.size must be at least 1"),
-        ("--data.split rest", "data.split is 'rest': the digits have all, train, test"),
+        ("--data.split rest", "data.split must be one of all, train, test, got 'rest'"),
         (
             "--data.name mnisst --data.dir nowhere",
-            "data set 'mnisst' is not in nowhere: give --data.dir",
+            "data set 'mnisst' is not in nowhere: set --data.dir",
         ),
         ("--data.name folder", "needs --data.path"),
         ("--data.name folder --data.path nowhere", "there is no such file or folder"),
@@ -82,8 +82,8 @@ def test_run_and_run_again(command, tmp_path):
     assert folder.load_config(tmp_path / "run") == small.config(steps=4)
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 3")
     assert (status, error.count("\n")) == (2, 1)
-    assert "steps is 3: the run in" in error
-    assert "is at step 4 already" in error
+    assert "steps must be at least 4" in error
+    assert "got 3" in error
     assert folder.load_config(tmp_path / "run").steps == 4
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
     assert status == 0  # nothing is left to do, and nothing is done
@@ -98,9 +98,9 @@ def test_workdir_of_another_config_names_the_fields(command, finished):
     )
     assert (status, error.count("\n")) == (2, 1)
     for text in (
-        "seed is 0 there, 4 here",
-        "gen.widths is (24, 32) there",
-        "penalties.r1 is 0.1 there",
+        "seed must be 0, got 4",
+        "gen.widths must be (24, 32), got (24, 30)",
+        "penalties.r1 must be 0.1, got 2.0",
     ):
         assert text in error
     assert "steps" not in error
@@ -161,9 +161,9 @@ def test_sample(command, finished, tmp_path):
     ("flags", "says"),
     [
         ("--num-samples 0", "num_samples must be at least 1, got 0"),
-        ("--step 7", "step is 7: the run has checkpoints of steps 5, 10, 12"),
-        ("--seed -1", "seed is -1"),
-        ("--out grid.nonsense", "out is 'grid.nonsense': unknown file extension"),
+        ("--step 7", "step must be one of 5, 10, 12, got 7"),
+        ("--seed -1", "seed must be from 0 to 4294967295, got -1"),
+        ("--out grid.nonsense", "grid.nonsense cannot be written: unknown file extension"),
     ],
 )
 def test_sample_mistakes(command, finished, flags, says, tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_a_run_is_continued_with_other_logging(command, tmp_path, again):
     assert samples == [f"step_{step:08d}" for step in (5, 8, 10)]
     scores = (places["run"] / "scores.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in scores] == [6]
-    assert restore.steps(places["run"]) == [9, 10]
+    assert restore.checkpoint_steps(places["run"]) == [9, 10]
     _, config, state = restore.restore(places["run"])
     small.assert_same_bits(state, small.train_state(config)[0])
 
@@ -236,6 +236,7 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
         ("invert RUN --num=3 --out x", "--num is now --num-images"),
         ("train ring_mlp --small", "--small is now --preset small"),
         ("train digits_mlp --augment.colour 1", "--augment.colour is now --augment.color"),
+        ("train digits_mlp --silence 9", "--silence is now --heartbeat-timeout"),
         ("train digits_mlp --data.draw=1", "--data.draw is now --data.subset-seed"),
         ("train ring_mlp --preset small", "preset must be one of full, got small"),
         ("train mnist_dcgan --preset tiny", "preset must be one of full, small, got tiny"),

@@ -50,12 +50,15 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
     [
         ("interpolate --num-pairs 0", "num_pairs must be at least 1, got 0"),
         ("interpolate --columns 1", "columns must be at least 2, got 1"),
-        ("interpolate --truncation -1", "truncation is -1.0: the threshold must be above 0"),
-        ("interpolate --space w", "mlp.Generator has no w"),
-        ("interpolate --member 3", "member is 3: the run has members 0 to 2"),
-        ("directions --num-directions 9", "count is 9: it must be from 1 to 8"),
+        (
+            "interpolate --truncation -1",
+            "truncation must be above 0 (threshold of normal z), got -1.0",
+        ),
+        ("interpolate --space w", "space must be 'z' for mlp.Generator"),
+        ("interpolate --member 3", "member must be from 0 to 2, got 3"),
+        ("directions --num-directions 9", "count must be from 1 to 8 (latent size), got 9"),
         ("directions --extent 0", "extent must be above 0 and finite, got 0.0"),
-        ("directions --step 3", "step is 3: the run has checkpoints of steps 5, 8"),
+        ("directions --step 3", "step must be one of 5, 8, got 3"),
     ],
 )
 def test_directions_and_ways_with_bad_input(command, finished, tmp_path, words, says):
@@ -89,7 +92,7 @@ def test_invert_a_split(command, finished, tmp_path):
     before = (tmp_path / "out" / "grid.png").read_bytes()
     status, _, error = command(app.main, words, "--seed 1")
     assert (status, error.count("\n")) == (2, 1)
-    assert "grid.png exists: give --force" in error
+    assert "grid.png exists: use --force" in error
     assert (tmp_path / "out" / "grid.png").read_bytes() == before
     assert command(app.main, words, "--force")[0] == 0
     assert (tmp_path / "out" / "grid.png").read_bytes() == before  # the same bits again
@@ -123,14 +126,14 @@ def test_invert_a_folder(command, finished, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("", "give a folder of images or a --split"),
+        ("", "images must be either a folder or a --split, got neither"),
         ("nowhere", "there is no such file or folder"),
-        ("--split rest", "data.split is 'rest'"),
+        ("--split rest", "got 'rest'"),
         ("--split test --num-images 0", "num_images must be at least 1, got 0"),
-        ("--split test --iterations 0", "steps is 0"),
-        ("--split test --space w", "mlp.Generator has no w, only z"),
-        ("--split test --member 3", "member is 3: the run has members 0 to 2"),
-        ("--split test --seed -1", "seed is -1"),
+        ("--split test --iterations 0", "steps must be at least 1, got 0"),
+        ("--split test --space w", "space must be 'z' for mlp.Generator"),
+        ("--split test --member 3", "member must be from 0 to 2, got 3"),
+        ("--split test --seed -1", "seed must be from 0 to 4294967295, got -1"),
     ],
 )
 def test_invert_with_bad_input(command, finished, tmp_path, words, says):
@@ -142,7 +145,7 @@ def test_invert_with_bad_input(command, finished, tmp_path, words, says):
 
 
 def test_data_without_splits():
-    with pytest.raises(UserError, match="split is 'test': data set 'npz' has none; give a folder"):
+    with pytest.raises(UserError, match="data set 'npz' has no split 'test'"):
         sources.load_split(ImageData("npz"), "test")
     few = ImageData("digits", per_class=2, size=8)
     assert len(sources.load_split(few, "all")) == 1797

@@ -177,7 +177,7 @@ def test_validate_lets_the_default_settings_pass():
         ({"loss": "hinge", "label_smoothing": 0.1}, "0 with the loss 'hinge'"),
         (
             {"steps": 2**20, "n_critic": 2**5, "batch_size": 2**7},
-            "batch_size below 2^32, got 1048576",
+            "batch_size is below 2^32, got 1048576",
         ),
     ],
 )

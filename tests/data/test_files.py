@@ -70,10 +70,13 @@ def test_npz(tmp_path, arrays, shape, dtype, save_npz):
     ("arrays", "said"),
     [
         ({"images": np.array([{}, None])}, "Object arrays cannot be loaded"),
-        ({"a": PIXELS, "b": PIXELS}, "no array 'images' or 'x' among ['a', 'b']"),
-        ({"labels": np.arange(2)}, "no array 'images' or 'x' among []"),
-        ({}, "no array 'images' or 'x' among []"),
-        ({"x": PIXELS.astype(np.int64)}, "int64 [2, 3, 4]: it must be uint8 [n, h, w]"),
+        ({"a": PIXELS, "b": PIXELS}, "an array 'images' or 'x', got ['a', 'b']"),
+        ({"labels": np.arange(2)}, "an array 'images' or 'x', got []"),
+        ({}, "an array 'images' or 'x', got []"),
+        (
+            {"x": PIXELS.astype(np.int64)},
+            "must be uint8 [n, h, w] or [n, h, w, c], or floats [n, d]",
+        ),
         ({"x": PIXELS.astype(float)}, "float64 [2, 3, 4]"),
         ({"x": PIXELS > 3}, "bool [2, 3, 4]"),
         ({"x": PIXELS[0]}, "uint8 [3, 4]"),
@@ -84,9 +87,15 @@ def test_npz(tmp_path, arrays, shape, dtype, save_npz):
         ({"x": POINTS[:, :0]}, "float64 [3, 0]"),
         ({"x": np.array([[0, np.nan]])}, "finite as float32"),
         ({"x": np.array([[0, 1e300]])}, "finite as float32"),
-        ({"x": PIXELS[:0]}, "'npz' holds no examples"),
-        ({"x": PIXELS, "y": np.arange(3)}, "labels int64 [3]: they must be 2 integers"),
-        ({"x": PIXELS, "y": np.eye(2)}, "labels float64 [2, 2]: they must be 2 integers"),
+        ({"x": PIXELS[:0]}, "'npz' has no examples"),
+        (
+            {"x": PIXELS, "y": np.arange(3)},
+            "labels must be 2 integers from 0 to 2^31 - 1, got int64 [3]",
+        ),
+        (
+            {"x": PIXELS, "y": np.eye(2)},
+            "labels must be 2 integers from 0 to 2^31 - 1, got float64 [2, 2]",
+        ),
         ({"x": PIXELS, "y": np.array([0, -1])}, "from 0 to 2^31 - 1"),
         ({"x": PIXELS, "y": np.array([0, 2**31])}, "from 0 to 2^31 - 1"),
     ],
@@ -154,26 +163,30 @@ IMAGES, LABELS = to_idx(PIXELS), to_idx(np.array([1, 2], np.uint8))
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
-        (None, LABELS, "no train-images-idx3-ubyte or .gz of it"),
+        (None, LABELS, "must contain train-images-idx3-ubyte, plain or .gz"),
         (b"", LABELS, "images-idx3-ubyte: not a readable idx file: "),
         (IMAGES[:9], LABELS, "images-idx3-ubyte: not a readable idx file: "),
-        (IMAGES[:-1], LABELS, "idx of shape [2, 3, 4] must hold 24 bytes, it holds 23"),
-        (IMAGES + b"x", LABELS, "idx of shape [2, 3, 4] must hold 24 bytes, it holds more"),
+        (IMAGES[:-1], LABELS, "idx of shape [2, 3, 4] must have 24 bytes, got 23"),
+        (IMAGES + b"x", LABELS, "idx of shape [2, 3, 4] must have 24 bytes, got more"),
         (
             b"\0\0\x0d\3" + IMAGES[4:],
             LABELS,
-            "it starts with 00000d03, not with 00000801 to",
+            "must start with 00000801 to 00000804, got 00000d03",
         ),
-        (b"\1\0\x08\3" + IMAGES[4:], LABELS, "it starts with 01000803"),
-        (b"\0\0\x08\0", LABELS, "it starts with 00000800"),
-        (b"\x89PNG\r\n\x1a\n", LABELS, "it starts with 89504e47"),
-        (to_idx(PIXELS)[:4] + b"\xff" * 12 + b"abc", LABELS, "its header promises"),
-        (LABELS, LABELS, "images-idx3-ubyte: uint8 [2]: it must be uint8 [n, h, w]"),
-        (to_idx(PIXELS[:0]), None, "'idx' holds no examples"),
+        (b"\1\0\x08\3" + IMAGES[4:], LABELS, "got 01000803"),
+        (b"\0\0\x08\0", LABELS, "got 00000800"),
+        (b"\x89PNG\r\n\x1a\n", LABELS, "got 89504e47"),
+        (to_idx(PIXELS)[:4] + b"\xff" * 12 + b"abc", LABELS, "its header claims"),
+        (LABELS, LABELS, "[n, d] that are finite as float32, got uint8 [2]"),
+        (to_idx(PIXELS[:0]), None, "'idx' has no examples"),
         (to_idx(PIXELS[:, :0]), LABELS, "uint8 [2, 0, 4]"),
-        (IMAGES, IMAGES, "labels uint8 [2, 3, 4]: they must be 2 integers"),
-        (IMAGES, to_idx(np.zeros(3, np.uint8)), "labels uint8 [3]: they must be 2 integers"),
-        (IMAGES, LABELS[:-1], "labels-idx1-ubyte: idx of shape [2] must hold 2 bytes"),
+        (IMAGES, IMAGES, "labels must be 2 integers from 0 to 2^31 - 1, got uint8 [2, 3, 4]"),
+        (
+            IMAGES,
+            to_idx(np.zeros(3, np.uint8)),
+            "labels must be 2 integers from 0 to 2^31 - 1, got uint8 [3]",
+        ),
+        (IMAGES, LABELS[:-1], "labels-idx1-ubyte: idx of shape [2] must have 2 bytes"),
     ],
 )
 def test_idx_refuses(tmp_path, images, labels, said):
@@ -207,7 +220,8 @@ def test_idx_wants_a_folder(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(IMAGES)
     small.refused(
-        ImageData("idx", path=str(path)), f"{path}: no train-images-idx3-ubyte or .gz of it"
+        ImageData("idx", path=str(path)),
+        f"{path} must contain train-images-idx3-ubyte, plain or .gz",
     )
 
 
@@ -237,16 +251,16 @@ def test_npz_arrays_to_condition_on(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "cond", "said"),
     [
-        ({}, ("maps",), "no array 'maps' among"),
-        ({"age": np.arange(2)}, ("age",), "'age' is of 2 examples, there are 3"),
-        ({"age": np.array(["a", "b", "c"])}, ("age",), "it must be uint8"),
+        ({}, ("maps",), "got 'maps'"),
+        ({"age": np.arange(2)}, ("age",), "'age' must have 3 examples, got 2"),
+        ({"age": np.array(["a", "b", "c"])}, ("age",), "arrays must be uint8"),
         ({"age": np.array([0, np.nan, 1])}, ("age",), "finite"),
     ],
 )
 def test_npz_refuses_conditions(tmp_path, changes, cond, said):
     np.savez(tmp_path / "a.npz", **{**CONDS, **changes})
     small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
-    small.refused(ImageData("digits", cond=("map",)), "only the data set 'npz' has such arrays")
+    small.refused(ImageData("digits", cond=("map",)), "other than 'npz', got ('map',)")
 
 
 def test_a_run_on_pairs_of_pictures(tmp_path):

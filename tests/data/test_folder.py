@@ -65,7 +65,7 @@ def test_mixed_sizes_are_brought_to_the_shortest_side(tmp_path, caplog):
     save(tmp_path / "b.png", 2, (5, 5))
     real, _ = files.load_folder(ImageData("folder", path=str(tmp_path)))
     assert real.shape == (2, 3, 3, 3)
-    assert "pictures of 2 sizes, all brought to 3 x 3" in caplog.text
+    assert "images of 2 sizes, all resized to the shortest side, 3 x 3" in caplog.text
     real, _ = files.load_folder(ImageData("folder", path=str(tmp_path), size=2))
     assert real.shape == (2, 2, 2, 3)
 
@@ -81,7 +81,7 @@ def test_broken_pictures_are_named_and_left_out(tmp_path, caplog):
     assert greys(real) == [9]
     for name in ("empty.png", "half.png", "text.jpg", "gone.png"):
         assert f"left out {tmp_path / name}: " in caplog.text
-    assert f"read 1 of 5 pictures in {tmp_path}" in caplog.text
+    assert f"read 1 of 5 images in {tmp_path}" in caplog.text
 
 
 def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path):
@@ -96,10 +96,10 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path):
 
 
 def test_folders_without_pictures_are_refused(tmp_path):
-    small.refused(ImageData("folder", path=str(tmp_path)), "it holds no readable picture (0 tried)")
+    small.refused(ImageData("folder", path=str(tmp_path)), "no readable image (0 tried)")
     (tmp_path / "a.png").write_bytes(b"")
-    small.refused(ImageData("folder", path=str(tmp_path)), "it holds no readable picture (1 tried)")
-    small.refused(ImageData("folder", path=str(tmp_path / "a.png")), "it is not a folder")
+    small.refused(ImageData("folder", path=str(tmp_path)), "no readable image (1 tried)")
+    small.refused(ImageData("folder", path=str(tmp_path / "a.png")), "must be a folder")
 
 
 @pytest.mark.parametrize("closed", ["", "inner"])

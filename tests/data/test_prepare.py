@@ -38,7 +38,7 @@ def folder(tmp_path):
 def made(source, out, **how):
     """The set prepared of a folder."""
     data = ImageData("folder", path=str(source), size=how.pop("size", 8))
-    prepare.prepare(data, out, shard=how.pop("shard", 5), **how)
+    prepare.prepare(data, out, shard_size=how.pop("shard", 5), **how)
     return sources.load(ImageData("prepared", path=str(out), labels=True))
 
 
@@ -48,7 +48,7 @@ def digests(folder):
 
 @pytest.mark.parametrize("form", ["png", "raw"])
 def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
-    dataset = made(folder, tmp_path / "out", form=form)
+    dataset = made(folder, tmp_path / "out", image_format=form)
     expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
     assert isinstance(dataset.batch.real, PreparedImages)
     assert dataset.batch.real.shape == (10, 8, 8, 3)
@@ -68,8 +68,8 @@ def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
     status, said, _ = command(app.main, words)
     assert status == 0
     assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in said
-    assert "1 were not square and are cropped, 1 were smaller and are enlarged" in said
-    assert "2 left out" in said
+    assert "1 cropped to a square, 1 enlarged" in said
+    assert "2 omitted" in said
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
     assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
     assert command(app.main, words)[:2] == (0, said)  # and again: nothing is left to do
@@ -92,7 +92,7 @@ def test_a_preparation_broken_off_goes_on_to_the_same_bytes(folder, tmp_path, en
     if end < 3:
         with pytest.raises(KeyboardInterrupt):
             made(folder, tmp_path / "cut")
-        with pytest.raises(UserError, match=r"no prepared set: it has no prepared\.json"):
+        with pytest.raises(UserError, match=r"not a prepared set: it has no prepared\.json"):
             sources.load(ImageData("prepared", path=str(tmp_path / "cut")))
     before = digests(tmp_path / "cut") if end < 3 else {}
     monkeypatch.setattr(prepare, "_write_shard", write)
@@ -107,7 +107,7 @@ def test_a_preparation_broken_off_goes_on_to_the_same_bytes(folder, tmp_path, en
 def test_the_fingerprint_has_pixels_size_and_format(folder, tmp_path):
     found = [
         made(folder, tmp_path / "a"),
-        made(folder, tmp_path / "raw", form="raw"),
+        made(folder, tmp_path / "raw", image_format="raw"),
         made(folder, tmp_path / "size", size=7),
         sources.load(ImageData("prepared", path=str(tmp_path / "a"), size=4, labels=True)),
         sources.load(ImageData("prepared", path=str(tmp_path / "a"), channels=1, labels=True)),
@@ -144,13 +144,13 @@ def test_pictures_are_read_by_any_index(folder, tmp_path):
     for index in (0, -1, slice(2, 9, 3), np.array([[1, 9], [0, 5]]), whole[:, 0, 0, 0] > 99):
         np.testing.assert_array_equal(real[index], whole[index])
     for index in (10, -11, np.array([0, 10])):
-        with pytest.raises(IndexError, match="not among 10 pictures"):
+        with pytest.raises(IndexError, match="within 10 images"):
             real[index]
 
 
 def test_a_set_of_tfds_is_prepared(tfds_dir, tmp_path):
     data = ImageData("mnist", "test[:250]", dir=str(tfds_dir))
-    prepare.prepare(data, tmp_path / "out", shard=100)
+    prepare.prepare(data, tmp_path / "out", shard_size=100)
     found = sources.load(
         ImageData("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True)
     )
@@ -185,13 +185,13 @@ def damage(out, name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("cut", "shard-00001.array_record is damaged: it has"),
+        ("cut", "shard-00001.array_record is damaged: must have"),
         ("gone", "shard-00001.array_record: No such file"),
         ("flipped", "cannot be read"),
         ("labels", "labels.npy is damaged"),
         ("pickle", "labels.npy is damaged"),
-        ("huge", "prepared.json is damaged: ValueError: shape is [1048576"),
-        ("json", "prepared.json is damaged: it is nested too deep"),
+        ("huge", "pixels of 1 or 3 channels, got [1048576"),
+        ("json", "prepared.json is damaged: it is nested too deeply"),
     ],
 )
 def test_damage_is_named(folder, tmp_path, name, says):
@@ -207,12 +207,12 @@ def test_damage_is_named(folder, tmp_path, name, says):
     ("words", "says"),
     [
         ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
-        ("{folder} --out {out} --size 0", "data.size is 0: it must be at least 1"),
-        ("{folder} --out {folder}", "is neither empty nor a set"),
-        ("{folder} --out {out} --size 6", "holds another set: shape is [8, 8, 3] there"),
-        ("digits --split all --out {out}", "holds another set: source is 'folder' there"),
-        ("ring --out {out}2", "data.name is 'ring': it must be a set of images"),
-        ("{empty} --size 8 --out {out}2", "no readable picture"),
+        ("{folder} --out {out} --size 0", "data.size must be at least 1, got 0"),
+        ("{folder} --out {folder}", "out must be empty or a partly prepared set"),
+        ("{folder} --out {out} --size 6", "another set: shape is [8, 8, 3], not [6, 6, 3]"),
+        ("digits --split all --out {out}", "another set: source is 'folder', not 'digits'"),
+        ("ring --out {out}2", "data.name must be an image data set with ImageData, got 'ring'"),
+        ("{empty} --size 8 --out {out}2", "no readable image"),
         ("nowhere --out {out}2", "data set 'nowhere' is not in"),
     ],
 )
@@ -228,7 +228,7 @@ def test_mistakes_are_one_line(command, folder, tmp_path, words, says):
 def test_another_split_than_it_was_made_of_is_refused(folder, tmp_path):
     made(folder, tmp_path / "out")
     data = ImageData("prepared", "test", path=str(tmp_path / "out"))
-    small.refused(data, "data.split is 'test'", "give --data.split train")
+    small.refused(data, "got 'test'", "give --data.split train")
 
 
 def test_two_cannot_prepare_into_one_folder(folder, tmp_path):

@@ -43,7 +43,7 @@ def test_every_kind_of_wav_is_the_same_sound(tmp_path, samples, worst):
     wavfile.write(tmp_path / "a.wav", RATE, samples)
     found = sources.load(of(tmp_path))
     assert (found.batch.real.shape, found.batch.real.dtype) == ((1, 4096, 1), np.int16)
-    assert (found.sound.rate, found.sound.length, found.labels) == (RATE, 4096, None)
+    assert (found.audio_format.rate, found.audio_format.length, found.labels) == (RATE, 4096, None)
     x = np.asarray(feeds.to_network_range(found.batch.real, symmetric=True))[0, :, 0]
     # A step of the file's own depth, and half of one of int16.
     np.testing.assert_allclose(x[:2000], TONE, atol=worst)
@@ -67,11 +67,11 @@ def test_rates_are_brought_to_one_with_the_pitch_unchanged(tmp_path, caplog):
         wavfile.write(tmp_path / f"{rate}.wav", rate, tone.astype(np.float32))
     found = sources.load(of(tmp_path))
     assert "rates 8000, 44100" in caplog.text
-    assert found.sound.rate == 8000
+    assert found.audio_format.rate == 8000
     for sound in found.batch.real[..., 0]:
         assert abs(peak_frequency(sound[:2000], 8000) - 440) < 4  # a bin
     found = sources.load(of(tmp_path, rate=16000))
-    assert found.sound.rate == 16000
+    assert found.audio_format.rate == 16000
     assert abs(peak_frequency(found.batch.real[0, :4000, 0], 16000) - 440) < 4
 
 
@@ -100,17 +100,17 @@ def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, capl
     for name, reason in (
         ("silent", "it is silent"),
         ("empty", "it is empty"),
-        ("infinite", "it holds samples that are not finite"),
+        ("infinite", "it contains samples that are not finite"),
         ("broken", ""),
         ("cut", ""),
     ):
         assert f"{name}.wav: {reason}" in caplog.text
-    assert "read 2 of 7 sounds" in caplog.text
+    assert "read 2 of 7 audio files" in caplog.text
 
 
 def test_other_formats_are_soundfiles(tmp_path, caplog):
     (tmp_path / "broken.flac").write_bytes(b"fLaC")
-    small.refused(of(tmp_path), "no readable sound (1 tried)")
+    small.refused(of(tmp_path), "no readable audio file (1 tried)")
     assert "left out" in caplog.text
     soundfile.write(tmp_path / "a.flac", TONE, RATE)
     x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
@@ -122,7 +122,7 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
     [
         ({"length": 0}, "data.length must be at least 2, got 0"),
         ({"length": 1}, "data.length must be at least 2, got 1"),
-        ({"normalize": True}, "data.normalize is on: tones"),
+        ({"normalize": True}, "data.normalize must be off for tones"),
         ({"rate": 10}, "data.rate must be from 1000 to 192000, got 10"),
         ({"rate": 4000}, "at least 8000"),
         ({"spectrogram": True}, "4096, 8192 or 16384"),
@@ -135,15 +135,15 @@ def test_what_sounds_have_not_is_refused(fields, said):
 def test_only_spoken_digits_have_versions():
     validate(small.SOUNDS.replace(data=AudioData("spoken_digit:1.0.9")))
     for name in ("sounds:1.0.0", "tones:1.0.0"):
-        with pytest.raises(UserError, match=f"data.name is '{name}'"):
+        with pytest.raises(UserError, match=f"^data.name must be .*got '{name}'"):
             validate(small.SOUNDS.replace(data=AudioData(name)))
 
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
-    small.refused(of(tmp_path), "no readable sound (0 tried)")
+    small.refused(of(tmp_path), "no readable audio file (0 tried)")
     small.refused(of(tmp_path / "none"), "there is no such file or folder")
     (tmp_path / "file.wav").write_text("")
-    small.refused(of(tmp_path / "file.wav"), "not a folder")
+    small.refused(of(tmp_path / "file.wav"), "must be a folder")
 
 
 def digits(tfds_dir, **fields):
@@ -155,15 +155,15 @@ def digits(tfds_dir, **fields):
 def test_spoken_digits(tfds_dir):
     train = sources.load(digits(tfds_dir))
     assert train.batch.real.shape == (2250, 8192, 1)
-    assert train.sound.rate == 8000
+    assert train.audio_format.rate == 8000
     np.testing.assert_array_equal(np.bincount(train.labels), 225)
     test = sources.load(digits(tfds_dir, split="test", normalize=True))
     np.testing.assert_array_equal(np.bincount(test.labels), 25)
     np.testing.assert_array_equal(np.abs(test.batch.real).max(1), 32767)
     ours = {sound.tobytes() for sound in sources.load(digits(tfds_dir, split="test")).batch.real}
     assert not ours & {sound.tobytes() for sound in train.batch.real}
-    small.refused(digits(tfds_dir, length=2), "data.length is 2: of ", "it is silent")
-    small.refused(digits(tfds_dir, split="dev"), "data.split is 'dev'", "train, test, all")
+    small.refused(digits(tfds_dir, length=2), "data.length is 2: ", "it is silent")
+    small.refused(digits(tfds_dir, split="dev"), "got 'dev'", "train, test, all")
     speakers = dataclasses.replace(digits(tfds_dir, split="test"), name="spoken_digit_speakers")
     np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)
 

@@ -44,7 +44,7 @@ def test_digits_resized_and_coloured():
 
 
 def test_digits_have_no_other_split():
-    small.refused(ImageData("digits", "valid"), "data.split is 'valid'", "all, train, test")
+    small.refused(ImageData("digits", "valid"), "got 'valid'", "all, train, test")
 
 
 # --- mixtures ---
@@ -60,18 +60,18 @@ def test_mixtures(name, modes, sigma, radii, apart):
     n = len(points)
     assert dataset.batch.real.dtype == np.float32
     assert (n, set(labels)) == (100_000, set(range(modes)))
-    centres, stated = sources.MIXTURES[name]
-    centres = centres()
+    centers, stated = sources.MIXTURES[name]
+    centers = centers()
     assert stated == sigma
-    between = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    between = np.linalg.norm(centers[:, None] - centers, axis=-1)
     assert between[~np.eye(modes, dtype=bool)].min() == pytest.approx(apart)
-    lengths = np.linalg.norm(centres, axis=1)
+    lengths = np.linalg.norm(centers, axis=1)
     np.testing.assert_allclose((lengths.min(), lengths.max()), radii)
     # Five standard errors each, of shares, means and variances.
     share = 1 / modes
     counts = np.bincount(labels, minlength=modes) / n
     np.testing.assert_allclose(counts, share, atol=5 * np.sqrt(share * (1 - share) / n))
-    noise = (points - centres[labels]) / sigma
+    noise = (points - centers[labels]) / sigma
     for mode in range(modes):
         here = noise[labels == mode]
         np.testing.assert_allclose(here.mean(0), 0, atol=5 / np.sqrt(len(here)))
@@ -102,8 +102,8 @@ def test_example_is_what_the_networks_see():
 
 def fingerprint(tmp_path, **arrays):
     np.savez(tmp_path / "a.npz", **arrays)
-    labelled = "labels" in arrays
-    return sources.load(ImageData("npz", path=str(tmp_path / "a.npz"), labels=labelled)).fingerprint
+    labeled = "labels" in arrays
+    return sources.load(ImageData("npz", path=str(tmp_path / "a.npz"), labels=labeled)).fingerprint
 
 
 def test_fingerprints_tell_sets_apart(tmp_path):
@@ -147,10 +147,10 @@ def test_draws_differ_by_their_seed_alone():
         return sources.load(ImageData("digits", labels=labels, per_class=5, subset_seed=draw))
 
     assert of(0).fingerprint == of(0).fingerprint != of(1).fingerprint
-    unlabelled = of(1, labels=False)  # of each class, whether or not the networks see it
-    np.testing.assert_array_equal(unlabelled.batch.real, of(1).batch.real)
-    assert unlabelled.batch.cond is None
-    np.testing.assert_array_equal(unlabelled.labels, of(1).batch.cond)
+    unlabeled = of(1, labels=False)  # of each class, whether or not the networks see it
+    np.testing.assert_array_equal(unlabeled.batch.real, of(1).batch.real)
+    assert unlabeled.batch.cond is None
+    np.testing.assert_array_equal(unlabeled.labels, of(1).batch.cond)
 
 
 def test_every_example_is_drawn_alike():
@@ -169,7 +169,7 @@ def test_a_draw_of_what_is_not_there_is_refused(tmp_path):
     few = np.bincount(sources.load(ImageData("digits", labels=True)).batch.cond)
     first = int(np.flatnonzero(few < few.max())[0])
     said = f"has {few[first]} examples of class {first}"
-    small.refused(ImageData("digits", per_class=int(few.max())), f"per_class is {few.max()}", said)
+    small.refused(ImageData("digits", per_class=int(few.max())), f"got {few.max()}", said)
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 2, 2), np.uint8))
     small.refused(
         ImageData("npz", path=str(tmp_path / "a.npz"), per_class=1), "'npz' has no labels"

@@ -49,7 +49,7 @@ def test_a_small_vocabulary_keeps_the_most_frequent(lines, caplog):
     dataset = sources.load(dataclasses.replace(lines, vocabulary=4))
     assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog")
     assert words(dataset)[0] == "a <unknown> <unknown> <unknown>"
-    assert "vocabulary of 2 of 6 words, which are 80.0 % of the text" in caplog.text
+    assert "vocabulary has 2 of 6 words, 80.0 % of the text" in caplog.text
 
 
 def test_a_test_of_its_own(lines, tmp_path):
@@ -120,8 +120,8 @@ def test_the_oracle_is_drawn_from_its_law(monkeypatch):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "there is no text in it"),
-        (b" \n\t\n", "there is no text in it"),
+        (b"", "the file has no text"),
+        (b" \n\t\n", "the file has no text"),
         (b"a cat\nna\xefve\n", "line 2 is not UTF-8 text"),
         (b"one two three four five\n", "no line has at most 4 words (data.tokens)"),
         (None, "there is no such file"),
@@ -144,7 +144,7 @@ def test_other_refusals(lines):
     small.refused(dataclasses.replace(lines, test_path="/nowhere"), "/nowhere", "No such file")
     small.refused(dataclasses.replace(lines, test_path="~nobody-here/a"), "~nobody-here/a")
     small.refused(dataclasses.replace(lines, labels=True), "has no labels")
-    small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "fewer than")
+    small.refused(dataclasses.replace(lines, name="running_text", tokens=99), "at least 99", "got")
     small.refused(TextData("oracle", split="all"), "train, test")
     with pytest.raises(UserError, match="cannot be read"):
         corpus.load_vocabulary(Path("/nowhere"))

@@ -178,7 +178,7 @@ def test_pictures_are_stored_in_any_mode(prepared, image, channels, pixel):
     [((3, 4, 4), np.uint8, "uint8 (3, 4, 4)"), ((3, 4, 1), np.uint16, "uint16 (3, 4, 1)")],
 )
 def test_other_pixels_are_refused(prepared, shape, dtype, said):
-    small.refused(prepared(RED, shape=shape, dtype=dtype), said, "only uint8, 1 or 3 channels")
+    small.refused(prepared(RED, shape=shape, dtype=dtype), said, "uint8 of 1 or 3 channels")
 
 
 def test_pictures_of_several_sizes_become_one(prepared):

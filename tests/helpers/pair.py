@@ -22,6 +22,7 @@ from gan_jax.core import devices as core_devices
 from gan_jax.core.errors import UserError
 from gan_jax.data import feeds, sources
 from gan_jax.training import parallel
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 
 HEARTBEAT_TIMEOUT = 30  # seconds: on a machine with much else to do
@@ -87,7 +88,7 @@ def inputs(out: str) -> None:
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
         program = parallel.make_program(config, devices, 3)
         processes.barrier()
-        metrics = program(train.start(config, dataset, devices), 3, next(feed)[0])[1]
+        metrics = program(initialize(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
     np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
     parallel.make_train_step = real_step

@@ -42,6 +42,7 @@ from gan_jax.networks import lstm, mlp, relgan, sequence, unet, wavegan
 from gan_jax.networks.interface import Discriminator
 from gan_jax.reporting import curves
 from gan_jax.training import loop, parallel
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import TrainState
 
 CONFIG = Config(
@@ -167,7 +168,7 @@ def _shared(
     _: Any,
 ) -> parallel.Program:
     options = {"microbatch": microbatch, "remat": remat}
-    return MAKE_PROGRAM(config, devices, loop.LONGEST_CHUNK, at_once, **options)
+    return MAKE_PROGRAM(config, devices, loop.MAX_CHUNK_STEPS, at_once, **options)
 
 
 MAKE_PROGRAM = parallel.make_program
@@ -176,7 +177,7 @@ MAKE_PROGRAM = parallel.make_program
 def shared_program(
     config: Config,
     devices: Sequence[jax.Device],
-    longest: int = loop.LONGEST_CHUNK,
+    longest: int = loop.MAX_CHUNK_STEPS,
     at_once: int | None = None,
     *,
     microbatch: int = 0,
@@ -184,7 +185,7 @@ def shared_program(
 ) -> parallel.Program:
     """In place of make_program: runs of one config share a program, however many steps they do and
     whatever their seed; tracing is most of such a run."""
-    assert longest == loop.LONGEST_CHUNK
+    assert longest == loop.MAX_CHUNK_STEPS
     members = len(population.member_configs(config))
     at_once = at_once if at_once is not None and at_once < members else None
     of_all = config.replace(steps=1, seed=0)
@@ -195,7 +196,7 @@ def shared_program(
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
     dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return train.start(config, dataset, on), core_devices.replicate(dataset.batch, on)
+    return initialize(config, dataset, on), core_devices.replicate(dataset.batch, on)
 
 
 def forget() -> None:

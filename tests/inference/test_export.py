@@ -207,7 +207,7 @@ def test_weights_as_safetensors(command, labelled, tmp_path):
     ("words", "says"),
     [
         ("--out gen.onnx", "out must end in .jaxexport or .safetensors, got 'gen.onnx'"),
-        ("--out gen.jaxexport --step 3", "step is 3: the run has checkpoints of steps 5, 10, 12"),
+        ("--out gen.jaxexport --step 3", "step must be one of 5, 10, 12, got 3"),
         ("--out gen.jaxexport --member 1", "is no population"),
     ],
 )
@@ -223,7 +223,7 @@ def test_of_a_population_one_member(command, trained_run, tmp_path):
     workdir = trained_run("population")
     out = tmp_path / "gen.jaxexport"
     status, _, error = command(app.main, f"export {workdir} --out {out}")
-    assert (status, "give one --member, 0 to 2" in error) == (2, True)
+    assert (status, "member must be from 0 to 2" in error) == (2, True)
     assert command(app.main, f"export {workdir} --out {out} --member 1")[0] == 0
     found = load.load_generator(workdir, member=1)
     key = keys.step_key(keys.root_key(0), keys.Purpose.SAMPLE, 0)

@@ -118,7 +118,7 @@ def test_what_does_not_go_together_is_refused(variables, changes, said):
         ({"perceptual": 1.0, "disc": small.CONFIG.disc}, "discriminator that returns no features"),
         (
             {"perceptual": 1.0, "masks": schema.Masks(), "augment": Augment(blit=1.0, p=0.5)},
-            "transforms the two images differently",
+            "transforms real and generated images",
         ),
         ({"augment": dataclasses.replace(CONFIG.augment, blit=1.0, p=0.5)}, "augment must be off"),
     ],

@@ -107,7 +107,7 @@ def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command)
     assert found.keys() >= wanted
     assert found["frechet"]["n_real"] == 1000
     status, _, said = command(app.main, f"{words} --path-length")
-    assert (status, "path length: only runs on pictures" in said) == (2, True)
+    assert (status, "path length must not be requested" in said) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")
@@ -154,7 +154,7 @@ class Loudness:
 def test_classes_are_counted_by_the_features_classifier(finished):
     sound = sounds.AudioFormat(RATE, 64)
     _, config, state = restore.restore(finished)
-    (member,) = members(config, state, seed=0, devices=ONE, sound=sound)
+    (member,) = members(config, state, seed=0, devices=ONE, audio_format=sound)
     protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)
     evaluator = audio_metrics.ClassCoverage("classes", Loudness(), protocol, accuracy=True)
     found = evaluator(member)
@@ -203,6 +203,6 @@ def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
     assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
     assert found.any()
     assert dataset.batch.real.shape == (8, 128, 128, 1)
-    for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.sound)):
+    for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.audio_format)):
         peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
         assert abs(peak - (200 + 100 * i)) < RATE / 256  # half of a frequency of the transform

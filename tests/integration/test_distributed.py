@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
 from gan_jax.core import processes as core_processes
@@ -21,6 +20,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import order, sources
 from gan_jax.runs import digest, metrics_log
 from gan_jax.training import collectives, parallel
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 from tests.helpers.paths import REPOSITORY
 
@@ -142,8 +142,8 @@ def test_a_broken_pair_ends_and_goes_on_to_the_same_bits(pair, tmp_path):
 
     assert statuses(pair(f"fit,{cut},{steps},PLAIN")) == [0, 0]
     if stopped % small.LOGGING.checkpoint_every:  # a stop is a reason for a checkpoint
-        lines = (cut / digest.NAME).read_text().splitlines(keepends=True)
-        (cut / digest.NAME).write_text("".join(x for x in lines if f": {stopped}," not in x))
+        lines = (cut / digest.FILE_NAME).read_text().splitlines(keepends=True)
+        (cut / digest.FILE_NAME).write_text("".join(x for x in lines if f": {stopped}," not in x))
     same_run(cut, whole)
     shutil.rmtree(cut)
 
@@ -170,16 +170,16 @@ def test_an_update_holds_one_all_reduce(changes, updates):
     config, devices = small.PLAIN.replace(**changes), jax.local_devices()[:4]
     dataset = sources.load(config.data)
     text = collectives.compiled_step(config, dataset, devices).as_text()
-    found = collectives.collectives(text, 4, config.n_critic)
+    found = collectives.list_collectives(text, 4, config.n_critic)
     sums = [one for one in found if one.kind == "all-reduce"]
-    assert [one.what for one in sums] == [collectives.GRADIENTS] * updates
-    state = train.start(config, dataset, devices)
+    assert [one.source for one in sums] == [collectives.GRADIENTS] * updates
+    state = initialize(config, dataset, devices)
     disc, gen = (sum(x.size for x in jax.tree.leaves(p.params)) for p in (state.disc, state.gen))
     sizes, times = [disc] * (updates - 1) + [gen], [config.n_critic] * (updates - 1) + [1]
-    assert [one.times for one in sums] == times
+    assert [one.count for one in sums] == times
     for one, size in zip(sums, sizes, strict=True):
         assert 0 <= one.bytes / 4 - size < 10  # and some metrics
-    others = {(one.kind, one.what) for one in found} - {("all-reduce", collectives.GRADIENTS)}
+    others = {(one.kind, one.source) for one in found} - {("all-reduce", collectives.GRADIENTS)}
     assert others <= {("all-gather", "logits"), ("reduce-scatter", "logits")}
     gathered = [one.bytes for one in found if one.kind == "all-gather"]
     assert gathered == [4 * config.batch_size] * len(gathered)
@@ -190,11 +190,11 @@ def test_what_layers_say_is_named():
     waits for."""
     config, devices = small.CONFIG, jax.local_devices()[:2]
     text = collectives.compiled_step(config, sources.load(config.data), devices).as_text()
-    found = collectives.collectives(text, 2, config.n_critic)
-    assert {one.what for one in found} == {
+    found = collectives.list_collectives(text, 2, config.n_critic)
+    assert {one.source for one in found} == {
         *(collectives.GRADIENTS, collectives.LOGITS, "BatchNorm", "MinibatchStd")
     }
-    assert sum(one.what == collectives.GRADIENTS for one in found) == 2
+    assert sum(one.source == collectives.GRADIENTS for one in found) == 2
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ FOLDER_FILES = {
     "metrics.jsonl": (LINES, [metrics_log.read_metrics, goes_on, of_run, summarise]),
     "versions.json": (
         json.dumps(VERSIONS),
-        [lambda f: run_folder.load_example(f, 2), run_folder.load_sound, of_run],
+        [lambda f: run_folder.load_example(f, 2), run_folder.load_audio_format, of_run],
     ),
     "settings.json": (
         serialization.dumps_settings(small.LOGGING, Runtime()),
@@ -378,10 +378,10 @@ def test_arrays_that_promise_more_than_there_is_are_refused_unread(tmp_path, mon
     path = tmp_path / "set.npz"
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it is read"))
     path.write_bytes(bomb((2**30, 64, 64), 10))
-    small.refused(ImageData("npz", path=str(path)), "promises uint8 [1073741824, 64, 64]")
+    small.refused(ImageData("npz", path=str(path)), "too short for uint8 [1073741824, 64, 64]")
     monkeypatch.setattr("gan_jax.core.memory.host_limit", lambda: 10_000)
     path.write_bytes(bomb((1, 200, 200), 40_000))
-    small.refused(ImageData("npz", path=str(path)), "it would take 0.0 GiB")
+    small.refused(ImageData("npz", path=str(path)), "0.0 GiB exceed the memory")
 
 
 class Fires:
@@ -394,8 +394,8 @@ def test_pickles_are_not_run(tmp_path):
     np.savez(path, images=np.array([Fires()] * 3, object))
     small.refused(ImageData("npz", path=str(path)), "not a readable npz file")
     path.write_bytes(pickle.dumps(Fires()))
-    small.refused(ImageData("npz", path=str(path)), "no whole zip archive")
-    with pytest.raises(UserError, match="no PyTorch checkpoint"):
+    small.refused(ImageData("npz", path=str(path)), "not a complete zip archive")
+    with pytest.raises(UserError, match="PyTorch checkpoint"):
         torch_checkpoint.read_state_dict(path)
 
 
@@ -419,7 +419,7 @@ def prepared(tmp_path_factory):
     source = out.parent / "set.npz"
     real, labels = RANDOM.integers(0, 256, (6, 4, 4), np.uint8), np.arange(6)
     source.write_bytes(zipped(images=real, labels=labels))
-    prepare.prepare(ImageData("npz", path=str(source)), out, shard=3)
+    prepare.prepare(ImageData("npz", path=str(source)), out, shard_size=3)
     return out
 
 

@@ -176,9 +176,9 @@ def test_stop_and_resume(digits, tmp_path):
     for number in range(4):  # an end is a reason for a grid; so the films differ
         (tmp_path / "cut" / f"samples/member_{number:02d}/step_00000007.png").unlink()
     step_7 = digest.read_digests(tmp_path / "cut").pop(7)  # and for a checkpoint, with its digest
-    listed = (tmp_path / "cut" / digest.NAME).read_text()
+    listed = (tmp_path / "cut" / digest.FILE_NAME).read_text()
     kept = listed.replace(f'{{"step": 7, "sha256": "{step_7}"}}\n', "")
-    (tmp_path / "cut" / digest.NAME).write_text(kept)
+    (tmp_path / "cut" / digest.FILE_NAME).write_text(kept)
     whole, cut = (
         {name: bits for name, bits in files(folder).items() if not name.endswith("film.png")}
         for folder in (digits[0], tmp_path / "cut")
@@ -229,10 +229,10 @@ def test_a_lost_member_is_null_in_the_rows_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"seeds": (3, 0, 1)}, "seeds is (3, 0, 1, 2) there, (3, 0, 1) here"),
-        ({"seeds": (0, 1, 2, 3)}, "seeds is (3, 0, 1, 2) there, (0, 1, 2, 3) here"),
-        ({"seeds": (), "seed": 3}, "seeds is (3, 0, 1, 2) there, () here"),
-        ({"sweep": (Sweep("ema_ramp", (0.5,)),)}, "sweep is () there, (Sweep(field='ema_ramp'"),
+        ({"seeds": (3, 0, 1)}, "seeds must be (3, 0, 1, 2), got (3, 0, 1)"),
+        ({"seeds": (0, 1, 2, 3)}, "seeds must be (3, 0, 1, 2), got (0, 1, 2, 3)"),
+        ({"seeds": (), "seed": 3}, "seeds must be (3, 0, 1, 2), got ()"),
+        ({"sweep": (Sweep("ema_ramp", (0.5,)),)}, "sweep must be (), got (Sweep(field='ema_ramp'"),
     ],
 )
 def test_a_run_folder_of_other_members_is_refused(digits, changes, says):
@@ -268,7 +268,7 @@ def test_a_member_that_is_not_there(command, digits, tmp_path, number):
     words = f"sample {digits[0]} --out {tmp_path / 'grid.png'} --member={number}"
     status, _, error = command(app.main, words)
     assert (status, error.count("\n")) == (2, 1)
-    assert f"member is {number}: the run has members 0 to 3" in error
+    assert f"member must be from 0 to 3, got {number}" in error
     assert not (tmp_path / "grid.png").exists()
 
 
@@ -276,7 +276,7 @@ def test_a_member_of_a_solo_run(command, solo, tmp_path):
     words = f"sample {solo} --out {tmp_path / 'grid.png'} --member 0"
     status, _, error = command(app.main, words)
     assert (status, error.count("\n")) == (2, 1)
-    assert f"member is 0: the run in {solo} is no population" in error
+    assert f"{solo} is no population, got 0" in error
 
 
 def test_the_record_has_an_entry_a_member(command, digits, tmp_path):

@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path, c
     for path in (folder / "checkpoints" / "10").rglob("d/*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     state = small.fit(small.config(steps=10), folder)
-    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    assert "checkpoint 10 is damaged and skipped" in caplog.text
     whole, _ = small.train_state(small.config(steps=10))
     small.assert_same_bits(state, whole)
     small.assert_same_bits(final_state(folder, 10), whole)  # written again
@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_found(tmp_path, caplog):
         body[random.integers(len(body))] ^= 1 << random.integers(8)
         path.write_bytes(body)
     state = small.fit(small.config(steps=10), folder)
-    assert "checkpoint 10 is damaged and passed over" in caplog.text
+    assert "checkpoint 10 is damaged and skipped" in caplog.text
     for name, leaf in small.leaves(state).items():
         assert leaf.tobytes() == whole[name].tobytes(), name
 
@@ -186,7 +186,7 @@ def test_digests(tmp_path):
     assert digest.digest(state.replace(gen=state.gen.replace(params=params))) != found
     for step, text in ((5, "a"), (10, "b"), (5, "c")):
         digest.write_digest(tmp_path, step, text)
-    with (tmp_path / digest.NAME).open("a") as file:
+    with (tmp_path / digest.FILE_NAME).open("a") as file:
         file.write('{"step": 15, "sha')  # cut short
     assert digest.read_digests(tmp_path) == {5: "c", 10: "b"}
     assert digest.read_digests(tmp_path / "nowhere") == {}

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.cli import app
 from gan_jax.config import Logging, TextData
 from gan_jax.core import keys
@@ -22,8 +21,8 @@ from gan_jax.metrics.evaluation.evaluator import EvaluationProtocol
 from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
 from gan_jax.runs import compare
-from gan_jax.runs.restore import restore
-from gan_jax.runs.restore import steps as checkpoint_steps
+from gan_jax.runs.restore import checkpoint_steps, restore
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import generator_variables
 from tests.helpers import small
 from tests.helpers.small import TEXTS as CONFIG
@@ -70,10 +69,10 @@ def test_the_folder(run):
 def test_another_sentence_is_named(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     ours, theirs = (compare.load_run_record(path) for path in (run, copy))
-    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both"
+    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both runs"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
-    (where,) = compare.compare(ours, compare.load_run_record(copy)).parted
-    assert where == "samples: step_00000004.txt is another (1 of 3 are)"
+    (where,) = compare.compare(ours, compare.load_run_record(copy)).differences
+    assert where == "samples: step_00000004.txt differs (1 of 3)"
 
 
 def test_samples_are_those_of_the_generator(config, run):
@@ -118,7 +117,7 @@ def test_the_evaluate_command(run, command):
     assert cards["nll_div at 0.5"]["values"] < cards["nll_div"]["values"]
     status, _, said = command(app.main, f"evaluate {run}", "--cas")
     assert status == 2
-    assert "cas must not be given for a run on texts" in said
+    assert "cas must not be set for a text run" in said
 
 
 def test_the_law_of_the_oracle_is_known():
@@ -157,10 +156,8 @@ def test_scores_while_it_trains_are_refused(config):
 
 def test_networks_of_another_vocabulary_are_refused(config):
     data = dataclasses.replace(config.data, vocabulary=12)
-    with pytest.raises(
-        UserError, match=r"makes examples of shape \[5, 9\], the data has \[5, 12\]"
-    ):
-        train.start(
+    with pytest.raises(UserError, match=r"must be that of the data, \[5, 12\], got \[5, 9\]"):
+        initialize(
             dataclasses.replace(config, data=data), sources.load(data), jax.local_devices()[:1]
         )
 

@@ -37,7 +37,7 @@ def in_repository(monkeypatch):
 def same_machine():
     """Whether this machine computes the bits of the one that made the fixtures."""
     there = run_folder.load_versions(FIXTURES / "images")
-    here = run_folder.packages(jax.local_devices()[:1])
+    here = run_folder.environment(jax.local_devices()[:1])
     device = ("platform", "kind", "machine", "processor")
     if not jax.config.values["jax_disable_most_optimizations"]:
         return False

@@ -152,7 +152,7 @@ def test_summed_logits(group):
         own = jax.vmap(jax.grad(lambda x: critic(params, x[None])[0]))(x)
         whole = jax.jacrev(lambda x: critic(params, x))(x).sum(0)
         squares = [jnp.square(slope).reshape(4, -1).sum(1) for slope in (own, whole)]
-        return penalties.squared_slope(lambda x: critic(params, x), x), *squares
+        return penalties.squared_gradient_norm(lambda x: critic(params, x), x), *squares
 
     found, own, whole = slopes(draw(0, 4, 2, 3))
     np.testing.assert_allclose(found, whole, rtol=1e-5)  # float32 sums in another order
@@ -161,7 +161,7 @@ def test_summed_logits(group):
 
 def test_several_logits_of_an_example_are_summed():
     w, x = draw(1, 3, 2), draw(2, 5, 3)
-    found = penalties.squared_slope(lambda x: x @ w, x)
+    found = penalties.squared_gradient_norm(lambda x: x @ w, x)
     np.testing.assert_allclose(found, [np.square(np.asarray(w).sum(1)).sum()] * 5, rtol=1e-6)
 
 
@@ -197,7 +197,9 @@ def test_cut_batch():
     parts = [penalties.interpolate(real[i], fake[i], own[i]) for i in (slice(0, 3), slice(3, 8))]
     assert bool((jnp.concatenate(parts) == whole).all())
     critic, params = network((3,))
-    slopes = jax.jit(functools.partial(penalties.squared_slope, functools.partial(critic, params)))
+    slopes = jax.jit(
+        functools.partial(penalties.squared_gradient_norm, functools.partial(critic, params))
+    )
     np.testing.assert_allclose(slopes(real)[:3], slopes(real[:3]), rtol=1e-5)  # float32 sums
 
 
@@ -235,7 +237,7 @@ def test_bfloat16_critic():
     assert all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(found))
     # |w|^2 has 9 bits, one too many for bfloat16: its sum is float32 where all else is not.
     w = jnp.asarray([1.0, 1 / 16], jnp.bfloat16)
-    squared = penalties.squared_slope(lambda x: x @ w, draw(2, 4, 2).astype(jnp.bfloat16))
+    squared = penalties.squared_gradient_norm(lambda x: x @ w, draw(2, 4, 2).astype(jnp.bfloat16))
     assert squared.dtype == jnp.float32
     assert squared.tolist() == [1 + 1 / 256] * 4
 
@@ -271,7 +273,9 @@ def test_between_packs():
     assert bool(
         (penalties.interpolate(real, fake, own, 1) == penalties.interpolate(real, fake, own)).all()
     )
-    squared = penalties.squared_slope(lambda x: jnp.square(x).reshape(2, -1).sum(1), real, 3)
+    squared = penalties.squared_gradient_norm(
+        lambda x: jnp.square(x).reshape(2, -1).sum(1), real, 3
+    )
     expected = 4 * np.square(np.asarray(real)).reshape(2, -1).sum(1)
     np.testing.assert_allclose(squared, expected, rtol=1e-6)  # float32
 
@@ -279,7 +283,7 @@ def test_between_packs():
 @pytest.mark.parametrize(("shape", "pack"), [((4,), 2), ((1,), 2), ((1, 2), 2), ((1,), 3)])
 def test_logit_shape_of_packs(shape, pack):
     with pytest.raises(AssertionError):
-        penalties.squared_slope(lambda x: x.sum() * jnp.ones(shape), draw(0, 4, 3), pack)
+        penalties.squared_gradient_norm(lambda x: x.sum() * jnp.ones(shape), draw(0, 4, 3), pack)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 4), (4, 2, 2)])

@@ -46,7 +46,7 @@ def refused(said, function, *arguments, **named):
     with pytest.raises(UserError) as error:
         function(*arguments, **named)
     assert said in str(error.value)
-    assert "allowed" in str(error.value)
+    assert "must" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -63,7 +63,7 @@ def test_features(metric, bad):
 
 @pytest.mark.parametrize("metric", PAIRED)
 def test_pairs(metric):
-    refused("3 real and 2 fake features", PAIRED[metric], GOOD, GOOD[:, :2])
+    refused("got 3 and 2", PAIRED[metric], GOOD, GOOD[:, :2])
     refused("1", PAIRED[metric], GOOD[:1], GOOD)
     refused("1", PAIRED[metric], GOOD, GOOD[:1])
 
@@ -80,8 +80,8 @@ def test_kinds_of_arrays(metric):
 
 
 LABELS = {
-    "too_large": ([0, 3], "3 given, 0 to 2"),
-    "negative": ([-1, 0], "-1 given"),
+    "too_large": ([0, 3], "from 0 to 2, got 3"),
+    "negative": ([-1, 0], "got -1"),
     "float": ([0.0, 1.0], "dtype float64"),
     "matrix": ([[0, 1]], "shape (1, 2)"),
     "none": (np.zeros(0, int), "shape (0,)"),
@@ -99,8 +99,21 @@ def test_labels(bad):
 
 @pytest.mark.parametrize("k", [0, 12, 1.5])
 def test_numbers_of_neighbours(k):
-    refused(f"precision's k: {k} given, 1 to 11", manifold.manifold_scores, GOOD, GOOD, k)
-    refused(f"density's k: {k} given, 1 to 11", manifold.manifold_scores, GOOD, GOOD, 3, k)
+    refused(
+        f"precision's k must be an integer from 1 to 11, got {k}",
+        manifold.manifold_scores,
+        GOOD,
+        GOOD,
+        k,
+    )
+    refused(
+        f"density's k must be an integer from 1 to 11, got {k}",
+        manifold.manifold_scores,
+        GOOD,
+        GOOD,
+        3,
+        k,
+    )
     manifold.manifold_scores(GOOD, GOOD[:4], 3, 11)  # balls of density are around reals only
     refused("1 to 2", manifold.manifold_scores, GOOD, GOOD[:3], 3)
 
@@ -109,23 +122,23 @@ def test_subsets():
     def ask(**named):
         return kernel.subset_kernel_distance(GOOD, GOOD[:10], keys.root_key(0), **named)
 
-    refused("subsets: 1 given, 2 to", ask, subsets=1, size=5)
-    refused("1 given, 2 to 10", ask, size=1)
-    refused("1000 given, 2 to 10", ask)
-    refused("block: 0 given", kernel.kernel_distance, GOOD, GOOD, block=0)
-    refused("block: 0 given", manifold.manifold_scores, GOOD, GOOD, block=0)
+    refused("got 1", ask, subsets=1, size=5)
+    refused("from 2 to 10, got 1", ask, size=1)
+    refused("from 2 to 10, got 1000", ask)
+    refused("got 0", kernel.kernel_distance, GOOD, GOOD, block=0)
+    refused("got 0", manifold.manifold_scores, GOOD, GOOD, block=0)
 
 
 def test_splits():
-    refused("splits: 13 given, 1 to 12", inception_score.inception_score, GOOD, 13)
-    refused("splits: 0 given, 1 to 12", inception_score.inception_score, GOOD, 0)
+    refused("from 1 to 12, got 13", inception_score.inception_score, GOOD, 13)
+    refused("from 1 to 12, got 0", inception_score.inception_score, GOOD, 0)
 
 
 def test_probabilities():
     score = inception_score.inception_score_of_probabilities
-    refused("-0.5 given", score, [[0.5, 1.0, -0.5]], 1)
-    refused("sum 1.01 given", score, np.float32([[0.5, 0.5], [0.5, 0.51]]), 1)
+    refused("got -0.5", score, [[0.5, 1.0, -0.5]], 1)
+    refused("got row sum 1.01", score, np.float32([[0.5, 0.5], [0.5, 0.51]]), 1)
 
 
 def test_accuracy_lengths():
-    refused("2 predictions and 3 labels", accuracy.accuracy, [0, 1], [0, 1, 1], 2)
+    refused("got 2 and 3", accuracy.accuracy, [0, 1], [0, 1, 1], 2)

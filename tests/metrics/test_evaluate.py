@@ -107,7 +107,7 @@ def test_cards_hold_the_metrics_of_every_members_samples(trained):
     assert one.features_note == ""
     assert one.expected == manifold.expected_coverage(1797, 1797)
     assert one.mean == pytest.approx(np.mean(one.values))
-    assert one.sd == pytest.approx(np.std(one.values, ddof=1))
+    assert one.std == pytest.approx(np.std(one.values, ddof=1))
     assert len(found[12, "kernel"].standard_error) == 2
     assert "classifier_score" not in {name for _, name in found}
 
@@ -262,7 +262,7 @@ def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, c
         reference_statistics.real_statistics(Features(), dataset, quiet=True),
     )
     assert sum(calls) == 360 * 3 + 1437
-    assert "is damaged and made anew" in caplog.text
+    assert "is damaged and will be replaced" in caplog.text
     (cache / "file").write_text("")
     lost = reference_statistics.real_statistics(
         Features(), dataset, cache=cache / "file" / "statistics", quiet=True
@@ -274,7 +274,7 @@ def test_statistics_real_statistics_are_kept_and_made_anew_when_damaged(cache, c
 def test_pixels_of_large_pictures_are_no_features():
     images = np.zeros((2, 80, 80, 3), np.uint8)
     large = sources.Dataset(Batch(images), "0", None)
-    with pytest.raises(UserError, match="'pixels': 19200 numbers a picture, at most 12288"):
+    with pytest.raises(UserError, match="'pixels' must have at most 12288 values, got 19200"):
         reference_statistics.real_statistics(extractor.pixels(), large, quiet=True)
 
 
@@ -297,25 +297,25 @@ def test_gathering_does_not_mind_how_examples_come(sizes, monkeypatch):
     whole = frechet.moments(features)
     np.testing.assert_allclose(found.moments.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(found.moments.scatter, whole.scatter, rtol=1e-12)
-    with pytest.raises(UserError, match="31 examples announced, 30 came"):
+    with pytest.raises(UserError, match="31 examples in total, got 30"):
         feature_statistics.accumulate(parts, 31)
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--features pixel", "features is 'pixel': allowed are classifier, inception, pixels"),
-        ("--features inception-5", "features is 'inception-5'"),
+        ("--features pixel", "features must be one of classifier, inception, pixels"),
+        ("--features inception-5", "got 'inception-5'"),
         ("--features os:nothing", "features 'os:nothing'"),
-        ("--features os:name", "cannot be called"),
+        ("--features os:name", "must be callable, got 'os:name'"),
         ("--num-samples 3", "num_samples must be at least 6, got 3"),
-        ("--devices 99 --features pixels", "devices is 99"),
-        ("--cas", "classification accuracy: small is not conditioned on classes"),
+        ("--devices 99 --features pixels", "got 99"),
+        ("--cas", "small is not conditioned on classes"),
         ("--path-length --num-paths 0", "num_paths must be at least 1, got 0"),
-        ("--seed 4294967296", "seed is 4294967296: it must be from 0 to 4294967295"),
+        ("--seed 4294967296", "seed must be from 0 to 4294967295, got 4294967296"),
         (
             f"--path-length --features {__name__}:ten_numbers",
-            "ten_numbers, allowed are classifier, inception and pixels",
+            "must be classifier, inception or pixels, of a run on images, got",
         ),
     ],
 )
@@ -352,7 +352,7 @@ def test_other_data_are_refused(trained):
         (np.zeros((2, 4, 4), np.uint8), r"must be \[n, h, w, 1 or 3\]"),
         (np.zeros((2, 4, 4, 2), np.uint8), r"must be \[n, h, w, 1 or 3\]"),
         (np.zeros((0, 4, 4, 1), np.uint8), "n >= 1"),
-        (np.zeros((2, 5, 4, 1), np.uint8), r"pixels takes \[n, 4, 4, 1\]"),
+        (np.zeros((2, 5, 4, 1), np.uint8), r"must be \[n, 4, 4, 1\] for pixels"),
     ],
 )
 def test_pictures_of_other_kinds_are_refused(images, says):
@@ -413,7 +413,7 @@ def evaluation_of(kind, monkeypatch, **settings):
 def test_stacked_mnist_is_scored_by_its_modes_and_others_by_the_type_of_data(monkeypatch):
     for kind, data in DATA.items():
         evaluation = evaluation_of(kind, monkeypatch)
-        chosen = evaluators.kind_of(evaluation.config, evaluation.dataset)
+        chosen = evaluators.evaluation_kind(evaluation.config, evaluation.dataset)
         stacked = kind == "stacked_mnist"
         assert chosen is (evaluators.STACKED if stacked else evaluators.KINDS[type(data)])
 
@@ -421,10 +421,14 @@ def test_stacked_mnist_is_scored_by_its_modes_and_others_by_the_type_of_data(mon
 @pytest.mark.parametrize(
     ("kind", "settings", "says"),
     [
-        ("image", {}, "features must be given for data 'digits'"),
-        ("mixture", {"features": extractor.pixels()}, "features must not be given for data 'ring'"),
-        ("mixture", {"paths": 5}, "path length, classification accuracy: none of 'ring'"),
-        ("stacked_mnist", {"features": extractor.pixels()}, "counted by the classifier"),
+        ("image", {}, "features must be set for data 'digits'"),
+        ("mixture", {"features": extractor.pixels()}, "features must not be set for data 'ring'"),
+        ("mixture", {"paths": 5}, "path length and classification accuracy .* 'ring'"),
+        (
+            "stacked_mnist",
+            {"features": extractor.pixels()},
+            "must be those of a classifier, got 'pixels'",
+        ),
         ("text", {"temperatures": (1.0, 0.0)}, "must be above 0"),
     ],
 )

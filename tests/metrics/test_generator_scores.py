@@ -61,7 +61,7 @@ def test_a_classifier_learns_what_samples_show():
     found = evaluator.score(member, images)
     error = (0.9 * 0.1 / 10) ** 0.5
     assert found == pytest.approx((0.9, 10, 32, 0.98, error))
-    with pytest.raises(UserError, match="1 samples, fewer than classes"):
+    with pytest.raises(UserError, match="as many as classes, got 1"):
         evaluator.score(member, images[:1])
     evaluator = generator.ClassificationAccuracy(config, test, extractor.pixels(), 32, quiet=True)
     assert evaluator.score(member, images).expected is None
@@ -138,5 +138,5 @@ def test_the_test_is_whole_where_the_run_had_a_draw():
 
 
 def test_data_without_a_split_test():
-    with pytest.raises(UserError, match="data set 'npz' has no split test"):
+    with pytest.raises(UserError, match="data set 'npz' has none"):
         generator.load_labeled_test(CONFIG, ImageData("npz", path="file.npz"))

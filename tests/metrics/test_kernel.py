@@ -92,7 +92,7 @@ def test_a_subset_has_no_example_twice(monkeypatch):
 def test_sums_on_the_way_of_the_manifold_scores(block):
     real, fake = np.float32(draw(0, 50, 8)), np.float32(draw(1, 40, 8) + 0.3)
     sums = kernel.SubsetSums(50, 40, 8, KEY, subsets=9, size=15)
-    beside = manifold.manifold_scores(real, fake, block=block, seen=sums.add)
+    beside = manifold.manifold_scores(real, fake, block=block, on_block=sums.add)
     assert beside == manifold.manifold_scores(real, fake)
     expected = kernel.subset_kernel_distance(real, fake, KEY, subsets=9, size=15)
     # Float64 sums in another order, of means a hundred times as large as their difference.

@@ -109,17 +109,17 @@ def test_a_hundredth_at_either_end_is_left_out():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"n": 0}, "path lengths: 0 given, 1 to"),
-        ({"batch": 0}, "batch: 0 given, 1 to"),
-        ({"epsilon": 0.0}, "epsilon: 0.0 given"),
-        ({"epsilon": 1.0}, "epsilon: 1.0 given"),
-        ({"distance": lambda a, b: squared(a, b).mean()}, "distance: shape () given, [64]"),
-        ({"distance": lambda a, b: squared(a, b) / 0}, "inf at 0 given"),
+        ({"n": 0}, "path lengths must be an integer from 1 to"),
+        ({"batch": 0}, "batch must be an integer from 1 to"),
+        ({"epsilon": 0.0}, "got 0.0"),
+        ({"epsilon": 1.0}, "got 1.0"),
+        ({"distance": lambda a, b: squared(a, b).mean()}, "distance must be [64], got shape ()"),
+        ({"distance": lambda a, b: squared(a, b) / 0}, "got inf for path 0"),
     ],
 )
 def test_bad_input(change, said):
-    asked = {"generate": linear, "distance": squared, "draw": draw_z, "interpolate": lerp}
+    asked = {"generate": linear, "distance": squared, "sample_latents": draw_z, "interpolate": lerp}
     with pytest.raises(UserError) as error:
         path_lengths(**{**asked, "key": KEY, "n": 3, **change})
     assert said in str(error.value)
-    assert "allowed" in str(error.value)
+    assert "must" in str(error.value)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.config import ImageData, Logging, Penalties, PointData, population
 from gan_jax.core import devices as core_devices
 from gan_jax.core import keys
@@ -25,6 +24,7 @@ from gan_jax.networks import mlp
 from gan_jax.reporting import record
 from gan_jax.runs import metrics_log
 from gan_jax.training import population_state
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import generator_variables
 from tests.helpers import small
 
@@ -70,7 +70,7 @@ def points(request):
     """Config, state, and how to score it."""
     config = POINTS.replace(seeds=request.param)
     dataset = sources.load(config.data)
-    state = train.start(config, dataset, ONE)
+    state = initialize(config, dataset, ONE)
     return config, state, *in_training.make_scorer(config, dataset, ONE[0])
 
 
@@ -174,7 +174,7 @@ def test_scores_of_pictures_are_those_of_their_features(seeds):
     config = PICTURES.replace(seeds=seeds)
     real = sources.load(config.data).batch.real[:300]  # not a whole number of batches
     dataset, features = Dataset(Batch(real), "f" * 64), features_with_head()
-    state = train.start(config, dataset, ONE)
+    state = initialize(config, dataset, ONE)
     protocol, score = in_training.make_scorer(config, dataset, ONE[0], features, quiet=True)
     found = score(state)
     assert list(found) == protocol["metrics"] == ["frechet", "classifier_score"]
@@ -212,7 +212,7 @@ def test_features_are_the_classifier_of_the_data_or_else_pixels(monkeypatch, cap
 
     monkeypatch.setattr(select, "select_features", refuse)
     assert select.select_training_features(ImageData("digits"), (8, 8, 1)).name == "pixels"
-    assert "scored by pixels: no classifier of digits: no split 'train'" in caplog.text
+    assert "digits has no classifier: no split 'train'" in caplog.text
 
 
 def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
@@ -242,7 +242,7 @@ def test_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_path):
         assert ours == theirs
     card_there = tmp_path / "cut" / in_training_log.CARD
     card_there.write_text(card_there.read_text().replace("2500", "2600"))
-    with pytest.raises(UserError, match=r"scores\.jsonl has scores of another n_fake: "):
+    with pytest.raises(UserError, match=r"scores\.jsonl has scores with another n_fake: "):
         fit("cut", 9)
 
 
@@ -264,7 +264,7 @@ def test_scores_do_not_change_the_run_and_are_on_record(tmp_path):
     assert rows["kl"].shape == (12,)
     np.testing.assert_allclose(kept["kl"], rows["kl"], rtol=5e-6)  # six digits
     assert (kept["protocol"]["features"], kept["protocol"]["n_fake"]) == ("points", 2500)
-    assert not kept["protocol"].keys() & set(record.OF_MEMBERS)
+    assert not kept["protocol"].keys() & set(record.MEMBER_FIELDS)
 
 
 def test_data_without_a_metric_is_refused_before_there_is_a_folder(tmp_path):

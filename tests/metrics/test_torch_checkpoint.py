@@ -51,13 +51,13 @@ LEGACY = b"".join(pickle.dumps(value, 2) for value in (*torch_checkpoint.LEGACY,
     ("content", "message"),
     [
         (b"", "EOFError"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is no PyTorch checkpoint"),
-        (pickle.dumps({"a": 1}, 2), "is no PyTorch checkpoint"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is not a PyTorch checkpoint"),
+        (pickle.dumps({"a": 1}, 2), "is not a PyTorch checkpoint"),
         (LEGACY + pickle.dumps([1, 2], 2) + pickle.dumps([], 2), "of tensors by name"),
         (LEGACY + pickle.dumps(Malicious(), 2), "system is not allowed"),
         (archive(a_data_pkl=pickle.dumps(Malicious(), 2)), "system is not allowed"),
         (LEGACY + pickle.dumps({}, 2) + pickle.dumps(["0"], 2), "do not match"),
-        (archive(a_other=b""), "is no PyTorch checkpoint"),
+        (archive(a_other=b""), "is not a PyTorch checkpoint"),
         (archive(a_data_pkl=pickle.dumps({}, 2))[:-30], "BadZipFile"),
     ],
     ids=range(9),  # archives hold the time, which no name of a test may
@@ -66,7 +66,7 @@ def test_what_is_no_checkpoint(content, message, tmp_path):
     (tmp_path / "bad.pth").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
         torch_checkpoint.read_state_dict(tmp_path / "bad.pth")
-    assert "bad.pth is no PyTorch checkpoint" in str(caught.value)
+    assert "bad.pth is not a PyTorch checkpoint" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["zip", "legacy"])
@@ -74,7 +74,7 @@ def test_a_file_cut_short_anywhere(name, tmp_path):
     content = (FOLDER / f"checkpoint_{name}.pth").read_bytes()
     for end in range(0, len(content), 17):
         (tmp_path / "cut.pth").write_bytes(content[:end])
-        with pytest.raises(UserError, match=r"cut.pth is no PyTorch checkpoint"):
+        with pytest.raises(UserError, match=r"cut.pth is not a PyTorch checkpoint"):
             torch_checkpoint.read_state_dict(tmp_path / "cut.pth")
 
 

@@ -97,7 +97,7 @@ def test_softmax_in_bfloat16_is_that_of_float32():
 
 
 def test_odd_sides_are_refused():
-    with pytest.raises(ValueError, match="self-attention of 3x4 pixels: sides must be even"):
+    with pytest.raises(ValueError, match=r"even .* got 3x4"):
         SelfAttention().init(KEY, jnp.zeros((1, 3, 4, 8)), train=True)
 
 
@@ -140,7 +140,7 @@ def test_where_it_stands(size, side, of_gen, of_disc):
     ],
 )
 def test_other_sides_are_refused(network, shape, allowed):
-    with pytest.raises(ValueError, match=rf"attention is 3, it must be one of {allowed}"):
+    with pytest.raises(ValueError, match=rf"attention .* {allowed}, got 3"):
         network(size=48, attention=3).init(KEY, jnp.zeros(shape), train=True)
 
 

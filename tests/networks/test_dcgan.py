@@ -57,10 +57,10 @@ def test_classes_are_planes_of_ones():
 @pytest.mark.parametrize("network", [dcgan.Generator(size=30), dcgan.Discriminator(size=30)])
 def test_other_sizes_are_refused(network):
     inputs = jnp.zeros((1, 4) if isinstance(network, dcgan.Generator) else (1, 30, 30, 3))
-    with pytest.raises(ValueError, match=r"size is 30, it must be one of \[28, 32, 64\]"):
+    with pytest.raises(ValueError, match=r"size .* \[28, 32, 64\], got 30"):
         network.init(jax.random.key(0), inputs, train=True)
 
 
 def test_pictures_of_another_size_are_refused():
-    with pytest.raises(ValueError, match=r"size is 32, pictures are 28x28"):
+    with pytest.raises(ValueError, match=r"32x32, got 28x28"):
         dcgan.Discriminator(32).init(jax.random.key(0), jnp.zeros((1, 28, 28, 3)), train=True)

@@ -67,7 +67,7 @@ def test_conditional_networks_see_the_label(module, inputs):
     np.testing.assert_array_equal(found[1], found[3])  # the same input, the same label
     assert (found[0] != found[1]).any()
     assert (found[1] != found[2]).any()
-    with pytest.raises(ValueError, match="of 10 classes is given no labels"):
+    with pytest.raises(ValueError, match="of 10 classes, got no labels"):
         module.apply(variables, x, train=False)
 
 

@@ -6,7 +6,6 @@ in tests/helpers/small_networks.py.
 
 import importlib
 import pkgutil
-import re
 
 import flax.linen as nn
 import jax
@@ -183,10 +182,10 @@ def test_a_wrong_size_is_refused(name, size):
     for network in pair(name, size):
         wrong = network.clone(size=size + 1)
         x = jnp.zeros((N, Z) if "channels" in network.__dataclass_fields__ else (N, size, size, 2))
-        with pytest.raises(ValueError, match=rf"{name}: size is {size + 1}"):
+        with pytest.raises(ValueError, match=rf"{name}: size .* got {size + 1}"):
             jax.eval_shape(lambda wrong=wrong, x=x: wrong.init(KEY, x, train=True))
     disc = pair(name, size)[1]
-    with pytest.raises(ValueError, match=re.escape(f"pictures are {size + 2}x{size + 2}")):
+    with pytest.raises(ValueError, match=f"got {size + 2}x{size + 2}"):
         jax.eval_shape(lambda: disc.init(KEY, jnp.zeros((N, size + 2, size + 2, 2)), train=True))
 
 
@@ -196,7 +195,7 @@ def test_labels_must_fit_the_classes(name, size):
         for network, x in zip(
             pair(name, size, classes), (jnp.zeros((N, Z)), batch(name, size).real), strict=True
         ):
-            with pytest.raises(ValueError, match=f"a network of {classes} classes is given"):
+            with pytest.raises(ValueError, match=f"cond .* a network of {classes} classes"):
                 jax.eval_shape(lambda n=network, x=x, cond=cond: n.init(KEY, x, cond, train=True))
 
 

@@ -32,7 +32,7 @@ def run(network, variables, x, cond=None, *, train=False):
     return network.apply(variables, x, cond, train=train)
 
 
-mix = jax.jit(stylegan2.mix)
+mix = jax.jit(stylegan2.mix_styles)
 
 
 def latents(gen):
@@ -130,11 +130,11 @@ def test_z_holds_noise_of_every_layer(size, mixing):
 
 def test_bfloat16_is_of_the_four_largest_sizes_but_4x4():
     found = [
-        [stylegan2.dtype_at(4 * 2**k, size, "bfloat16") for k in range(4)] for size in (32, 64)
+        [stylegan2.stage_dtype(4 * 2**k, size, "bfloat16") for k in range(4)] for size in (32, 64)
     ]
     assert found == [["float32"] + 3 * ["bfloat16"]] * 2
-    assert stylegan2.dtype_at(16, 256, "bfloat16") == "float32"
-    assert stylegan2.dtype_at(32, 256, "bfloat16") == "bfloat16"
+    assert stylegan2.stage_dtype(16, 256, "bfloat16") == "float32"
+    assert stylegan2.stage_dtype(32, 256, "bfloat16") == "bfloat16"
 
 
 # The generator
@@ -348,12 +348,12 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
         (stylegan2.Generator(size), (1, 512)),
         (stylegan2.Discriminator(size), (1, size, size, 3)),
     ):
-        with pytest.raises(ValueError, match=f"stylegan2: size is {size}, it must be 8, 16, 32"):
+        with pytest.raises(ValueError, match=f"stylegan2: size .* got {size}"):
             network.init(KEY, jnp.zeros(shape), train=False)
 
 
 def test_z_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="stylegan2: z has 512 numbers, it must be 3216"):
+    with pytest.raises(ValueError, match=r"stylegan2: z_dim .* 3216, got 512"):
         stylegan2.Generator().init(KEY, jnp.zeros((1, 512)), train=False)
 
 

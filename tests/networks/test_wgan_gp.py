@@ -108,5 +108,5 @@ def test_a_generators_block_is_the_papers():
 @pytest.mark.parametrize("network", [wgan_gp.Generator(size=30), wgan_gp.Discriminator(size=30)])
 def test_other_sizes_are_refused(network):
     shape = (1, 8) if isinstance(network, wgan_gp.Generator) else (1, 30, 30, 3)
-    with pytest.raises(ValueError, match=r"wgan_gp: size is 30, it must be one of \[28, 32, 64\]"):
+    with pytest.raises(ValueError, match=r"wgan_gp: size .* \[28, 32, 64\], got 30"):
         network.init(KEY, jnp.zeros(shape), train=True)

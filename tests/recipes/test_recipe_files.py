@@ -1,4 +1,4 @@
-"""Recipes are found by name and by file, listed with their records, and their cost estimated."""
+"""Recipes are found by name and by file, listed with their records, and estimated."""
 
 import json
 import sys
@@ -65,9 +65,9 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     path = write_recipe(
         '"""Mine."""\n'
         "from my_networks import Mine\n"
-        "from gan_jax.cli.recipes import find\n"
+        "from gan_jax.cli.recipes import load_recipe\n"
         "gen = Mine(shape=(8, 8, 1))\n"
-        'config = find("digits_mlp").config.replace(name="mine", gen=gen)\n'
+        'config = load_recipe("digits_mlp").config.replace(name="mine", gen=gen)\n'
     )
     registered = []
     recipe = load_recipe(path, register=registered.append)
@@ -118,14 +118,14 @@ def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
 
 @pytest.mark.parametrize("seconds", [0, 45, 119, 120, 7200, 172_800])
 def test_a_duration_has_its_largest_unit(seconds):
-    number, unit = recipes.duration(seconds).split()
+    number, unit = recipes.format_duration(seconds).split()
     length = {"s": 1, "min": 60, "h": 3600, "days": 86400}[unit]
     assert float(number) * length == seconds
     assert seconds < 120 or float(number) >= 2
 
 
 def dry_run_lines(capsys, config, **settings):
-    """What is printed, by the first word of the line; the data; and the parameters of one run."""
+    """Return the printed lines by their first word, and the bytes of the data."""
     devices = jax.local_devices()[:1]
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -142,7 +142,7 @@ def dry_run_lines(capsys, config, **settings):
 
 def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dry_run, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "MIN_MEASURED_SECONDS", 0.0)
     lines, held = dry_run_lines(capsys, small.TEXTS)
     assert "3 steps of pretraining at" in lines["time"]
     assert "3 steps of training at" in lines["time"]
@@ -151,9 +151,9 @@ def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, caps
 
 
 def test_a_dry_run_of_a_population_counts_one_member(monkeypatch, capsys):
-    monkeypatch.setattr(dry_run, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "MIN_MEASURED_SECONDS", 0.0)
     config = small.config(**small.QUICK, seeds=(0, 1, 2), steps=2)
     lines, _ = dry_run_lines(capsys, config, runtime=Runtime(members_at_once=1, stream=True))
-    assert lines["parameters"].endswith("of each of 3 members")
+    assert lines["parameters"].endswith("per member (3 members)")
     assert "2 steps of training at" in lines["time"]
     assert "pretraining" not in lines["time"]

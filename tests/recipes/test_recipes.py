@@ -1,4 +1,4 @@
-"""Every recipe: its docstring and config are well-formed, it trains, and the ring is covered."""
+"""Every recipe has a well-formed docstring and config, and trains."""
 
 import ast
 import dataclasses
@@ -21,7 +21,7 @@ from gan_jax.inference import sampling
 from gan_jax.metrics.modes import modes
 from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
-from gan_jax.training.parallel import train_step_of
+from gan_jax.training.parallel import make_step_with_pretraining
 from gan_jax.training.state import generator_variables, init_state
 from tests.helpers import small
 
@@ -100,10 +100,10 @@ def test_its_networks_fit_each_other_and_the_step(name, version):
     config = getattr(importlib.import_module(f"experiments.{name}"), version, None)
     if config is None:
         pytest.skip("it is small itself")
-    one = example(config, config.batch_size)
-    state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), one))
-    batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), one)
-    after, metrics = jax.eval_shape(train_step_of(config, None), state, batch)
+    dummy = example(config, config.batch_size)
+    state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), dummy))
+    batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), dummy)
+    after, metrics = jax.eval_shape(make_step_with_pretraining(config, None), state, batch)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
     assert shapes[0] == shapes[1]
     assert {row.shape for row in metrics.values()} == {()}
@@ -125,11 +125,11 @@ def test_its_small_version_trains(name):
     changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": alone}
     config = config.replace(**changes)
     random = np.random.default_rng(0)
-    one = example(config, n)
-    real = random.uniform(size=(config.n_critic, *one.real.shape)).astype(np.float32)
-    cond = None if one.cond is None else np.broadcast_to(one.cond, (config.n_critic, n))
-    state = jax.jit(lambda: init_state(config, keys.root_key(0), one))()
-    step = jax.jit(train_step_of(config, None))
+    dummy = example(config, n)
+    real = random.uniform(size=(config.n_critic, *dummy.real.shape)).astype(np.float32)
+    cond = None if dummy.cond is None else np.broadcast_to(dummy.cond, (config.n_critic, n))
+    state = jax.jit(lambda: init_state(config, keys.root_key(0), dummy))()
+    step = jax.jit(make_step_with_pretraining(config, None))
     for _ in range(2):
         state, metrics = step(state, Batch(real, cond))
         assert all(np.isfinite(value) for value in metrics.values())

@@ -12,8 +12,8 @@ from tests.helpers.paths import REPOSITORY
 pytestmark = pytest.mark.nightly
 FIND = """
 import sys
-from gan_jax.cli.recipes import find, recipe_names
-recipe = find("digits_mlp")
+from gan_jax.cli.recipes import load_recipe, recipe_names
+recipe = load_recipe("digits_mlp")
 print(recipe.path, recipe.config.name, len(recipe_names()))
 """
 

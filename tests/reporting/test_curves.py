@@ -52,7 +52,7 @@ def test_members_that_diverged_hide_no_others(lost):
     (panel,) = curves.panels(rows(2, disc_loss=loss))
     (line,) = collect._panel(panel)["lines"]
     assert line["mean"] == [3, loss[1, lost:].mean()]
-    assert ("last_sd" in line) == (lost == 1)
+    assert ("last_std" in line) == (lost == 1)
 
 
 def test_many_rows_become_means_and_lost_ones_do_not_count():

@@ -40,7 +40,7 @@ def test_samples_are_drawn(data, samples, is_grid, tmp_path):
     config = small.CONFIG.replace(data=data)
     form = formats.format_of(config)
     path = tmp_path / f"samples{form.suffix}"
-    form.write(samples, path, 3, Context(config, sound=AudioFormat(8000, 64)))
+    form.write(samples, path, 3, Context(config, audio_format=AudioFormat(8000, 64)))
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert (image.width > image.height) == is_grid  # three in a row
@@ -50,7 +50,9 @@ def test_audio_is_written_as_sounds(tmp_path):
     config = small.CONFIG.replace(data=AudioData())
     path = tmp_path / "samples.wav"
     samples = np.full((3, 64, 1), 0.5, np.float32)
-    formats.format_of(config).write(samples, path, 3, Context(config, sound=AudioFormat(8000, 64)))
+    formats.format_of(config).write(
+        samples, path, 3, Context(config, audio_format=AudioFormat(8000, 64))
+    )
     rate, wave = wavfile.read(path)
     assert rate == 8000
     assert len(wave) == 3 * (64 + 800)  # each with a tenth of a second of silence

@@ -173,7 +173,7 @@ def save_frames(folder, count, height, width):
 )
 def test_film_of_top_strips(tmp_path, count, rows, picked):
     frames = save_frames(tmp_path, count, height=32, width=6)
-    made = np.asarray(plots.film(frames, whole=False, rows=rows))
+    made = np.asarray(plots.film(frames, is_strip=True, rows=rows))
     # The upper 4 of 32 rows of each, whole in width, one below the other.
     expected = np.uint8(picked).repeat(4)[:, None, None]
     np.testing.assert_array_equal(made, np.broadcast_to(expected, (4 * len(picked), 6, 3)))
@@ -184,7 +184,7 @@ def test_film_of_top_strips(tmp_path, count, rows, picked):
 )
 def test_film_of_whole_frames(tmp_path, count, picked):
     frames = save_frames(tmp_path, count, height=32, width=32)
-    made = np.asarray(plots.film(frames, whole=True))
+    made = np.asarray(plots.film(frames, is_strip=False))
     assert made.shape == (8, 8 * len(picked), 3)  # a quarter as large, side by side
     # Away from the line between the halves, which resizing smooths.
     np.testing.assert_array_equal(made[:2, ::8, 0], [picked] * 2)
@@ -192,10 +192,10 @@ def test_film_of_whole_frames(tmp_path, count, picked):
     assert (made[6:] == 255).all()
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_film_keeps_grey(tmp_path, whole):
+@pytest.mark.parametrize("is_strip", [False, True])
+def test_film_keeps_gray(tmp_path, is_strip):
     Image.fromarray(np.full((16, 16), 7, np.uint8)).save(tmp_path / "frame.png")
-    image = plots.film([tmp_path / "frame.png"], whole=whole)
+    image = plots.film([tmp_path / "frame.png"], is_strip=is_strip)
     assert image.mode == "L"
     assert (np.asarray(image) == 7).all()
 

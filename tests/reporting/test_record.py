@@ -191,7 +191,7 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
     # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
     assert tables.results_table(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
-        "| [picture](experiments/results/digits.png) |",
+        "| [image](experiments/results/digits.png) |",
         "| `python -m experiments.it --seed 10` | 10, 14 | 500 steps, 12 ± 3 s | 1200 ± 283 "
         "| 0.600 ± 0.141 | -1.000 ± 0.000 | modes 7.500 ± 0.707, kl 0.375 ± 0.177 |",
     ]
@@ -213,7 +213,7 @@ def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
         "| tonal | 0.500 ± 0.000 |",
     ]
     assert len(tables.image_score_table(tmp_path).splitlines()) == 2
-    assert tables.results_table(tmp_path).endswith("| [sounds](experiments/results/it.wav) |")
+    assert tables.results_table(tmp_path).endswith("| [audio](experiments/results/it.wav) |")
 
 
 @pytest.mark.parametrize(
@@ -228,4 +228,4 @@ def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
     spec = module and types.SimpleNamespace(name=module)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
-    assert runs_timing.command() == command
+    assert runs_timing.launch_command() == command

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 import gan_jax
+from gan_jax.core import keys
 from gan_jax.core.errors import UserError
+from gan_jax.inference import sampling, text
 from gan_jax.reporting import notebook
 from gan_jax.reporting import run as reporting_run
 from gan_jax.runs import folder, metrics_log
@@ -60,8 +62,17 @@ def test_a_run_gives_what_its_folder_holds(trained_run):
         assert run.sample_grid(10).tobytes() == image.tobytes()
     assert run.sample_grid().tobytes() == run.sample_grid(12).tobytes()
     generator = run.generator(step=10)
-    samples = gan_jax.sample(generator.config, generator.variables, _key(), 4)
-    assert (generator.step, samples.shape) == (10, (4, 8, 8, 1))
+    assert (generator.step, generator.sample(4).shape) == (10, (4, 8, 8, 1))
+
+
+@pytest.mark.parametrize("name", ["labels", "texts"])
+def test_a_generator_samples_what_the_command_samples(trained_run, name):
+    generator = gan_jax.open_run(trained_run(name)).generator()
+    key = keys.sample_key(3)
+    module = text if name == "texts" else sampling
+    samples = module.sample(generator.config, generator.variables, key, 5)
+    np.testing.assert_array_equal(generator.sample(5, seed=3), samples)
+    np.testing.assert_array_equal(generator.sample(2, seed=3), samples[:2])
 
 
 def test_score_cards_are_read(tmp_path):
@@ -122,9 +133,3 @@ def test_a_quiet_training_shows_nothing(kernel, tmp_path):
 
 def test_elsewhere_there_is_no_notebook():
     assert not notebook.in_notebook()
-
-
-def _key():
-    from gan_jax.core import keys
-
-    return keys.root_key(0)

@@ -78,7 +78,9 @@ def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
     small.assert_same_bits(state, whole)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     longer = config.replace(steps=14)
-    with pytest.raises(UserError, match=r"holds a run on other data: fingerprint \w+ there, \w+"):
+    with pytest.raises(
+        UserError, match=r"holds a run on other data: fingerprint must be \w+, got \w+"
+    ):
         small.fit(longer, tmp_path / "run")
     assert before == {path: path.read_bytes() for path in before}
     lost.write_bytes(kept)

@@ -136,7 +136,7 @@ def test_a_log_without_rows_is_read_as_no_steps(tmp_path):
 @pytest.fixture
 def launch(tmp_path, monkeypatch):
     """launch(step) -> (a Timing, its clock): the clock is set by hand."""
-    monkeypatch.setattr(runs_timing, "command", lambda: "python -m it")
+    monkeypatch.setattr(runs_timing, "launch_command", lambda: "python -m it")
 
     def start(step):
         clock = types.SimpleNamespace(now=100.0)

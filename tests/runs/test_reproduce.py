@@ -85,14 +85,14 @@ def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
     small.fit(other, tmp_path / "other", logging=LOGGING)
     status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
     assert status == 1
-    assert "config: ema_half_life is 100.0 there, 200.0 here" in said
+    assert "config: ema_half_life is 100.0 in the first run, 200.0 in the second" in said
     assert "metrics: step 2, " in said
-    assert "state: step 3 is another (2 of 2 are)" in said
-    assert "samples: step_00000003.png is another (2 of 2 are)" in said
+    assert "state: step 3 differs (2 of 2)" in said
+    assert "samples: step_00000003.png differs (2 of 2)" in said
     # A folder whose config was tampered with says one thing and holds another.
     status, said, _ = command(app.main, f"reproduce {copy} --steps 3")
     assert status == 1
-    assert "the runs part: and no reason of it is on record" in said
+    assert "the runs differ, with the same recorded config" in said
 
 
 def test_another_pixel_is_named(done, pixels, command):
@@ -117,7 +117,7 @@ def test_another_version_is_named_though_the_numbers_agree(done, tmp_path, comma
     (copy / "versions.json").write_text(json.dumps(versions))
     status, said, _ = command(app.main, f"compare {copy} {done}")
     assert status == 0
-    assert "versions: packages.jax is '0.0.1' there" in said
+    assert "versions: packages.jax is '0.0.1' in the first run" in said
 
 
 def test_a_result_is_compared_to_six_digits(done, tmp_path):
@@ -126,20 +126,20 @@ def test_a_result_is_compared_to_six_digits(done, tmp_path):
     assert there.rounded
     assert not here.rounded
     verdict = compare.compare(there, here)
-    assert (verdict.parted, verdict.causes) == ([], [])
+    assert (verdict.differences, verdict.context) == ([], [])
     text = json.loads(path.read_text())
     text["curve"]["gen_loss"][1] *= 1 + 2e-5
     path.write_text(json.dumps(text))
-    (where,) = compare.compare(compare.load_run_record(path), here).parted
+    (where,) = compare.compare(compare.load_run_record(path), here).differences
     assert where.startswith("metrics: step 4, gen_loss: ")
-    assert "relatively 2.0e-05 apart" in where
+    assert "relative difference 2.0e-05" in where
 
 
 def test_a_result_on_record_is_reproduced(tmp_path):
     """In a process as a user has it: one device, and none of the flags of these tests."""
     path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
     versions = compare.load_run_record(path).versions
-    here = run_folder.packages(jax.devices())
+    here = run_folder.environment(jax.devices())
     ours, theirs = (
         (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])
         for one in (here, versions)
@@ -165,9 +165,9 @@ def test_a_result_on_record_is_reproduced(tmp_path):
     ("words", "said"),
     [
         ("reproduce {done} --steps 0", "steps must be at least 1, got 0"),
-        ("reproduce {done} --steps 1", "the first row is of step 2"),
-        ("reproduce {done} --out {done}", "exists: give another --out"),
-        ("reproduce {done}/film.png", "is neither a run folder nor a result"),
+        ("reproduce {done} --steps 1", "steps must be at least 2, the first recorded row, got 1"),
+        ("reproduce {done} --out {done}", "out must be a new folder"),
+        ("reproduce {done}/film.png", "is neither a run folder nor a result file"),
         ("compare {done} {done}/samples", "is not a run folder"),
     ],
 )

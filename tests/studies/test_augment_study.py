@@ -1,4 +1,4 @@
-"""The study of augmentation: its summary, what it trains on, and that it can be gone on with."""
+"""The study of augmentation: its summary, its training sets, and that it continues."""
 
 import json
 
@@ -27,15 +27,15 @@ ACCURACY = {
 
 
 def test_the_summary_pairs_repeats():
-    found = augment_study.summary(ACCURACY)
+    summary = augment_study.summary(ACCURACY)
     for arm, values in ACCURACY.items():
         mean, half, _ = confidence_interval(values)
-        assert found["arms"][arm] == {"mean": mean, "half": half}
+        assert summary["arms"][arm] == {"mean": mean, "half": half}
     differences = np.subtract(ACCURACY["classic_gan"], ACCURACY["classic"])
-    assert (
-        found["differences"]["classic_gan - classic"] == confidence_interval(differences)._asdict()
-    )
-    assert list(found["differences"]) == [
+    mean, half, p = confidence_interval(differences)
+    expected = {"mean": mean, "half": half, "p": p}
+    assert summary["differences"]["classic_gan - classic"] == expected
+    assert list(summary["differences"]) == [
         "gan - nothing",
         "classic - nothing",
         "classic_gan - classic",
@@ -45,10 +45,10 @@ def test_the_summary_pairs_repeats():
 
 
 def test_the_table():
-    found = {"results": {k: {"summary": augment_study.summary(ACCURACY)} for k in ("20", "5")}}
-    head, _, *rows = augment_study.table(found).splitlines()
+    record = {"results": {k: {"summary": augment_study.summary(ACCURACY)} for k in ("20", "5")}}
+    head, _, *rows = augment_study.table(record).splitlines()
     assert head.startswith(
-        "| digits a class | nothing | classic | GAN | classic + GAN | GAN against"
+        "| digits per class | nothing | classic | GAN | classic + GAN | GAN against"
     )
     assert [row.split(" | ")[0] for row in rows] == ["| 5", "| 20"]
     assert "| 80.4 ± 2.9 | 89.4 ± 2.9 | 82.2 ± 2.4 |" in rows[0]
@@ -65,21 +65,21 @@ def test_half_of_what_is_trained_on_are_reals():
     assert x.ravel().tolist() == [1, 2, 3] * 4
 
 
-def test_classifiers_at_once_are_those_alone(monkeypatch):
+def test_concurrent_classifiers_equal_single_ones(monkeypatch):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (2, 20, 8, 8, 1), np.uint8)
     labels = random.integers(0, 3, (2, 20))
     network, alone = fit(TINY, images[1], labels[1], 10, 6, quiet=True)
-    _, both = fit_many(TINY, images, labels, 10, (5, 6), at_once=2, quiet=True)
-    mine = jax.tree.map(lambda leaf: leaf[1], both)
+    _, variables = fit_many(TINY, images, labels, 10, (5, 6), max_concurrent=2, quiet=True)
+    second = jax.tree.map(lambda leaf: leaf[1], variables)
     # Float sums in another order, over three steps of up to 4e-3 each.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), mine, alone)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), second, alone)
     monkeypatch.setattr(augment_study, "CLASSIFIER_STEPS", 3)
     test = Dataset(Batch(images[0], labels[0].astype(np.int32)), "")
     # On CPUs one at a time.
-    found = augment_study.accuracies(TINY, [*zip(images, labels, strict=True)], (5, 6), test)
+    accuracies = augment_study.accuracies(TINY, [*zip(images, labels, strict=True)], (5, 6), test)
     logits = network.apply(alone, images[0].astype(np.float32) / 255, train=False)[1]
-    assert found[1] == pytest.approx(np.mean(logits.argmax(1) == labels[0]))
+    assert accuracies[1] == pytest.approx(np.mean(logits.argmax(1) == labels[0]))
 
 
 @pytest.fixture
@@ -110,30 +110,30 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
     words = f"--steps 2 --seeds 0 1 --out {out}"
     assert command(augment_study.main, words, "--ks 2")[0] == 0
     first = json.loads(out.read_text())
-    seen = []
+    calls = []
 
-    def train_gans(config, sets):  # untrained: once it has been done in earnest
-        seen.append((config, sets))
+    def train_gans(config, sets):  # untrained: the first call has trained
+        calls.append((config, sets))
         inputs = jax.random.key(0), np.zeros((1, config.prior.dim)), np.zeros(1, np.int32)
         variables = config.gen.init(*inputs, train=False)
         return [(member, variables) for member in population.member_configs(config)]
 
     monkeypatch.setattr(augment_study, "train_gans", train_gans)
-    status, said, _ = command(augment_study.main, words, "--ks 2 4")
+    status, output, _ = command(augment_study.main, words, "--ks 2 4")
     assert status == 0
-    ((config, sets),) = seen  # k = 2 is not done again
+    ((config, sets),) = calls  # k = 2 is not computed again
     assert (config.seeds, config.steps) == ((0, 1), 2)
-    for seed, one in enumerate(sets):  # nothing but the draw
+    for seed, subset in enumerate(sets):
         allowed = ImageData("digits", labels=True, per_class=4, subset_seed=seed)
-        assert one.fingerprint == sources.load(allowed).fingerprint
-    found = json.loads(out.read_text())
-    assert found["results"]["2"] == first["results"]["2"]
-    assert found["results"]["4"]["data"] == [one.fingerprint for one in sets]
-    assert found["results"]["4"]["accuracy"] == {arm: [0.5, 0.6] for arm in augment_study.ARMS}
+        assert subset.fingerprint == sources.load(allowed).fingerprint
+    record = json.loads(out.read_text())
+    assert record["results"]["2"] == first["results"]["2"]
+    assert record["results"]["4"]["data"] == [subset.fingerprint for subset in sets]
+    assert record["results"]["4"]["accuracy"] == {arm: [0.5, 0.6] for arm in augment_study.ARMS}
     assert [recipe.slant > 0 for recipe, _ in tiny] == [False, True, False, True] * 2
     for _, ((images, _), _) in tiny[4:6]:  # the first repeat, without samples
         assert {x.tobytes() for x in images} == {x.tobytes() for x in sets[0].batch.real}
-    assert said.splitlines()[-2:] == augment_study.table(found).splitlines()[-2:]
+    assert output.splitlines()[-2:] == augment_study.table(record).splitlines()[-2:]
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "study.json",
         "study_2.png",
@@ -141,18 +141,18 @@ def test_it_goes_on_where_it_was_stopped(tiny, command, tmp_path, monkeypatch):
     ]
     status, _, error = command(augment_study.main, f"--steps 3 --seeds 0 1 --out {out} --ks 2")
     assert (status, error.count("\n")) == (2, 1)
-    assert "is of other gan: give another --out" in error
+    assert "the same gan" in error
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
-        ("--seeds 0", "seeds is (0,): it must be two or more"),
-        ("--seeds 1 1", "seeds is (1, 1)"),
-        ("--ks 5 9999", "each must be from 1 to 500"),
+        ("--seeds 0", "got (0,)"),
+        ("--seeds 1 1", "got (1, 1)"),
+        ("--ks 5 9999", "from 1 to 500, got (5, 9999)"),
     ],
 )
-def test_mistakes(command, words, says):
+def test_mistakes(command, words, message):
     status, _, error = command(augment_study.main, words)
     assert (status, error.count("\n")) == (2, 1)
-    assert says in error
+    assert message in error

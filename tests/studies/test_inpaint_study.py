@@ -1,4 +1,4 @@
-"""The study of repairs, on a run that is hardly trained: what it compares, and how it counts."""
+"""The study of inpainting, on a run that is hardly trained: its comparisons and scores."""
 
 import dataclasses
 import json
@@ -29,28 +29,27 @@ CONFIG = small.CONFIG.replace(
 )
 
 
-class Judge:
-    """Knows untouched pictures by heart, and nothing else."""
+class PerfectClassifier:
+    """A classifier of untouched images, which labels all others -1."""
 
-    name, note, sha256 = "judge", "test accuracy 1.0", "0" * 64
+    name, note, sha256 = "perfect", "test accuracy 1.0", "0" * 64
 
-    def __init__(self, pictures, labels):
-        self.known = {x.tobytes(): int(y) for x, y in zip(pictures, labels, strict=True)}
+    def __init__(self, images, labels):
+        self.known = {x.tobytes(): int(y) for x, y in zip(images, labels, strict=True)}
+
+    def predict(self, images):
+        return np.array([self.known.get(image.tobytes(), -1) for image in images])
 
 
 @pytest.fixture
-def judged(monkeypatch):
+def perfect_classifier(monkeypatch):
     test = sources.load(dataclasses.replace(CONFIG.data, split="test", labels=True))
-    judge = Judge(test.batch.real, test.batch.cond)
-    monkeypatch.setattr(inpaint_study.classifier, "classifier", lambda data: judge)
-    monkeypatch.setattr(
-        inpaint_study.classifier,
-        "predict",
-        lambda judge, x: np.array([judge.known.get(one.tobytes(), -1) for one in x]),
-    )
+    perfect = PerfectClassifier(test.batch.real, test.batch.cond)
+    monkeypatch.setattr(inpaint_study.classifier, "load_classifier", lambda data: perfect)
+    monkeypatch.setattr(inpaint_study.classifier, "predict", PerfectClassifier.predict)
 
 
-@pytest.mark.usefixtures("judged")
+@pytest.mark.usefixtures("perfect_classifier")
 def test_a_study(tmp_path, command):
     small.fit(CONFIG, tmp_path / "run")
     flags = f"--run {tmp_path / 'run'} --num 24 --out {tmp_path}"
@@ -62,33 +61,34 @@ def test_a_study(tmp_path, command):
     assert {"scikit-image", "opencv-python-headless"} <= {*report["versions"]["packages"]}
     rows = {(row["kind"], row["way"], row["metric"]): row["values"] for row in report["rows"]}
     for kind in ("box", "half"):
-        for way in (*inpaint_study.OTHERS, "repair"):
-            assert 5 < np.mean(rows[kind, way, "psnr"]) < 40
-            assert -1 < np.mean(rows[kind, way, "ssim"]) < 1
-        best = max(rows[kind, way, "accuracy"][0] for way in inpaint_study.OTHERS)
-        for own, won in zip(
-            rows[kind, "repair", "accuracy"], rows[kind, "repair", "won_back"], strict=True
-        ):
-            assert won == pytest.approx((own - best) / (1 - best))
+        for method in (*inpaint_study.OTHERS, "repair"):
+            assert 5 < np.mean(rows[kind, method, "psnr"]) < 40
+            assert -1 < np.mean(rows[kind, method, "ssim"]) < 1
+        best = max(rows[kind, method, "accuracy"][0] for method in inpaint_study.OTHERS)
+        accuracies, shares = (rows[kind, "repair", name] for name in ("accuracy", "won_back"))
+        for accuracy, share in zip(accuracies, shares, strict=True):
+            assert share == pytest.approx((accuracy - best) / (1 - best))
         assert min(rows[kind, "repair", "diversity"]) > 0
     table = inpaint_study.table([report]).split("\n")
     assert len(table) == 2 + 2 * 5 + 1
     assert table[-1] == "| repairs | none | untouched |  |  | 1.000 |  |  |"
     assert table[2].startswith("| repairs | box | biharmonic | ")
     with Image.open(tmp_path / "repairs_study.png") as grid:
-        columns = 2 * (inpaint_study.REPAIRS + 4)
+        columns = 2 * (inpaint_study.VERSIONS + 4)
         assert grid.width // grid.height == (columns * 13 + 1) // (6 * 13 + 1)
     status, _, err = command(inpaint_study.main, flags, "--num 3")
     assert (status, err.count("\n")) == (2, 1)
-    assert "num is 3: it must be at least 24" in err
+    assert "num must be at least 24, for the grid, got 3" in err
 
 
-@pytest.mark.parametrize("way", inpaint_study.OTHERS[:-1])
-def test_the_others_fill_a_slope(way):
-    """A ramp is what smooth repairs know how to continue; the hole's own pixels do not count."""
+@pytest.mark.parametrize("method", inpaint_study.OTHERS[:-1])
+def test_the_other_methods_fill_a_slope(method):
+    """Smooth methods continue a ramp; pixels in the mask have no influence."""
     ramp = np.broadcast_to(np.arange(40, 240, 10, dtype=np.uint8)[:, None, None], (20, 20, 1))
-    hole = np.zeros((20, 20, 1), bool)
-    hole[8:12, 7:13] = True
-    made = inpaint_study.other(way, np.where(hole, np.uint8(0), ramp), hole, 3)
-    np.testing.assert_array_equal(made[~hole], ramp[~hole])
-    assert inpainting.psnr(ramp[None], made[None], hole[None]) > (40 if way == "biharmonic" else 20)
+    mask = np.zeros((20, 20, 1), bool)
+    mask[8:12, 7:13] = True
+    masked = np.where(mask, np.uint8(0), ramp)
+    inpainted = inpaint_study.inpaint_classically(method, masked, mask, 3)
+    np.testing.assert_array_equal(inpainted[~mask], ramp[~mask])
+    psnr = inpainting.psnr(ramp[None], inpainted[None], mask[None])
+    assert psnr > (40 if method == "biharmonic" else 20)

@@ -1,4 +1,4 @@
-"""The comparison of language models over temperatures, by curves whose answer is known."""
+"""The comparison of language models over temperatures, on curves with a known answer."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from experiments import coco_lstm, coco_relgan
 from studies import text_study
 
 
-def way(points):
+def curve(points):
     """Rows of the temperatures 1, 0.9, ..., of one member, by (self-BLEU, BLEU)."""
     return [
         {"temperature": 1 - i / 10, "self_bleu_4": [x], "bleu_4": [y]}
@@ -17,19 +17,19 @@ def way(points):
 
 
 def test_ahead_is_the_distance_between_the_curves():
-    theirs = way([(0.2, 0.1), (0.4, 0.3), (0.6, 0.4)])  # not one line
-    ours = way([(0.1, 0.5), (0.3, 0.5), (0.5, 0.25), (0.6, 0.4), (0.7, 0.9)])
+    baseline = curve([(0.2, 0.1), (0.4, 0.3), (0.6, 0.4)])  # not a straight line
+    model = curve([(0.1, 0.5), (0.3, 0.5), (0.5, 0.25), (0.6, 0.4), (0.7, 0.9)])
     expected = [None, 0.3, -0.1, 0.0, None]
-    assert text_study.ahead(ours, theirs) == pytest.approx(expected)
-    assert text_study.ahead(theirs, theirs) == pytest.approx([0, 0, 0])
+    assert text_study.ahead(model, baseline) == pytest.approx(expected)
+    assert text_study.ahead(baseline, baseline) == pytest.approx([0, 0, 0])
 
 
 def test_members_are_averaged_first():
-    two = [row | {"bleu_4": [row["bleu_4"][0] + 0.2, row["bleu_4"][0]]} for row in way([(0, 0)])]
-    assert text_study.ahead(two, way([(0, 0.1)])) == pytest.approx([0.0], abs=1e-12)
+    two = [row | {"bleu_4": [row["bleu_4"][0] + 0.2, row["bleu_4"][0]]} for row in curve([(0, 0)])]
+    assert text_study.ahead(two, curve([(0, 0.1)])) == pytest.approx([0.0], abs=1e-12)
 
 
-def test_a_run_is_scored_where_the_game_begins_and_where_it_ends():
+def test_a_run_is_scored_at_the_end_of_each_phase():
     assert text_study.stages(coco_relgan.small) == {
         "coco_relgan_small, likelihood": 500,
         "coco_relgan_small, game": 1000,

@@ -110,7 +110,7 @@ def test_on(config):
 
 def test_turn():
     x = pictures(1)[0]
-    turn = jax.jit(blit.turn)
+    turn = jax.jit(blit.flip_and_rotate)
     for mirror in (False, True):
         for turns in range(4):
             found = turn(x, blit.Blit(jnp.asarray(mirror), jnp.asarray(turns), jnp.zeros(2)))
@@ -130,18 +130,18 @@ def test_shift(outside):
 
 def test_blit_law():
     found = draws(blit.sample_blit, 1.0, (16, 16, 3))
-    assert_share(found.mirror, 0.5)
+    assert_share(found.flip, 0.5)
     for turns in range(4):
-        assert_share(found.turns == turns, 0.25)
+        assert_share(found.quarter_turns == turns, 0.25)
     for axis in (0, 1):  # U(-2, 2) rounded
         for pixels, share in ((-2, 1 / 8), (-1, 1 / 4), (0, 1 / 4), (1, 1 / 4), (2, 1 / 8)):
             assert_share(found.shift[:, axis] == pixels, share)
     found = draws(blit.sample_blit, 0.4, (16, 16, 3))
-    assert_share(found.mirror, 0.2)
-    assert_share(found.turns == 0, 0.7)
+    assert_share(found.flip, 0.2)
+    assert_share(found.quarter_turns == 0, 0.7)
     found = draws(blit.sample_blit, 0.4, (16, 8, 3))
-    assert_share(found.turns == 2, 0.2)  # not square: no quarters
-    assert set(found.turns) == {0, 2}
+    assert_share(found.quarter_turns == 2, 0.2)  # not square: no quarters
+    assert set(found.quarter_turns) == {0, 2}
     assert (np.abs(found.shift) <= [2, 1]).all()
 
 
@@ -236,13 +236,13 @@ LUMA, FLIP = AXIS @ AXIS.T, np.eye(3) - 2 * AXIS @ AXIS.T
 )
 def test_colour(fields, matrix, offset):
     x = np.asarray(pictures(1)[0])
-    found = jax.jit(color.adjust)(x, change(**fields))
+    found = jax.jit(color.adjust_color)(x, change(**fields))
     np.testing.assert_allclose(found, x @ matrix.T + offset, atol=1e-6)  # float32, of order one
 
 
 def test_colour_of_grey():
     # As of the RGB picture with three such channels; hue and saturation change neither.
-    x, adjust = pictures(1, channels=1)[0], jax.jit(color.adjust)
+    x, adjust = pictures(1, channels=1)[0], jax.jit(color.adjust_color)
     moved = change(brightness=0.2, contrast=1.5, luma=-1.0, hue=2.0, saturation=3.0)
     rgb = adjust(jnp.repeat(x, 3, 2), moved)
     np.testing.assert_allclose(rgb, jnp.repeat(adjust(x, moved), 3, 2), atol=1e-6)  # float32
@@ -262,7 +262,7 @@ def test_colour_law():
 
 
 def test_cutout():
-    cut = jax.jit(cutout.cut)
+    cut = jax.jit(cutout.apply_cutout)
     x = np.ones((16, 8, 2), np.float32)
     x[6:14, 0:3] = 0  # rows 6 to 13 around 10/16, columns up to 2 around 1/8
     found = cut(jnp.ones_like(x), jnp.asarray([10 / 16, 1 / 8, 0.5]))
@@ -421,7 +421,11 @@ def test_probability():
 
 @pytest.mark.parametrize(
     ("shape", "said"),
-    [((4, 8), r"\[4, 8\]"), ((4, 1, 8, 3), r"\[4, 1, 8, 3\]"), ((4, 8, 8, 2), "2 channels")],
+    [
+        ((4, 8), r"\[4, 8\]"),
+        ((4, 1, 8, 3), r"\[4, 1, 8, 3\]"),
+        ((4, 8, 8, 2), "1 or 3 channels, got 2"),
+    ],
 )
 def test_errors(shape, said):
     with pytest.raises(UserError, match=said):

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import train
 from gan_jax.config import Optimizer, Penalties
 from gan_jax.data import sources
 from gan_jax.losses import penalties
 from gan_jax.networks import mlp
 from gan_jax.training import loop, parallel, population_state
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -127,7 +127,7 @@ def test_a_run_traces_its_step_once(monkeypatch):
 def test_a_run_compiles_one_program():
     config = small.config(seed=5)
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices)
+    state = initialize(config, dataset, devices)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, _, **kwargs: compiled.append(name) if "backend_compile" in name else None

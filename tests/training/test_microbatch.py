@@ -17,6 +17,7 @@ from gan_jax.losses.adversarial import LOSSES, PER_EXAMPLE
 from gan_jax.networks import interface, mlp, pacgan, r3gan, stylegan2, unet
 from gan_jax.runs import folder
 from gan_jax.training import parallel, remat
+from gan_jax.training.initialize import initialize
 from tests.helpers import small
 
 pytestmark = pytest.mark.integration
@@ -106,7 +107,7 @@ def test_every_loss_is_exact_or_refused():
 @pytest.mark.parametrize(
     ("changes", "microbatch", "says"),
     [
-        ({}, 5, "it must divide 16, a device's examples"),
+        ({}, 5, "microbatch must divide 16, the examples per device, got 5"),
         ({"loss": "relativistic_average_hinge"}, 4, "with loss 'relativistic_average_hinge'"),
         ({"penalties": Penalties(dragan=1.0)}, 4, "with penalties.dragan"),
         ({"sweep": (Sweep("penalties.dragan", (0.0, 1.0)),)}, 4, "with penalties.dragan"),
@@ -115,21 +116,21 @@ def test_every_loss_is_exact_or_refused():
         (
             {"disc": pacgan.PacGAN(mlp.Discriminator(widths=(24,)), 4)},
             2,
-            "made of whole packs of 4",
+            "a multiple of 4, the pack size, got 2",
         ),
     ],
 )
 def test_what_looks_at_the_whole_batch_is_refused(changes, microbatch, says):
     config = changed(**changes)
     with pytest.raises(UserError) as error:
-        train.start(config, sources.load(config.data), jax.local_devices()[:1], microbatch)
+        initialize(config, sources.load(config.data), jax.local_devices()[:1], microbatch)
     assert says in str(error.value)
 
 
 def temporaries(config, microbatch):
     """Bytes that the program needs between its arguments and its results."""
     dataset, devices = sources.load(config.data), jax.local_devices()[:1]
-    state = train.start(config, dataset, devices, microbatch)
+    state = initialize(config, dataset, devices, microbatch)
     program = parallel.make_program(config, devices, 4, microbatch=microbatch)
     program(state, 1, dataset.batch)
     return program.memory()["temp_size"]
@@ -217,4 +218,4 @@ class Own(interface.Discriminator):
 def test_batch_norm_is_found_however_deep():
     config = changed(disc=pacgan.PacGAN(Own(), 2))
     with pytest.raises(UserError, match="with BatchNorm of disc"):
-        train.start(config, sources.load(config.data), jax.local_devices()[:1], 4)
+        initialize(config, sources.load(config.data), jax.local_devices()[:1], 4)

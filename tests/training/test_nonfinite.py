@@ -70,8 +70,8 @@ def test_it_says_how_many_steps_when_and_what_there_is(caplog):
     counter.saved = 6
     with pytest.raises(UserError) as error:
         count(counter, 8, steps("x"))
-    said = "3 steps in a row had non-finite updates, by step 8: stopped; the last checkpoint is of"
-    assert str(error.value) == f"{said} step 6"
+    assert "3 steps in a row had non-finite updates, by step 8" in str(error.value)
+    assert "the last checkpoint is of step 6" in str(error.value)
     assert not caplog.records
 
 

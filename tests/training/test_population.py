@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax import train
 from gan_jax.config import (
     Augment,
     Config,
@@ -33,6 +32,7 @@ from gan_jax.core.errors import UserError
 from gan_jax.data import sources
 from gan_jax.networks import mlp, unet
 from gan_jax.training import parallel, population_state
+from gan_jax.training.initialize import initialize
 from gan_jax.training.state import generator_variables, variables
 from tests.helpers import small
 
@@ -267,9 +267,9 @@ def test_groups_do_not_change_the_members(together, at_once):
 )
 def test_members_at_once_where_nobody_says(width, platform, expected):
     config = tiny(disc=mlp.Discriminator(widths=(width, width)))
-    state = train.start(config, sources.load(config.data), jax.local_devices()[:1])
+    state = initialize(config, sources.load(config.data), jax.local_devices()[:1])
     device = types.SimpleNamespace(platform=platform)
-    assert parallel.members_at_once(config, state, [device]) == expected
+    assert parallel.default_max_concurrent_members(config, state, [device]) == expected
 
 
 @pytest.mark.parametrize("at_once", [None, 2])

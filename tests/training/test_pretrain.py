@@ -193,9 +193,12 @@ def test_a_run_without_the_phase_is_the_game_itself():
     [
         ({"pretrain": Pretrain(-1)}, "pretrain.steps must be at least 0"),
         ({"pretrain": Pretrain(clip=-1.0)}, "pretrain.clip must be at least 0, got -1.0"),
-        ({"pretrain": Pretrain(opt=Optimizer(lr=-1.0))}, "pretrain.opt.lr is -1.0"),
-        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "that of gen_opt, adam"),
-        ({"gen": mlp.Generator()}, "0 with a generator that has no likelihood, and without"),
+        (
+            {"pretrain": Pretrain(opt=Optimizer(lr=-1.0))},
+            "pretrain.opt.lr must be at least 0, got -1.0",
+        ),
+        ({"pretrain": Pretrain(1, Optimizer("sgd"))}, "the same as gen_opt.name (adam), got 'sgd'"),
+        ({"gen": mlp.Generator()}, "0 with a generator without likelihood and without"),
         ({"z_dim": 3}, "z_dim must be 2 with the latent distribution 'key', got 3"),
         (
             {"data": TextData("lines", vocabulary=2)},

@@ -1,6 +1,7 @@
-"""Sets of sounds: spoken digits, tones of known pitch, a user's own; as waves or spectrograms.
+"""Audio data sets: spoken digits, synthetic tones and a user's files.
 
-How sounds come to be of one length and rate is in gan_jax/data/audio/waves.py.
+Examples are waveforms or spectrograms. Conversion to one length and sample rate is in
+gan_jax/data/audio/waves.py.
 """
 
 import dataclasses
@@ -9,63 +10,71 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int16
 
 from gan_jax.config import AudioData
 from gan_jax.core.errors import UserError
 from gan_jax.data.audio import spectrogram, waves
 from gan_jax.data.audio.spectrogram import BinStatistics
-from gan_jax.data.audio.waves import FULL
+from gan_jax.data.audio.waves import FULL_SCALE
 from gan_jax.data.images import tfds
 
 LENGTH = 8192
 TONES, TONE_LENGTH, TONE_RATE = {"train": 6000, "test": 1000}, 2048, 8000
 OCTAVES = 2
-PITCHES = 261.625565 * 2 ** (np.arange(12) / 12)  # Hz, from middle C on, equal temperament
+PITCHES = 261.625565 * 2 ** (np.arange(12) / 12)  # Hz, upwards from middle C, equal temperament
 TAKES = {"train": range(5, 50), "test": range(5), "all": range(50)}
 SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
-BLOCK = 256  # sounds that are transformed at once
+BLOCK = 256  # waveforms transformed at once
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioFormat:
-    """What must be known of a set of sounds to hear it."""
+    """Properties of an audio data set that are needed to convert its examples to waveforms."""
 
     rate: int
-    """Samples a second."""
+    """Sample rate in Hz."""
     length: int
-    """Samples of each."""
+    """Number of samples of a waveform."""
     bins: BinStatistics | None = None
-    """Of spectrograms."""
+    """Statistics of the frequency bins of spectrograms; None for waveforms."""
 
 
-def to_json(sound: AudioFormat) -> dict[str, Any]:
-    """For a run folder, from which sounds are made without the data."""
-    bins = sound.bins and {"mean": sound.bins.mean.tolist(), "sd": sound.bins.sd.tolist()}
-    return {"rate": sound.rate, "length": sound.length, "bins": bins}
+def to_json(audio_format: AudioFormat) -> dict[str, Any]:
+    """Convert an audio format to JSON types.
+
+    A run folder stores them, so that sampling does not need the data set.
+    """
+    bins = audio_format.bins
+    statistics = bins and {"mean": bins.mean.tolist(), "sd": bins.std.tolist()}
+    return {"rate": audio_format.rate, "length": audio_format.length, "bins": statistics}
 
 
-def from_json(found: dict[str, Any]) -> AudioFormat:
-    """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
-    bins, rate, length = found["bins"], found["rate"], found["length"]
-    if not all(type(one) is int and 1 <= one < 2**24 for one in (rate, length)):
-        raise ValueError(f"{length!r} samples at {rate!r} a second")
+def from_json(fields: dict[str, Any]) -> AudioFormat:
+    """Invert `to_json`.
+
+    Raises:
+        ValueError: If a value is out of range; KeyError or TypeError for another structure.
+    """
+    bins, rate, length = fields["bins"], fields["rate"], fields["length"]
+    for name, number in (("rate", rate), ("length", length)):
+        if not (type(number) is int and 1 <= number < 2**24):
+            raise ValueError(f"{name} must be an integer from 1 to 2^24 - 1, got {number!r}")
     if bins is not None:
-        bins = BinStatistics(
-            *(np.asarray(bins[name], np.float32) for name in BinStatistics._fields)
-        )
-        if any(one.shape != (spectrogram.SIZE,) for one in bins):
-            raise ValueError("the bins of its spectrograms are of another shape")
+        bins = BinStatistics(*(np.asarray(bins[name], np.float32) for name in ("mean", "sd")))
+        if any(statistic.shape != (spectrogram.SIZE,) for statistic in bins):
+            raise ValueError(f"bins must have {spectrogram.SIZE} means and standard deviations")
     return AudioFormat(rate, length, bins)
 
 
 def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The Free Spoken Digit Dataset as tensorflow-datasets prepared it, read without TensorFlow.
+    """Load the Free Spoken Digit Dataset from tensorflow-datasets, without TensorFlow.
 
-    TFDS has it in one split. As its makers have it, the first five takes of each digit by each
-    speaker are the split `test`, 250 sounds, the other 45 `train`; `all` are both.
+    TFDS has a single split. As its authors define it, the first five takes of each digit by each
+    speaker are the split `test`, 250 recordings. The other 45 are `train`; `all` is both.
     """
     if data.split not in TAKES:
-        raise UserError(f"data.split is {data.split!r}: spoken digits have {', '.join(TAKES)}")
+        raise UserError(f"data.split must be one of {', '.join(TAKES)}, got {data.split!r}")
     import tensorflow_datasets
 
     name, _, version = data.name.partition(":")
@@ -76,36 +85,38 @@ def _spoken_digit(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray,
         version = version or max(path.name for path in root.iterdir() if path.is_dir())
         builder: Any = tensorflow_datasets.builder_from_directory(root / version)
         source = builder.as_data_source("train")
-        found = source.__getitems__(list(range(len(source))))
-    except Exception as error:  # TFDS raises many kinds; each says what it misses
+        recordings = source.__getitems__(list(range(len(source))))
+    except Exception as error:  # TFDS raises exceptions of many types
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"data set {data.name!r} in {root}: {reason}") from None
-    found_waves, labels = [], []
-    for example in found:
+    waveforms, labels = [], []
+    for example in recordings:
         digit, speaker, take = example["audio/filename"].decode().removesuffix(".wav").split("_")
         if int(take) in TAKES[data.split]:
             wave = np.asarray(example["audio"]) / 32768
             try:
-                found_waves.append(waves.fit_length(wave, 8000, data, length))
-            except ValueError as error:  # of a few samples
-                message = f"data.length is {length}: of {digit}_{speaker}_{take} {error}"
+                waveforms.append(waves.fit_length(wave, 8000, data, length))
+            except ValueError as error:  # a length of a few samples
+                message = f"data.length is {length}: {digit}_{speaker}_{take}: {error}"
                 raise UserError(message) from None
             labels.append(SPEAKERS.index(speaker) if speakers else int(digit))
-    return np.stack(found_waves), np.asarray(labels, np.int32), data.rate or 8000
+    return np.stack(waveforms), np.asarray(labels, np.int32), data.rate or 8000
 
 
 def _tones(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Plucked tones of the twelve pitches from middle C on and of the octave above, and the pitch
-    classes: three harmonics of random strengths and phases, a random start and decay, and noise of
-    50 to 30 decibels below full scale."""
+    """Synthesize plucked tones of 24 pitches from middle C upwards, labeled by pitch class.
+
+    They have three harmonics of random strengths and phases, a random onset and decay, and noise
+    50 to 30 decibels below full scale.
+    """
     rate = data.rate or TONE_RATE
     if rate < TONE_RATE:
-        raise UserError(f"data.rate is {rate}: of tones at least {TONE_RATE} is allowed")
+        raise UserError(f"data.rate must be at least {TONE_RATE} for tones, got {rate}")
     if data.normalize:
-        raise UserError("data.normalize is on: tones have a loudness of their own; leave it out")
+        raise UserError("data.normalize must be off for tones, whose level is fixed")
     if data.split not in TONES:
-        raise UserError(f"data.split is {data.split!r}: tones have {', '.join(TONES)}")
-    # The set is fixed: no seed of a run is in it.
+        raise UserError(f"data.split must be one of {', '.join(TONES)}, got {data.split!r}")
+    # The set is fixed: it does not depend on the seed of a run.
     random = np.random.Generator(np.random.PCG64([*TONES].index(data.split)))
     n = TONES[data.split]
     label = random.integers(12, size=n)
@@ -114,18 +125,18 @@ def _tones(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray, int]:
     decay = random.uniform(2, 6, n) * rate / length
     strength = random.uniform(0.1, 1, (n, 3)) * [1, 0.5, 0.25]
     phase = random.uniform(0, 2 * np.pi, (n, 3))
-    since = np.arange(length)[None] / rate - start[:, None]
+    seconds = np.arange(length)[None] / rate - start[:, None]
     wave = np.zeros((n, length))
     for i in range(3):
-        cycles = (i + 1) * f0[:, None] * since
+        cycles = (i + 1) * f0[:, None] * seconds
         wave += strength[:, i, None] * np.sin(2 * np.pi * cycles + phase[:, i, None])
-    attack = np.clip(since * 200, 0, 1)  # five milliseconds
-    wave *= attack * np.exp(-decay[:, None] * since.clip(0))
+    attack = np.clip(seconds * 200, 0, 1)  # five milliseconds
+    wave *= attack * np.exp(-decay[:, None] * seconds.clip(0))
     wave *= 0.9 / np.abs(wave).max(1, keepdims=True)
-    # Without a noise floor a classifier would know every recording, and every sample, by its own.
+    # Without a common noise floor a classifier could tell recordings from samples by their noise.
     floor = 10 ** random.uniform(-2.5, -1.5, (n, 1))
     wave = np.clip(wave + floor * random.standard_normal(wave.shape), -1, 1)
-    return np.rint(wave * FULL).astype(np.int16), label.astype(np.int32), rate
+    return np.rint(wave * FULL_SCALE).astype(np.int16), label.astype(np.int32), rate
 
 
 def _check(data: AudioData, length: int) -> None:
@@ -137,45 +148,68 @@ def _check(data: AudioData, length: int) -> None:
         spectrogram.hop_size(length)
 
 
-def _spectrograms(waves: np.ndarray) -> tuple[np.ndarray, BinStatistics]:
-    """Of sounds int16 [n, t]: int16 [n, 128, 128, 1], and the bins they are standardised by."""
+def _spectrograms(
+    waveforms: Int16[np.ndarray, "n t"],
+) -> tuple[Int16[np.ndarray, "n 128 128 1"], BinStatistics]:
+    """Return the spectrograms of waveforms, and the statistics that standardized them."""
     transform = jax.jit(spectrogram.log_magnitudes)
-    found = np.empty((len(waves), spectrogram.SIZE, spectrogram.SIZE), np.float32)
-    for first in range(0, len(waves), BLOCK):
-        part = waves[first : first + BLOCK]
-        block = np.zeros((BLOCK, waves.shape[1]), np.float32)  # one program serves any rest
+    magnitudes = np.empty((len(waveforms), spectrogram.SIZE, spectrogram.SIZE), np.float32)
+    for first in range(0, len(waveforms), BLOCK):
+        part = waveforms[first : first + BLOCK]
+        block = np.zeros((BLOCK, waveforms.shape[1]), np.float32)  # padded: one compiled program
         block[: len(part)] = to_float(part)
-        found[first : first + BLOCK] = transform(block)[: len(part)]
-    bins = spectrogram.bin_statistics(found)
-    unit = spectrogram.standardize(found, bins)  # pyright: ignore[reportArgumentType]
-    return np.rint(np.asarray(unit) * FULL).astype(np.int16), bins
+        magnitudes[first : first + BLOCK] = transform(block)[: len(part)]
+    bins = spectrogram.bin_statistics(magnitudes)
+    unit = spectrogram.standardize(magnitudes, bins)
+    return np.rint(np.asarray(unit) * FULL_SCALE).astype(np.int16), bins
 
 
-OWN = {"tones": _tones, "sounds": waves.load_folder}
+READERS = {"tones": _tones, "sounds": waves.load_folder}
 
 
 def load(data: AudioData) -> tuple[np.ndarray, np.ndarray | None, AudioFormat]:
-    """The sounds int16 [n, t, 1], or their spectrograms int16 [n, 128, 128, 1], both to be divided
-    by 32767; labels int32 [n] or None; and how they are heard. Raises UserError if the set is
-    absent, or `data` asks for what there is not."""
-    usual = TONE_LENGTH if data.name == "tones" else LENGTH
-    length = usual if data.length is None else data.length
+    """Load an audio data set.
+
+    Args:
+        data: Name and options of the data set.
+
+    Returns:
+        Waveforms int16 [n, t, 1], or spectrograms int16 [n, 128, 128, 1], where 32767 stands for
+        1.0; labels int32 [n] or None; and the audio format.
+
+    Raises:
+        UserError: If the set is absent, or does not have what `data` asks for.
+    """
+    default = TONE_LENGTH if data.name == "tones" else LENGTH
+    length = default if data.length is None else data.length
     _check(data, length)
-    real, labels, rate = OWN.get(data.name, _spoken_digit)(data, length)
+    real, labels, rate = READERS.get(data.name, _spoken_digit)(data, length)
     if not data.spectrogram:
         return real[..., None], labels, AudioFormat(rate, length)
     real, bins = _spectrograms(real)
     return real, labels, AudioFormat(rate, length, bins)
 
 
-def to_waveforms(x: jax.Array, sound: AudioFormat) -> jax.Array:
-    """Examples float32 [n, t, 1], or spectrograms [n, 128, 128, 1], as sounds [n, t] in [-1, 1].
-    Pure, to be traced too."""
-    if sound.bins is None:
+def to_waveforms(x: Float[Array, " n *example"], audio_format: AudioFormat) -> Float[Array, "n t"]:
+    """Convert examples to waveforms in [-1, 1], as a pure function that JAX can trace.
+
+    Args:
+        x: Waveforms float32 [n, t, 1], or spectrograms float32 [n, 128, 128, 1].
+        audio_format: Audio format of the data set.
+
+    Returns:
+        Waveforms float32 [n, t].
+
+    Example:
+        >>> to_waveforms(jnp.zeros((2, 64, 1)), AudioFormat(rate=8000, length=64)).shape
+        (2, 64)
+    """
+    if audio_format.bins is None:
         return x[..., 0]
-    return jnp.clip(spectrogram.to_waveforms(x, sound.bins, sound.length), -1, 1)
+    waveforms = spectrogram.to_waveforms(x, audio_format.bins, audio_format.length)
+    return jnp.clip(waveforms, -1, 1)
 
 
-def to_float(real: np.ndarray) -> np.ndarray:
-    """Stored sounds or spectrograms int16 as float32 in [-1, 1]."""
-    return real.astype(np.float32) / np.float32(FULL)
+def to_float(real: Int16[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Convert stored waveforms or spectrograms to float32 in [-1, 1]."""
+    return real.astype(np.float32) / np.float32(FULL_SCALE)

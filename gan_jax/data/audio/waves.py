@@ -1,7 +1,8 @@
-"""Sound files of a user, and waves of any kind as int16 arrays of one length and rate.
+"""Audio files, and the conversion of waveforms to int16 of one length and sample rate.
 
-A sound that is longer than `data.length` is cut, a shorter one ends in zeros. All are mono, brought
-to `data.rate` by scipy's polyphase filter, and with `data.normalize` to a peak of 1.
+Waveforms longer than `data.length` are cut, shorter ones are padded with zeros. All are converted
+to mono, resampled to `data.rate` by scipy's polyphase filter, and with `data.normalize` scaled to a
+peak of 1.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Int16
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
@@ -19,16 +21,28 @@ from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import files
 
 log = logging.getLogger(__name__)
-FULL = 32767  # of int16, for 1.0
-SLOWEST, FASTEST = 1000, 768_000  # samples a second
-SILENCE = 1e-4  # peak of a sound that is taken for silent: -80 dB
+FULL_SCALE = 32767  # the int16 that stands for 1.0
+MIN_RATE, MAX_RATE = 1000, 768_000  # Hz
+SILENCE = 1e-4  # a waveform with a smaller peak counts as silent: -80 dB
 SUFFIXES = {".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3"}
 
 
-def fit_length(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.ndarray:
-    """A sound float [t] in [-1, 1] at `rate` as the set has it: int16 [length].
+def fit_length(
+    wave: Float[np.ndarray, " t"], rate: int, data: AudioData, length: int
+) -> Int16[np.ndarray, " {length}"]:
+    """Resample, cut or pad, and quantize a waveform.
 
-    Raises ValueError where nothing can be heard of what is kept.
+    Args:
+        wave: Waveform [t] in [-1, 1].
+        rate: Its sample rate in Hz.
+        data: Options of the data set; `rate` and `normalize` are used.
+        length: Number of samples of the result.
+
+    Returns:
+        The waveform int16 [length].
+
+    Raises:
+        ValueError: If the part that remains is empty or silent.
     """
     if data.rate and data.rate != rate and wave.size:
         common = math.gcd(data.rate, rate)
@@ -39,19 +53,28 @@ def fit_length(wave: np.ndarray, rate: int, data: AudioData, length: int) -> np.
         raise ValueError("it is silent" if wave.size else "it is empty")
     wave = wave / peak if data.normalize else wave
     wave = np.pad(wave, (0, length - len(wave)))
-    return np.rint(np.clip(wave, -1, 1) * FULL).astype(np.int16)
+    return np.rint(np.clip(wave, -1, 1) * FULL_SCALE).astype(np.int16)
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
-    """A sound file as float64 [t], the mean of its channels, in [-1, 1], and its rate.
+def decode(path: Path) -> tuple[Float[np.ndarray, " t"], int]:
+    """Decode an audio file to mono.
 
-    Wav files, of integers of 8 to 64 bits or floats, are read by scipy; others by soundfile, which
-    the extra `audio` brings. Raises an Exception, of no one kind, if the file is broken.
+    Wav files of 8- to 64-bit integers or floats are read by scipy, other formats by soundfile,
+    which the extra `audio` installs.
+
+    Args:
+        path: Path to the file.
+
+    Returns:
+        The mean of the channels, float64 [t] in [-1, 1], and the sample rate in Hz.
+
+    Raises:
+        Exception: If the file is damaged; each reader has exceptions of its own.
     """
     if path.suffix.lower() == ".wav":
         with warnings.catch_warnings():
-            warnings.simplefilter("error", wavfile.WavFileWarning)  # such as of a cut file
-            warnings.filterwarnings("ignore", message="Chunk")  # of metadata
+            warnings.simplefilter("error", wavfile.WavFileWarning)  # a truncated file
+            warnings.filterwarnings("ignore", message="Chunk")  # unknown metadata
             rate, samples = wavfile.read(path)
         if samples.dtype == np.uint8:
             wave = (samples.astype(np.float64) - 128) / 128
@@ -63,66 +86,76 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         try:
             import soundfile  # pyright: ignore[reportMissingImports]
         except ImportError:
-            reason = "only wav files are read without `pip install gan-jax[audio]`"
-            raise ValueError(reason) from None
+            message = "formats other than wav need `pip install gan-jax[audio]`"
+            raise ValueError(message) from None
         wave, rate = soundfile.read(path)
     if wave.ndim > 1:
         wave = wave.mean(1)
-    if not SLOWEST <= rate <= FASTEST:  # of others, a few bytes could become gigabytes
-        raise ValueError(f"it has {rate} samples a second: {SLOWEST} to {FASTEST} are read")
+    if not MIN_RATE <= rate <= MAX_RATE:  # else resampling could turn a few bytes into gigabytes
+        raise ValueError(f"the sample rate must be from {MIN_RATE} to {MAX_RATE} Hz, got {rate}")
     if not np.isfinite(wave).all():
-        raise ValueError("it holds samples that are not finite")
+        raise ValueError("it contains samples that are not finite")
     return wave, int(rate)
 
 
-def load_folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """All sounds below `data.path`, in the order of their names: int16 [n, length], labels int32
-    [n] by folder where there are several, and the rate.
+def _decode_all(paths: list[Path]) -> list[tuple[Path, np.ndarray, int]]:
+    """Decode the files that can be decoded; log the others."""
+    decoded = []
+    for path in paths:
+        try:
+            decoded.append((path, *decode(path)))
+        except Exception as error:  # the readers raise exceptions of their own types
+            log.warning("left out %s: %s", path, reason(error))
+    return decoded
 
-    Broken, empty and silent files are named in the log and left out. Without `data.rate` sounds of
-    several rates are brought to the lowest. Raises UserError where there is no sound, or a folder
-    that cannot be read.
+
+def load_folder(data: AudioData, length: int) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Load all audio files below `data.path`, in the order of their names.
+
+    Damaged, empty and silent files are logged and left out. Without `data.rate`, files of different
+    sample rates are resampled to the lowest one.
+
+    Args:
+        data: Path and options of the data set.
+        length: Number of samples of an example.
+
+    Returns:
+        Waveforms int16 [n, length], labels int32 [n] by folder if there are several (else None),
+        and the sample rate in Hz.
+
+    Raises:
+        UserError: If no file, or a folder, can be read.
     """
     root = files.require_path(data)
     if not root.is_dir():
-        raise UserError(f"data.path is {data.path!r}: it is not a folder")
+        raise UserError(f"data.path must be a folder, got {data.path!r}")
     try:
-        tried = files.find_files(root, SUFFIXES)
+        audio_paths = files.find_files(root, SUFFIXES)
     except OSError as error:
         raise UserError(f"data.path is {data.path!r}: {reason(error)}") from None
-    found, paths = [], []
-
-    def leave_out(path: Path, error: Exception) -> None:
-        log.warning("left out %s: %s", path, reason(error))
-
-    for path in tried:
-        try:
-            found.append((path, *decode(path)))
-        except Exception as error:  # each reader raises kinds of its own
-            leave_out(path, error)
-    rates = {rate for _, _, rate in found}
+    decoded = _decode_all(audio_paths)
+    rates = sorted({rate for _, _, rate in decoded})
     if not data.rate and len(rates) > 1:
-        given = ", ".join(map(str, sorted(rates)))
         log.warning(
-            "%s: sounds of rates %s, all brought to the lowest; --data.rate sets another",
-            *(data.name, given),
+            "%s: sample rates %s, all resampled to the lowest; set --data.rate for another",
+            *(data.name, ", ".join(map(str, rates))),
         )
     rate = data.rate or min(rates, default=0)
-    at_one = dataclasses.replace(data, rate=rate)
-    waves = []
-    for path, wave, own in found:
+    resampled = dataclasses.replace(data, rate=rate)
+    waveforms, paths = [], []
+    for path, wave, file_rate in decoded:
         try:
-            waves.append(fit_length(wave, own, at_one, length))
+            waveforms.append(fit_length(wave, file_rate, resampled, length))
         except ValueError as error:
-            leave_out(path, error)
+            log.warning("left out %s: %s", path, reason(error))
             continue
         paths.append(path)
-    if not waves:
+    if not waveforms:
         raise UserError(
-            f"data.path is {data.path!r}: it holds no readable sound ({len(tried)} tried)"
+            f"data.path is {data.path!r}: no readable audio file ({len(audio_paths)} tried)"
         )
-    if len(waves) < len(tried):
-        log.warning("read %d of %d sounds in %s", len(waves), len(tried), root)
-    classes = sorted({path.parent for path in tried})  # also one of broken sounds only
+    if len(waveforms) < len(audio_paths):
+        log.warning("read %d of %d audio files in %s", len(waveforms), len(audio_paths), root)
+    classes = sorted({path.parent for path in audio_paths})  # also those of damaged files only
     labels = np.asarray([classes.index(path.parent) for path in paths], np.int32)
-    return np.stack(waves), labels if len(classes) > 1 else None, rate
+    return np.stack(waveforms), labels if len(classes) > 1 else None, rate

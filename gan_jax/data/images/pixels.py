@@ -1,4 +1,4 @@
-"""Pictures of any kind to uint8 arrays of one shape, by one stated resize."""
+"""Conversion of images to uint8 arrays of one shape, with a single resize method."""
 
 import io
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from gan_jax.config import ImageData
@@ -16,110 +17,177 @@ log = logging.getLogger(__name__)
 MODES = {1: "L", 3: "RGB"}
 
 
-def decode(file: Path | io.BytesIO, channels: int) -> np.ndarray:
-    """A picture file as uint8 [h, w, channels], channels 1 (grey) or 3. Raises an Exception, of no
-    one kind (Pillow's readers have many), if it is broken.
+def decode(file: Path | io.BytesIO, channels: int) -> UInt8[np.ndarray, "h w {channels}"]:
+    """Decode an image file.
 
-    Transparency is laid over white; 16-bit grey is scaled to 8; the first frame stands for an
-    animation; the EXIF orientation is obeyed. Refused are pictures of 32-bit pixels, whose range no
-    file states, and those of more than Pillow's limit of 89 million, which it takes for bombs.
+    Transparent images are composited on white, 16-bit gray levels are scaled to 8 bits, the first
+    frame of an animation is used, and the EXIF orientation is applied.
+
+    Args:
+        file: Path to the file, or its content.
+        channels: Number of channels of the result: 1 (gray) or 3 (RGB).
+
+    Returns:
+        The image, uint8 [h, w, channels].
+
+    Raises:
+        Exception: If the file is damaged (Pillow's readers raise many types), has 32-bit pixels,
+            whose range is not specified, or exceeds Pillow's limit of 89 million pixels, which
+            protects against decompression bombs.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of damaged metadata: the pixels may be whole
+        warnings.simplefilter("ignore", UserWarning)  # damaged metadata: the pixels may be intact
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file) as picture:
-            wide = picture.mode.startswith("I;16") or picture.format in ("PNG", "PPM")
-            if picture.mode == "F" or (picture.mode.startswith("I") and not wide):
-                raise ValueError("pictures of 32-bit pixels are not read")
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
+        with Image.open(file) as image:
+            has_16_bits = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+            if image.mode == "F" or (image.mode.startswith("I") and not has_16_bits):
+                raise ValueError("images with 32-bit pixels are not supported")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
-        grey = np.asarray(upright, np.float64) / 257  # 65535 / 255
-        upright = Image.fromarray(np.rint(grey).astype(np.uint8))
+        gray = np.asarray(upright, np.float64) / 257  # 65535 / 255
+        upright = Image.fromarray(np.rint(gray).astype(np.uint8))
     if upright.has_transparency_data:
-        paper = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(paper, upright.convert("RGBA"))
+        background = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(background, upright.convert("RGBA"))
     pixels = np.asarray(upright.convert(MODES[channels]))
     return pixels if channels == 3 else pixels[..., None]
 
 
 def read_header(file: Path) -> tuple[str, tuple[int, int]] | None:
-    """Mode, width and height that a picture file says it has, which is not decoded; None where it
-    says nothing that Pillow understands."""
+    """Return Pillow's mode and the size (width, height) of an image file without decoding it.
+
+    The result is None if Pillow cannot read the header.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file) as picture:
-                return picture.mode, picture.size
-    except Exception:  # Pillow's readers raise kinds of their own
+            with Image.open(file) as image:
+                return image.mode, image.size
+    except Exception:  # Pillow's readers raise exceptions of their own types
         return None
 
 
-def resize(picture: np.ndarray, side: int) -> np.ndarray:
-    """uint8 [h, w, c] -> [side, side, c]: the central square, by Pillow's bicubic filter, which
-    averages where it shrinks (and so does not alias). Each channel for itself, however many."""
-    height, width, channels = picture.shape
+def resize(image: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "{side} {side} c"]:
+    """Crop the central square of an image and resize it by Pillow's bicubic filter.
+
+    The filter is antialiased. Channels are resized independently, so any number is allowed.
+
+    Args:
+        image: Image uint8 [h, w, c].
+        side: Side of the result in pixels.
+
+    Returns:
+        The image, uint8 [side, side, c].
+
+    Example:
+        >>> resize(np.zeros((20, 30, 3), np.uint8), 8).shape
+        (8, 8, 3)
+    """
+    height, width, channels = image.shape
     if (height, width) == (side, side):
-        return picture
+        return image
     cut = min(height, width)
     top, left = (height - cut) // 2, (width - cut) // 2
-    square = picture[top : top + cut, left : left + cut]
-    # Pillow would weigh two or four channels with the last one, its alpha.
+    square = image[top : top + cut, left : left + cut]
+    # Pillow would weight the channels of LA and RGBA images by their alpha.
     parts = [square] if channels == 3 else np.moveaxis(square, -1, 0)
     size, bicubic = (side, side), Image.Resampling.BICUBIC
     resized = [np.asarray(Image.fromarray(part).resize(size, bicubic)) for part in parts]
     return resized[0] if channels == 3 else np.stack(resized, -1)
 
 
-def convert_channels(real: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [n, h, w, c] to 1 or 3 channels; grey is Pillow's L, the luma of ITU-R 601.
+def convert_channels(
+    real: UInt8[np.ndarray, "n h w c"], channels: int
+) -> UInt8[np.ndarray, "n h w {channels}"]:
+    """Convert images between gray (Pillow's L, the luma of ITU-R 601) and RGB.
 
-    Raises UserError if c is neither 1 nor 3, nor `channels`.
+    Args:
+        real: Images uint8 [n, h, w, c].
+        channels: Number of channels of the result: 1 or 3.
+
+    Returns:
+        The images, uint8 [n, h, w, channels].
+
+    Raises:
+        UserError: If c is neither 1 nor 3, nor `channels`.
     """
     if real.shape[-1] == channels:
         return real
     if real.shape[-1] not in MODES:
         raise UserError(
-            f"data.channels is {channels}: pictures of {real.shape[-1]} channels cannot be "
-            "converted, only those of 1 or 3"
+            f"data.channels must be {real.shape[-1]}, as only images of 1 or 3 channels can be "
+            f"converted, got {channels}"
         )
     if channels == 3:
         return np.repeat(real, 3, -1)
-    grey = [np.asarray(Image.fromarray(picture).convert("L")) for picture in real]
-    return np.stack(grey)[..., None]
+    gray = [np.asarray(Image.fromarray(image).convert("L")) for image in real]
+    return np.stack(gray)[..., None]
 
 
-def stack_images(found: Sequence[np.ndarray], data: ImageData) -> np.ndarray:
-    """At least one picture uint8 [h, w, c] as one array [n, h, w, c], cropped and resized to
-    `data.size`; without it, if they differ in size, to the shortest side of any, with a log."""
-    size, sizes = data.size, {picture.shape[:2] for picture in found}
+def stack_images(images: Sequence[np.ndarray], data: ImageData) -> UInt8[np.ndarray, "n h w c"]:
+    """Stack images, cropped and resized to `data.size`.
+
+    Without `data.size`, images of different sizes are resized to the shortest side of any of them,
+    with a warning in the log.
+
+    Args:
+        images: Images uint8 [h, w, c], at least one.
+        data: Options of the data set.
+
+    Returns:
+        The images, uint8 [n, h, w, c].
+    """
+    size, sizes = data.size, {image.shape[:2] for image in images}
     if size is None and len(sizes) > 1:
         size = min(min(sides) for sides in sizes)
         log.warning(
-            "%s: pictures of %d sizes, all brought to %d x %d, the shortest side; --data.size sets "
-            "another",
+            "%s: images of %d sizes, all resized to the shortest side, %d x %d; set --data.size "
+            "for another",
             *(data.name, len(sizes), size, size),
         )
-    return np.stack([resize(picture, size) for picture in found] if size else found)
+    return np.stack([resize(image, size) for image in images] if size else images)
 
 
 def conform(real: np.ndarray, data: ImageData) -> np.ndarray:
-    """Arrays of any source, with at least one example, in the size and the channels that `data`
-    asks for. Raises UserError if it asks for them of points [n, d]."""
+    """Convert examples to the size and the channels that `data` asks for.
+
+    Args:
+        real: Images uint8 [n, h, w, c] or points [n, d], at least one.
+        data: Options of the data set.
+
+    Returns:
+        The images, or the unchanged points.
+
+    Raises:
+        UserError: If image options are set for points.
+    """
     if real.ndim != 4:
         for field in ("size", "channels", "symmetric"):
             if getattr(data, field):
                 raise UserError(
-                    f"data.{field} is {getattr(data, field)}: the data set {data.name!r} holds "
-                    "points, not pictures; leave it out"
+                    f"data.{field} must not be set for data set {data.name!r}, which has points "
+                    f"instead of images, got {getattr(data, field)}"
                 )
         return real
     if data.size and real.shape[1:3] != (data.size, data.size):
-        real = np.stack([resize(picture, data.size) for picture in real])
+        real = np.stack([resize(image, data.size) for image in real])
     return convert_channels(real, data.channels) if data.channels else real
 
 
-def to_pixels(x: np.ndarray, *, symmetric: bool) -> np.ndarray:
-    """Examples float [n, h, w, c] in [0, 1], or [-1, 1] where `symmetric`, as uint8, rounded."""
+def to_pixels(x: np.ndarray, *, symmetric: bool) -> UInt8[np.ndarray, "*shape"]:
+    """Convert network outputs to rounded uint8 pixels.
+
+    Args:
+        x: Images float [n, h, w, c] in [0, 1], or [-1, 1] if `symmetric`; others are clipped.
+        symmetric: Range of the images.
+
+    Returns:
+        The images, uint8 [n, h, w, c].
+
+    Example:
+        >>> to_pixels(np.array([-1.0, 0.0, 1.0]), symmetric=True).tolist()
+        [0, 128, 255]
+    """
     unit = (x + 1) / 2 if symmetric else x
     return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)

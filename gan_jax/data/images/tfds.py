@@ -1,4 +1,4 @@
-"""Image sets that tensorflow-datasets has prepared, read without TensorFlow; none is downloaded."""
+"""Image sets that tensorflow-datasets prepared, read without TensorFlow or a download."""
 
 import io
 import os
@@ -13,51 +13,60 @@ from gan_jax.config import Data, ImageData
 from gan_jax.core.errors import UserError, reason
 from gan_jax.data.images import pixels as images_pixels
 
-BLOCK = 1000  # records that are read at once: three times as quick as one by one
+BLOCK = 1000  # records read at once: three times as fast as single reads
 
 
 def find_data_dir(data: Data) -> Path:
-    """The data directory in which the set is. Raises UserError, which says how to prepare it, where
-    it is not."""
+    """Return the data directory that contains the set.
+
+    Raises:
+        UserError: If it is absent, with instructions for preparing it.
+    """
     root = data.dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     name = data.name.partition(":")[0].partition("/")[0]
     try:
         root = Path(root).expanduser()
-        there = (root / name).is_dir()
+        exists = (root / name).is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of an unknown user
         raise UserError(f"data.dir is {str(root)!r}: {error}") from None
-    if not there:
+    if not exists:
         raise UserError(
-            f"data set {name!r} is not in {root}: give --data.dir (or TFDS_DATA_DIR) where it is, "
+            f"data set {name!r} is not in {root}: set --data.dir (or TFDS_DATA_DIR) to its folder, "
             f"or prepare it with `tfds build {name} --file_format=array_record` (needs "
-            "tensorflow); sets that need no preparing: digits, ring, grid, folder, npz, idx"
+            "tensorflow); sets without preparation: digits, ring, grid, folder, npz, idx"
         )
     return root
 
 
 def _decode(encoded: bytes, channels: int) -> np.ndarray:
-    """The pixels that TFDS stored, uint8 [h, w, channels]. By Pillow whatever else is installed:
-    TFDS would take OpenCV where it finds it, whose JPEG pixels need not be the same."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        pixels = np.asarray(picture.convert(images_pixels.MODES[channels]))
+    """Decode an image of TFDS by Pillow, to uint8 [h, w, channels].
+
+    TFDS uses OpenCV if it is installed, whose JPEG pixels may differ.
+    """
+    with Image.open(io.BytesIO(encoded)) as image:
+        pixels = np.asarray(image.convert(images_pixels.MODES[channels]))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
 class TfdsImages:
-    """The pictures that `data` names, on the disk."""
+    """Images of a TFDS data set, on the disk."""
 
     def __init__(self, data: Data):
-        """Raises UserError where they are not there, or are no pictures of uint8."""
+        """Open the set that `data` names.
+
+        Raises:
+            UserError: If it is absent, or has no uint8 images.
+        """
         self._data, self._root = data, find_data_dir(data)
         try:
             self._open()
-        except Exception as error:  # TFDS raises many kinds; each says what it misses
-            raise self._wrong(error) from None
+        except Exception as error:  # TFDS raises exceptions of many types
+            raise self._user_error(error) from None
 
-    def _wrong(self, error: Exception) -> UserError:
+    def _user_error(self, error: Exception) -> UserError:
         data = self._data
-        where = f"data set {data.name!r}, split {data.split!r}, in {self._root}"
-        return UserError(f"{where}: {reason(error)[:300]}")
+        source = f"data set {data.name!r}, split {data.split!r}, in {self._root}"
+        return UserError(f"{source}: {reason(error)[:300]}")
 
     def _open(self) -> None:
         import tensorflow_datasets
@@ -69,15 +78,15 @@ class TfdsImages:
         features: dict[str, Any] = dict(builder.info.features.items())
         if not isinstance(features.get("image"), kinds.Image):  # pyright: ignore[reportAttributeAccessIssue]
             raise ValueError(
-                f"it has no feature 'image' of pictures, only {', '.join(sorted(features))}"
+                f"it must have a feature 'image' of images, got {', '.join(sorted(features))}"
             )
         image = features["image"]
-        kind = np.dtype(image.np_dtype)
-        if kind != np.uint8 or image.shape[-1] not in images_pixels.MODES:
-            raise ValueError(f"its pictures are {kind} {image.shape}: only uint8, 1 or 3 channels")
+        dtype = np.dtype(image.np_dtype)
+        if dtype != np.uint8 or image.shape[-1] not in images_pixels.MODES:
+            raise ValueError(f"images must be uint8 of 1 or 3 channels, got {dtype} {image.shape}")
         self.channels: int = image.shape[-1]
         label = features.get("label")
-        self.labelled = bool(
+        self.has_labels = bool(
             label is not None and not label.shape and np.issubdtype(label.np_dtype, np.integer)
         )
         self.identity = f"{builder.info.full_name} {data.split}"
@@ -85,28 +94,43 @@ class TfdsImages:
     def __len__(self) -> int:
         return len(self._source)
 
-    def read(self, places: Sequence[int]) -> tuple[list[np.ndarray], list[int]]:
-        """Pictures uint8 [h, w, c], and their labels (-1: not known), none where the set has none.
-        Raises UserError where they cannot be read."""
-        found, labels = [], []
+    def read(self, indices: Sequence[int]) -> tuple[list[np.ndarray], list[int]]:
+        """Read images by their indices.
+
+        Returns:
+            Images uint8 [h, w, c], and their labels (-1: unknown), which are empty if the set has
+            none.
+
+        Raises:
+            UserError: If an image cannot be read.
+        """
+        images, labels = [], []
         try:
-            for example in self._source.__getitems__(list(places)):
-                found.append(_decode(example["image"], self.channels))
-                labels += [int(example["label"])] if self.labelled else []
+            for example in self._source.__getitems__(list(indices)):
+                images.append(_decode(example["image"], self.channels))
+                labels += [int(example["label"])] if self.has_labels else []
         except Exception as error:
-            raise self._wrong(error) from None
-        return found, labels
+            raise self._user_error(error) from None
+        return images, labels
 
 
 def read(data: ImageData) -> tuple[np.ndarray, np.ndarray | None]:
-    """The whole set, uint8 [n, h, w, c], and its labels int32 [n] if it has any."""
+    """Read a whole set.
+
+    Returns:
+        Images uint8 [n, h, w, c], and labels int32 [n] if the set has them.
+
+    Raises:
+        UserError: If the set is absent, empty or damaged.
+    """
     source = TfdsImages(data)
     if not len(source):
-        raise UserError(f"data set {data.name!r} holds no examples in data.split {data.split!r}")
-    found, labels = [], []
+        raise UserError(f"data set {data.name!r} has no examples in data.split {data.split!r}")
+    images, labels = [], []
     for start in range(0, len(source), BLOCK):
-        part = source.read(range(start, min(start + BLOCK, len(source))))
-        found += part[0]
-        labels += part[1]
-    known = source.labelled and min(labels, default=0) >= 0
-    return images_pixels.stack_images(found, data), np.asarray(labels, np.int32) if known else None
+        block = source.read(range(start, min(start + BLOCK, len(source))))
+        images += block[0]
+        labels += block[1]
+    known = source.has_labels and min(labels, default=0) >= 0
+    array = images_pixels.stack_images(images, data)
+    return array, np.asarray(labels, np.int32) if known else None

@@ -1,4 +1,6 @@
-"""SeqGAN's synthetic data: samples of an LSTM with random parameters, whose law is known.
+"""SeqGAN's synthetic data: samples of an LSTM with random parameters.
+
+The LSTM computes the likelihood of any sequence, so the distribution of the data is known.
 
 Yu et al. 2017 (1609.05473), sec. 4.1: parameters from N(0, 1), sequences of 20 of 5000 tokens.
 """
@@ -16,27 +18,36 @@ from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.networks import lstm
 
-EXAMPLES = 10_000  # of a split
-SEED = 0  # of the parameters: the law is fixed, no seed of a run is in it
+EXAMPLES = 10_000  # per split
+SEED = 0  # seed of the parameters, which are fixed: independent of the seed of a run
 BATCH = 500
 
 
 def oracle_variables(length: int, vocabulary: int) -> Any:
-    """Variables of `lstm.oracle_generator`, the same on every machine to float tolerance."""
+    """Initialize `lstm.oracle_generator`, equally on every machine up to float tolerance.
+
+    Args:
+        length: Number of tokens of a sequence.
+        vocabulary: Number of entries of the vocabulary.
+    """
     network = lstm.oracle_generator(length, vocabulary)
     init = functools.partial(network.init, train=False)
     return jax.jit(init)(keys.root_key(SEED), keys.dummy_latents(1, 2, "key"))
 
 
 def read(data: TextData) -> tuple[np.ndarray, tuple[str, ...]]:
-    """10,000 sequences uint16 [n, data.tokens], other ones for the split `test` than for `train`,
-    and a vocabulary of their numbers: there is no end and nothing unknown.
+    """Sample the split `train` or `test` of 10,000 sequences each.
 
-    Raises UserError where there is no such split.
+    Returns:
+        Tokens uint16 [n, data.tokens], and the vocabulary, which has the numbers of the tokens
+        without entries for the end and for unknown tokens.
+
+    Raises:
+        UserError: If the set has no such split.
     """
     splits = {"train": 0, "test": 1}
     if data.split not in splits:
-        raise UserError(f"data.split is {data.split!r}: the oracle has {', '.join(splits)}")
+        raise UserError(f"data.split must be one of {', '.join(splits)}, got {data.split!r}")
     network = lstm.oracle_generator(data.tokens, data.vocabulary)
     root = keys.step_key(keys.root_key(SEED), keys.Purpose.SAMPLE, splits[data.split])
 

@@ -21,6 +21,7 @@ class ExportedModule:
     """Exported functions with the interface of a Flax module."""
 
     def __init__(self, exported: standalone.Generator):
+        """Wrap the functions of an exported file."""
         manifest = exported.manifest
         self.classes: int = manifest["classes"]
         self.latent: int | None = manifest["w"] and manifest["w"]["latent"]

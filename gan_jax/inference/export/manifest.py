@@ -46,7 +46,7 @@ def make_manifest(workdir: Path, generator: TrainedGenerator) -> dict[str, Any]:
             "range": "tokens" if is_text else "in [-1, 1]" if config.data.symmetric else unit,
         },
         "real": list(generator.example.real.shape[1:]),
-        "sound": sounds.to_json(generator.sound) if generator.sound else None,
+        "sound": sounds.to_json(generator.audio_format) if generator.audio_format else None,
         "vocabulary": list(generator.vocabulary),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(generator.variables["params"])),
         "average": not schedules.is_off(config.ema.half_life),
@@ -59,7 +59,7 @@ def make_manifest(workdir: Path, generator: TrainedGenerator) -> dict[str, Any]:
 
 
 def _w(generator: TrainedGenerator) -> dict[str, Any] | None:
-    """Return the input size of StyleGAN2's mapping network and the mean w, used for truncation."""
+    """Return the input size of StyleGAN2's mapping network, and the mean w."""
     if not isinstance(generator.config.gen, stylegan2.Generator):
         return None
     mean = np.asarray(generator.variables["moments"]["w_mean"])

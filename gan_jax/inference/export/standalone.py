@@ -1,4 +1,6 @@
-"""Loads and runs an exported generator. It needs only jax, and is copied into every exported file.
+"""Loading and sampling of an exported generator.
+
+This file needs only jax, and is copied into every exported file.
 
     python gen.jaxexport --num 16 --seed 0 --out samples.npy
 
@@ -174,7 +176,7 @@ def _with_batching_rule(function: Any) -> Any:
 
 
 def _fold(size: int, x: Any, is_batched: bool) -> Any:
-    """Merge a mapped axis of `size` into the axis of examples: [size, n, ...] -> [size n, ...]."""
+    """Merge a mapped axis into the axis of examples: [size, n, ...] -> [size n, ...]."""
     x = x if is_batched else jnp.broadcast_to(x, (size, *x.shape))
     return x.reshape(-1, *x.shape[2:])
 

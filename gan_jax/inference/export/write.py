@@ -85,7 +85,7 @@ def flatten_variables(variables: Any) -> dict[str, np.ndarray]:
 
 
 def dummy_condition(generator: TrainedGenerator) -> Any:
-    """Return the shapes and dtypes of one example's condition: None, int32 [1], or a dictionary."""
+    """Return shapes and dtypes of a single condition: None, int32 [1] or a dictionary."""
     config, example = generator.config, generator.example
 
     def spec(leaf: Any) -> jax.ShapeDtypeStruct:

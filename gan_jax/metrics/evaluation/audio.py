@@ -1,8 +1,9 @@
-"""Evaluation of audio: the classes, speakers and pitches that samples cover."""
+"""Evaluation of audio: coverage of classes, speakers and pitches."""
 
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from gan_jax.core.errors import UserError
 from gan_jax.data.audio.sounds import AudioFormat
@@ -24,11 +25,22 @@ from gan_jax.metrics.features.extractor import Features
 SPEAKERS = "spoken_digit_speakers"
 
 
-def coverage(name: str, labels: np.ndarray, classes: int) -> Scores:
-    """Score how evenly labels [n] cover the classes.
+def coverage(name: str, labels: Integer[np.ndarray, " n"], classes: int) -> Scores:
+    """Score how evenly predicted labels cover the classes.
 
-    NAME_covered: classes at least a tenth as often as if all were even. NAME_kl: KL of their
-    histogram to uniform.
+    Args:
+        name: Prefix of the names of the metrics.
+        labels: Predicted labels, which may be none.
+        classes: Number of classes.
+
+    Returns:
+        NAME_covered: number of classes with at least a tenth of the samples of an even
+        distribution. NAME_kl: KL of the histogram to the uniform distribution, in nats.
+
+    Example:
+        >>> scores = coverage("digits", np.array([0, 0, 1, 1]), classes=4)
+        >>> scores["digits_covered"].value, round(scores["digits_kl"].value, 4)
+        (2, 0.6931)
     """
     n = len(labels)
     if not n:
@@ -44,40 +56,49 @@ def coverage(name: str, labels: np.ndarray, classes: int) -> Scores:
     }
 
 
-def pitch_scores(waves: np.ndarray, rate: int, cond: np.ndarray | None) -> Scores:
-    """Score the pitches of samples float [n, t], of which labels `cond` [n] asked for some or not.
+def pitch_scores(
+    waves: Float[np.ndarray, "n t"], rate: int, cond: Integer[np.ndarray, " n"] | None
+) -> Scores:
+    """Score the pitches of samples.
 
     Args:
-      waves: the samples.
-      rate: their sampling rate.
-      cond: the pitch classes that were asked for, or None.
+        waves: Waveforms of the samples.
+        rate: Sampling rate in Hz.
+        cond: Pitch classes that the samples are conditioned on, if any.
 
     Returns:
-      tonal: share of samples that are tones. in_tune: share that are, within 25 cents of one of
-      the twelve pitches. pitches_covered and pitches_kl: see `coverage`. With `cond`,
-      pitch_accuracy: share that are tones of the pitch asked for.
+        tonal: fraction of samples that are tones. in_tune: fraction that are tones within 25 cents
+        of one of the twelve pitches. pitches_covered and pitches_kl: see `coverage`. With `cond`,
+        pitch_accuracy: fraction that are tones of the required pitch.
     """
     pitches, n = pitch.pitches(waves, rate), len(waves)
-    tonal = pitches.share >= pitch.TONAL
-    tuned = tonal & (np.abs(pitches.cents) <= pitch.IN_TUNE)
+    tonal = pitches.share >= pitch.TONAL_SHARE
+    tuned = tonal & (np.abs(pitches.cents) <= pitch.IN_TUNE_CENTS)
     scores = {
         "tonal": Score(float(tonal.mean()), 0, n),
         "in_tune": Score(float(tuned.mean()), 0, n),
     }
     scores |= coverage("pitches", pitches.label[tonal], 12)
     if cond is not None:
-        right = tonal & (pitches.label == cond)
-        scores["pitch_accuracy"] = Score(float(right.mean()), 0, n)
+        correct = tonal & (pitches.label == cond)
+        scores["pitch_accuracy"] = Score(float(correct.mean()), 0, n)
     return scores
 
 
 class ClassCoverage:
-    """Classes of samples, by a classifier: how evenly covered, and how often those asked for."""
+    """Coverage and accuracy of the classes of samples, predicted by a classifier."""
 
     def __init__(
         self, name: str, features: Features, protocol: EvaluationProtocol, *, accuracy: bool
     ):
-        """`accuracy` is whether the labels of a conditional run are classes of the classifier."""
+        """Make the evaluator.
+
+        Args:
+            name: Prefix of the names of the metrics of coverage.
+            features: Features of a classifier, with a head.
+            protocol: Protocol of the scores.
+            accuracy: Whether the labels of a conditional run are classes of the classifier.
+        """
         self.protocol = protocol
         self._name, self._features, self._accuracy = name, features, accuracy
 
@@ -87,7 +108,7 @@ class ClassCoverage:
         assert head is not None
         logits = [
             self._features.logits(self._features(images, member.devices))
-            for _, images in member.sounds(n)
+            for _, images in member.waves_and_images(n)
         ]
         labels = np.concatenate([part.argmax(1) for part in logits])
         scores = coverage(self._name, labels, len(head[1]))
@@ -98,15 +119,16 @@ class ClassCoverage:
 
 
 class PitchMetrics:
-    """The scores of `pitch_scores`."""
+    """Scores of the pitches of samples, see `pitch_scores`."""
 
-    def __init__(self, sound: AudioFormat, protocol: EvaluationProtocol):
-        self.protocol, self._rate = protocol, sound.rate
+    def __init__(self, audio_format: AudioFormat, protocol: EvaluationProtocol):
+        """Make the evaluator of tones of a format."""
+        self.protocol, self._rate = protocol, audio_format.rate
 
     def __call__(self, member: Member) -> Scores:
         """Score a member."""
         n = self.protocol.n_fake
-        waves = np.concatenate([waves for waves, _ in member.sounds(n)])
+        waves = np.concatenate([waves for waves, _ in member.waves_and_images(n)])
         return pitch_scores(waves, self._rate, sampling.cycled_labels(member.config, n))
 
 
@@ -126,15 +148,16 @@ def _speaker_coverage(evaluation: Evaluation, protocol: EvaluationProtocol) -> C
 def audio_evaluators(evaluation: Evaluation) -> list[Evaluator]:
     """Make the evaluators of a run on audio, or on spectrograms of audio.
 
-    The feature metrics of its log-mel spectrograms; classes where features are those of a
-    classifier; speakers of spoken digits; pitches of tones; and the classification accuracy score
-    if asked for. Raises UserError if path lengths are.
+    These are feature metrics of log-mel spectrograms, coverage of classes if the features have
+    logits, coverage of speakers for spoken digits, pitches for tones, and the classification
+    accuracy score if the settings have a test set. Raises UserError if the settings ask for path
+    lengths.
     """
     settings, name = evaluation.settings, evaluation.data.name
-    sound = evaluation.dataset.sound
-    assert sound is not None
+    audio_format = evaluation.dataset.audio_format
+    assert audio_format is not None
     if settings.paths:
-        raise UserError("path length: only runs on pictures have one, this is one on sounds")
+        raise UserError("path length must not be requested for a run on audio, only on images")
     metrics = feature_metrics(evaluation)
     evaluators: list[Evaluator] = [metrics]
     protocol = dataclasses.replace(metrics.protocol, expected={})
@@ -144,5 +167,5 @@ def audio_evaluators(evaluation: Evaluation) -> list[Evaluator]:
     if name.partition(":")[0] == "spoken_digit":
         evaluators.append(_speaker_coverage(evaluation, protocol))
     if name == "tones":
-        evaluators.append(PitchMetrics(sound, protocol))
+        evaluators.append(PitchMetrics(audio_format, protocol))
     return [*evaluators, *generator.accuracy_evaluators(evaluation, protocol.n_fake)]

@@ -1,7 +1,7 @@
 """Evaluation of finished runs and of folders of images: metric cards of their samples.
 
-Samples are those of the moving average where there is one, rounded to the 256 levels of a stored
-image. All of them count, and all real examples.
+Samples are those of the moving average of the weights, if the run has one, rounded to the 256
+levels of a stored image. All samples and all real examples count.
 """
 
 from collections.abc import Sequence
@@ -34,16 +34,25 @@ from gan_jax.runs.score_card import ScoreCard
 
 
 def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
-    """The data that the run was trained on; `folder` is where it lies now, if elsewhere.
+    """Load the data that a run was trained on.
 
-    Raises UserError if it is not the same to the bit.
+    Args:
+        workdir: Run folder.
+        config: Config of the run.
+        folder: Folder of the data, if they have moved since training.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UserError: If the data differ from those of the run in any bit.
     """
     dataset = sources.load(with_data_dir(config.data, folder))
-    there = run_folder.load_versions(workdir)["data"]["fingerprint"]
-    if there != dataset.fingerprint:
+    expected = run_folder.load_versions(workdir)["data"]["fingerprint"]
+    if expected != dataset.fingerprint:
         raise UserError(
-            f"{workdir} was trained on other data: fingerprint {there[:12]} there, "
-            f"{dataset.fingerprint[:12]} here"
+            f"{workdir} was trained on other data: fingerprint must be {expected[:12]}, "
+            f"got {dataset.fingerprint[:12]}"
         )
     return dataset
 
@@ -59,17 +68,17 @@ def evaluate(
     """Score the checkpoints of a run.
 
     Args:
-      workdir: the run folder.
-      settings: what to evaluate with; images and audio need features.
-      steps: steps of the checkpoints.
-      dataset: the run's data, where `load_data` has loaded them already.
-      data: where the run's data lie now, if elsewhere.
+        workdir: Run folder.
+        settings: Settings of the evaluation; images and audio require features.
+        steps: Steps of the checkpoints.
+        dataset: Data set of the run, if `load_data` has already loaded it.
+        data: Config of the data set, if it has moved since training.
 
     Returns:
-      A card for each metric and checkpoint, with a value for each member.
+        A card for each metric and checkpoint, with a value for each member.
 
     Raises:
-      UserError: data, settings and run do not fit together, or the run has diverged.
+        UserError: If data, settings and run are incompatible, or the run has diverged.
     """
     config = run_folder.load_config(workdir)
     evaluation = Evaluation(
@@ -89,12 +98,12 @@ def _checkpoint_cards(
 ) -> list[ScoreCard]:
     settings = evaluation.settings
     _, _, state = restore(workdir, step)
-    everyone = members(
-        evaluation.config, state, settings.seed, settings.devices, evaluation.dataset.sound
+    run_members = members(
+        evaluation.config, state, settings.seed, settings.devices, evaluation.dataset.audio_format
     )
-    rows = [evaluate_member(evaluators, member) for member in everyone]
+    rows = [evaluate_member(evaluators, member) for member in run_members]
     shared = {
-        "seeds": tuple(member.config.seed for member in everyone),
+        "seeds": tuple(member.config.seed for member in run_members),
         "sample_seed": settings.seed,
         "step": step,
         "weights": "raw" if state.ema is None else "ema",
@@ -108,7 +117,7 @@ def _checkpoint_cards(
 
 
 def evaluate_member(evaluators: Sequence[Evaluator], member: Member) -> list[Scores | None]:
-    """Score a member by each evaluator; None where it has diverged."""
+    """Score a member by each evaluator; None for an evaluator on which it has diverged."""
     rows: list[Scores | None] = []
     for evaluator in evaluators:
         try:
@@ -124,17 +133,17 @@ def make_cards(
     """Make a card for each metric from the scores of the members.
 
     Args:
-      rows: scores of each member, None for one that has diverged; of at least one there are some.
-      protocol: protocol of all scores.
-      shared: further fields of all cards.
+        rows: Scores of each member, None for a member that has diverged; not None for all.
+        protocol: Protocol of all scores.
+        shared: Further fields of all cards.
 
     Returns:
-      The cards, with NaN for members that have diverged.
+        The cards, with NaN for members that have diverged.
     """
     cards = []
     for name, example in next(row for row in rows if row).items():
-        lost = Score(float("nan"), example.n_real, example.n_fake)
-        scores = [row[name] if row else lost for row in rows]
+        diverged = Score(float("nan"), example.n_real, example.n_fake)
+        scores = [row[name] if row else diverged for row in rows]
         errors = [error for score in scores if (error := score.standard_error) is not None]
         card = ScoreCard(
             metric=name,
@@ -165,30 +174,31 @@ def score_folders(
     dataset: Dataset | None = None,
     quiet: bool = False,
 ) -> list[ScoreCard]:
-    """Score the images below one folder against those below another.
+    """Score the images in one folder against those in another, including subfolders.
 
-    Images keep their sizes if all have the same, else they are resized to the shortest side of any,
-    as by `--data.name folder`.
+    Images of different sizes are resized to the shortest side of all, as by `--data.name folder`.
 
     Args:
-      real: folder of the reference images.
-      fake: folder of the images to score.
-      features: features of the images.
-      devices: devices to compute features on.
-      dataset: the data set of `real`, where it is loaded already.
-      quiet: whether to show no progress.
+        real: Folder of the reference images.
+        fake: Folder of the images to score.
+        features: Features of the images.
+        devices: Devices to compute features on. None: one.
+        dataset: Data set of `real`, if already loaded.
+        quiet: Whether to hide the progress bars.
 
     Returns:
-      A card for each metric.
+        A card for each metric.
 
     Raises:
-      UserError: the images of the folders differ in size.
+        UserError: If the images of the folders differ in size.
     """
     loaded = [sources.load(ImageData("folder", path=str(real))) if dataset is None else dataset]
     loaded += [sources.load(ImageData("folder", path=str(fake)))]
     shapes = [folder.batch.real.shape[1:] for folder in loaded]
     if shapes[0] != shapes[1]:
-        raise UserError(f"{real} holds pictures of {shapes[0]}, {fake} of {shapes[1]}")
+        raise UserError(
+            f"{fake} must hold images of shape {shapes[0]} like {real}, got {shapes[1]}"
+        )
     statistics = [real_statistics(features, folder, devices, quiet=quiet) for folder in loaded]
     protocol = EvaluationProtocol(
         features=features.name,

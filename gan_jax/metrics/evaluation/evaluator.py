@@ -1,4 +1,4 @@
-"""The protocol of evaluators: what scores one trained GAN, and by which protocol it does."""
+"""Interface of evaluators, which score one trained GAN, and the protocol of their scores."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,18 @@ from gan_jax.metrics.features.extractor import Features
 
 
 class Score(NamedTuple):
-    """The value of a metric, with the numbers of real and generated examples behind it.
-
-    `expected` is its expectation for samples of the real distribution, where that is known, and
-    `standard_error` that of the value, where it is a mean of random parts.
-    """
+    """Value of a metric, with the numbers of real and generated examples."""
 
     value: float
+    """Value of the metric."""
     n_real: int
+    """Number of real examples."""
     n_fake: int
+    """Number of samples."""
     expected: float | None = None
+    """Expectation for samples of the real distribution, if known."""
     standard_error: float | None = None
+    """Standard error of the value, if it is a mean of random parts."""
 
 
 Scores = dict[str, Score]
@@ -31,12 +32,12 @@ Scores = dict[str, Score]
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationProtocol:
-    """What two scores must share to be comparable."""
+    """Conditions that two scores must share to be comparable."""
 
     features: str
     """Name of the features: `digits-classifier`, `inception-2048`, `pixels`, `points`, ..."""
     real: str
-    """Data set and split."""
+    """Name of the real data set and its split."""
     real_sha256: str
     """Fingerprint of the real data."""
     n_real: int
@@ -50,17 +51,17 @@ class EvaluationProtocol:
     resize: str = "none"
     """Preprocessing of the images."""
     expected: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Expectation of each metric for samples of the real distribution, where it is known."""
+    """Expectation of each metric for samples of the real distribution, if known."""
     temperature: float | None = None
-    """Temperature of the samples of sequences."""
+    """Temperature of sampled sequences."""
 
 
 class Evaluator(Protocol):
-    """A group of metrics under one protocol."""
+    """Group of metrics under one protocol."""
 
     @property
     def protocol(self) -> EvaluationProtocol:
-        """Protocol of all its scores."""
+        """Protocol of all scores."""
         ...
 
     def __call__(self, member: Member) -> Scores:
@@ -72,51 +73,58 @@ class Evaluator(Protocol):
 
 
 class TrainingEvaluator(Evaluator, Protocol):
-    """An evaluator that also scores all members of a run in training by one compiled program."""
+    """Evaluator that also scores all members of a run in training by one compiled program."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that `score_members` gives."""
+        """Names of the metrics that `score_members` returns."""
         ...
 
     def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
-        """Score all members; None stands for one that has diverged.
+        """Score all members on the device of the arguments.
 
-        `variables` of the generator and root keys are as in the run's state, with a leading axis
-        of members in a population. The device that they are on does the work.
+        Args:
+            variables: Variables of the generator as in the state of the run, with a leading axis
+                of members in a population.
+            roots: Root keys of the members.
+
+        Returns:
+            Scores of each member, None for a member that has diverged.
         """
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to evaluate a run with."""
+    """Settings of an evaluation."""
 
     features: Features | None = None
-    """Features of images and audio; other kinds of data have none."""
+    """Features of images and audio; None for other types of data."""
     num: int | None = None
-    """Number of samples. None: as many as real examples, up to a limit for each kind of data."""
+    """Number of samples. None: the number of real examples, up to a limit for each type of data."""
     seed: int | None = None
     """Seed of the sampled latents. None: each member uses its training seed."""
     test: Dataset | None = None
-    """Labeled real examples that a classifier trained on samples is tested on, if given."""
+    """Labeled real examples to test a classifier trained on samples on. None: no such score."""
     paths: int = 0
-    """Number of paths of the perceptual path length; 0: none is measured."""
+    """Number of paths of the perceptual path length; 0 disables it."""
     temperatures: tuple[float, ...] = (1.0, 0.9, 0.8, 0.7, 0.6)
-    """Temperatures of samples of texts."""
+    """Temperatures of sampled texts."""
     devices: Sequence[jax.Device] | None = None
     """Devices to sample and to compute features on. None: one."""
     quiet: bool = False
-    """Whether to show no progress."""
+    """Whether to hide the progress bars."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A run to evaluate, and what to evaluate it with."""
+    """Run to evaluate, and the settings of the evaluation."""
 
     config: Config
+    """Config of the run."""
     data: Data
-    """The run's data, where it lies now."""
+    """Config of the data set, with its present folder."""
     dataset: Dataset
-    """The loaded `data`."""
+    """Data set that `data` describes."""
     settings: Settings = Settings()
+    """Settings of the evaluation."""

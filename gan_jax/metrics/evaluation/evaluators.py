@@ -1,4 +1,4 @@
-"""The evaluators of each kind of data: the one place that knows what scores what."""
+"""Table of the evaluators of each type of data."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from gan_jax.metrics.features.select import STACKED_MNIST
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """How samples of one kind of data are evaluated."""
+    """Evaluation of samples of one type of data."""
 
     evaluators: Callable[[Evaluation], Sequence[Evaluator]]
-    """All evaluators of a finished run."""
+    """Factory of all evaluators of a finished run."""
     in_training: Callable[[Evaluation], TrainingEvaluator] | None
-    """The one of a run in training, with fewer samples and metrics; None: there is none."""
+    """Factory of the evaluator in training, with fewer samples and metrics, if there is one."""
     has_features: bool = False
-    """Whether features must be chosen."""
+    """Whether the settings must have features."""
     has_images: bool = False
     """Whether classification accuracy and path length are defined."""
 
@@ -31,7 +31,7 @@ KINDS: dict[type[Data], Kind] = {
     TextData: Kind(text.text_evaluators, None),
     PointData: Kind(lambda run: [mixtures.mode_coverage(run)], mixtures.mode_coverage),
 }
-# Its 1000 modes are counted instead of features compared.
+# Stacked MNIST is scored by counting its 1000 modes, not by comparing features.
 STACKED = Kind(
     lambda run: [stacked_mnist.stacked_mode_coverage(run)],
     stacked_mnist.stacked_mode_coverage,
@@ -39,8 +39,8 @@ STACKED = Kind(
 )
 
 
-def kind_of(config: Config, dataset: Dataset) -> Kind | None:
-    """Return how samples of a run are evaluated; None where nothing scores them."""
+def evaluation_kind(config: Config, dataset: Dataset) -> Kind | None:
+    """Return the evaluation of samples of a run; None if no metric applies to them."""
     if config.data.name == STACKED_MNIST:
         return STACKED
     if isinstance(config.data, ImageData) and dataset.batch.real.ndim != 4:
@@ -51,27 +51,30 @@ def kind_of(config: Config, dataset: Dataset) -> Kind | None:
 def make_evaluators(evaluation: Evaluation) -> Sequence[Evaluator]:
     """Make all evaluators that apply to a run.
 
-    Raises UserError if there are none, or the settings are not for the run's kind of data.
+    Raises UserError if there are none, or the settings do not fit the data of the run.
     """
     config, settings = evaluation.config, evaluation.settings
-    kind = kind_of(config, evaluation.dataset)
+    kind = evaluation_kind(config, evaluation.dataset)
     if kind is None:
-        raise UserError(f"data is {config.data.name!r}: there is no metric for it")
+        raise UserError(f"there is no metric for data {config.data.name!r}")
     if kind.has_features != (settings.features is not None):
-        need = "must be given" if kind.has_features else "must not be given"
-        raise UserError(f"features {need} for data {config.data.name!r}")
+        requirement = "must be set" if kind.has_features else "must not be set"
+        raise UserError(f"features {requirement} for data {config.data.name!r}")
     if not kind.has_images and (settings.paths or settings.test is not None):
-        raise UserError(f"path length, classification accuracy: none of {config.data.name!r}")
+        raise UserError(
+            "path length and classification accuracy must not be requested for data "
+            f"{config.data.name!r}"
+        )
     return kind.evaluators(evaluation)
 
 
 def make_training_evaluator(evaluation: Evaluation) -> TrainingEvaluator:
     """Make the evaluator of a run in training.
 
-    Raises UserError if there is none for the run's data.
+    Raises UserError if no metric applies to the data of the run.
     """
     config, dataset = evaluation.config, evaluation.dataset
-    kind = kind_of(config, dataset)
+    kind = evaluation_kind(config, dataset)
     make = kind and kind.in_training
     if make is None:
         raise UserError(

@@ -1,13 +1,14 @@
 """Statistics of the features of a set of images, accumulated batch by batch.
 
-The Frechet distance needs the moments of all features. Metrics of pairs need features themselves,
-but a subsample will do, so 50,000 x 2048 features never have to be in memory together.
+The Frechet distance needs the moments of all features. Metrics of pairs need the features of a
+subsample only, so 50,000 x 2048 features are never in memory at once.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from gan_jax.core.errors import UserError
 from gan_jax.metrics import frechet
@@ -16,28 +17,39 @@ MAX_SUBSAMPLE = 10_000  # examples of each set in the metrics of pairs
 
 
 class FeatureStatistics(NamedTuple):
-    """Moments of all features of a set, and a subsample [m, d] of at most MAX_SUBSAMPLE."""
+    """Moments and a subsample of the features of a set."""
 
     moments: frechet.Moments
-    subsample: np.ndarray | None
-    """None where only moments are at hand, as in training."""
+    """Moments of all features."""
+    subsample: Shaped[np.ndarray, "m d"] | None
+    """Features of at most MAX_SUBSAMPLE examples. None: moments only, as in training."""
 
 
-def subsample_indices(n: int) -> np.ndarray:
-    """Draw the examples of the subsample of `n`, int64 [min(n, MAX_SUBSAMPLE)], ascending.
+def subsample_indices(n: int) -> Int[np.ndarray, " m"]:
+    """Draw the indices of the subsample of `n` examples, in ascending order.
 
-    One comes from each of as many equal parts, at a random place within it: of samples with labels
-    0 to 9 in turn, every fifth would have only two of the labels.
+    The examples are split into min(n, MAX_SUBSAMPLE) equal parts, and one random example of each is
+    selected. Regular spacing would miss classes: with labels 0 to 9 in turn, every fifth sample has
+    only two different labels.
+
+    Example:
+        >>> subsample_indices(5).tolist()
+        [0, 1, 2, 3, 4]
     """
     size = min(n, MAX_SUBSAMPLE)
-    within = np.random.default_rng(0).integers(n // size, size=size)
-    return np.arange(size) * n // size + within
+    offsets = np.random.default_rng(0).integers(n // size, size=size)
+    return np.arange(size) * n // size + offsets
 
 
-def accumulate(batches: Iterable[np.ndarray], n: int) -> FeatureStatistics:
-    """Accumulate the statistics of `n` features [d] that come in batches of any sizes.
+def accumulate(batches: Iterable[Shaped[np.ndarray, "_ d"]], n: int) -> FeatureStatistics:
+    """Accumulate the statistics of `n` features from batches of any sizes.
 
-    Raises UserError if there are not `n`, or one is not finite.
+    Raises UserError if the total is not `n`, or a feature is not finite.
+
+    Example:
+        >>> statistics = accumulate([np.zeros((3, 2)), np.ones((1, 2))], n=4)
+        >>> statistics.moments.mean.tolist(), statistics.subsample.shape
+        ([0.25, 0.25], (4, 2))
     """
     indices, total, count, parts = subsample_indices(n), None, 0, []
     for features in batches:
@@ -47,5 +59,5 @@ def accumulate(batches: Iterable[np.ndarray], n: int) -> FeatureStatistics:
         parts.append(np.asarray(features)[indices[first:last] - count])
         count += len(features)
     if total is None or count != n:
-        raise UserError(f"{n} examples announced, {count} came")
+        raise UserError(f"batches must have {n} examples in total, got {count}")
     return FeatureStatistics(total, np.concatenate(parts))

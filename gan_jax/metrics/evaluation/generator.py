@@ -1,4 +1,4 @@
-"""Evaluation of generators beyond unlabeled samples: classification accuracy and path length."""
+"""Evaluation of generators by classification accuracy score and perceptual path length."""
 
 import hashlib
 from typing import Any
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
+from jaxtyping import UInt8
 
 from gan_jax.config import Config, Data
 from gan_jax.core import keys
@@ -24,29 +25,42 @@ from gan_jax.metrics.features.extractor import Extractor, Features
 
 
 def load_labeled_test(config: Config, data: Data) -> Dataset:
-    """Load the labeled real images that a classifier is tested on: the split `test` of `data`.
+    """Load the split `test` of `data`: labeled real images to test a classifier on.
 
     Raises UserError if the generator is not conditioned on classes, or there is no such split.
     """
     if not sampling.num_classes(config):
-        raise UserError(f"classification accuracy: {config.name} is not conditioned on classes")
+        raise UserError(
+            f"classification accuracy needs a conditional generator: {config.name} is not "
+            "conditioned on classes"
+        )
     if data.name in classifier.UNSPLIT:
-        raise UserError(f"classification accuracy: data set {data.name!r} has no split test")
-    split = sources.load_complete(data, "test")
-    return preprocess.preprocessed(sources.load(split), split)
+        raise UserError(
+            f"classification accuracy needs a split test: data set {data.name!r} has none"
+        )
+    split = sources.labeled_split(data, "test")
+    return preprocess.preprocess_dataset(sources.load(split), split)
 
 
 class ClassificationAccuracy:
-    """Accuracy on real images of a classifier trained on samples with their labels.
+    """Classification accuracy score: accuracy on real images of a classifier trained on samples.
 
-    Ravuri and Vinyals 2019 (1905.10887). The expectation is the accuracy of the same classifier
-    trained on real images, where the features are that classifier's.
+    Ravuri and Vinyals 2019 (1905.10887). If the features are those of the classifier of the data
+    set, the expectation is its accuracy, since it was trained on real images.
     """
 
     def __init__(
         self, config: Config, test: Dataset, features: Features, n: int, *, quiet: bool = False
     ):
-        """`test` is that of `labelled_test`, and `n` the number of samples to train on."""
+        """Make the evaluator.
+
+        Args:
+            config: Config of the run.
+            test: Labeled real images, from `load_labeled_test`.
+            features: Features of the evaluation.
+            n: Number of samples to train the classifier on.
+            quiet: Whether to hide the progress bar.
+        """
         self._quiet = quiet
         name = config.data.name
         recipe = f"{classifier.VERSION} {classifier.classifier_recipe(name)} 0"
@@ -69,26 +83,30 @@ class ClassificationAccuracy:
         images = np.concatenate([*member.images(self.protocol.n_fake)])
         return {"classification_accuracy": self.score(member, images)}
 
-    def score(self, member: Member, images: np.ndarray) -> Score:
-        """Score uint8 images [n, h, w, c] that have the labels of `sampling.cycled_labels`."""
+    def score(self, member: Member, images: UInt8[np.ndarray, "n h w c"]) -> Score:
+        """Score images of a member that have the labels of `sampling.cycled_labels`."""
         config, test = member.config, self._test
         classes, labels = sampling.num_classes(config), sampling.cycled_labels(config, len(images))
         if labels is None or len(images) < classes:
-            raise UserError(f"classification accuracy: {len(images)} samples, fewer than classes")
-        student = classifier.train_classifier(config.data.name, images, labels, quiet=self._quiet)
-        predicted = student.logits(student(test.batch.real, member.devices)).argmax(1)
-        value = accuracy(predicted, test.batch.cond, classes).top_1
-        error = (value * (1 - value) / len(test)) ** 0.5
-        return Score(value, len(test), len(images), self._expected, error)
+            raise UserError(
+                "samples for classification accuracy must be at least as many as classes, "
+                f"got {len(images)}"
+            )
+        trained = classifier.train_classifier(config.data.name, images, labels, quiet=self._quiet)
+        predicted = trained.logits(trained(test.batch.real, member.devices)).argmax(1)
+        top_1 = accuracy(predicted, test.batch.cond, classes).top_1
+        error = (top_1 * (1 - top_1) / len(test)) ** 0.5
+        return Score(top_1, len(test), len(images), self._expected, error)
 
 
 class PerceptualPathLength:
     """Perceptual path length in Z: Karras et al. 2019 (1812.04948), eq. 2.
 
-    The distance is the squared one of the features, instead of VGG's. Normal z move along great
-    circles, uniform ones on straight lines, which do not leave their cube; labels are drawn, one
-    for each path. Images are not rounded to 256 levels, since a step moves them by less than one.
-    Deviation: in StyleGAN2 all of z moves, including the noise images, which the paper holds fixed.
+    The distance is the squared distance of the features, instead of that of VGG. Normal z move
+    along great circles, and uniform z along straight lines, which stay in the cube. Each path has a
+    random label. Images are not rounded to 256 levels, since a step changes them by less than one
+    level. Deviation: in StyleGAN2 all of z moves, including the noise images, which the paper holds
+    fixed.
     """
 
     def __init__(
@@ -100,7 +118,15 @@ class PerceptualPathLength:
         *,
         quiet: bool = False,
     ):
-        """`fingerprint` is that of the run's data."""
+        """Make the evaluator.
+
+        Args:
+            config: Config of the run.
+            features: Features of the distance.
+            paths: Number of paths.
+            fingerprint: Fingerprint of the data of the run.
+            quiet: Whether to hide the progress bar.
+        """
         self._quiet = quiet
         interpolation = "slerp" if config.prior.distribution == "normal" else "lerp"
         note = f"{interpolation} in Z, epsilon {path_length.EPSILON}, percentiles 1 to 99"
@@ -120,23 +146,23 @@ class PerceptualPathLength:
         """Score a member."""
         config, root = member.config, keys.root_key(member.seed)
         lengths = path_length.path_lengths(
-            Partial(_generator(config), member.variables),
-            Partial(_distance(self._features), self._features.variables),
+            Partial(_generate_function(config), member.variables),
+            Partial(_distance_function(self._features), self._features.variables),
             lambda path_keys: keys.latents(path_keys, config.prior.dim, config.prior.distribution),
             inference_interpolation.slerp
             if config.prior.distribution == "normal"
             else inference_interpolation.lerp,
-            keys.step_key(root, keys.Purpose.SAMPLE, 1),  # 0 has the samples
+            keys.step_key(root, keys.Purpose.SAMPLE, 1),  # step 0 is for samples
             self.protocol.n_fake,
             devices=member.devices,
             quiet=self._quiet,
         )
-        kept = path_length.trim_percentiles(lengths)
-        error = float(kept.std() / len(kept) ** 0.5)
-        return {"path_length": Score(float(kept.mean()), 0, self.protocol.n_fake, None, error)}
+        trimmed = path_length.trim_percentiles(lengths)
+        error = float(trimmed.std() / len(trimmed) ** 0.5)
+        return {"path_length": Score(float(trimmed.mean()), 0, self.protocol.n_fake, None, error)}
 
 
-def _generator(config: Config) -> Any:
+def _generate_function(config: Config) -> Any:
     count = sampling.num_classes(config)
 
     def generate(variables: Any, z: jax.Array, path_keys: jax.Array) -> jax.Array:
@@ -149,7 +175,7 @@ def _generator(config: Config) -> Any:
     return generate
 
 
-def _distance(features: Extractor) -> Any:
+def _distance_function(features: Extractor) -> Any:
     def distance(variables: Any, first: jax.Array, second: jax.Array) -> jax.Array:
         step = features.function(variables, second) - features.function(variables, first)
         return jnp.square(step.reshape(len(step), -1)).sum(1)
@@ -158,21 +184,21 @@ def _distance(features: Extractor) -> Any:
 
 
 def require_extractor(features: Features | None) -> Extractor:
-    """Return features that also take images between the 256 levels.
+    """Return features that accept images between the 256 levels, as path lengths need.
 
-    Path lengths are measured with them. Raises UserError for other features.
+    Raises UserError for other features.
     """
     if not isinstance(features, Extractor):
         name = features.name if features else "none"
         raise UserError(
-            f"path length: features {name}, allowed are classifier, inception and pixels, of "
-            "runs on pictures"
+            "features of the path length must be classifier, inception or pixels, of a run on "
+            f"images, got {name}"
         )
     return features
 
 
 def accuracy_evaluators(evaluation: Evaluation, n: int) -> list[ClassificationAccuracy]:
-    """Make the classification accuracy score of `n` samples, if the settings have a test set."""
+    """Make the evaluator of classification accuracy, if the settings have a test set."""
     config, settings = evaluation.config, evaluation.settings
     test, features, quiet = settings.test, settings.features, settings.quiet
     if test is None or features is None:
@@ -181,7 +207,7 @@ def accuracy_evaluators(evaluation: Evaluation, n: int) -> list[ClassificationAc
 
 
 def path_length_evaluators(evaluation: Evaluation) -> list[PerceptualPathLength]:
-    """Make the perceptual path length, if the settings ask for paths."""
+    """Make the evaluator of path length, if the settings have paths."""
     config, settings = evaluation.config, evaluation.settings
     if not settings.paths:
         return []

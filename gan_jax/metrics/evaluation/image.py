@@ -1,8 +1,8 @@
-"""Evaluation of images: the metrics of features, of samples against real data.
+"""Evaluation of images by metrics of features of samples and of real data.
 
-All examples count in the Frechet distance, a subsample of each set in the metrics of pairs. While
-a run trains only the Frechet distance and the classifier score are computed, by one program for all
-of its members.
+The Frechet distance uses all examples, and metrics of pairs use a subsample of each set. During
+training, only the Frechet distance and the classifier score are computed, by one program for all
+members of the run.
 """
 
 import dataclasses
@@ -12,12 +12,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from gan_jax.core import keys
 from gan_jax.core.errors import UserError
 from gan_jax.core.progress import tqdm
 from gan_jax.data import sources
 from gan_jax.metrics import frechet, kernel, manifold
+from gan_jax.metrics.checks import AnyArray
 from gan_jax.metrics.evaluation import generator, streaming
 from gan_jax.metrics.evaluation.evaluator import (
     Evaluation,
@@ -37,12 +39,17 @@ from gan_jax.metrics.features import preprocess, select
 from gan_jax.metrics.features.extractor import Extractor, Features
 from gan_jax.metrics.inception_score import inception_score
 
-MAX_SAMPLES = 50_000  # by default as many as there are real images, up to this
-MAX_TRAINING_SAMPLES = 5000  # the same in training
+MAX_SAMPLES = 50_000  # limit of the default, the number of real images
+MAX_TRAINING_SAMPLES = 5000  # limit of the number of samples in training
 
 
 def expected_scores(n_real: int, n_fake: int) -> dict[str, float]:
-    """Return the known expectations, for samples of the real distribution, of metrics of pairs."""
+    """Return the known expectations of metrics of pairs, for samples of the real distribution.
+
+    Example:
+        >>> expected_scores(10, 10)["density"]
+        1.0
+    """
     return {
         "kernel": kernel.EXPECTED,
         "density": manifold.EXPECTED_DENSITY,
@@ -53,9 +60,18 @@ def expected_scores(n_real: int, n_fake: int) -> dict[str, float]:
 def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
     """Compute Frechet and kernel distance, precision, recall, density and coverage of `fake`.
 
-    Without a subsample of `fake` only the Frechet distance. The subsets of the kernel distance are
-    always the same, of 1000 examples or half of the smaller set. Raises UserError if the sets
-    differ in d or hold fewer than 6 examples.
+    The subsets of the kernel distance are always the same, and have 1000 examples or half of the
+    smaller set.
+
+    Args:
+        real: Statistics of the real examples.
+        fake: Statistics of the samples. Without a subsample, only the Frechet distance is computed.
+
+    Returns:
+        Scores by name of metric.
+
+    Raises:
+        UserError: If the features differ in width, or a set has fewer than 6 examples.
     """
     counts = real.moments.count, fake.moments.count
     if real.subsample is None or fake.subsample is None:
@@ -63,9 +79,9 @@ def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
     n_real, n_fake = len(real.subsample), len(fake.subsample)
     size = min(1000, n_real // 2, n_fake // 2)
     if size < 3:
-        raise UserError(f"{n_fake} samples against {n_real} reals: at least 6 of each are needed")
+        raise UserError(f"each set must have at least 6 examples, got {n_real} real, {n_fake} fake")
     sums = kernel.SubsetSums(n_real, n_fake, real.subsample.shape[1], keys.root_key(0), size=size)
-    pairs = manifold.manifold_scores(real.subsample, fake.subsample, seen=sums.add)
+    pairs = manifold.manifold_scores(real.subsample, fake.subsample, on_block=sums.add)
     subsets, expected = sums.distance(), expected_scores(n_real, n_fake)
     scores = {
         "frechet": Score(frechet.frechet_distance(real.moments, fake.moments), *counts),
@@ -77,10 +93,10 @@ def compare(real: FeatureStatistics, fake: FeatureStatistics) -> Scores:
     }
 
 
-def score_logits(logits: Any) -> Scores:
-    """Compute the Inception score by the classifier with `logits` [n, classes].
+def score_logits(logits: Shaped[AnyArray, "n classes"]) -> Scores:
+    """Compute the Inception score from the logits of a classifier.
 
-    In ten parts, or as many as leave two examples for each.
+    It uses ten splits, or fewer, so that each split has at least two examples.
     """
     splits = min(10, max(len(logits) // 2, 1))
     score = inception_score(logits, splits)
@@ -91,7 +107,17 @@ def score_logits(logits: Any) -> Scores:
 def feature_protocol(
     features: Features, evaluation: Evaluation, n_real: int, n_fake: int
 ) -> EvaluationProtocol:
-    """Describe `n_fake` samples against `n_real` real examples, by `features`."""
+    """Make the protocol of scores by features.
+
+    Args:
+        features: Features of the scores.
+        evaluation: Run to evaluate.
+        n_real: Number of real examples.
+        n_fake: Number of samples.
+
+    Returns:
+        The protocol, without expectations.
+    """
     return EvaluationProtocol(
         features=features.name,
         features_note=features.note,
@@ -105,16 +131,23 @@ def feature_protocol(
 
 
 class FeatureMetrics:
-    """The metrics of `compare`, and the classifier score where features have logits."""
+    """Metrics of `compare`, and the classifier score if the features have logits."""
 
     def __init__(
         self, evaluation: Evaluation, real: FeatureStatistics, protocol: EvaluationProtocol
     ):
+        """Make the evaluator.
+
+        Args:
+            evaluation: Run to evaluate, with features in its settings.
+            real: Statistics of the real examples.
+            protocol: Protocol of the scores.
+        """
         assert evaluation.settings.features is not None
         self.protocol = protocol
         self._real, self._settings = real, evaluation.settings
         self._features: Features = evaluation.settings.features
-        self._config, self._sound = evaluation.config, evaluation.dataset.sound
+        self._config, self._sound = evaluation.config, evaluation.dataset.audio_format
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -174,10 +207,10 @@ class FeatureMetrics:
 
 
 def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
-    """Make the feature metrics of a run on images, or on audio by its spectrograms."""
+    """Make the feature metrics of a run on images, or on audio by its log-mel images."""
     data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
     assert settings.features is not None
-    images = preprocess.preprocessed(dataset, data)
+    images = preprocess.preprocess_dataset(dataset, data)
     real = real_statistics(settings.features, images, settings.devices, quiet=settings.quiet)
     n_real, n_fake = real.moments.count, settings.num or min(len(images), MAX_SAMPLES)
     expected = expected_scores(min(n_real, MAX_SUBSAMPLE), min(n_fake, MAX_SUBSAMPLE))
@@ -188,7 +221,7 @@ def feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
 def image_evaluators(evaluation: Evaluation) -> list[Evaluator]:
     """Make the evaluators of a run on images.
 
-    Feature metrics, and the classification accuracy score and the path length if asked for.
+    These are feature metrics, and classification accuracy and path length if requested.
     """
     paths = generator.path_length_evaluators(evaluation)
     metrics = feature_metrics(evaluation)
@@ -199,17 +232,17 @@ def image_evaluators(evaluation: Evaluation) -> list[Evaluator]:
 def training_feature_metrics(evaluation: Evaluation) -> FeatureMetrics:
     """Make the evaluator of a run on images or audio in training.
 
-    Its features are by default those of `select_training_features`. Raises UserError if the data
-    are a single example.
+    The default features are those of `select_training_features`. Raises UserError if the data set
+    is a single example.
     """
     data, dataset, settings = evaluation.data, evaluation.dataset, evaluation.settings
-    images, features = preprocess.preprocessed(dataset, data), settings.features
+    images, features = preprocess.preprocess_dataset(dataset, data), settings.features
     if features is None:
         features = select.select_training_features(data, images.batch.real.shape[1:], dataset)
         settings = dataclasses.replace(settings, features=features)
         evaluation = dataclasses.replace(evaluation, settings=settings)
     real = real_statistics(features, images, settings.devices, quiet=settings.quiet)
-    frechet.covariance(real.moments)  # refuse a single example now, not in the middle of the run
+    frechet.covariance(real.moments)  # fail on a single example now, not during the run
     n_fake = min(len(images), MAX_TRAINING_SAMPLES)
     protocol = feature_protocol(features, evaluation, real.moments.count, n_fake)
     return FeatureMetrics(evaluation, real, protocol)

@@ -1,8 +1,8 @@
-"""Scores of a run in training: its evaluator, for all members by one compiled program.
+"""Scores of a run in training, for all members by one compiled program.
 
-The scores are those of `evaluate`, by fewer samples and metrics: modes of the 2-D mixtures and of
-Stacked MNIST; Frechet distance and classifier score of images and audio, by the classifier trained
-on the data set's labels, or by pixels where it has none.
+The scores are those of `evaluate`, with fewer samples and metrics: modes of the 2-D mixtures and of
+Stacked MNIST; Frechet distance and classifier score of images and audio, by a classifier trained on
+the labels of the data set, or by pixels if there are none.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Scorer = Callable[[TrainState], dict[str, np.ndarray]]
 
 
 def protocol_fields(evaluator: TrainingEvaluator) -> dict[str, Any]:
-    """Return the protocol of an evaluator in training, without fields that say nothing."""
+    """Return the protocol of an evaluator in training as JSON, without empty fields."""
     protocol = evaluator.protocol
     fields: dict[str, Any] = {"metrics": [*evaluator.metrics], "features": protocol.features}
     if protocol.features_sha256:
@@ -36,8 +36,8 @@ def protocol_fields(evaluator: TrainingEvaluator) -> dict[str, Any]:
 
 
 def _columns(rows: list[Scores | None], metrics: tuple[str, ...]) -> dict[str, np.ndarray]:
-    values = {name: [row[name].value if row else np.nan for row in rows] for name in metrics}
-    return {name: np.array(column, np.float64) for name, column in values.items()}
+    columns = {name: [row[name].value if row else np.nan for row in rows] for name in metrics}
+    return {name: np.array(column, np.float64) for name, column in columns.items()}
 
 
 def make_scorer(
@@ -50,21 +50,21 @@ def make_scorer(
 ) -> tuple[dict[str, Any], Scorer]:
     """Make the scorer of a run in training.
 
-    Each member has latents of its own, the same at every step.
+    Latents differ between members, and are the same at every step.
 
     Args:
-      config: config of the run.
-      dataset: its data.
-      device: device to score on; the state may be on others, and is not consumed.
-      features: features of images and audio, by default those of `select_training_features`.
-      quiet: whether to show no progress.
+        config: Config of the run.
+        dataset: Data set of the run.
+        device: Device to score on. The state may be on other devices, and is not consumed.
+        features: Features of images and audio. None: those of `select_training_features`.
+        quiet: Whether to hide the progress bar.
 
     Returns:
-      The protocol as JSON has it, and score(state) -> metrics by name, float64 [members], NaN for
-      members that have diverged.
+        The protocol as JSON, and the function `score(state)`, which returns the metrics by name,
+        float64 [members], with NaN for members that have diverged.
 
     Raises:
-      UserError: there is no metric for the data.
+        UserError: If no metric applies to the data.
     """
     settings = Settings(features=features, devices=[device], quiet=quiet)
     evaluator = make_training_evaluator(Evaluation(config, config.data, dataset, settings))

@@ -1,4 +1,4 @@
-"""The log of scores in training: scores.jsonl, and their protocol in scores_card.json."""
+"""Log of scores in training: scores.jsonl, and their protocol in scores_card.json."""
 
 import json
 from pathlib import Path
@@ -21,15 +21,15 @@ def read_card(workdir: Path) -> dict[str, Any]:
     path = workdir / CARD
     card = read_json(path)
     if not isinstance(card, dict):
-        raise UserError(f"{path} cannot be read: it is no card")
+        raise UserError(f"{path} must hold a JSON object, got {type(card).__name__}")
     return card
 
 
 class InTrainingScores(Hook):
-    """Scores a run each `score_every` steps; does nothing where that is 0.
+    """Hook that scores a run every `score_every` steps; 0 disables it.
 
     Samples, features and real data are always the same, so a rerun writes the same bytes. A resumed
-    run continues after the checkpoint's row, as metrics.jsonl does.
+    run continues after the row of the checkpoint, like metrics.jsonl.
     """
 
     def __init__(
@@ -41,32 +41,46 @@ class InTrainingScores(Hook):
         *,
         quiet: bool = False,
     ):
-        """Raises UserError if there is no metric for the data. May train its classifier."""
-        self._every, self._solo = score_every, not population.is_population(config)
-        if self._every:
+        """Make the scorer, which may train a classifier.
+
+        Args:
+            config: Config of the run.
+            dataset: Data set of the run.
+            device: Device to score on.
+            score_every: Number of steps between scores; 0 disables scores.
+            quiet: Whether to hide the progress bars.
+
+        Raises:
+            UserError: If no metric applies to the data.
+        """
+        self._score_every, self._is_population = score_every, population.is_population(config)
+        if self._score_every:
             from gan_jax.metrics.evaluation import in_training  # slow to import
 
             self._card, self._score = in_training.make_scorer(config, dataset, device, quiet=quiet)
 
     def open(self, workdir: Path, step: int) -> None:
-        """Continue after `step`. Raises UserError if the rows there have another protocol."""
-        if not self._every:
+        """Continue after `step`. Raises UserError if existing rows have another protocol."""
+        if not self._score_every:
             return
         if step and (workdir / CARD).exists():
             card = read_card(workdir)
-            changed = [name for name, value in self._card.items() if card.get(name) != value]
+            changed = [name for name, field in self._card.items() if card.get(name) != field]
             if changed:
                 raise UserError(
-                    f"{workdir / ROWS} has scores of another {', '.join(changed)}: move it and "
-                    f"{CARD} away to go on with these, or bring back the cache of the others"
+                    f"{workdir / ROWS} has scores with another {', '.join(changed)}: to continue "
+                    f"with the new scores, move it and {CARD} away; to continue with the old ones, "
+                    "restore their cache"
                 )
         write_atomically(workdir / CARD, json.dumps(self._card, indent=1) + "\n")
-        self._log = MetricsLog(workdir / ROWS, self._every, step)
+        self._log = MetricsLog(workdir / ROWS, self._score_every, step)
 
     def on_chunk(self, chunk: Chunk) -> None:
-        """Write the row of the chunk's last step if it is due."""
-        if not self._every or not chunk.is_due(self._every):
+        """Write the row of the last step of the chunk if it is due."""
+        if not self._score_every or not chunk.is_due(self._score_every):
             return
         scores = self._score(chunk.state)
-        rows = {name: column if self._solo else column[None] for name, column in scores.items()}
+        rows = {
+            name: column[None] if self._is_population else column for name, column in scores.items()
+        }
         self._log.write(chunk.step, rows)

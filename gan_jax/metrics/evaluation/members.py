@@ -1,4 +1,4 @@
-"""Members of a run, as evaluators see them: trained generators and the samples to score."""
+"""Members of a run to evaluate: trained generators and the samples to score."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,26 @@ from gan_jax.metrics.features import preprocess
 from gan_jax.training import population_state
 from gan_jax.training.state import TrainState, generator_variables
 
-BATCH = 512  # samples in memory at a time
+BATCH = 512  # samples in memory at once
 
 
 @dataclasses.dataclass(eq=False)
 class Member:
-    """A trained generator, and the seed of the latents that it is scored with."""
+    """Trained generator with the seed of the samples to score."""
 
     config: Config
+    """Config of the member."""
     variables: Any
-    """Of the generator; the moving average where the run has one."""
+    """Variables of the generator, with the moving average of the weights if the run has one."""
     seed: int
+    """Seed of the sampled latents."""
     devices: Sequence[jax.Device] | None = None
     """Devices to sample on. None: one."""
-    sound: AudioFormat | None = None
-    """How examples of audio are heard."""
+    audio_format: AudioFormat | None = None
+    """Format of audio examples. None: the examples are not audio."""
     diverged: bool = False
     """Whether a sample was not finite."""
-    _heard: dict[int, list[tuple[np.ndarray, np.ndarray]]] = dataclasses.field(
+    _audio_batches: dict[int, list[tuple[np.ndarray, np.ndarray]]] = dataclasses.field(
         default_factory=dict, repr=False
     )
 
@@ -62,27 +64,27 @@ class Member:
 
         Raises FloatingPointError if one is not finite.
         """
-        if self.sound is not None:
-            yield from (images for _, images in self.sounds(n))
+        if self.audio_format is not None:
+            yield from (images for _, images in self.waves_and_images(n))
             return
         for batch in self.samples(n):
             yield pixels.to_pixels(batch, symmetric=self.config.data.symmetric)
 
-    def sounds(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield batches of the first `n` samples as waves float32 [m, t] and log-mel images.
+    def waves_and_images(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield batches of the first `n` samples as waveforms float32 [m, t] and log-mel images.
 
-        They are kept, because several evaluators ask for them. Raises FloatingPointError if a
-        sample is not finite.
+        They are cached, because several evaluators use them. Raises FloatingPointError if a sample
+        is not finite.
         """
-        assert self.sound is not None
-        if n in self._heard:
-            yield from self._heard[n]
+        assert self.audio_format is not None
+        if n in self._audio_batches:
+            yield from self._audio_batches[n]
             return
         batches = []
         for batch in self.samples(n):
-            batches.append(preprocess.waves_and_images(batch, self.sound))
+            batches.append(preprocess.waves_and_images(batch, self.audio_format))
             yield batches[-1]
-        self._heard[n] = batches
+        self._audio_batches[n] = batches
 
 
 def members(
@@ -90,21 +92,21 @@ def members(
     state: TrainState,
     seed: int | None = None,
     devices: Sequence[jax.Device] | None = None,
-    sound: AudioFormat | None = None,
+    audio_format: AudioFormat | None = None,
 ) -> list[Member]:
     """Split the state of a run into its members.
 
     Args:
-      config: the run's config.
-      state: a state of the run.
-      seed: seed of the latents of all members; by default each has its training seed.
-      devices: devices to sample on.
-      sound: how examples of audio are heard.
+        config: Config of the run.
+        state: State of the run.
+        seed: Seed of the latents of all members. None: each member uses its training seed.
+        devices: Devices to sample on. None: one.
+        audio_format: Format of audio examples. None: the examples are not audio.
 
     Returns:
-      The members in the order of `population.member_configs`.
+        The members in the order of `population.member_configs`.
     """
-    alone = [
+    runs = [
         population_state.member_run(config, state, i)
         for i in range(len(population.member_configs(config)))
     ]
@@ -114,7 +116,7 @@ def members(
             generator_variables(member_state),
             member_config.seed if seed is None else seed,
             devices,
-            sound,
+            audio_format,
         )
-        for member_config, member_state in alone
+        for member_config, member_state in runs
     ]

@@ -1,4 +1,4 @@
-"""Evaluation of 2-D mixtures: the modes that samples cover."""
+"""Evaluation of 2-D mixtures by coverage of their modes."""
 
 import functools
 from typing import Any
@@ -17,15 +17,22 @@ from gan_jax.metrics.modes import HIGH_QUALITY, Modes, kl_floor, kl_to_uniform, 
 from gan_jax.training import population_state
 from gan_jax.training.state import TrainState, generator_variables
 
-SAMPLES = 2500  # as VEEGAN and PacGAN score them
+SAMPLES = 2500  # as in VEEGAN and PacGAN
 
 
 def score_modes(
     config: Config, state: TrainState, seed: int | None = None, n: int = SAMPLES
 ) -> Modes | None:
-    """Score `n` samples of a run that is no population (gan_jax/metrics/modes.py).
+    """Score samples of a run that is not a population (gan_jax/metrics/modes.py).
 
-    Their latents are those of `seed`, by default the run's. None if a sample is not finite.
+    Args:
+        config: Config of the run.
+        state: State of the run.
+        seed: Seed of the latents. None: the training seed.
+        n: Number of samples.
+
+    Returns:
+        Coverage of the modes, or None if a sample is not finite.
     """
     key = keys.sample_key(config.seed if seed is None else seed)
     return _sample_modes(config, generator_variables(state), key, n)
@@ -38,26 +45,32 @@ def _sample_modes(config: Config, variables: Any, key: jax.Array, n: int) -> Mod
 
 
 def scores(config: Config, state: TrainState) -> list[dict[str, float]]:
-    """Score each member of a run on a 2-D mixture by name of metric.
+    """Score each member of a run on a 2-D mixture.
 
-    NaN where a member has diverged. Members of runs on other data have no scores: {}.
+    Returns scores by name of metric for each member, NaN for members that have diverged. For runs
+    on other data they are empty.
     """
-    numbers = range(len(population.member_configs(config)))
+    indices = range(len(population.member_configs(config)))
     if not isinstance(config.data, PointData):
-        return [{} for _ in numbers]
-    lost = dict.fromkeys(Modes._fields, float("nan"))
-    counts = [
-        score_modes(*population_state.member_run(config, state, number)) for number in numbers
-    ]
-    return [lost if member is None else member._asdict() for member in counts]
+        return [{} for _ in indices]
+    diverged = dict.fromkeys(Modes._fields, float("nan"))
+    counts = [score_modes(*population_state.member_run(config, state, index)) for index in indices]
+    return [diverged if member is None else member._asdict() for member in counts]
 
 
 class ModeCoverage:
-    """Covered modes, share of high-quality samples, and KL to uniform of samples of a mixture."""
+    """Evaluator of covered modes, high-quality samples and KL to uniform of a 2-D mixture."""
 
     metrics: tuple[str, ...] = Modes._fields
 
     def __init__(self, config: Config, fingerprint: str, n: int = SAMPLES):
+        """Make the evaluator.
+
+        Args:
+            config: Config of the run.
+            fingerprint: Fingerprint of the data of the run.
+            n: Number of samples.
+        """
         self._config = config
         centers, self._sigma = MIXTURES[config.data.name]
         self._centers = centers()
@@ -82,8 +95,8 @@ class ModeCoverage:
     def _score(self, counts: Modes) -> Scores:
         n, expected = self.protocol.n_fake, self.protocol.expected
         return {
-            name: Score(float(value), 0, n, float(expected[name]))
-            for name, value in counts._asdict().items()
+            name: Score(float(count), 0, n, float(expected[name]))
+            for name, count in counts._asdict().items()
         }
 
     @functools.cached_property
@@ -105,7 +118,7 @@ class ModeCoverage:
             nearest, good = np.asarray(counts.nearest), np.asarray(counts.good)
             share = float(good.sum() / self.protocol.n_fake)
             return self._score(Modes(int((good > 0).sum()), share, kl_to_uniform(nearest)))
-        samples = np.asarray(points)  # a sample is on a border, as far as float32 can tell
+        samples = np.asarray(points)  # in float32, a sample is too close to a border to decide
         if not np.isfinite(samples).all():
             return None
         return self._score(modes(samples, self._centers, self._sigma))

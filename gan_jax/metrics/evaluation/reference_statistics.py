@@ -1,4 +1,4 @@
-"""Feature statistics of real data, cached on disk because they never change."""
+"""Feature statistics of real data, cached on disk."""
 
 import hashlib
 import logging
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from gan_jax.core.cache import cache_folder, save_cached
 from gan_jax.core.errors import UserError
@@ -18,7 +19,7 @@ from gan_jax.metrics.features.extractor import Features
 
 log = logging.getLogger(__name__)
 BATCH = 512  # images between two updates of the progress bar
-MAX_PIXELS = 64 * 64 * 3  # as features: their covariance takes 1.2 GB
+MAX_PIXELS = 64 * 64 * 3  # limit of pixel features: a covariance of 1.2 GB
 
 
 def _extract(
@@ -31,18 +32,22 @@ def _extract(
 
 
 def image_statistics(
-    features: Features, images: np.ndarray, devices: Sequence[jax.Device] | None, *, quiet: bool
+    features: Features,
+    images: UInt8[np.ndarray, "n h w c"],
+    devices: Sequence[jax.Device] | None,
+    *,
+    quiet: bool,
 ) -> FeatureStatistics:
-    """Compute the statistics of uint8 images [n, h, w, c].
+    """Compute the feature statistics of images.
 
     Args:
-      features: the features.
-      images: the images.
-      devices: devices to compute features on.
-      quiet: whether to show no progress.
+        features: Features to compute.
+        images: Images.
+        devices: Devices to compute features on. None: one.
+        quiet: Whether to hide the progress bar.
 
     Returns:
-      The statistics of all images.
+        Statistics of all images.
     """
     with tqdm(total=len(images), unit="image", disable=quiet, desc=features.name) as bar:
         return accumulate(_extract(features, images, devices, bar), len(images))
@@ -56,28 +61,29 @@ def real_statistics(
     cache: Path | None = None,
     quiet: bool = False,
 ) -> FeatureStatistics:
-    """Compute the statistics of a data set, or read them from the cache.
+    """Compute the feature statistics of a data set, or read them from the cache.
 
-    A cache file that cannot be read is logged and computed again.
+    A cache file that cannot be read is logged and replaced.
 
     Args:
-      features: the features.
-      dataset: preprocessed images.
-      devices: devices to compute features on.
-      cache: folder of the cache, by default `statistics` in the user's.
-      quiet: whether to show no progress.
+        features: Features to compute.
+        dataset: Preprocessed images.
+        devices: Devices to compute features on. None: one.
+        cache: Folder of the cache. None: `statistics` in the cache folder of the user.
+        quiet: Whether to hide the progress bar.
 
     Returns:
-      The statistics of all images of the data set.
+        Statistics of all images of the data set.
 
     Raises:
-      UserError: pixels of large images, whose covariance does not fit in memory.
+        UserError: If the features are the pixels of large images, since their covariance does not
+            fit in memory.
     """
-    numbers = int(np.prod(dataset.batch.real.shape[1:]))
-    if features.name == "pixels" and numbers > MAX_PIXELS:
+    image_size = int(np.prod(dataset.batch.real.shape[1:]))
+    if features.name == "pixels" and image_size > MAX_PIXELS:
         raise UserError(
-            f"features 'pixels': {numbers} numbers a picture, at most {MAX_PIXELS} are allowed; "
-            "give smaller pictures, or --features inception"
+            f"images for features 'pixels' must have at most {MAX_PIXELS} values, got "
+            f"{image_size}: use smaller images, or --features inception"
         )
     key = hashlib.sha256(f"2 {dataset.fingerprint} {features.sha256}".encode()).hexdigest()
     path = (cache or cache_folder() / "statistics") / f"{key[:32]}.npz"
@@ -88,7 +94,7 @@ def real_statistics(
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # numpy and zipfile raise many kinds
-        log.warning("%s is damaged and made anew: %s", path, " ".join(str(error).split()))
+        log.warning("%s is damaged and will be replaced: %s", path, " ".join(str(error).split()))
     statistics = image_statistics(features, dataset.batch.real, devices, quiet=quiet)
     save_cached(path, {"kept": statistics.subsample, **statistics.moments._asdict()})
     return statistics

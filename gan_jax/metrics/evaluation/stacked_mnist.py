@@ -1,8 +1,8 @@
-"""Evaluation of Stacked MNIST: the modes that samples cover, by a classifier of MNIST per channel.
+"""Evaluation of Stacked MNIST by coverage of its modes, with an MNIST classifier per channel.
 
 The protocol is that of VEEGAN and PacGAN (1712.04086, sec. 4.2): 26,000 samples, and the KL of
-their histogram over 1000 modes to uniform. The classifier is the project's own
-(metrics/features/classifier.py).
+their histogram over 1000 modes to the uniform distribution. The classifier is that of
+metrics/features/classifier.py.
 """
 
 import functools
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Int, Integer, UInt8
 
 from gan_jax.config import Config, population
 from gan_jax.core import keys
@@ -29,21 +30,23 @@ SAMPLES = 26_000
 CLASSES = 1000
 METRICS = modes.StackedModes._fields
 Counter = Callable[[Any, jax.Array], tuple[np.ndarray, bool]]
-"""counter(generator variables, key) -> samples of each mode int64 [1000], all finite."""
+"""counter(variables, key): number of samples of each mode int64 [1000], whether all are finite."""
 
 
 def predict(
-    function: Callable[[Any, jax.Array], jax.Array], constants: Any, images: jax.Array
-) -> jax.Array:
-    """Predict the modes int32 [n] of uint8 images [n, 28, 28, 3].
+    function: Callable[[Any, jax.Array], jax.Array],
+    constants: Any,
+    images: UInt8[Array, "n h w 3"],
+) -> Int[Array, " n"]:
+    """Predict the modes of images.
 
     Args:
-      function: the classifier's features, of its variables and images.
-      constants: the classifier's variables and head.
-      images: the images.
+        function: Features of the classifier, a function of its variables and images.
+        constants: Variables and head of the classifier.
+        images: Images of three digits, one in each channel.
 
     Returns:
-      100 a + 10 b + c for the digits of the three channels.
+        100 a + 10 b + c for digits a, b and c of the channels.
     """
     variables, (kernel, bias) = constants
     channels = jnp.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3], 1)
@@ -70,7 +73,7 @@ def _count(
         return (counts, finite & jnp.isfinite(samples).all()), None
 
     zero = jnp.zeros(CLASSES + 1, jnp.int32), jnp.asarray(True)
-    (counts, finite), _ = lax.scan(add, zero, streaming.batches(n))
+    (counts, finite), _ = lax.scan(add, zero, streaming.index_batches(n))
     return counts[:CLASSES], finite
 
 
@@ -78,18 +81,18 @@ def make_counter(config: Config, classifier: Features, n: int) -> Counter:
     """Make the program that counts the first `n` samples of a generator by mode.
 
     Args:
-      config: config of the run.
-      classifier: features of MNIST with logits.
-      n: number of samples.
+        config: Config of the run.
+        classifier: Features of MNIST with logits.
+        n: Number of samples.
 
     Returns:
-      The program, which runs on the device of its arguments.
+        The program, which runs on the device of its arguments.
 
     Raises:
-      UserError: the features are not those of a classifier.
+        UserError: If the features are not those of a classifier.
     """
     if not isinstance(classifier, Extractor) or classifier.head is None:
-        raise UserError(f"features is {classifier.name!r}: modes are counted by the classifier")
+        raise UserError(f"features must be those of a classifier, got {classifier.name!r}")
     constants = classifier.variables, classifier.head
     program = jax.jit(functools.partial(_count, config, classifier.function, n))
 
@@ -100,13 +103,14 @@ def make_counter(config: Config, classifier: Features, n: int) -> Counter:
     return counter
 
 
-def scores(counts: np.ndarray) -> Scores:
-    """Compute covered, kl and excess_kl of counts [1000]."""
+def scores(counts: Integer[np.ndarray, "1000"]) -> Scores:
+    """Compute covered, kl and excess_kl from the number of samples of each mode."""
     n = int(counts.sum())
-    values = modes.stacked_modes(np.repeat(np.arange(CLASSES), counts), CLASSES)
+    coverage = modes.stacked_modes(np.repeat(np.arange(CLASSES), counts), CLASSES)
     expected = expected_scores(n)
     return {
-        name: Score(float(value), 0, n, expected[name]) for name, value in values._asdict().items()
+        name: Score(float(score), 0, n, expected[name])
+        for name, score in coverage._asdict().items()
     }
 
 
@@ -116,12 +120,21 @@ def expected_scores(n: int) -> dict[str, float]:
 
 
 class StackedModeCoverage:
-    """Covered modes, and KL to uniform, of samples of Stacked MNIST."""
+    """Evaluator of covered modes and KL to uniform of samples of Stacked MNIST."""
 
     metrics: tuple[str, ...] = METRICS
 
     def __init__(self, evaluation: Evaluation, classifier: Features, n: int):
-        """Raises UserError if the features are not those of a classifier."""
+        """Make the evaluator.
+
+        Args:
+            evaluation: Run to evaluate.
+            classifier: Features of MNIST with logits.
+            n: Number of samples.
+
+        Raises:
+            UserError: If the features are not those of a classifier.
+        """
         self._config = evaluation.config
         self._counter = make_counter(evaluation.config, classifier, n)
         self.protocol = EvaluationProtocol(
@@ -148,19 +161,20 @@ class StackedModeCoverage:
         return member_scores
 
     def score_members(self, variables: Any, roots: jax.Array) -> list[Scores | None]:
-        """Score all members, one after another in the same program."""
+        """Score all members, one after another by the same program."""
         stacked = streaming.with_member_axis((variables, roots), self._config)
-        numbers = range(len(population.member_configs(self._config)))
-        alone = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in numbers]
+        indices = range(len(population.member_configs(self._config)))
+        members = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in indices]
         return [
-            self._score(own, keys.step_key(root, keys.Purpose.SAMPLE, 0)) for own, root in alone
+            self._score(member_variables, keys.step_key(root, keys.Purpose.SAMPLE, 0))
+            for member_variables, root in members
         ]
 
 
 def stacked_mode_coverage(evaluation: Evaluation) -> StackedModeCoverage:
     """Make the evaluator of a run on Stacked MNIST.
 
-    Its features are by default those of the classifier of MNIST.
+    The default features are those of the classifier of MNIST.
     """
     features = evaluation.settings.features
     if features is None:

@@ -1,7 +1,7 @@
-"""Compiled programs that reduce samples to statistics, so that samples never leave the device.
+"""Compiled programs that reduce samples to statistics, so that samples stay on the device.
 
-Modes are counted, and the moments of features summed. The rest, a sum over counts or an eigenvalue
-problem, is computed in float64 on the host.
+The programs count modes and sum moments of features. The remaining computations, a sum over counts
+or an eigenvalue problem, are done in float64 on the host.
 """
 
 import functools
@@ -12,65 +12,90 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from gan_jax.config import Config, population
 from gan_jax.core import keys
 from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.inference import sampling
+from gan_jax.metrics.checks import AnyArray
 from gan_jax.metrics.features import preprocess
 from gan_jax.metrics.features.extractor import Extractor, Function
 
-BATCH = 128  # samples at a time, as in gan_jax/inference/sampling.py
+BATCH = 128  # samples of a batch, as in gan_jax/inference/sampling.py
 # Relative to a squared distance. Its rounding in float32 is below ten units in the last place,
-# 6e-7 of it: distances further apart than this are in the same order in exact arithmetic.
+# 6e-7 of it, so distances that differ by more have the same order in exact arithmetic.
 MAX_ROUNDING = 4e-6
 
 
 class ModeCounts(NamedTuple):
-    """Numbers of samples by mode, int32."""
+    """Number of samples of each mode, with a leading axis of members in a program's result."""
 
-    nearest: jax.Array
-    """Samples [K] to which a mode is the nearest."""
-    good: jax.Array
-    """Those of them [K] within 3 sigma."""
-    certain: jax.Array
-    """Whether exact arithmetic would count the same; False where a sample is not finite."""
+    nearest: Int[AnyArray, "*members modes"]
+    """Number of samples closest to each mode."""
+    good: Int[AnyArray, "*members modes"]
+    """Number of these samples within 3 sigma."""
+    certain: Bool[AnyArray, "*members"]
+    """Whether the counts are those of exact arithmetic; False if a sample is not finite."""
 
 
 class FeatureSums(NamedTuple):
-    """Sums over features x [n, d], less a fixed shift [d], in float32."""
+    """Float32 sums over features x minus a shift, with an axis of members in a program's result."""
 
-    total: jax.Array
-    """Sum [d] of x - shift."""
-    outer: jax.Array
-    """Sum [d, d] of (x - shift)(x - shift)^T."""
-    logits: jax.Array
-    """Logits [n, classes]; [n, 0] for features without a head."""
-    finite: jax.Array
+    total: Float[AnyArray, "*members d"]
+    """Sum of x - shift."""
+    outer: Float[AnyArray, "*members d d"]
+    """Sum of (x - shift)(x - shift)^T."""
+    logits: Float[AnyArray, "*members n classes"]
+    """Logits of the samples; [n, 0] for features without a head."""
+    finite: Bool[AnyArray, "*members"]
     """Whether all samples are finite."""
 
 
 ModeProgram = Callable[[Any, jax.Array], tuple[ModeCounts, jax.Array]]
-"""Generator variables and root keys -> the members' counts, and their samples."""
+"""program(variables, root keys): counts and samples of all members."""
 FeatureProgram = Callable[[Any, Any, jax.Array], FeatureSums]
-"""Constants, generator variables and root keys -> the members' sums."""
+"""program(constants, variables, root keys): sums of all members."""
 
 
 def with_member_axis(tree: Any, config: Config) -> Any:
-    """Add an axis of members to the leaves of a run that is no population."""
+    """Add an axis of members to the leaves if the run is not a population."""
     return tree if population.is_population(config) else jax.tree.map(lambda leaf: leaf[None], tree)
 
 
-def generate(config: Config, variables: Any, root: jax.Array, index: jax.Array) -> jax.Array:
-    """Generate the scored samples with numbers `index` [m] from a root key, float32 [m, ...].
+def generate(
+    config: Config, variables: Any, root: PRNGKeyArray, index: Int[Array, " m"]
+) -> Float[Array, " m *example"]:
+    """Generate samples to score from a root key.
 
-    A class-conditional generator has label i mod classes for sample i.
+    The label of sample i of a class-conditional generator is i mod classes.
+
+    Args:
+        config: Config of the run.
+        variables: Variables of the generator.
+        root: Root key of the run.
+        index: Indices of the samples.
+
+    Returns:
+        Samples in float32.
     """
     return generate_from(config, variables, keys.step_key(root, keys.Purpose.SAMPLE, 0), index)
 
 
-def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Array) -> jax.Array:
-    """Generate the samples with numbers `index` [m] from the key of samples, float32 [m, ...]."""
+def generate_from(
+    config: Config, variables: Any, key: PRNGKeyArray, index: Int[Array, " m"]
+) -> Float[Array, " m *example"]:
+    """Generate samples to score from the key of samples.
+
+    Args:
+        config: Config of the run.
+        variables: Variables of the generator.
+        key: PRNG key of the samples.
+        index: Indices of the samples.
+
+    Returns:
+        Samples in float32.
+    """
     example_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     z = keys.latents(example_keys, config.prior.dim, config.prior.distribution)
     classes = sampling.num_classes(config)
@@ -78,32 +103,66 @@ def generate_from(config: Config, variables: Any, key: jax.Array, index: jax.Arr
     return jnp.asarray(config.gen.apply(variables, z, cond, train=False), jnp.float32)
 
 
-def batches(n: int) -> jax.Array:
-    """Split the numbers 0 to n - 1 into int32 [batches, BATCH]; the last goes on beyond n."""
+def index_batches(n: int) -> Int[Array, "batches batch"]:
+    """Split the indices 0 to n - 1 into batches; the last batch continues beyond n - 1.
+
+    Example:
+        >>> index_batches(200).shape
+        (2, 128)
+    """
     return jnp.arange(-(-n // BATCH) * BATCH, dtype=jnp.int32).reshape(-1, BATCH)
 
 
-def generate_points(config: Config, variables: Any, root: jax.Array, n: int) -> jax.Array:
-    """Generate the first `n` samples of a 2-D mixture, float32 [n, 2]."""
-    points = lax.map(lambda index: generate(config, variables, root, index), batches(n))
+def generate_points(
+    config: Config, variables: Any, root: PRNGKeyArray, n: int
+) -> Float[Array, "n 2"]:
+    """Generate the first samples of a run on a 2-D mixture.
+
+    Args:
+        config: Config of the run.
+        variables: Variables of the generator.
+        root: Root key of the run.
+        n: Number of samples.
+
+    Returns:
+        Samples in float32.
+    """
+    points = lax.map(lambda index: generate(config, variables, root, index), index_batches(n))
     return points.reshape(-1, points.shape[-1])[:n]
 
 
-def count_modes(samples: jax.Array, centers: np.ndarray, sigma: float) -> ModeCounts:
-    """Count samples float32 [n, 2] by mode at `centers` [K, 2], as `modes.modes` does.
+def count_modes(
+    samples: Float[Array, "n 2"], centers: Float[np.ndarray, "modes 2"], sigma: float
+) -> ModeCounts:
+    """Count samples by mode, as `modes.modes` does.
 
-    A center is the sum of two floats, so that a sample near one is subtracted without loss.
+    Each center is represented by the sum of two floats, so that the difference to a nearby sample
+    is exact.
+
+    Args:
+        samples: Samples in float32.
+        centers: Centers of the modes in float64.
+        sigma: Standard deviation of the modes.
+
+    Returns:
+        The counts, and whether they are certain.
+
+    Example:
+        >>> centers = np.array([[0.0, 0.0], [1.0, 0.0]])
+        >>> counts = count_modes(jnp.array([[0.0, 0.01], [0.4, 0.0]]), centers, sigma=0.01)
+        >>> counts.nearest.tolist(), counts.good.tolist(), bool(counts.certain)
+        ([2, 0], [1, 0], True)
     """
     high = centers.astype(np.float32)
     low = (centers - high).astype(np.float32)
     offset = (samples[:, None, :] - high[None]) - low[None]
     square = jnp.square(offset).sum(-1)  # [n, K]
-    (least, second), place = (part.T for part in lax.top_k(-square, 2))
+    (least, second), order = (part.T for part in lax.top_k(-square, 2))
     least, second, reach = -least, -second, (3 * sigma) ** 2
     clear = (second - least > MAX_ROUNDING * second) & (
         jnp.abs(least - reach) > MAX_ROUNDING * reach
     )
-    nearest = place[0][:, None] == jnp.arange(len(centers))[None]
+    nearest = order[0][:, None] == jnp.arange(len(centers))[None]
     good = nearest & (least <= reach)[:, None]
     return ModeCounts(nearest.sum(0), good.sum(0), clear.all())
 
@@ -119,13 +178,13 @@ def mode_program(config: Config, centers: np.ndarray, sigma: float, n: int) -> M
     """Make the program that counts the first `n` samples of all members by mode.
 
     Args:
-      config: config of the run.
-      centers: centers of the modes [K, 2].
-      sigma: their standard deviation.
-      n: number of samples.
+        config: Config of the run.
+        centers: Centers of the modes [K, 2].
+        sigma: Standard deviation of the modes.
+        n: Number of samples.
 
     Returns:
-      The program, which is compiled at its first call.
+        The program, which is compiled on its first call.
     """
     count = functools.partial(_count_member, config, centers, sigma, n)
 
@@ -136,53 +195,59 @@ def mode_program(config: Config, centers: np.ndarray, sigma: float, n: int) -> M
     return program
 
 
-def to_pixels(x: jax.Array, *, symmetric: bool) -> jax.Array:
-    """Round examples [n, h, w, c] in [0, 1] or [-1, 1] to uint8, as `plots.to_pixels` does."""
+def to_pixels(x: Float[Array, "n h w c"], *, symmetric: bool) -> UInt8[Array, "n h w c"]:
+    """Round examples in [0, 1], or [-1, 1] if symmetric, to uint8, as `pixels.to_pixels` does.
+
+    Example:
+        >>> to_pixels(jnp.array([[[[-1.0], [0.0], [1.0]]]]), symmetric=True).ravel().tolist()
+        [0, 128, 255]
+    """
     unit = (x + 1) / 2 if symmetric else x
     return jnp.rint(jnp.clip(unit, 0, 1) * 255).astype(jnp.uint8)
 
 
 def sum_features(
-    make: Callable[[jax.Array], jax.Array],
+    sample: Callable[[jax.Array], jax.Array],
     extract: Callable[[jax.Array], jax.Array],
     head: tuple[jax.Array, jax.Array] | None,
-    shift: jax.Array,
+    shift: Float[Array, " d"],
     n: int,
     *,
     symmetric: bool,
 ) -> FeatureSums:
     """Sum the features of samples, a batch at a time.
 
-    With the mean of the data as `shift` the sums stay small, and so does the loss of float32.
+    With the mean of the real features as `shift`, the sums stay small, and so does the rounding
+    error of float32.
 
     Args:
-      make: samples by their numbers [m].
-      extract: features [m, d] of uint8 images [m, h, w, c].
-      head: kernel and bias of the logits of features, if they have some.
-      shift: what is subtracted from the features [d].
-      n: number of samples.
-      symmetric: whether samples are in [-1, 1] instead of [0, 1].
+        sample: Function from indices [m] to samples [m, h, w, c].
+        extract: Function from uint8 images [m, h, w, c] to features [m, d].
+        head: Kernel and bias of the logits, if any.
+        shift: Shift to subtract from the features [d].
+        n: Number of samples.
+        symmetric: Whether samples are in [-1, 1] instead of [0, 1].
 
     Returns:
-      The sums over the first `n` samples.
+        Sums over the first `n` samples.
     """
-    exact = lax.Precision.HIGHEST  # accelerators would else round to fewer digits
+    exact = lax.Precision.HIGHEST  # by default, accelerators round to fewer digits
 
     def add(sums: tuple[jax.Array, jax.Array, jax.Array], index: jax.Array):
         total, outer, finite = sums
-        samples, counts = make(index), index < n
+        samples, valid = sample(index), index < n
         features = extract(to_pixels(samples, symmetric=symmetric)).astype(jnp.float32)
-        centered = jnp.where(counts[:, None], features - shift[None], 0)
+        centered = jnp.where(valid[:, None], features - shift[None], 0)
         logits = jnp.zeros((BATCH, 0))
         if head is not None:
             logits = jnp.dot(features, head[0], precision=exact) + head[1][None]
         outer = outer + jnp.dot(centered.T, centered, precision=exact)
-        # Samples beyond n must be finite too: they are samples like the others.
+        # Samples beyond n must be finite too: they have the same distribution.
         return (total + centered.sum(0), outer, finite & jnp.isfinite(samples).all()), logits
 
     zero = jnp.zeros_like(shift), jnp.zeros((len(shift), len(shift))), jnp.asarray(True)
-    (total, outer, finite), logits = lax.scan(add, zero, batches(n))
-    # Not -1, which fails for the empty logits of features without a head.
+    (total, outer, finite), logits = lax.scan(add, zero, index_batches(n))
+    # A size of -1 fails for the empty logits of features without a head.
     logits = logits.reshape(len(logits) * BATCH, logits.shape[-1])
     return FeatureSums(total, outer, logits[:n], finite)
 
@@ -190,7 +255,7 @@ def sum_features(
 def _sum_member(
     config: Config,
     function: Function,
-    sound: AudioFormat | None,
+    audio_format: AudioFormat | None,
     n: int,
     constants: Any,
     member: tuple[Any, jax.Array],
@@ -198,41 +263,43 @@ def _sum_member(
     feature_variables, head, shift = constants
     variables, root = member
 
-    def make(index: jax.Array) -> jax.Array:
+    def sample(index: jax.Array) -> jax.Array:
         samples = generate(config, variables, root, index)
-        return samples if sound is None else preprocess.finite_mel_images(samples, sound)
+        return (
+            samples if audio_format is None else preprocess.finite_mel_images(samples, audio_format)
+        )
 
     return sum_features(
-        make,
+        sample,
         functools.partial(function, feature_variables),
         head,
         shift,
         n,
-        symmetric=config.data.symmetric and sound is None,
+        symmetric=config.data.symmetric and audio_format is None,
     )
 
 
 def feature_program(
-    config: Config, features: Extractor, sound: AudioFormat | None, n: int
+    config: Config, features: Extractor, audio_format: AudioFormat | None, n: int
 ) -> FeatureProgram:
     """Make the program that sums the features of the first `n` samples of all members.
 
     Args:
-      config: config of the run.
-      features: the features.
-      sound: how examples of audio are heard; None for images.
-      n: number of samples.
+        config: Config of the run.
+        features: Features to sum.
+        audio_format: Format of audio examples; None for images.
+        n: Number of samples.
 
     Returns:
-      The program, which is compiled at its first call. Its constants are the variables and head of
-      the features, and the shift of `sum_features`.
+        The program, which is compiled on its first call. Its constants are the variables and head
+        of the features, and the shift of `sum_features`.
     """
-    total = functools.partial(_sum_member, config, features.function, sound, n)
+    sum_member = functools.partial(_sum_member, config, features.function, audio_format, n)
 
     @jax.jit
     def program(constants: Any, variables: Any, roots: jax.Array) -> FeatureSums:
-        # One after another: a batch of the images of one member fills a device.
+        # Members run one after another: a batch of images of one member fills a device.
         members = with_member_axis((variables, roots), config)
-        return lax.map(functools.partial(total, constants), members)
+        return lax.map(functools.partial(sum_member, constants), members)
 
     return program

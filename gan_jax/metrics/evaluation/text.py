@@ -1,10 +1,11 @@
-"""Evaluation of texts over temperatures: quality against diversity.
+"""Evaluation of texts over temperatures, by quality and diversity.
 
-At each temperature: BLEU of samples against the split `test` (quality), self-BLEU of all samples
-(sameness), and likelihoods in nats per token, counting all steps of a sequence: nll_gen of test
-sentences under the generator, nll_div of its samples under itself, and, for the synthetic data,
-nll_oracle of its samples under the distribution of the data. Compare language GANs over all
-temperatures: a likelihood model at a lower one may be better in both (1811.02549).
+At each temperature, the metrics are BLEU of samples against the split `test` (quality), self-BLEU
+of all samples (lack of diversity), and negative log-likelihoods in nats per token, over all steps
+of a sequence. nll_gen is that of test sentences under the generator, nll_div that of samples under
+the generator, and, for the synthetic data, nll_oracle that of samples under the data distribution.
+Compare language GANs over all temperatures: a maximum-likelihood model at a lower temperature may
+be better in both quality and diversity (1811.02549).
 """
 
 import dataclasses
@@ -23,30 +24,36 @@ from gan_jax.metrics.evaluation.evaluator import Evaluation, EvaluationProtocol,
 from gan_jax.metrics.evaluation.members import Member
 from gan_jax.networks import lstm
 
-MAX_SAMPLES = 5000  # by default as many as there are test sentences, up to this
+MAX_SAMPLES = 5000  # limit of the default, the number of test sentences
 
 
 def _nll(network: Any, variables: Any, rows: np.ndarray, temperature: float = 1.0) -> float:
-    value = text.log_likelihood(network, variables, rows, temperature).mean()
-    if not np.isfinite(value):
+    log_likelihood = text.log_likelihood(network, variables, rows, temperature).mean()
+    if not np.isfinite(log_likelihood):
         raise FloatingPointError("a likelihood is not finite")
-    return float(-value / rows.shape[1])
+    return float(-log_likelihood / rows.shape[1])
 
 
 class TextMetrics:
-    """BLEU, self-BLEU and likelihoods at one temperature.
+    """Evaluator of BLEU, self-BLEU and likelihoods at one temperature.
 
-    An unknown token of a test sentence matches none of a sample, and sentences with one do not
-    count for nll_gen.
+    Unknown tokens of test sentences match no token of a sample, and sentences with unknown tokens
+    are excluded from nll_gen.
     """
 
     def __init__(self, dataset: Dataset, test: Dataset, protocol: EvaluationProtocol):
-        """`dataset` is that of the run, and `test` its split `test`."""
+        """Make the evaluator.
+
+        Args:
+            dataset: Data set of the run.
+            test: Split `test` of the data set.
+            protocol: Protocol of the scores, with a temperature.
+        """
         self.protocol = protocol
         self._dataset, self._test = dataset, test
 
     def __call__(self, member: Member) -> Scores:
-        """Score a member by names that end in `at TEMPERATURE`, unless that is 1."""
+        """Score a member; names of metrics end in `at TEMPERATURE`, unless it is 1."""
         temperature, n = self.protocol.temperature, self.protocol.n_fake
         assert temperature is not None
         config, variables = member.config, member.variables
@@ -70,34 +77,36 @@ class TextMetrics:
         vocabulary, real = self._dataset.vocabulary, np.asarray(self._test.batch.real)
         assert vocabulary is not None
         samples, references = (corpus.sentences(part, vocabulary) for part in (rows, real))
-        # -1: an unknown word is no word of the generator, which has its own token for it.
+        # -1 differs from all tokens of the generator, which can sample the unknown token too.
         references = [
             [-1 if token == corpus.UNKNOWN else token for token in sentence]
             for sentence in references
         ]
-        quality, sameness = bleu.bleu(samples, references), bleu.self_bleu(samples)
-        scores = {f"bleu_{k}": Score(value, len(real), len(rows)) for k, value in quality.items()}
+        quality, self_quality = bleu.bleu(samples, references), bleu.self_bleu(samples)
+        scores = {f"bleu_{k}": Score(score, len(real), len(rows)) for k, score in quality.items()}
         return scores | {
-            f"self_bleu_{k}": Score(value, 0, len(rows)) for k, value in sameness.items()
+            f"self_bleu_{k}": Score(score, 0, len(rows)) for k, score in self_quality.items()
         }
 
 
-def _check(temperatures: Sequence[float]) -> None:
+def _check_temperatures(temperatures: Sequence[float]) -> None:
     if min(temperatures) <= 0 or len(set(temperatures)) < len(temperatures):
-        raise UserError(f"temperatures are {[*temperatures]}: they must be above 0, once each")
+        raise UserError(f"temperatures must be above 0 and distinct, got {[*temperatures]}")
 
 
 def text_evaluators(evaluation: Evaluation) -> list[TextMetrics]:
     """Make the evaluators of a run on texts, one for each temperature.
 
-    Raises UserError where there is no split `test`, or one with another vocabulary.
+    Raises UserError if there is no split `test`, or it has another vocabulary.
     """
     config, dataset, settings = evaluation.config, evaluation.dataset, evaluation.settings
-    _check(settings.temperatures)
+    _check_temperatures(settings.temperatures)
     data = dataclasses.replace(evaluation.data, split="test")
     test = sources.load(data)
     if test.vocabulary != dataset.vocabulary:
-        raise UserError(f"the test of {config.data.name!r} has another vocabulary than the run's")
+        raise UserError(
+            f"split test of {config.data.name!r} must have the vocabulary of the run, got another"
+        )
     protocol = EvaluationProtocol(
         features="tokens",
         real=sources.describe(data),

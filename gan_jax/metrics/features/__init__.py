@@ -1,1 +1,1 @@
-"""Features of pictures, by name: which networks look at them before the metrics do."""
+"""Feature extractors of images, selected by name, that metrics are computed on."""

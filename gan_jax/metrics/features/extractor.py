@@ -1,4 +1,4 @@
-"""Features of pictures: a pure function, its variables, and what a metric card must say of both."""
+"""Feature extractors: a pure function of images, its variables, and their description."""
 
 import dataclasses
 import hashlib
@@ -11,31 +11,32 @@ from typing import Any, Protocol, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Shaped, UInt8
 
 from gan_jax.core import devices as core_devices
 from gan_jax.core.errors import UserError
 
 Function = Callable[[Any, jax.Array], jax.Array]
 CHANNELS = (1, 3)
-COARSE_SIZE = 16  # pixels on a side in `coarse_pixels` of larger images
+COARSE_SIZE = 16  # side of the images in `coarse_pixels`
 
 
 class Features(Protocol):
-    """What metrics need of features; an `Extractor`, or a user's own."""
+    """Interface of features: an `Extractor`, or a custom class."""
 
     @property
     def name(self) -> str:
-        """On the card."""
+        """Name in score cards."""
         ...
 
     @property
     def sha256(self) -> str:
-        """Of whatever decides the features."""
+        """Hash of everything that determines the features."""
         ...
 
     @property
     def resize(self) -> str:
-        """What becomes of a picture first, in words."""
+        """Preprocessing of the images, in words."""
         ...
 
     @property
@@ -45,146 +46,178 @@ class Features(Protocol):
 
     @property
     def head(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Kernel [d, classes] and bias [classes] of the logits; None where there are none."""
+        """Kernel [d, classes] and bias [classes] of the logits, if any."""
         ...
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Compute logits [n, classes] of features [n, d]; only where there is a head."""
+    def logits(self, features: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
+        """Compute the logits of features; requires a head."""
         ...
 
     def __call__(
-        self, images: np.ndarray, devices: Sequence[jax.Device] | None = None
-    ) -> np.ndarray:
-        """Images uint8 [n, h, w, c] -> features [n, d]."""
+        self, images: UInt8[np.ndarray, "n h w c"], devices: Sequence[jax.Device] | None = None
+    ) -> Shaped[np.ndarray, "n d"]:
+        """Compute the features of images, on `devices` or by default one."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extractor:
-    """extractor(images) -> features float32 [n, d], for images uint8 [n, h, w, c]."""
+    """Feature extractor: a pure function of images, its variables and their description."""
 
     name: str
-    """On the card: `mnist-classifier`, `inception-2048`, `pixels`."""
+    """Name in score cards: `mnist-classifier`, `inception-2048`, `pixels`."""
     sha256: str
-    """Of whatever decides the function: weights, recipe."""
+    """Hash of everything that determines the features: weights, recipe."""
     resize: str
-    """What becomes of a picture first, in words."""
+    """Preprocessing of the images, in words."""
     function: Function
-    """(variables, images uint8 [m, h, w, c]) -> [m, d], each row of its own picture alone."""
+    """Function `(variables, images uint8 [m, h, w, c]) -> features [m, d]`.
+
+    Each row must depend on the image of that row only."""
     variables: Any = None
+    """Variables of `function`."""
     head: tuple[np.ndarray, np.ndarray] | None = None
-    """Kernel [d, classes] and bias [classes] of the logits, where features have some."""
+    """Kernel [d, classes] and bias [classes] of the logits, if any."""
     shape: tuple[int, int, int] | None = None
-    """The only pictures that it takes; None: any."""
+    """Required shape of an image [h, w, c]. None: any shape."""
     batch: int = 64
-    """Pictures in one program; the last ones are filled up, so that one program does."""
+    """Number of images in one program call; the last batch is padded to it."""
     note: str = ""
-    """What else is to be known of it: how accurate a classifier is."""
+    """Remarks on the features, such as the accuracy of a classifier."""
     test_accuracy: float | None = None
     """Accuracy of a classifier on the split `test`, to four digits."""
     _program: Function = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
+        """Compile the function."""
         object.__setattr__(self, "_program", jax.jit(self.function))
 
     def __call__(
-        self, images: np.ndarray, devices: Sequence[jax.Device] | None = None
-    ) -> np.ndarray:
-        """Features float32 [n, d], each batch cut over `devices` (by default one).
+        self, images: UInt8[np.ndarray, "n h w c"], devices: Sequence[jax.Device] | None = None
+    ) -> Float[np.ndarray, "n d"]:
+        """Compute the features of images.
 
-        Raises UserError unless images are uint8 [n, h, w, 1 or 3], of `shape` if that is given.
+        Args:
+            images: Images with 1 or 3 channels, of `shape` if that is set.
+            devices: Devices to shard each batch over. None: one.
+
+        Returns:
+            Features float32 [n, d].
+
+        Raises:
+            UserError: If the images have another dtype or shape.
+
+        Example:
+            >>> pixels()(np.zeros((2, 8, 8, 1), np.uint8)).shape
+            (2, 64)
         """
         images = np.asarray(images)
         self._check(images)
         devices = devices or jax.local_devices()[:1]
         devices = devices[: math.gcd(len(devices), self.batch)]
-        variables, found = core_devices.replicate(self.variables, devices), []
+        variables, parts = core_devices.replicate(self.variables, devices), []
         for first in range(0, len(images), self.batch):
             part = images[first : first + self.batch]
-            filling = np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)
-            whole = core_devices.shard(np.concatenate([part, filling]), devices)
-            features = np.asarray(self._program(variables, whole), np.float32)
-            found.append(features[: len(part)])
-        return np.concatenate(found)
+            padding = np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)
+            batch = core_devices.shard(np.concatenate([part, padding]), devices)
+            features = np.asarray(self._program(variables, batch), np.float32)
+            parts.append(features[: len(part)])
+        return np.concatenate(parts)
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """float32 [n, classes] of features [n, d]. Raises UserError where there are none."""
+    def logits(self, features: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, "n classes"]:
+        """Compute the logits of features. Raises UserError without a head."""
         if self.head is None:
             raise UserError(f"{self.name} features have no logits")
         kernel, bias = self.head
         return features @ kernel + bias
 
     def _check(self, images: np.ndarray) -> None:
-        given = f"{images.dtype} {list(images.shape)}"
+        actual = f"{images.dtype} {list(images.shape)}"
         if images.dtype != np.uint8:
-            raise UserError(f"images are {given}: they must be uint8, 0 to 255")
+            raise UserError(f"images must be uint8, 0 to 255, got {actual}")
         if images.ndim != 4 or images.shape[-1] not in CHANNELS or not images.size:
-            raise UserError(f"images are {given}: they must be [n, h, w, 1 or 3], n >= 1")
+            raise UserError(f"images must be [n, h, w, 1 or 3] with n >= 1, got {actual}")
         if self.shape is not None and images.shape[1:] != self.shape:
-            wanted = ", ".join(map(str, self.shape))
-            raise UserError(f"images are {given}: {self.name} takes [n, {wanted}]")
+            shape = ", ".join(map(str, self.shape))
+            raise UserError(f"images must be [n, {shape}] for {self.name}, got {actual}")
 
 
 def pixels() -> Extractor:
-    """The pixels themselves, in [0, 1]."""
+    """Make the features that are the pixels in [0, 1]."""
 
-    def flat(_: Any, images: jax.Array) -> jax.Array:
+    def flatten(_: Any, images: jax.Array) -> jax.Array:
         return images.reshape(len(images), -1).astype(jnp.float32) / 255
 
-    return Extractor("pixels", hashlib.sha256(b"pixels / 255").hexdigest(), "none", flat, batch=512)
+    return Extractor(
+        "pixels", hashlib.sha256(b"pixels / 255").hexdigest(), "none", flatten, batch=512
+    )
 
 
 def coarse_pixels(shape: tuple[int, ...]) -> Extractor:
     """Make the pixel features of images of `shape` [h, w, c] at a bounded size.
 
-    Images with more numbers than a 32 x 32 gray one are resized to COARSE_SIZE, because the moments
-    of d features are d x d numbers.
+    Images with more values than a 32 x 32 gray image are resized to COARSE_SIZE, because the
+    moments of d features take d x d values.
+
+    Example:
+        >>> coarse_pixels((64, 64, 3)).name
+        'pixels-16x16'
     """
     if np.prod(shape) <= 4 * COARSE_SIZE**2:
         return pixels()
     side = f"{COARSE_SIZE}x{COARSE_SIZE}"
 
-    def flat(_: Any, images: jax.Array) -> jax.Array:
+    def resize(_: Any, images: jax.Array) -> jax.Array:
         size = (len(images), COARSE_SIZE, COARSE_SIZE, images.shape[-1])
         small = jax.image.resize(images.astype(jnp.float32) / 255, size, "linear")
         return small.reshape(len(images), -1)
 
     digest = hashlib.sha256(f"pixels / 255, linear to {side}".encode()).hexdigest()
-    return Extractor(f"pixels-{side}", digest, f"linear, {side}", flat, batch=512)
+    return Extractor(f"pixels-{side}", digest, f"linear, {side}", resize, batch=512)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CustomFeatures:
-    """A user's own images -> features, under the name of where it is from."""
+    """Features by a custom function of images."""
 
     name: str
+    """Name in score cards, such as `module:function`."""
     function: Callable[[np.ndarray], np.ndarray]
+    """Function from images uint8 [n, h, w, c] to features [n, d]."""
     sha256: str
-    """Of its source file: the statistics of reals are made anew when that changes."""
+    """Hash of the source file: statistics of real images are computed again when it changes."""
     resize: str = "its own"
+    """Preprocessing of the images, in words."""
     note: str = ""
+    """Remarks on the features."""
     head: None = None
+    """Head of the logits: none."""
 
     def __call__(
         self,
-        images: np.ndarray,
+        images: UInt8[np.ndarray, "n h w c"],
         devices: Sequence[jax.Device] | None = None,  # noqa: ARG002
-    ) -> np.ndarray:
-        """Features [n, d]."""
+    ) -> Shaped[np.ndarray, "n d"]:
+        """Compute the features of images."""
         return np.asarray(self.function(images))
 
-    def logits(self, features: np.ndarray) -> np.ndarray:  # noqa: ARG002
+    def logits(self, features: Shaped[np.ndarray, "n d"]) -> np.ndarray:  # noqa: ARG002
         """Raise UserError: a function of images has no logits."""
         raise UserError(f"{self.name} features have no logits")
 
 
 def wrap_features(function: Callable[[np.ndarray], np.ndarray], name: str) -> Features:
-    """Wrap a user's function, unless it is a `Features` already.
+    """Wrap a custom function as features, unless it implements `Features`.
 
-    An object with `name`, `sha256` and `resize` alone keeps these.
+    Attributes `name`, `sha256` and `resize` of the function are kept if all are present.
+
+    Example:
+        >>> features = wrap_features(lambda images: images.mean((1, 2)), "mean")
+        >>> features.name, features(np.zeros((2, 8, 8, 3), np.uint8)).shape
+        ('mean', (2, 3))
     """
-    labels = ("name", "sha256", "resize")
-    if all(hasattr(function, attribute) for attribute in labels):
+    description = ("name", "sha256", "resize")
+    if all(hasattr(function, attribute) for attribute in description):
         features = cast(Features, function)
         if all(hasattr(function, attribute) for attribute in ("note", "head", "logits")):
             return features

@@ -1,4 +1,4 @@
-"""The FID network as features: FID, KID and the Inception score are of these."""
+"""Features of the FID network, for FID, KID and the Inception score."""
 
 import hashlib
 from pathlib import Path
@@ -19,26 +19,36 @@ BATCH = 32
 def extractor(
     weights: Path | None = None, tap: int = 2048, *, check_hash: bool = True
 ) -> Extractor:
-    """Images uint8 [n, h, w, 1 or 3] -> features float32 [n, tap], tap one of TAPS.
+    """Make the feature extractor of the FID network.
 
-    `weights` as in inception_weights.load. The logits of the 2048 features are without their bias:
-    Salimans et al. 2016 (1606.03498) took the Inception score of these, and so does whoever
-    compares with them. Raises UserError for another tap, or if the weights cannot be had.
+    The logits of the 2048 features have no bias. Salimans et al. 2016 (1606.03498) compute the
+    Inception score from these, so comparable scores must do the same.
+
+    Args:
+        weights: Path of the weights, see `inception_weights.load_inception_weights`.
+        tap: Layer of the features by its dimension, one of TAPS.
+        check_hash: Whether to require the published file.
+
+    Returns:
+        Extractor of features float32 [n, tap].
+
+    Raises:
+        UserError: If `tap` is not one of TAPS, or the weights are not available.
     """
     if tap not in TAPS:
-        raise UserError(f"Inception features: {tap} given, allowed are {', '.join(map(str, TAPS))}")
+        raise UserError(f"Inception features must be of {', '.join(map(str, TAPS))}, got {tap}")
     variables, sha256 = inception_weights.load_inception_weights(weights, check_hash=check_hash)
     partial = "fc" not in variables["params"]
     if partial and TAPS.index(tap) > TAPS.index(inception_weights.PARTIAL_TAP):
         raise UserError(
-            f"Inception features: {tap} given, but the weights in {weights} end at "
-            f"{inception_weights.PARTIAL_TAP}; {inception_weights.NAMES[0]} has all"
+            f"Inception features must be of at most layer {inception_weights.PARTIAL_TAP} with the "
+            f"partial weights in {weights}, got {tap}; {inception_weights.NAMES[0]} has all layers"
         )
     network = Network(tap)
 
     def function(variables: Any, images: jax.Array) -> jax.Array:
-        pictures = (resize.resize(images) - 128) / 128
-        return jnp.asarray(network.apply(variables, pictures))
+        resized = (resize.resize(images) - 128) / 128
+        return jnp.asarray(network.apply(variables, resized))
 
     head = None
     if tap == 2048:

@@ -1,7 +1,7 @@
-"""The weights of the FID network from the file that most implementations share, or what there is of
-them in another, with batch norm folded into kernels and biases.
+"""Weights of the FID network, with batch norm folded into kernels and biases.
 
-Nothing is downloaded: an error says which file is wanted and where it is looked for.
+They are read from the file that most implementations share, or from a file of the lower layers.
+Nothing is downloaded: errors name the required file and the folders that are searched.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from gan_jax.metrics.features import torch_checkpoint
 from gan_jax.metrics.features.inception_network import Network
 
 NAMES = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
-"""One file, as pytorch-fid and as torch-fidelity call it."""
+"""Names of the same file in pytorch-fid and in torch-fidelity."""
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SOURCE = "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights"
 PARTIAL = "trunk_to_mixed8_f16.npz"
-"""The layers up to mixed_8, under their names in the TensorFlow graph, kernels in float16."""
+"""Layers up to mixed_8, under their names in the TensorFlow graph, with kernels in float16."""
 PARTIAL_TAP = 1280
 EPSILON = 1e-3  # of batch norm
 
@@ -48,18 +48,25 @@ TOWERS = {
     "branch7x7x3": "_tower_1",
     "branch_pool": "_tower_2",
 }
-SHRINKING = {"6a": {"branch3x3dbl": "_tower"}, "7a": {"branch3x3": "_tower"}}  # what differs
+REDUCTION_TOWERS = {"6a": {"branch3x3dbl": "_tower"}, "7a": {"branch3x3": "_tower"}}  # overrides
 
 
 def load_inception_weights(
     path: Path | None = None, *, check_hash: bool = True
 ) -> tuple[dict[str, Any], str]:
-    """The variables of `Network`, and the sha256 of the file that they are from.
+    """Load the weights of the FID network.
 
-    `path` is the PyTorch file, the partial .npz, or a folder with one of them; None: the PyTorch
-    file in gan_jax's cache folder or in PyTorch's. Of partial weights there are those of the tap of
-    1280 features. Raises UserError if the file is not there or not the published one, or if a
-    tensor is missing or of a wrong shape.
+    Args:
+        path: The PyTorch file, the partial .npz file (layers up to the 1280 features), or a folder
+            with one of them. None: the PyTorch file in the cache folder of gan_jax or of PyTorch.
+        check_hash: Whether the PyTorch file must be the published one.
+
+    Returns:
+        The variables of `Network`, and the sha256 of the file.
+
+    Raises:
+        UserError: If the file does not exist or is not the published one, or a tensor is missing or
+            has the wrong shape.
     """
     path = _find(path)
     try:
@@ -72,8 +79,8 @@ def load_inception_weights(
     else:
         if check_hash and sha256 != SHA256:
             raise UserError(
-                f"{path} is not {NAMES[0]}, or damaged: its sha256 is {sha256[:8]}..., it must be "
-                f"{SHA256[:8]}..."
+                f"{path} is not {NAMES[0]}, or damaged: its sha256 must be {SHA256[:8]}..., "
+                f"got {sha256[:8]}..."
             )
         layers = _layers(path)
     params = {}
@@ -92,17 +99,17 @@ def _find(path: Path | None) -> Path:
         files = [path / name for name in (*NAMES, PARTIAL)]
         hint = f"{path} has neither {NAMES[0]} nor {PARTIAL}"
     else:
-        files, hint = [path], f"{path} is not there"
+        files, hint = [path], f"{path} does not exist"
     for file in files:
         if file.exists():
             return file
-    raise UserError(f"the Inception network's weights are not found: {hint}")
+    raise UserError(f"weights of the Inception network not found: {hint}")
 
 
 def _shapes(tap: int) -> dict[str, tuple[int, ...]]:
-    """Of the kernels, by layer in the network's order."""
-    pictures = jnp.zeros((1, 299, 299, 3))
-    variables = jax.eval_shape(lambda: Network(tap).init(jax.random.key(0), pictures))
+    """Return the shapes of the kernels by layer, in the order of the network."""
+    images = jnp.zeros((1, 299, 299, 3))
+    variables = jax.eval_shape(lambda: Network(tap).init(jax.random.key(0), images))
     leaves: dict[str, Any] = traverse_util.flatten_dict(variables["params"], sep=".")
     return {
         name.removesuffix(".kernel"): leaf.shape
@@ -111,34 +118,34 @@ def _shapes(tap: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _take(path: Path, tensors: dict[str, np.ndarray]) -> Callable[..., np.ndarray]:
-    """take(name, shape) -> the tensor in float64, or a UserError."""
+def _tensor_reader(path: Path, tensors: dict[str, np.ndarray]) -> Callable[..., np.ndarray]:
+    """Make the function `(name, shape) -> tensor` in float64, which raises UserError."""
 
-    def take(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name not in tensors:
             raise UserError(f"{path} has no tensor {name!r}")
         if tensors[name].shape != shape:
-            found = list(tensors[name].shape)
-            raise UserError(f"{path}: {name!r} has shape {found}, it must be {list(shape)}")
+            actual = list(tensors[name].shape)
+            raise UserError(f"{path}: {name!r} must have shape {list(shape)}, got {actual}")
         return tensors[name].astype(np.float64)
 
-    return take
+    return read
 
 
 Layers = Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]
 
 
 def _layers(path: Path) -> Layers:
-    """Layers of the PyTorch file: their names, kernels HWIO and biases, float32."""
-    take = _take(path, torch_checkpoint.read_state_dict(path))
+    """Yield the layers of the PyTorch file: names, kernels HWIO and biases, in float32."""
+    read = _tensor_reader(path, torch_checkpoint.read_state_dict(path))
     for layer, shape in _shapes(1008).items():
         if layer == "fc":
-            kernel, bias = take("fc.weight", shape[::-1]).T, take("fc.bias", shape[1:])
+            kernel, bias = read("fc.weight", shape[::-1]).T, read("fc.bias", shape[1:])
         else:
             height, width, inputs, outputs = shape
-            kernel = take(f"{layer}.conv.weight", (outputs, inputs, height, width))
+            kernel = read(f"{layer}.conv.weight", (outputs, inputs, height, width))
             gamma, beta, mean, variance = (
-                take(f"{layer}.bn.{name}", (outputs,))
+                read(f"{layer}.bn.{name}", (outputs,))
                 for name in ("weight", "bias", "running_mean", "running_var")
             )
             scale = gamma / np.sqrt(variance + EPSILON)
@@ -147,27 +154,27 @@ def _layers(path: Path) -> Layers:
 
 
 def _partial_layers(path: Path) -> Layers:
-    """The same of the layers up to mixed_8."""
-    take = _take(path, files.read_npz(path))
+    """Yield the layers up to mixed_8 from the partial file."""
+    read = _tensor_reader(path, files.read_npz(path))
     for layer, shape in _shapes(PARTIAL_TAP).items():
         name = _tensorflow_name(layer)
-        kernel, bias = take(f"{name}/w", shape), take(f"{name}/b", shape[-1:])
+        kernel, bias = read(f"{name}/w", shape), read(f"{name}/b", shape[-1:])
         yield layer, (kernel.astype(np.float32), bias.astype(np.float32))
 
 
 def _tensorflow_name(layer: str) -> str:
-    """`Mixed_5c.branch5x5_2` is `mixed_1_tower_conv_1`."""
+    """Return the TensorFlow name: `Mixed_5c.branch5x5_2` is `mixed_1_tower_conv_1`."""
     if layer in STEM:
         return STEM[layer]
     block, branch = layer.removeprefix("Mixed_").split(".")
     stem, _, number = branch.rpartition("_")
     if not number.isdigit():
         stem, number = branch, "1"
-    tower = SHRINKING.get(block, {}).get(stem) or TOWERS[stem]
+    tower = REDUCTION_TOWERS.get(block, {}).get(stem) or TOWERS[stem]
     mixed, conv = _numbered("mixed", BLOCKS.index(block)), _numbered("conv", int(number) - 1)
     return f"{mixed}{tower}_{conv}"
 
 
 def _numbered(name: str, index: int) -> str:
-    """As TensorFlow names the second and later things of one name."""
+    """Append the number that TensorFlow gives to repeated names."""
     return f"{name}_{index}" if index else name

@@ -19,20 +19,20 @@ STACKED_MNIST = "stacked_mnist"
 log = logging.getLogger(__name__)
 
 
-def digits_of(data: Data) -> Data:
-    """Return the data set whose digits Stacked MNIST is made of."""
+def mnist_data(data: Data) -> Data:
+    """Return the config of MNIST, which Stacked MNIST is composed of."""
     return dataclasses.replace(data, name="mnist", labels=False, size=None, channels=None)
 
 
-def _own(name: str) -> Features:
-    """Import a user's `module:function`, or object with the attributes of `Features`."""
+def _import_features(name: str) -> Features:
+    """Import custom features: a `module:function`, or an object that implements `Features`."""
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(f"features {name!r}: {error}") from None
     if not callable(function):
-        raise UserError(f"features {name!r}: it cannot be called with images")
+        raise UserError(f"features must be callable, got {name!r}")
     return extractor.wrap_features(cast(Any, function), name)
 
 
@@ -44,35 +44,40 @@ def select_features(
     *,
     dataset: Dataset | None = None,
 ) -> Features:
-    """Select features by name, or those that fit the data.
+    """Select features by name, or by the data.
 
-    A classifier is trained on the data's own labels, unless it is in the cache.
+    A classifier is trained on the labels of the data set, unless it is cached.
 
     Args:
-      name: `classifier`, `inception` (`inception-768` for another layer than the last), `pixels`,
-        or a user's own `module:function`. By default `classifier` where the data have labels of two
-        classes or more, else `pixels`.
-      data: the data to score.
-      weights: those of the Inception network.
-      seed: seed of the classifier's training.
-      dataset: the loaded `data`.
+        name: `classifier`, `inception` (`inception-768` for another layer than the last), `pixels`,
+            or a custom `module:function`. None: `classifier` for data with labels of two classes or
+            more, otherwise `pixels`.
+        data: Config of the data set to score.
+        weights: Path of the weights of the Inception network.
+        seed: Seed of the training of the classifier.
+        dataset: The loaded `data`, if already loaded.
 
     Returns:
-      The features.
+        The features.
 
     Raises:
-      UserError: another name, or features that are not available.
+        UserError: If the name is unknown, or the features are not available.
+
+    Example:
+        >>> from gan_jax.config import ImageData
+        >>> select_features("pixels", ImageData("digits")).name
+        'pixels'
     """
     if name is None:
         dataset = sources.load(data) if dataset is None else dataset
         several = dataset.labels is not None and dataset.labels.max() > 0
         name = "classifier" if several else "pixels"
     if ":" in name:
-        return _own(name)
+        return _import_features(name)
     kind, _, tap = name.partition("-")
     if kind not in NAMES or (tap and (kind != "inception" or tap not in map(str, TAPS))):
         allowed = ", ".join([*NAMES, *(f"inception-{layer}" for layer in TAPS), "MODULE:FUNCTION"])
-        raise UserError(f"features is {name!r}: allowed are {allowed}")
+        raise UserError(f"features must be one of {allowed}, got {name!r}")
     if kind == "pixels":
         return extractor.pixels()
     if kind == "inception":
@@ -82,7 +87,7 @@ def select_features(
     from gan_jax.metrics.features import classifier
 
     if data.name == STACKED_MNIST:  # each channel is a digit of MNIST
-        return classifier.load_classifier(digits_of(data), seed=seed)
+        return classifier.load_classifier(mnist_data(data), seed=seed)
     return classifier.load_classifier(data, seed=seed, dataset=dataset)
 
 
@@ -92,18 +97,18 @@ def select_training_features(
     """Select the features for scores in training.
 
     Args:
-      data: the data to score.
-      shape: the shape [h, w, c] of its images.
-      dataset: the loaded `data`.
+        data: Config of the data set to score.
+        shape: Shape of its images [h, w, c].
+        dataset: The loaded `data`, if already loaded.
 
     Returns:
-      The classifier of the data's own labels, or, where that cannot be had, the pixels of at most
-      `extractor.COARSE_SIZE` on a side. The log says why.
+        The classifier trained on the labels of the data set. If there is none, the pixels at a size
+        of at most `extractor.COARSE_SIZE`; the reason is logged.
     """
     try:
         features = select_features(None, data, dataset=dataset)
     except UserError as error:
-        log.warning("scored by pixels: no classifier of %s: %s", data.name, error)
+        log.warning("scoring by pixels, because %s has no classifier: %s", data.name, error)
         return extractor.coarse_pixels(shape)
     if not isinstance(features, Extractor) or features.name == "pixels":
         return extractor.coarse_pixels(shape)

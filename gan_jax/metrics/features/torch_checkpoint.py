@@ -1,7 +1,7 @@
-"""The tensors of a PyTorch file as numpy arrays: without PyTorch, and without running its code.
+"""Reader of tensors in PyTorch files, without PyTorch and without running code from the file.
 
-Such a file is a pickle whose tensors name their storages, flat arrays that lie beside it. Since
-PyTorch 1.6 both are members of a zip archive; before, the storages follow the pickle in one file.
+Such a file is a pickle of tensors, which refer to storages: flat arrays outside of the pickle.
+Since PyTorch 1.6, both are members of a zip archive. In older files the storages follow the pickle.
 """
 
 import os
@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from gan_jax.core.errors import UserError
 
 ZIP = b"PK\x03\x04"
-LEGACY = (0x1950A86A20F9469CFC6C, 1001)  # the magic number and the protocol that it starts with
+LEGACY = (0x1950A86A20F9469CFC6C, 1001)  # magic number and protocol at the start
 DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -30,30 +30,32 @@ DTYPES = {
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a saved `state_dict`, by name.
+    """Read the tensors of a saved `state_dict` by name.
 
-    Raises UserError if the file is not there, is damaged or holds anything else than tensors.
+    Raises UserError if the file does not exist, is damaged, or holds anything but tensors.
     """
     try:
         with path.open("rb") as file:
             zipped = file.read(len(ZIP)) == ZIP
             file.seek(0)
-            found = _from_archive(file) if zipped else _from_stream(file)
+            tensors = _from_archive(file) if zipped else _from_stream(file)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to say
+    except Exception as error:  # a damaged pickle can raise any exception
         raise UserError(
-            f"{path} is no PyTorch checkpoint: {type(error).__name__}: {error}"
+            f"{path} is not a PyTorch checkpoint: {type(error).__name__}: {error}"
         ) from None
-    if not isinstance(found, dict) or not all(isinstance(x, np.ndarray) for x in found.values()):
-        raise UserError(f"{path} is no PyTorch checkpoint of tensors by name, a state_dict")
-    return dict(found)
+    if not isinstance(tensors, dict) or not all(
+        isinstance(tensor, np.ndarray) for tensor in tensors.values()
+    ):
+        raise UserError(f"{path} is not a PyTorch checkpoint of tensors by name, a state_dict")
+    return dict(tensors)
 
 
 def _tensor(
     storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> np.ndarray:
-    """A view of its storage; `_` is what matters to training only."""
+    """Return a view of a storage; the other arguments matter for training only."""
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if min((offset, *shape, *strides)) < 0 or last >= len(storage):
         raise ValueError(f"a tensor of shape {shape} is not in its storage of {len(storage)}")
@@ -62,7 +64,7 @@ def _tensor(
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows dictionaries and tensors, and calls nothing else."""
+    """Unpickler restricted to dictionaries and tensors."""
 
     def __init__(self, file: IO[bytes], storage: Callable[[str, str, int], np.ndarray]):
         super().__init__(file)
@@ -85,42 +87,42 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _from_archive(file: IO[bytes]) -> Any:
-    """Of PyTorch 1.6 and later."""
+    """Read a file of PyTorch 1.6 or later."""
     with zipfile.ZipFile(file) as archive:
         (member,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = member.removesuffix("data.pkl")
 
         def storage(dtype: str, key: str, count: int) -> np.ndarray:
-            there = archive.getinfo(f"{folder}data/{key}")
-            if there.compress_type != zipfile.ZIP_STORED:  # PyTorch does not, a bomb would
+            info = archive.getinfo(f"{folder}data/{key}")
+            if info.compress_type != zipfile.ZIP_STORED:  # PyTorch never compresses; a bomb would
                 raise ValueError(f"storage {key} is compressed")
-            return np.frombuffer(archive.read(there), dtype, count)
+            return np.frombuffer(archive.read(info), dtype, count)
 
         with archive.open(member) as pickled:
             return _Unpickler(pickled, storage).load()
 
 
 def _from_stream(file: BufferedReader) -> Any:
-    """Of earlier PyTorch: the tensors are views of storages that are filled last."""
+    """Read a file before PyTorch 1.6: tensors are views of storages, which are filled last."""
     storages: dict[str, np.ndarray] = {}
-    whole = os.fstat(file.fileno()).st_size
+    file_size = os.fstat(file.fileno()).st_size
 
     def storage(dtype: str, key: str, count: int) -> np.ndarray:
-        if not 0 <= count * np.dtype(dtype).itemsize <= whole:
-            raise ValueError(f"storage {key} of {count} numbers is larger than the file")
+        if not 0 <= count * np.dtype(dtype).itemsize <= file_size:
+            raise ValueError(f"storage {key} of {count} values is larger than the file")
         return storages.setdefault(key, np.empty(count, dtype))
 
     def load() -> Any:
         return _Unpickler(file, storage).load()
 
     if (load(), load()) != LEGACY:
-        raise ValueError("its magic number is another")
-    load()  # sizes of C's types on the machine that wrote it
-    found, keys = load(), load()
+        raise ValueError("unknown magic number or protocol")
+    load()  # sizes of C types on the machine that wrote the file
+    tensors, keys = load(), load()
     if set(keys) != set(storages):
-        raise ValueError("its tensors and its storages do not match")
+        raise ValueError("tensors and storages do not match")
     for key in keys:
         values, count = storages[key], int.from_bytes(file.read(8), "little")
         if count != len(values) or file.readinto(values.data) != values.nbytes:
-            raise EOFError(f"storage {key} is cut short")
-    return found
+            raise EOFError(f"storage {key} is truncated")
+    return tensors

@@ -1,1 +1,1 @@
-"""Convolutions for CPUs: layouts and algorithms that XLA lacks there."""
+"""Convolutions with layouts and algorithms for CPUs that XLA lacks."""

@@ -1,4 +1,4 @@
-"""What a page shows of a run folder, as JSON has it. Nothing in the folder is changed."""
+"""Content of a report, read from a run folder. The folder is not changed."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_jax.config import Config, TextData, population, serialization
+from gan_jax.config import Config, population, serialization
 from gan_jax.core.errors import UserError
 from gan_jax.reporting import curves
 from gan_jax.reporting.formats import format_of
@@ -15,99 +15,99 @@ from gan_jax.reporting.html import latent_walk, media
 from gan_jax.runs import folder as runs_folder
 from gan_jax.runs import score_card, timing
 
-FRAMES, HEARD = 24, 8  # steps of which samples are shown, and of which sounds are heard, at most
-MEMBERS = 8  # of a population whose samples are shown
-LINES = 24  # of a text's samples, a step
-POINTS = 1000  # of a curve
+FRAMES, AUDIO_FRAMES = 24, 8  # largest number of steps with samples, and with audio
+MEMBERS = 8  # largest number of members with samples
+LINES = 24  # largest number of lines of text samples of a step
+POINTS = 1000  # largest number of points of a curve
 
 
 def collect_run(workdir: Path, room: int, *, walk: bool = True) -> dict[str, Any]:
-    """Name, kind, samples by member and step, latent walk, curves, scores, config and versions; the
-    pictures and sounds in at most about `room` characters. Raises UserError where it is no run
-    folder."""
+    """Collect the content of a run's report.
+
+    Args:
+        workdir: Run folder.
+        room: Approximate number of characters for images and audio.
+        walk: Include a latent walk.
+
+    Returns:
+        Name, progress, samples by member and step, latent walk, curves, scores, config and
+        versions, ready for JSON.
+
+    Raises:
+        UserError: If `workdir` is not a run folder.
+    """
     config = runs_folder.load_config(workdir)
     metrics, scores = (
         curves.read_curves(workdir) if (workdir / "metrics.jsonl").exists() else ({}, None)
     )
     launches = timing.read_timing(workdir)
-    members = population.member_configs(config)
-    found = {
+    panels = [panel for panel in curves.panels(metrics, scores, POINTS) if panel.lines]
+    content = {
         "name": config.name,
         "folder": str(workdir),
-        "kind": _kind(workdir, config),
-        "step": max((one.get("to_step", 0) for one in launches), default=0),
+        "step": max((launch.get("to_step", 0) for launch in launches), default=0),
         "steps": config.steps,
-        "members": len(members),
+        "members": len(population.member_configs(config)),
         "real": _real(workdir, config, room // 12),
         "samples": _samples(workdir, config, room * 2 // 3),
-        "panels": [_panel(one) for one in curves.panels(metrics, scores, POINTS) if one.lines],
+        "panels": [_panel(panel) for panel in panels],
         "cards": score_card.read_cards(path) if (path := workdir / "scores.json").exists() else [],
         "config": json.loads(serialization.dumps(config)),
         "versions": runs_folder.load_versions(workdir),
         "launches": launches,
         "walk": None,
-        "walk_note": "It was not asked for.",
+        "walk_note": "Not included.",
     }
     if walk:
         try:
-            found["walk"] = latent_walk.make_latent_walk(workdir, room // 5)
+            content["walk"] = latent_walk.make_latent_walk(workdir, room // 5)
         except UserError as error:
-            found["walk_note"] = f"None: {error}."
-    return found
-
-
-def _kind(workdir: Path, config: Config) -> str:
-    if isinstance(config.data, TextData):
-        return "texts"
-    if runs_folder.load_sound(workdir):
-        return "sounds"
-    shape = runs_folder.load_example(workdir, 1).real.shape
-    return "points" if len(shape) == 2 else "repairs" if config.masks.kinds else "pictures"
+            content["walk_note"] = f"None: {error}."
+    return content
 
 
 def _folders(workdir: Path, config: Config) -> list[tuple[str, Path]]:
-    """Where samples lie, of a population by member."""
+    """Return titles and folders of samples, one for each member of a population."""
     samples = workdir / "samples"
     if not population.is_population(config):
         return [("", samples)]
     cells = [
         cell for cell in population.sweep_cells(config) for _ in config.seeds or (config.seed,)
     ]
-    named = []
-    for number, (one, cell) in enumerate(
-        zip(population.member_configs(config), cells, strict=True)
-    ):
+    folders = []
+    pairs = zip(population.member_configs(config), cells, strict=True)
+    for number, (member, cell) in enumerate(pairs):
         swept = "".join(f", {name} {value:g}" for name, value in cell.items())
-        title = f"member {number}: seed {one.seed}{swept}"
-        named.append((title, samples / f"member_{number:02d}"))
-    return named[:MEMBERS]
+        title = f"member {number}: seed {member.seed}{swept}"
+        folders.append((title, samples / f"member_{number:02d}"))
+    return folders[:MEMBERS]
 
 
 def _samples(workdir: Path, config: Config, room: int) -> list[dict[str, Any]]:
-    """A member's frames in turn, each of one step."""
+    """Collect each member's samples, one frame for each step."""
     folders, suffix = _folders(workdir, config), format_of(config).suffix
-    heard = runs_folder.load_sound(workdir)
-    most = max((HEARD if heard else FRAMES) // len(folders), 6)
-    found = []
+    audio_format = runs_folder.load_audio_format(workdir)
+    frame_count = max((AUDIO_FRAMES if audio_format else FRAMES) // len(folders), 6)
+    members = []
     for title, folder in folders:
         files = sorted(folder.glob(f"step_*{suffix}"))
-        spread = np.linspace(0, len(files) - 1, min(most, len(files)))
-        picked = np.unique(spread.round()).astype(int)
+        spaced = np.linspace(0, len(files) - 1, min(frame_count, len(files)))
+        picked = np.unique(spaced.round()).astype(int)
         limit = room // len(folders) // max(len(picked), 1)
-        frames = [_frame(files[i], limit, heard) for i in picked]
-        found.append({"title": title, "frames": frames, "of": len(files)})
-    return found
+        frames = [_frame(files[i], limit, audio_format) for i in picked]
+        members.append({"title": title, "frames": frames, "total": len(files)})
+    return members
 
 
-def _frame(path: Path, limit: int, heard: Any) -> dict[str, Any]:
-    """Samples of one step: a picture, a text, or a picture and a sound."""
+def _frame(path: Path, limit: int, audio_format: Any) -> dict[str, Any]:
+    """Collect the samples of one step: an image, text, or an image and audio."""
     frame: dict[str, Any] = {"step": int(path.stem.removeprefix("step_"))}
     if path.suffix == ".txt":
         lines = path.read_text(encoding="utf-8").splitlines()
-        return {**frame, "lines": lines[:LINES], "of": len(lines)}
+        return {**frame, "lines": lines[:LINES]}
     wav = path.with_suffix(".wav")
-    if heard and wav.exists():
-        frame["sound"], frame["sounds"] = media.audio_address(wav, heard, limit * 2 // 3)
+    if audio_format and wav.exists():
+        frame["audio"], frame["clips"] = media.audio_address(wav, audio_format, limit * 2 // 3)
         limit //= 3
     with Image.open(path) as image:
         frame["width"], frame["height"] = image.size
@@ -128,15 +128,15 @@ def _real(workdir: Path, config: Config, limit: int) -> dict[str, Any] | None:
 
 
 def _panel(panel: curves.Panel) -> dict[str, Any]:
-    """With mean, least and most over the members; None where no member is finite."""
+    """Convert a panel to mean, minimum and maximum over the members that are finite."""
     lines = []
     for name, (x, y) in panel.lines.items():
-        at, *parts = curves.plot_band(x, y)
-        if len(at):
-            found = zip(("mean", "low", "high"), parts, strict=True)
-            numbers = {key: [float(f"{v:.5g}") for v in row] for key, row in found}
-            end = y[np.isfinite(y).any(1)][-1]
-            end = end[np.isfinite(end)]
-            last = {"last_sd": float(f"{end.std(ddof=1):.3g}")} if len(end) > 1 else {}
-            lines.append({"name": name, "x": [round(float(v)) for v in at], **numbers, **last})
+        steps, *bands = curves.plot_band(x, y)
+        if len(steps):
+            named = zip(("mean", "low", "high"), bands, strict=True)
+            values = {key: [float(f"{v:.5g}") for v in band] for key, band in named}
+            last = y[np.isfinite(y).any(1)][-1]
+            last = last[np.isfinite(last)]
+            std = {"last_std": float(f"{last.std(ddof=1):.3g}")} if len(last) > 1 else {}
+            lines.append({"name": name, "x": [round(float(v)) for v in steps], **values, **std})
     return {"title": panel.title, "log": panel.logarithmic, "lines": lines}

@@ -1,4 +1,4 @@
-"""Pictures and sounds as data: addresses of a page, no larger than they may be."""
+"""Images and audio as data URLs of limited size."""
 
 import base64
 import io
@@ -11,13 +11,22 @@ from scipy.io import wavfile
 from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.reporting import audio
 
-QUALITIES = (90, 75, 50)  # of WebP, where exact pictures are too large
-SMALLEST = 64  # pixels below which no picture is made smaller
+QUALITIES = (90, 75, 50)  # qualities of WebP, tried if lossless images are too large
+SMALLEST = 64  # side in pixels below which images are not reduced
 
 
 def image_address(image: Image.Image, limit: int) -> tuple[str, bool]:
-    """A picture as an address of at most `limit` characters, if that can be, and whether it is
-    exact: else it is compressed, and at last made smaller."""
+    """Encode an image as a data URL.
+
+    The image is compressed, and then reduced, until it fits or is at most 127 pixels in size.
+
+    Args:
+        image: The image.
+        limit: Largest number of characters.
+
+    Returns:
+        The URL, and whether it encodes the image without loss.
+    """
     image = image.convert("RGB")
     address = _webp(image, lossless=True)
     if len(address) <= limit:
@@ -32,20 +41,28 @@ def image_address(image: Image.Image, limit: int) -> tuple[str, bool]:
     return address, False
 
 
-def _webp(image: Image.Image, **how: int) -> str:
+def _webp(image: Image.Image, **options: int) -> str:
     file = io.BytesIO()
-    image.save(file, "WEBP", **how)
+    image.save(file, "WEBP", **options)
     return _address("image/webp", file.getvalue())
 
 
-def audio_address(path: Path, heard: AudioFormat, limit: int) -> tuple[str, int]:
-    """The first sounds of a run's wav file as an address of at most `limit` characters, but at
-    least one; and how many."""
+def audio_address(path: Path, audio_format: AudioFormat, limit: int) -> tuple[str, int]:
+    """Encode the first clips of a run's WAV file as a data URL.
+
+    Args:
+        path: WAV file, as `audio.write_wav` writes it.
+        audio_format: Audio format of the run.
+        limit: Largest number of characters; the first clip is always included.
+
+    Returns:
+        The URL, and the number of clips in it.
+    """
     rate, samples = wavfile.read(path)
-    each = heard.length + round(audio.GAP * rate)
-    whole = len(samples) // each
-    count = max(min(whole, (limit * 3 // 4 - 100) // (2 * each)), 1)
-    return _wav(rate, samples[: count * each]), count
+    clip_length = audio_format.length + round(audio.GAP * rate)
+    clips = len(samples) // clip_length
+    count = max(min(clips, (limit * 3 // 4 - 100) // (2 * clip_length)), 1)
+    return _wav(rate, samples[: count * clip_length]), count
 
 
 def _wav(rate: int, samples: np.ndarray) -> str:

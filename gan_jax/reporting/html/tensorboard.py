@@ -1,4 +1,4 @@
-"""A run's curves, scores and samples as TensorBoard event files, from what its folder holds."""
+"""Export of a run's curves, scores and samples to TensorBoard event files."""
 
 import shutil
 from pathlib import Path
@@ -16,10 +16,19 @@ FOLDER = "tensorboard"
 
 
 def write_events(workdir: Path) -> str:
-    """Writes RUN/tensorboard anew: a scalar a metric and a score, of a population in a folder a
-    member; samples as pictures (of sounds too) or text. Returns what it wrote, in words.
+    """Write the folder tensorboard/ of a run, replacing an earlier one.
 
-    Raises UserError without the package tensorboardX.
+    Metrics and scores are scalars, samples are images (also of audio) or text. Members of a
+    population have folders of their own.
+
+    Args:
+        workdir: Run folder.
+
+    Returns:
+        Summary of the output, for the user.
+
+    Raises:
+        UserError: If the package tensorboardX is missing.
     """
     try:
         from tensorboardX import SummaryWriter
@@ -27,29 +36,29 @@ def write_events(workdir: Path) -> str:
         raise UserError("tensorboardX is missing: pip install 'gan-jax[tensorboard]'") from None
     config, folder, count = run_folder.load_config(workdir), workdir / FOLDER, 0
     metrics, scores = curves.read_curves(workdir)
-    several = population.is_population(config)
+    is_population = population.is_population(config)
     with files.writing(folder):
         shutil.rmtree(folder, ignore_errors=True)
     for member in range(len(population.member_configs(config))):
-        of = f"member_{member:02d}" if several else "."
-        with SummaryWriter(str(folder / of)) as writer:
+        name = f"member_{member:02d}" if is_population else "."
+        with SummaryWriter(str(folder / name)) as writer:
             for kind, rows in (("train", metrics), ("score", scores or {})):
                 count += _scalars(writer, kind, rows, member)
-            for path in sorted((workdir / "samples" / of).glob("step_*")):
+            for path in sorted((workdir / "samples" / name).glob("step_*")):
                 _samples(writer, path)
-    return f"{folder}: {count} numbers"
+    return f"{folder}: {count} values"
 
 
 def _scalars(writer, kind: str, rows: dict[str, np.ndarray], member: int) -> int:
-    """The finite ones, and how many."""
-    written = 0
+    """Write the finite values of a member, and return their number."""
+    count = 0
     for name in sorted(rows.keys() - {"step"}):
         columns = rows[name].reshape(len(rows["step"]), -1)
         for step, value in zip(rows["step"], columns[:, member], strict=True):
             if np.isfinite(value):
                 writer.add_scalar(f"{kind}/{name}", float(value), int(step), walltime=0)
-                written += 1
-    return written
+                count += 1
+    return count
 
 
 def _samples(writer, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Differentiable augmentations: pure functions of images, keys, and a probability."""
+"""Differentiable augmentations, as pure functions of images, keys and a probability."""

@@ -1,11 +1,12 @@
-"""Augmentation of what the critic sees, reals and fakes alike, as pure differentiable functions.
+"""Augmentation of real and fake images before the discriminator, as pure functions.
 
-ADA (Karras et al. 2020, 2006.06676): each transformation of a group happens with a probability p,
-to each example by itself. p is fixed, a schedule, or adaptive: it rises while the critic is surer
-of the reals than it should be. DiffAugment (Zhao et al. 2020, 2006.10738) is always on.
+ADA (Karras et al. 2020, 2006.06676) applies each transformation of a group to each image with
+probability p, independently. p is constant, a schedule, or adaptive: it increases while the
+discriminator overfits, measured by the mean sign of its logits on real images. The transformations
+of DiffAugment (Zhao et al. 2020, 2006.10738) are always applied.
 
-Gradients, also those of penalties, go through to the pixels. The transformations themselves are in
-gan_jax/training/augment/.
+Gradients, including those of the penalties, pass through to the pixels. The other files of this
+folder contain the transformations.
 """
 
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int32, Key
 
 from gan_jax.config import Augment, schedules
 from gan_jax.config.schema import ADA_GROUPS
@@ -21,18 +24,18 @@ from gan_jax.training.augment import blit, color, cutout, diffaugment, geometry
 
 
 class AugmentState(flax.struct.PyTreeNode):
-    """What the adaptive rule remembers; scalars."""
+    """State of the adaptive probability."""
 
-    p: jax.Array
-    """float32 in [0, 1]."""
-    signs: jax.Array
-    """Sum of the mean signs since p last changed, float32."""
-    count: jax.Array
-    """Critic updates since then, int32."""
+    p: Float[Array, ""]
+    """Probability of each transformation, in [0, 1]."""
+    signs: Float[Array, ""]
+    """Sum of the mean signs of real logits since the last change of p."""
+    count: Int32[Array, ""]
+    """Number of discriminator updates since then."""
 
 
 def init(config: Augment) -> AugmentState | None:
-    """The state before the first step; None unless p is adaptive."""
+    """Initialize the state before the first step; None if p is not adaptive."""
     if not config.adaptive:
         return None
     p = jnp.asarray(schedules.value_at(config.p, 0), jnp.float32)
@@ -40,74 +43,120 @@ def init(config: Augment) -> AugmentState | None:
 
 
 def probability(config: Augment, state: AugmentState | None) -> Any:
-    """p of an augmentation whose schedules are resolved, or as it has adapted."""
+    """Return p: the adaptive value, or the resolved schedule of the config."""
     return config.p if state is None else state.p
 
 
-def adapt(config: Augment, state: AugmentState, sign: jax.Array, images: int) -> AugmentState:
-    """After one critic update: `sign` is the mean of sign(f(real)) over its whole batch of `images`
-    augmented reals. Every `adapt_every` of them, p moves towards 1 where r_t, the mean since its
-    last move, is above the target, towards 0 where below, by the images seen over `adapt_images`.
-    2006.06676, sec. 3.1. An update whose sign is not finite does not count."""
+def adapt(
+    config: Augment, state: AugmentState, sign: Float[Array, ""], batch_size: int
+) -> AugmentState:
+    """Update p after a discriminator update (Karras et al. 2020, 2006.06676, sec. 3.1).
+
+    Every `config.adapt_every` updates, p increases if r_t, the mean sign since the last change, is
+    above `config.target`, and decreases if it is below. The change is the number of real images in
+    these updates divided by `config.adapt_images`. Updates with a non-finite sign are ignored.
+
+    Args:
+        config: Settings of the augmentation.
+        state: State before the update.
+        sign: Mean of sign(D(x)) over the augmented real images x of the whole batch.
+        batch_size: Number of real images in the whole batch.
+
+    Returns:
+        The state after the update.
+
+    Example:
+        >>> config = Augment(adaptive=True, adapt_every=1, adapt_images=1000)
+        >>> state = adapt(config, init(config), jnp.float32(1), batch_size=100)
+        >>> round(float(state.p), 3)
+        0.1
+    """
     finite = jnp.isfinite(sign)
     signs = state.signs + jnp.where(finite, sign, 0.0)
     count = state.count + finite
     due = count >= config.adapt_every
     r_t = signs / config.adapt_every
-    move = jnp.sign(r_t - config.target) * (images * config.adapt_every / config.adapt_images)
+    move = jnp.sign(r_t - config.target) * (batch_size * config.adapt_every / config.adapt_images)
     p = jnp.where(due, jnp.clip(state.p + move, 0.0, 1.0), state.p)
     return AugmentState(p, jnp.where(due, 0.0, signs), jnp.where(due, 0, count))
 
 
 def augment(
-    config: Augment, x: jax.Array, keys: jax.Array, p: float | jax.Array, symmetric: bool
-) -> jax.Array:
-    """Pictures [n, h, w, c] -> augmented ones of the same shape, float32.
+    config: Augment,
+    x: Float[Array, "n ..."],
+    keys: Key[Array, " n"],
+    p: float | Float[Array, ""],
+    symmetric: bool,
+) -> Float[Array, "n ..."]:
+    """Augment a batch of images.
 
-    Pixels are in [-1, 1] if `symmetric`, else in [0, 1]; the result may leave that range. `keys`
-    [n] are the examples' own: each one's changes depend on its key alone. Raises UserError if x is
-    no batch of pictures of at least 2x2 pixels; for colours, of 1 or 3 channels.
+    Args:
+        config: Settings of the augmentation; if all are off, `x` may have any shape.
+        x: Images [n, h, w, c] of at least 2x2 pixels; 1 or 3 channels for color transformations.
+        keys: PRNG keys [n]. The transformation of an image depends on its key alone.
+        p: Probability of each ADA transformation.
+        symmetric: Pixels are in [-1, 1] if true, else in [0, 1].
+
+    Returns:
+        Augmented images of the same shape, float32. Pixels may exceed the range.
+
+    Raises:
+        UserError: If the shape of `x` is not allowed.
+
+    Example:
+        >>> images = jnp.zeros((4, 8, 8, 3))
+        >>> keys = jax.random.split(jax.random.key(0), 4)
+        >>> augment(Augment(blit=1.0), images, keys, p=0.5, symmetric=True).shape
+        (4, 8, 8, 3)
     """
     if config.is_off:
         return x
     if x.ndim != 4 or min(x.shape[1:3]) < 2:
         raise UserError(
-            f"augment: examples are {list(x.shape)}, they must be pictures [n, h, w, c]"
+            f"augment: examples must be images [n, h, w, c] of at least 2x2 pixels, "
+            f"got {list(x.shape)}"
         )
     if not schedules.is_off(config.color) and x.shape[-1] not in (1, 3):
-        raise UserError(f"augment.color: pictures have {x.shape[-1]} channels, not 1 or 3")
+        raise UserError(f"augment: color needs images of 1 or 3 channels, got {x.shape[-1]}")
 
-    def one(x: jax.Array, key: jax.Array) -> jax.Array:
+    def augment_image(x: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
         x = x if symmetric else 2 * x - 1
         x = _apply(config, x, key, p)
         return x if symmetric else (x + 1) / 2
 
-    return jax.vmap(one)(x.astype(jnp.float32), keys)
+    return jax.vmap(augment_image)(x.astype(jnp.float32), keys)
 
 
 def _apply(config: Augment, x: jax.Array, key: jax.Array, p: Any) -> jax.Array:
-    """One picture [h, w, c], pixels in [-1, 1]. A group's draws do not depend on which are on."""
-    own = {group: jax.random.fold_in(key, i) for i, group in enumerate(ADA_GROUPS)}
-    on = {
-        group: getattr(config, group) * p
-        for group in ADA_GROUPS
-        if not schedules.is_off(getattr(config, group))
+    """Augment one image [h, w, c] with pixels in [-1, 1].
+
+    Each group has its own key, so its transformations do not depend on the other groups.
+    """
+    group_keys = {group: jax.random.fold_in(key, i) for i, group in enumerate(ADA_GROUPS)}
+    strengths = {group: getattr(config, group) for group in ADA_GROUPS}
+    probabilities = {
+        group: strength * p
+        for group, strength in strengths.items()
+        if not (schedules.is_off(strength) or schedules.is_off(p))
     }
-    if schedules.is_off(p):
-        on = {}
     shift = None
-    if "blit" in on:
-        copied = blit.sample_blit(own["blit"], on["blit"], x.shape)
-        x, shift = blit.turn(x, copied), copied.shift
-    if "geometry" in on:
-        inverse = geometry.sample_inverse(own["geometry"], on["geometry"], x.shape)
-        x = geometry.resample(x, inverse if shift is None else geometry.after_shift(inverse, shift))
+    if "blit" in probabilities:
+        blitting = blit.sample_blit(group_keys["blit"], probabilities["blit"], x.shape)
+        x, shift = blit.flip_and_rotate(x, blitting), blitting.shift
+    if "geometry" in probabilities:
+        inverse = geometry.sample_inverse(
+            group_keys["geometry"], probabilities["geometry"], x.shape
+        )
+        if shift is not None:
+            inverse = geometry.compose_shift(inverse, shift)
+        x = geometry.resample(x, inverse)
     elif shift is not None:
         x = blit.shift(x, shift, "reflect")
-    if "color" in on:
-        x = color.adjust(x, color.sample_color(own["color"], on["color"]))
-    if "cutout" in on:
-        x = cutout.cut(x, cutout.sample_cutout(own["cutout"], on["cutout"]))
+    if "color" in probabilities:
+        x = color.adjust_color(x, color.sample_color(group_keys["color"], probabilities["color"]))
+    if "cutout" in probabilities:
+        rectangle = cutout.sample_cutout(group_keys["cutout"], probabilities["cutout"])
+        x = cutout.apply_cutout(x, rectangle)
     for i, (part, transform) in enumerate(diffaugment.PARTS.items()):
         if part in config.diffaugment:
             x = transform(x, jax.random.fold_in(key, len(ADA_GROUPS) + i))

@@ -1,8 +1,8 @@
-"""Brightness, contrast, luma flip, hue and saturation: one affine map of a picture's colours.
+"""Brightness, contrast, luma flip, hue and saturation, as one affine transformation.
 
-Karras et al. 2020 (2006.06676), appendix B. Each of the five keeps the luma axis (1, 1, 1) and the
-plane across it apart, so a pixel is split into its mean over the channels and the rest. A grey
-picture has no rest, and neither hue nor saturation.
+Karras et al. 2020 (2006.06676), appendix B. None of the five mixes the luma axis (1, 1, 1) with the
+plane orthogonal to it. A pixel is therefore split into its mean over the channels, the luma, and
+the remainder, the chroma. Grayscale images have no chroma, so hue and saturation do not apply.
 """
 
 import math
@@ -10,29 +10,34 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Key
 
-BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5, 1.0  # standard deviations, the last two of log2
+BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.5, 1.0  # standard deviations; the last two of log2
 
 
 class Color(NamedTuple):
-    """What is done to one picture, in this order; float32 scalars."""
+    """Transformations of one image, in the order of application."""
 
-    brightness: jax.Array
-    """Added."""
-    contrast: jax.Array
-    """Factor."""
-    luma: jax.Array
-    """-1 turns light into dark and leaves hues, 1 does not."""
-    hue: jax.Array
-    """Angle around the luma axis."""
-    saturation: jax.Array
-    """Factor of the distance from the luma axis."""
+    brightness: Float[Array, ""]
+    """Offset of all channels."""
+    contrast: Float[Array, ""]
+    """Factor of all channels."""
+    luma: Float[Array, ""]
+    """Sign of the luma, 1 or -1; -1 inverts lightness and keeps hues."""
+    hue: Float[Array, ""]
+    """Angle of the rotation about the luma axis, in radians."""
+    saturation: Float[Array, ""]
+    """Factor of the chroma."""
 
 
-def sample_color(key: jax.Array, p: float | jax.Array) -> Color:
-    """Each with probability p: N(0, 0.2^2), 2^N(0, 0.5^2), -1 or 1, U(-pi, pi), 2^N(0, 1)."""
-    chance, size = jax.random.split(key)
-    u, z = jax.random.uniform(chance, (7,)), jax.random.normal(size, (3,))
+def sample_color(key: Key[Array, ""], p: float | Float[Array, ""]) -> Color:
+    """Sample color transformations, each with probability p.
+
+    They are N(0, 0.2^2), 2^N(0, 0.5^2), -1 or 1, U(-pi, pi) and 2^N(0, 1), in the order of `Color`.
+    """
+    uniform_key, normal_key = jax.random.split(key)
+    u, z = jax.random.uniform(uniform_key, (7,)), jax.random.normal(normal_key, (3,))
     return Color(
         brightness=jnp.where(u[0] < p, BRIGHTNESS * z[0], 0.0),
         contrast=jnp.exp2(jnp.where(u[1] < p, CONTRAST * z[1], 0.0)),
@@ -42,14 +47,14 @@ def sample_color(key: jax.Array, p: float | jax.Array) -> Color:
     )
 
 
-def adjust(x: jax.Array, colour: Color) -> jax.Array:
-    """The picture [h, w, 1 or 3] in other colours."""
+def adjust_color(x: Float[Array, "h w c"], color: Color) -> Float[Array, "h w c"]:
+    """Transform the colors of an image with 1 or 3 channels."""
     mean = x.mean(-1, keepdims=True)
-    luma = colour.luma * colour.contrast * (mean + colour.brightness)
+    luma = color.luma * color.contrast * (mean + color.brightness)
     if x.shape[-1] == 1:
         return luma
-    # Rodrigues' formula for a vector across the axis; the cross product with (1, 1, 1) / sqrt(3).
-    rest = x - mean
-    across = (jnp.roll(rest, -2, -1) - jnp.roll(rest, -1, -1)) / math.sqrt(3)
-    turned = jnp.cos(colour.hue) * rest + jnp.sin(colour.hue) * across
-    return luma + colour.contrast * colour.saturation * turned
+    # Rodrigues' formula for a vector orthogonal to the axis, with its cross product with the axis.
+    chroma = x - mean
+    cross = (jnp.roll(chroma, -2, -1) - jnp.roll(chroma, -1, -1)) / math.sqrt(3)
+    rotated = jnp.cos(color.hue) * chroma + jnp.sin(color.hue) * cross
+    return luma + color.contrast * color.saturation * rotated

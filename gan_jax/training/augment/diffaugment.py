@@ -1,51 +1,64 @@
-"""DiffAugment: colour, translation and cutout, always on (Zhao et al. 2020, 2006.10738, sec. 3.3).
+"""DiffAugment: color, translation and cutout, always applied.
 
-The ranges are those of the authors' code, for pixels in [-1, 1]. Where a share of the side is no
-whole number of pixels, halves go up: of 28 pixels an eighth is 4.
+Zhao et al. 2020 (2006.10738), sec. 3.3.
+
+The ranges are those of the authors' code, for pixels in [-1, 1]. Fractions of a side are rounded to
+whole pixels, with halves up: an eighth of 28 pixels is 4.
 """
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Key
 
 from gan_jax.training.augment import blit
 
 
-def color(x: jax.Array, key: jax.Array) -> jax.Array:
-    """Brightness + U(-0.5, 0.5); distance from the pixel's own grey times U(0, 2); distance from
-    the picture's mean times U(0.5, 1.5)."""
+def color(x: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    """Change brightness by U(-0.5, 0.5), saturation by U(0, 2) and contrast by U(0.5, 1.5).
+
+    Brightness is added. Saturation scales the difference from the mean over the channels of a
+    pixel, contrast the difference from the mean over the image.
+    """
     brightness, saturation, contrast = jax.random.uniform(key, (3,))
     x = x + (brightness - 0.5)
-    grey = x.mean(-1, keepdims=True)
-    x = grey + 2 * saturation * (x - grey)
+    gray = x.mean(-1, keepdims=True)
+    x = gray + 2 * saturation * (x - gray)
     mean = x.mean(keepdims=True)
     return mean + (contrast + 0.5) * (x - mean)
 
 
-def translation(x: jax.Array, key: jax.Array) -> jax.Array:
-    """Moved by whole pixels, each way up to an eighth of the side, all equally likely; zero, that
-    is mid-grey, comes in."""
-    reach = jnp.asarray([round_share(side, blit.REACH) for side in x.shape[:2]])
-    by = jax.random.randint(key, (2,), -reach, reach + 1)
-    return blit.shift(x, by, "constant")
+def translation(x: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    """Shift by whole pixels, uniform up to an eighth of the side, padded with zero (mid-gray)."""
+    max_shift = jnp.asarray([round_fraction(side, blit.MAX_SHIFT) for side in x.shape[:2]])
+    offset = jax.random.randint(key, (2,), -max_shift, max_shift + 1)
+    return blit.shift(x, offset, "constant")
 
 
-def cutout(x: jax.Array, key: jax.Array) -> jax.Array:
-    """Zero in a rectangle of half the sides, whose centre is anywhere in the picture, so that a
-    part of it may lie outside."""
+def cutout(x: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
+    """Set a rectangle of half the sides to zero.
+
+    Its center is uniform over the image, so the rectangle may extend beyond the border.
+    """
     inside = []
-    for axis, own in enumerate(jax.random.split(key)):
+    for axis, axis_key in enumerate(jax.random.split(key)):
         side = x.shape[axis]
-        size = round_share(side, 0.5)
-        first = jax.random.randint(own, (), 0, side + 1 - size % 2) - size // 2
+        size = round_fraction(side, 0.5)
+        first = jax.random.randint(axis_key, (), 0, side + 1 - size % 2) - size // 2
         distance = jnp.arange(side) - first
         inside.append((distance >= 0) & (distance < size))
-    hole = inside[0][:, None, None] & inside[1][None, :, None]
-    return jnp.where(hole, 0.0, x)
+    mask = inside[0][:, None, None] & inside[1][None, :, None]
+    return jnp.where(mask, 0.0, x)
 
 
-def round_share(side: int, share: float) -> int:
-    """A share of the side in whole pixels; halves go up."""
-    return int(side * share + 0.5)
+def round_fraction(side: int, fraction: float) -> int:
+    """Return a fraction of a side in whole pixels, with halves rounded up.
+
+    Example:
+        >>> round_fraction(28, 0.125)
+        4
+    """
+    return int(side * fraction + 0.5)
 
 
 PARTS = {"color": color, "translation": translation, "cutout": cutout}
