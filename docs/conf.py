@@ -42,7 +42,7 @@ python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!gan_jax\.).*"),
-    ("py:.*", r".*\.(_\w+|[A-Z])"),  # private types and type variables
+    ("py:.*", r".*\.(_\w+|[A-Z]|[A-Z]\w*T)"),  # private types, type variables
 ]
 suppress_warnings = ["ref.python"]  # a short name in a signature that several modules define
 
