@@ -1,4 +1,4 @@
-"""The config: exact JSON, every value that validation refuses, and what tells two configs apart."""
+"""Configs: JSON round trips, validation errors and differences."""
 
 import json
 import math
@@ -30,15 +30,20 @@ from gan_jax.networks import layers, mlp
 from tests.helpers.odd_config import CONFIG
 
 NOT_IMAGES = [name for names in DATASET_NAMES.values() for name in names]
-SHARE = st.floats(0, 1, exclude_max=True)
+FRACTION = st.floats(0, 1, exclude_max=True)
 POSITIVE = st.floats(0, 1e300)
 STEPS = st.integers(1, 2**10)
-VALUE = POSITIVE | st.builds(
+SCALAR = POSITIVE | st.builds(
     Schedule, POSITIVE, POSITIVE, STEPS, st.sampled_from(["linear", "cosine"])
 )
 WIDTHS = st.lists(st.integers(1, 99), max_size=3).map(tuple)
 OPTIMIZER = st.builds(
-    Optimizer, st.sampled_from(["adam", "rmsprop"]), VALUE, SHARE, SHARE, st.floats(1e-300, 1)
+    Optimizer,
+    st.sampled_from(["adam", "rmsprop"]),
+    SCALAR,
+    FRACTION,
+    FRACTION,
+    st.floats(1e-300, 1),
 )
 CONFIGS = st.builds(
     Config,
@@ -56,46 +61,46 @@ CONFIGS = st.builds(
     objective=st.builds(
         Objective,
         st.sampled_from(sorted(adversarial.LOSSES)),
-        penalties=st.builds(Penalties, VALUE, VALUE, VALUE, VALUE, VALUE),
+        penalties=st.builds(Penalties, SCALAR, SCALAR, SCALAR, SCALAR, SCALAR),
     ),
     gen_opt=OPTIMIZER,
     disc_opt=OPTIMIZER,
-    ema=st.builds(EMA, VALUE, SHARE),
+    ema=st.builds(EMA, SCALAR, FRACTION),
     n_critic=STEPS,
     seed=st.integers(0, 2**32 - 1),
 )
 
 
 @given(CONFIGS)
-def test_json_gives_back_what_it_was_given(config):
+def test_json_round_trip_is_exact(config):
     text = serialization.dumps(config)
-    again = serialization.loads(text)
-    assert again == config
-    assert serialization.dumps(again) == text  # also where == is blind: 1 and 1.0, 0.0 and -0.0
+    restored = serialization.loads(text)
+    assert restored == config
+    assert serialization.dumps(restored) == text  # == does not tell 1 from 1.0, or 0.0 from -0.0
 
 
-def test_json_of_everything_that_is_not_a_default():
-    again = serialization.loads(serialization.dumps(CONFIG))
-    assert again == CONFIG
-    assert type(again.gen) is mlp.Generator
-    assert again.gen.widths == (7, 5)
-    assert type(again.objective.penalties.r2) is Schedule
+def test_json_round_trip_of_non_default_values():
+    restored = serialization.loads(serialization.dumps(CONFIG))
+    assert restored == CONFIG
+    assert type(restored.gen) is mlp.Generator
+    assert restored.gen.widths == (7, 5)
+    assert type(restored.objective.penalties.r2) is Schedule
 
 
-def test_a_left_out_field_has_its_default():
+def test_a_missing_field_has_its_default():
     tree = json.loads(serialization.dumps(CONFIG))
     del tree["ema"]["half_life"]
     assert serialization.loads(json.dumps(tree)) == CONFIG.replace(ema_half_life=0.0)
 
 
-def test_the_device_axis_is_not_written():
+def test_the_device_axis_is_not_serialized():
     sharded = CONFIG.replace(gen=layers.on_axis(CONFIG.gen, "devices"))
     assert sharded.gen.axis == "devices"
     assert serialization.dumps(sharded) == serialization.dumps(CONFIG)
 
 
 NAN = math.nan
-WRONG = {
+INVALID = {
     **dict.fromkeys(("steps", "penalty_every", "n_critic", "z_dim", "batch_size"), (0, -1)),
     "seed": (-1, 2**32),
     "loss": ("hingee", ""),
@@ -122,28 +127,28 @@ WRONG = {
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [(path, value) for path, values in WRONG.items() for value in values],
+    [(path, value) for path, values in INVALID.items() for value in values],
     ids=str,
 )
-def test_validate_names_field_and_value(path, value):
+def test_validation_errors_name_field_and_value(path, value):
     validate(CONFIG)
     with pytest.raises(UserError) as error:
         validate(CONFIG.replace(**{path: value}))
-    shown = repr(str(value)) if isinstance(value, Schedule) else repr(value)
+    formatted = repr(str(value)) if isinstance(value, Schedule) else repr(value)
     assert str(error.value).startswith(f"{path} must be ")
-    assert str(error.value).endswith(f", got {shown}")
+    assert str(error.value).endswith(f", got {formatted}")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("value", [0, -5, 2**31])
 @pytest.mark.parametrize("field", ["log_every", "sample_every", "checkpoint_every", "keep"])
-def test_validate_logging_names_field_and_value(field, value):
+def test_logging_errors_name_field_and_value(field, value):
     with pytest.raises(UserError, match=f"^{field} must be at least 1 .* got {value}$"):
         validate_logging(CONFIG, Logging(**{field: value}))
 
 
 @pytest.mark.parametrize("value", [-1, 2**31])
-def test_validate_logging_names_score_every(value):
+def test_logging_errors_name_score_every(value):
     with pytest.raises(UserError, match=f"^score_every must be at least 0 .* got {value}$"):
         validate_logging(CONFIG, Logging(score_every=value))
 
@@ -159,19 +164,19 @@ def test_validate_logging_names_score_every(value):
         ("workers", 2),  # without stream
     ],
 )
-def test_validate_runtime_names_field_and_value(field, value):
+def test_runtime_errors_name_field_and_value(field, value):
     with pytest.raises(UserError, match=f"^{field} must be .* got {value}$"):
         validate_runtime(Runtime(**{field: value}))
 
 
-def test_validate_lets_the_default_settings_pass():
+def test_default_settings_are_valid():
     validate_logging(CONFIG, Logging())
     validate_runtime(Runtime())
     validate_runtime(Runtime(stream=True, workers=2, members_at_once=1))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"loss": "hinje"}, "did you mean 'hinge'?"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "0 with the loss 'hinge'"),
@@ -181,10 +186,10 @@ def test_validate_lets_the_default_settings_pass():
         ),
     ],
 )
-def test_validate_explains(changes, said):
+def test_validation_errors_explain_the_constraint(changes, message):
     with pytest.raises(UserError) as error:
         validate(CONFIG.replace(**changes))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +202,7 @@ def test_validate_explains(changes, said):
     ],
     ids=str,
 )
-def test_validate_lets_the_edges_pass(changes):
+def test_boundary_values_are_valid(changes):
     assert validate(CONFIG.replace(**changes)) is None
 
 
@@ -219,13 +224,13 @@ def test_validate_lets_the_edges_pass(changes):
     ],
 )
 def test_differences_name_the_field(path, value):
-    other = CONFIG.replace(**{path: value}, steps=77)  # steps do not count
-    other = other.replace(**{"data.path": "elsewhere"})  # nor does the place of the data
+    other = CONFIG.replace(**{path: value}, steps=77)  # steps are ignored
+    other = other.replace(**{"data.path": "elsewhere"})  # and so is the path of the data
     present = operator.attrgetter(".".join(schema.path_of(path)))(CONFIG)
     assert schema.differences(CONFIG, other) == {path: (present, value)}
 
 
-def test_differences_of_the_same_config_are_none():
+def test_equal_configs_have_no_differences():
     other = CONFIG.replace(steps=1, gen=CONFIG.gen.clone(parent=None))
     assert schema.differences(CONFIG, other) == {}
 
@@ -247,7 +252,7 @@ def test_differences_of_the_same_config_are_none():
         ("objective", Objective("hinge"), "objective"),
     ],
 )
-def test_replace_takes_the_names_of_flags(flag, value, path):
+def test_replace_accepts_flag_names(flag, value, path):
     config = CONFIG.replace(**{flag: value})
     assert operator.attrgetter(path)(config) == value
     assert CONFIG.replace(**{flag: operator.attrgetter(path)(CONFIG)}) == CONFIG
@@ -255,12 +260,12 @@ def test_replace_takes_the_names_of_flags(flag, value, path):
     assert ".".join(schema.path_of(flag)) == path
 
 
-def test_replace_refuses_names_that_no_field_has():
+def test_replace_rejects_unknown_names():
     for name in ("dim", "half_life", "log_every", "learning_rate"):
         with pytest.raises(TypeError, match=name):
             CONFIG.replace(**{name: 1})
 
 
-def test_every_type_of_data_can_be_loaded_and_validated():
+def test_every_data_config_can_be_loaded_and_validated():
     types = set(schema.Data.__subclasses__())
     assert types == set(DATASET_NAMES) == set(sources.LOADERS)

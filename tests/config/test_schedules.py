@@ -1,4 +1,4 @@
-"""Schedules: their text, their values at and between the ends, and what is refused."""
+"""Schedules: parsing, values at and between the ends, and errors."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from gan_jax.config.schedules import Schedule
 from gan_jax.core.errors import UserError
 from tests.helpers import small
 
-# Of the sizes that rates and weights have: float32 loses the relation between ends beyond these.
+# Magnitudes of rates and weights. Beyond them float32 loses the relation between the ends.
 ENDS = st.floats(-1e6, 1e6, width=32)
 SCHEDULES = st.builds(
     *(Schedule, ENDS, ENDS, st.integers(1, 2**31 - 1)),
@@ -37,12 +37,12 @@ def test_parse(text, value):
 
 
 @given(SCHEDULES)
-def test_parse_reads_what_str_writes(schedule):
+def test_parse_inverts_str(schedule):
     assert schedules.parse(str(schedule)) == schedule
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         *((text, repr(text)) for text in ("", "fast", "0x10", "1:2", "1:2:x", "1:2:1.5", ":::")),
         (
@@ -58,15 +58,15 @@ def test_parse_reads_what_str_writes(schedule):
         ("1:-inf:5:cosine", "finite, got 1.0 and -inf"),
     ],
 )
-def test_parse_refuses_on_one_line(text, said):
+def test_parse_errors_are_one_line(text, message):
     with pytest.raises(UserError) as error:
         schedules.parse(text)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_schedule_that_ends_at_no_number_is_refused():
-    # min and max of (1, nan) are both 1: bounds would hide it from the config's checks.
+def test_a_schedule_that_ends_at_nan_is_rejected():
+    # min and max of (1, nan) are both 1, so validating the bounds would not detect it.
     with pytest.raises(UserError, match=r"finite, got 1\.0 and nan$"):
         Schedule(1.0, float("nan"), 10)
 
@@ -87,38 +87,38 @@ def test_a_schedule_that_ends_at_no_number_is_refused():
         ("cosine", 21, 1.0),
     ],
 )
-def test_at(shape, step, value):
-    found = schedules.value_at(Schedule(3.0, 1.0, 20, shape), jnp.int32(step))
-    assert found.dtype == jnp.float32
-    # Four float32 roundings of numbers up to 3.
-    np.testing.assert_allclose(found, value, rtol=0, atol=1e-6)
+def test_value_at(shape, step, value):
+    result = schedules.value_at(Schedule(3.0, 1.0, 20, shape), jnp.int32(step))
+    assert result.dtype == jnp.float32
+    # Four float32 rounding errors of numbers up to 3.
+    np.testing.assert_allclose(result, value, rtol=0, atol=1e-6)
 
 
 @given(SCHEDULES)
-def test_the_ends_are_met_exactly(schedule):
-    # Also where they are far apart: start + (end - start) would give 0 for 1 -> 1e-8.
+def test_values_at_the_ends_are_exact(schedule):
+    # Even for distant ends: start + (end - start) would be 0 for 1 -> 1e-8.
     for step, end in ((0, schedule.start), (schedule.steps, schedule.end)):
         assert schedules.value_at(schedule, jnp.int32(step)) == np.float32(end)
 
 
 @given(SCHEDULES, st.floats(0, 1.5))
-def test_bounds_hold_at_every_step(schedule, share):
-    step = jnp.int32(min(int(share * schedule.steps), 2**31 - 1))
+def test_bounds_hold_at_every_step(schedule, fraction):
+    step = jnp.int32(min(int(fraction * schedule.steps), 2**31 - 1))
     low, high = schedules.bounds(schedule)
-    slack = 2 * np.spacing(np.float32(max(abs(low), abs(high))))  # two roundings
-    assert low - slack <= schedules.value_at(schedule, step) <= high + slack
+    tolerance = 2 * np.spacing(np.float32(max(abs(low), abs(high))))  # two rounding errors
+    assert low - tolerance <= schedules.value_at(schedule, step) <= high + tolerance
 
 
-def test_a_number_is_its_own_schedule():
-    assert schedules.value_at(2e-4, jnp.int32(7)) == 2e-4  # in float64: not even rounded
+def test_a_number_is_a_constant_schedule():
+    assert schedules.value_at(2e-4, jnp.int32(7)) == 2e-4  # exact: not rounded to float32
     assert schedules.bounds(2e-4) == (2e-4, 2e-4)
 
 
-def test_at_is_traceable():
+def test_value_at_is_traceable():
     schedule, steps = Schedule(1.0, 0.0, 8), jnp.arange(10)
-    found = jax.jit(jax.vmap(lambda step: schedules.value_at(schedule, step)))(steps)
+    values = jax.jit(jax.vmap(lambda step: schedules.value_at(schedule, step)))(steps)
     # Eighths are exact in float32.
-    np.testing.assert_array_equal(found, np.clip(1 - np.arange(10) / 8, 0, 1))
+    np.testing.assert_array_equal(values, np.clip(1 - np.arange(10) / 8, 0, 1))
 
 
 def test_resolve_replaces_every_schedule_and_nothing_else():
@@ -138,7 +138,7 @@ def test_a_resolved_schedule_is_never_off():
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_a_schedule_over_images_counts_a_batch_per_step(shape):
+def test_a_schedule_over_images_counts_one_batch_per_step(shape):
     images = Schedule(1.0, 0.25, 640, shape, "images")
     steps = Schedule(1.0, 0.25, 10, shape)
     for step in (0, 3, 10, 20):
@@ -151,6 +151,6 @@ def test_a_schedule_over_images_counts_a_batch_per_step(shape):
     assert schedules.parse(f"1:0.25:640img:{shape}") == images
 
 
-def test_a_schedule_has_a_known_unit():
+def test_an_unknown_unit_is_rejected():
     with pytest.raises(UserError, match="schedule unit must be one of steps, images, got 'epochs'"):
         Schedule(1.0, 0.0, 10, "linear", "epochs")

@@ -1,4 +1,4 @@
-"""Config from JSON: nothing but one clear line for damaged, mistyped or hostile text."""
+"""Deserialization: damaged, mistyped or hostile JSON raises a one-line error."""
 
 import copy
 import importlib
@@ -47,28 +47,28 @@ class Foreign(interface.Generator):
     width: int = 3
 
 
-def written(path, value):
-    """The config's JSON text with another value at a dotted name."""
+def modified_json(path, value):
+    """Return CONFIG as JSON text with another value at a dotted path."""
     tree = copy.deepcopy(TREE)
     *outer, last = path.split(".")
-    inside = tree
+    parent = tree
     for name in outer:
-        inside = inside[name]
-    inside[last] = value
+        parent = parent[name]
+    parent[last] = value
     return json.dumps(tree)
 
 
-def refused(text, *said):
+def assert_rejected(text, *messages):
     with pytest.raises(UserError) as error:
         serialization.loads(text)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
-    for part in said:
-        assert part in str(error.value)
+    for message in messages:
+        assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (
             "gen",
@@ -93,10 +93,10 @@ def refused(text, *said):
         ("gen", "mlp", "gen must be a generator, got 'mlp'"),
     ],
 )
-def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
+def test_dumps_rejects_values_that_loads_cannot_restore(path, value, message):
     with pytest.raises(UserError) as error:
         serialization.dumps(CONFIG.replace(**{path: value}))
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -110,8 +110,8 @@ def test_dumps_refuses_what_it_could_not_give_back(path, value, said):
     ],
     ids=lambda text: text[:12].encode("unicode_escape").decode() + f"({len(text)})",
 )
-def test_text_that_is_no_config_is_refused(text):
-    refused(text)
+def test_text_without_a_config_is_rejected(text):
+    assert_rejected(text)
 
 
 @pytest.mark.parametrize("path", ["_type", "gen._type", "objective.penalties.r2._type", "seed"])
@@ -131,15 +131,15 @@ def test_text_that_is_no_config_is_refused(text):
         *(None, 3, [], ["os:system"]),
     ],
 )
-def test_foreign_types_are_refused(path, name):
-    text = written(path, {"_type": name} if path == "seed" else name)
-    refused(text, "must be of a registered type", "--import")
-    assert "this" not in sys.modules  # it was not even imported
+def test_foreign_types_are_rejected(path, name):
+    text = modified_json(path, {"_type": name} if path == "seed" else name)
+    assert_rejected(text, "must be of a registered type", "--import")
+    assert "this" not in sys.modules  # it is not imported either
 
 
 @pytest.mark.parametrize("number", [1, 3, 2.0, True, "2", None, [2]])
-def test_other_formats_are_refused(number):
-    refused(json.dumps({**TREE, "format": number}), "format must be 2, got")
+def test_other_formats_are_rejected(number):
+    assert_rejected(json.dumps({**TREE, "format": number}), "format must be 2, got")
 
 
 def test_every_type_of_a_config_has_one_name():
@@ -153,7 +153,7 @@ def test_every_type_of_a_config_has_one_name():
 
 
 RECORD_0_1 = json.loads((FIXTURES / "record" / "digits_cgan.json").read_text())["config"]
-DATA_0_1 = {  # the fields of version 0.1's Data with values that are no defaults, by present type
+DATA_0_1 = {  # non-default values of the fields of version 0.1's Data, by their present type
     "ImageData": {"size": 9, "channels": 3, "cond": ["a"], "symmetric": True},
     "PointData": {},
     "AudioData": {"length": 512, "rate": 8000, "normalize": True, "spectrogram": True},
@@ -161,7 +161,7 @@ DATA_0_1 = {  # the fields of version 0.1's Data with values that are no default
 }
 SHARED_0_1 = {"split": "all", "path": "/p", "dir": "/d", "labels": True, "per_class": 3, "draw": 4}
 NAMES_0_1 = {"ImageData": "npz", "PointData": "grid", "AudioData": "sounds", "TextData": "lines"}
-# Another value of each field of version 0.1's Config, by the path that the field has now.
+# A changed value of each field of version 0.1's Config, by the present path of the field.
 CONFIG_0_1 = {
     "name": "other",
     "steps": 7,
@@ -192,7 +192,7 @@ SETTINGS_0_1 = {
     "keep": 6,
     "skip_limit": 7,
 }
-# Fields whose value is an object, or cannot be another with the networks of the record.
+# Fields with object values, and fields whose value the networks of the record determine.
 OTHERS_0_1 = {"_type", "gen", "disc", "data", "penalties", "augment", "masks", "sweep"}
 OTHERS_0_1 |= {"gen_opt", "disc_opt", "pretrain", "path_length", "perceptual"}
 
@@ -202,7 +202,7 @@ def value_at(config, path):
     return list(value) if isinstance(value, tuple) else value
 
 
-def test_types_of_version_0_1():
+def test_a_record_of_version_0_1_is_loaded():
     config = serialization.loads(json.dumps(RECORD_0_1))
     assert config.gen == mlp.Generator(shape=(8, 8, 1), widths=(4,), classes=10)
     assert config.data == ImageData("digits", "all", size=8, labels=True)
@@ -213,7 +213,7 @@ def test_types_of_version_0_1():
     assert serialization.loads(serialization.dumps(config)) == config
 
 
-def test_the_tables_have_every_field_of_version_0_1():
+def test_the_tables_list_every_field_of_version_0_1():
     flags = {schema.flag_of(path) for path in CONFIG_0_1}
     assert flags | SETTINGS_0_1.keys() | OTHERS_0_1 == RECORD_0_1.keys()
     fields = {name for data in DATA_0_1.values() for name in data} | SHARED_0_1.keys()
@@ -221,7 +221,7 @@ def test_the_tables_have_every_field_of_version_0_1():
 
 
 @pytest.mark.parametrize("path", CONFIG_0_1)
-def test_a_field_of_version_0_1_has_its_place(path):
+def test_a_field_of_version_0_1_moves_to_its_present_path(path):
     value, flag = CONFIG_0_1[path], schema.flag_of(path)
     config = serialization.loads(json.dumps({**RECORD_0_1, flag: value}))
     assert value_at(config, path) == value
@@ -231,25 +231,25 @@ def test_a_field_of_version_0_1_has_its_place(path):
 
 
 @pytest.mark.parametrize("field", ["path_length", "perceptual"])
-def test_a_weight_of_version_0_1_has_its_place(field):
+def test_a_weight_of_version_0_1_moves_to_the_objective(field):
     tree = version_0_1.upgrade({**RECORD_0_1, field: 0.5})
     assert tree["objective"][field] == 0.5
     assert field not in tree
 
 
 @pytest.mark.parametrize("kind", DATA_0_1)
-def test_data_of_version_0_1_have_their_type_by_name(kind):
-    given = SHARED_0_1 | DATA_0_1[kind]
-    data = {**RECORD_0_1["data"], **given, "name": NAMES_0_1[kind]}
+def test_the_name_of_version_0_1_data_selects_their_type(kind):
+    fields = SHARED_0_1 | DATA_0_1[kind]
+    data = {**RECORD_0_1["data"], **fields, "name": NAMES_0_1[kind]}
     tree = {**RECORD_0_1, "data": data, "augment": {"_type": "gan_jax.augment:Augment"}}
     config = serialization.loads(json.dumps(tree))
     assert type(config.data).__name__ == kind
     assert config.data.name == NAMES_0_1[kind]
-    given = {{"draw": "subset_seed"}.get(name, name): value for name, value in given.items()}
-    assert {name: value_at(config.data, name) for name in given} == given
+    fields = {{"draw": "subset_seed"}.get(name, name): value for name, value in fields.items()}
+    assert {name: value_at(config.data, name) for name in fields} == fields
 
 
-def test_fields_and_texts_of_version_0_1_that_have_other_names():
+def test_renamed_fields_and_values_of_version_0_1():
     augment = {"_type": "gan_jax.augment:Augment", "blit": 0.5, "colour": 0.25, "p": 0.5}
     augment["diffaugment"] = ["cutout", "colour"]
     tree = {**RECORD_0_1, "augment": augment}
@@ -269,9 +269,9 @@ def test_fields_and_texts_of_version_0_1_that_have_other_names():
 
 
 @pytest.mark.parametrize("value", [None, 3, [[]], {"free": 1}, ["free", None]])
-def test_damaged_texts_of_version_0_1_are_refused(value):
+def test_invalid_mask_kinds_of_version_0_1_are_rejected(value):
     masks = {"_type": "gan_jax.masks:Masks", "kinds": value}
-    refused(json.dumps({**RECORD_0_1, "masks": masks}), "masks")
+    assert_rejected(json.dumps({**RECORD_0_1, "masks": masks}), "masks")
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist:3.0.1", "folder", "stacked_mnist"])
@@ -288,7 +288,7 @@ def test_settings_of_version_0_1_are_read_from_its_config():
     assert config == serialization.loads(json.dumps(RECORD_0_1))
 
 
-def test_settings_are_read_back():
+def test_settings_round_trip():
     logging = Logging(2, 3, 4, 5, 6)
     runtime = Runtime(3, 2, 4, remat=True, stream=True, workers=5, skip_limit=7)
     text = serialization.dumps_settings(logging, runtime)
@@ -301,7 +301,7 @@ def test_settings_are_read_back():
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
         ([], "must be an object, got []"),
         ({"format": 2, "runtime": 3}, "runtime must be an object, got 3"),
@@ -310,11 +310,11 @@ def test_settings_are_read_back():
         ({"log_every": 1.5}, "log_every must be an integer, got 1.5"),
     ],
 )
-def test_damaged_settings_are_refused(tree, said):
+def test_damaged_settings_are_rejected(tree, message):
     with pytest.raises(UserError) as error:
         serialization.load_settings(tree, "settings.json")
     assert str(error.value).startswith("settings.json is damaged: ")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def user(tmp_path, monkeypatch):
-    """A folder with a package and a recipe file of a user's own networks, as working directory."""
+    """Change to a folder with a package and a recipe file of a user's own networks."""
     (tmp_path / "my_package" / "inner").mkdir(parents=True)
     for folder in ("my_package", "my_package/inner"):
         (tmp_path / folder / "__init__.py").write_text("")
@@ -390,10 +390,10 @@ def test_imported_types_have_names(name, module):
     assert tree["gen"]["_type"] == f"{module}.Generator"
     assert tree["gen"]["size"] == {"_type": f"{module}.Size", "width": 3}
     assert serialization.loads(json.dumps(tree)) == config
-    serialization.import_types(name)  # once more changes nothing
+    serialization.import_types(name)  # a second import has no effect
     assert serialization.loads(json.dumps(tree)) == config
     serialization._user_types.clear()
-    refused(json.dumps(tree), f"{module}.Generator", "--import MODULE")
+    assert_rejected(json.dumps(tree), f"{module}.Generator", "--import MODULE")
 
 
 @pytest.mark.usefixtures("user")
@@ -416,7 +416,7 @@ def test_a_module_cannot_take_the_name_of_a_network(user):
 
 
 @pytest.mark.parametrize("name", ["my_nothing", "my_nothing.py", "json.py", "my package", ""])
-def test_what_cannot_be_imported(user, name):
+def test_import_errors_are_one_line(user, name):
     (user / "json.py").write_text("")
     with pytest.raises(UserError, match="--import must be a module or a file, got") as error:
         serialization.import_types(name)
@@ -427,8 +427,8 @@ def test_what_cannot_be_imported(user, name):
 @pytest.mark.usefixtures("user")
 def test_a_recipe_file_is_trained_and_sampled(command):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    words = [sys.executable, "my_recipe.py", "--workdir", "run", "--batch-size", "8"]
-    subprocess.run([*words, "--devices", "1"], check=True, env=environment, capture_output=True)
+    arguments = [sys.executable, "my_recipe.py", "--workdir", "run", "--batch-size", "8"]
+    subprocess.run([*arguments, "--devices", "1"], check=True, env=environment, capture_output=True)
     assert json.loads(Path("run/config.json").read_text())["gen"]["_type"] == "my_recipe.Generator"
     status, _, error = command(app.main, "sample run --num-samples 1")
     assert (status, error.count("\n"), "--import MODULE" in error) == (2, 1, True)
@@ -437,7 +437,7 @@ def test_a_recipe_file_is_trained_and_sampled(command):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("steps", "many", "steps must be an integer, got 'many'"),
         ("steps", None, "steps must be an integer, got None"),
@@ -478,34 +478,36 @@ def test_a_recipe_file_is_trained_and_sampled(command):
         ("gen_opt.lt", 1, "gen_opt: Optimizer has no field 'lt'"),
         ("a\nb", 1, r"Config has no field 'a\nb'"),
         ("seed", {"a": 1}, "seed must be of a registered type, got _type None"),
-        ("seed", -1, "seed must be from 0 to 4294967295, got -1"),  # validate's own
+        ("seed", -1, "seed must be from 0 to 4294967295, got -1"),  # raised by `validate`
     ],
 )
-def test_a_wrong_value_is_named(path, value, said):
-    refused(written(path, value), said)
+def test_an_invalid_value_is_named(path, value, message):
+    assert_rejected(modified_json(path, value), message)
 
 
-def test_an_integer_serves_where_a_number_is_meant():
-    assert serialization.loads(written("objective.weight_clip", 1)).objective.weight_clip == 1
+def test_an_integer_is_accepted_as_a_number():
+    assert serialization.loads(modified_json("objective.weight_clip", 1)).objective.weight_clip == 1
 
 
-def holds(tree, other):
-    """Whether all that a JSON tree says, the other says too."""
+def is_contained(tree, other):
+    """Return whether `other` has every value of the JSON tree `tree`."""
     if isinstance(tree, dict) and isinstance(other, dict):
-        return all(name in other and holds(value, other[name]) for name, value in tree.items())
+        return all(
+            name in other and is_contained(value, other[name]) for name, value in tree.items()
+        )
     return tree == other
 
 
-def survives(text):
-    """Either a UserError of one line, or a Config that says what the text says."""
+def assert_loads_or_rejects(text):
+    """Assert a one-line UserError, or a Config with every value of the text."""
     try:
         config = serialization.loads(text)
     except UserError:
-        refused(text)
+        assert_rejected(text)
         return
-    again = serialization.dumps(config)
-    assert serialization.loads(again) == config
-    assert holds(json.loads(text), json.loads(again))
+    restored = serialization.dumps(config)
+    assert serialization.loads(restored) == config
+    assert is_contained(json.loads(text), json.loads(restored))
 
 
 @settings(max_examples=300)
@@ -513,14 +515,14 @@ def survives(text):
 def test_damaged_text(data):
     text = json.dumps(TREE)
     for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(0, len(text)))
-        gone = data.draw(st.integers(0, 3))
+        start = data.draw(st.integers(0, len(text)))
+        removed = data.draw(st.integers(0, 3))
         text = (
-            text[:at]
+            text[:start]
             + data.draw(st.text('0123456789.-e"{}[],:nul \\x', max_size=2))
-            + text[at + gone :]
+            + text[start + removed :]
         )
-    survives(text)
+    assert_loads_or_rejects(text)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -536,28 +538,28 @@ JSON = st.recursive(
 )
 
 
-def places(tree, path=()):
-    """Every path into a JSON tree."""
+def paths(tree, path=()):
+    """Yield every path into a JSON tree."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for name, value in items if isinstance(tree, (dict, list)) else ():
         yield (*path, name)
         if isinstance(value, (dict, list)):
-            yield from places(value, (*path, name))
+            yield from paths(value, (*path, name))
 
 
 @settings(max_examples=300)
 @given(st.data())
 def test_damaged_tree(data):
     tree = copy.deepcopy(TREE)
-    *outer, last = data.draw(st.sampled_from(list(places(tree))))
-    inside = tree
+    *outer, last = data.draw(st.sampled_from(list(paths(tree))))
+    parent = tree
     for name in outer:
-        inside = inside[name]
+        parent = parent[name]
     match data.draw(st.sampled_from(["replace", "remove", "rename"])):
         case "replace":
-            inside[last] = data.draw(JSON)
+            parent[last] = data.draw(JSON)
         case "remove":
-            del inside[last]
-        case "rename" if isinstance(inside, dict):
-            inside[data.draw(st.text(max_size=5))] = inside.pop(last)
-    survives(json.dumps(tree))
+            del parent[last]
+        case "rename" if isinstance(parent, dict):
+            parent[data.draw(st.text(max_size=5))] = parent.pop(last)
+    assert_loads_or_rejects(json.dumps(tree))

@@ -1,4 +1,4 @@
-"""Flags of populations, --seeds and --sweep; and each refusal, one line with the reason."""
+"""Flags for populations, `--seeds` and `--sweep`, and their one-line errors."""
 
 import sys
 
@@ -13,18 +13,18 @@ from tests.helpers import small
 
 
 @pytest.fixture
-def parsed(monkeypatch):
-    """parsed("--flag value", **changes): the config that a command line makes of small.CONFIG."""
+def parse_flags(monkeypatch):
+    """Return a function that applies command-line flags to small.CONFIG."""
 
-    def parse(words, **changes):
-        monkeypatch.setattr(sys, "argv", ["command", *words.split()])
+    def parse(flags, **changes):
+        monkeypatch.setattr(sys, "argv", ["command", *flags.split()])
         return train.parse({"full": Preset(small.config(**changes))}).config
 
     return parse
 
 
 @pytest.mark.parametrize(
-    ("words", "seeds", "found"),
+    ("flags", "seeds", "expected_sweep"),
     [
         ("", (), ()),
         ("--seeds 3", (3,), ()),
@@ -39,20 +39,20 @@ def parsed(monkeypatch):
         ),
     ],
 )
-def test_flags(parsed, words, seeds, found):
-    config = parsed(words)
-    assert (config.seeds, config.sweep) == (seeds, found)
+def test_flags(parse_flags, flags, seeds, expected_sweep):
+    config = parse_flags(flags)
+    assert (config.seeds, config.sweep) == (seeds, expected_sweep)
     assert all(type(value) is float for sweep in config.sweep for value in sweep.values)
     validate(config)
 
 
-def test_flags_go_on_from_what_the_experiment_has(parsed):
-    given = {"seeds": (1, 2), "sweep": (Sweep("ema_ramp", (0.0, 0.5)),)}
-    assert parsed("", **given) == small.config(**given)
-    config = parsed("--seeds 7", **given)
-    assert (config.seeds, config.sweep) == ((7,), given["sweep"])
-    assert parsed("--seeds", **given).seeds == ()
-    config = parsed("--sweep.0 gen_opt.b1 0 0.5", **given)
+def test_flags_override_the_config_of_the_experiment(parse_flags):
+    fields = {"seeds": (1, 2), "sweep": (Sweep("ema_ramp", (0.0, 0.5)),)}
+    assert parse_flags("", **fields) == small.config(**fields)
+    config = parse_flags("--seeds 7", **fields)
+    assert (config.seeds, config.sweep) == ((7,), fields["sweep"])
+    assert parse_flags("--seeds", **fields).seeds == ()
+    config = parse_flags("--sweep.0 gen_opt.b1 0 0.5", **fields)
     assert config.sweep == (Sweep("gen_opt.b1", (0.0, 0.5)),)
 
 
@@ -65,7 +65,7 @@ def test_round_trip_through_json(sweep):
     assert serialization.loads(text) == config
     assert serialization.dumps(serialization.loads(text)) == text
     assert str(Sweep("gen_opt.lr", (1e-3, 2.0))) == "gen_opt.lr 0.001 2.0"
-    assert [sweeps.parse(str(one).split()) for one in sweep] == list(sweep)
+    assert [sweeps.parse(str(entry).split()) for entry in sweep] == list(sweep)
 
 
 PROGRAM = "only real numbers can"
@@ -73,7 +73,7 @@ NETWORK = "a network's fields decide shapes, and all members share one program; 
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("flags", "message"),
     [
         ("--seeds 1 2 1", "seeds must be different, got (1, 2, 1)"),
         ("--seeds 1 -1", "seed must be from 0 to 4294967295, got -1"),
@@ -144,26 +144,26 @@ NETWORK = "a network's fields decide shapes, and all members share one program; 
         ("--sweep path-length 2 0", "sweep path_length 2.0 0.0: values must not be 0"),
     ],
 )
-def test_refusals_are_one_line_and_status_2(command, tmp_path, words, says):
+def test_errors_are_one_line_with_status_2(command, tmp_path, flags, message):
     main = lambda: train.main({"full": Preset(small.CONFIG)})  # noqa: E731
-    status, _, error = command(main, f"--workdir {tmp_path / 'run'} --devices 1", words)
+    status, _, error = command(main, f"--workdir {tmp_path / 'run'} --devices 1", flags)
     assert status == 2
     assert error.startswith("error: ")
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
-    assert not (tmp_path / "run").exists()  # nothing is left behind
+    assert not (tmp_path / "run").exists()  # no run folder is created
 
 
-def test_a_config_of_a_program_is_refused_as_its_flags_are():
-    for sweep, says in (
+def test_sweeps_set_in_python_are_rejected_like_flags():
+    for sweep, message in (
         (Sweep("gen_opt.lr", ()), "sweep gen_opt.lr: values must be one or more numbers, got none"),
         (Sweep("", (1.0,)), "sweep : Config has no field ''"),
     ):
-        with pytest.raises(UserError, match=says):
+        with pytest.raises(UserError, match=message):
             validate(small.config(sweep=(sweep,)))
 
 
-def test_the_lowest_and_highest_values_are_taken():
+def test_boundary_values_are_accepted():
     sweep = (Sweep("gen_opt.b1", (0.0, 0.999)), Sweep("weight_clip", (0.0, 1e30)))
     validate(small.config(sweep=sweep, seeds=(0, 2**32 - 1)))
     off = small.config(penalties=Penalties(), sweep=(Sweep("penalties.r1", (0.0, 1.0)),))

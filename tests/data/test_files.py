@@ -1,4 +1,4 @@
-"""A user's own arrays, npz and idx; every bad file, and every bad path, is one clear line."""
+"""User-supplied npz and idx files: arrays, and one-line errors for bad files and paths."""
 
 import dataclasses
 import gzip
@@ -26,7 +26,7 @@ POINTS = np.arange(6.0).reshape(3, 2)
 
 @pytest.mark.parametrize("name", ["folder", "npz", "idx"])
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         (None, "needs --data.path"),
         ("nowhere", "data.path is 'nowhere': there is no such file or folder"),
@@ -36,8 +36,8 @@ POINTS = np.arange(6.0).reshape(3, 2)
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_path_that_is_not_there(name, path, said):
-    small.refused(ImageData(name, path=path), said)
+def test_missing_and_invalid_paths_are_rejected(name, path, message):
+    small.refused(ImageData(name, path=path), message)
 
 
 # --- npz ---
@@ -56,7 +56,7 @@ def test_a_path_that_is_not_there(name, path, said):
     ],
 )
 @pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed])
-def test_npz(tmp_path, arrays, shape, dtype, save_npz):
+def test_npz_arrays_are_loaded(tmp_path, arrays, shape, dtype, save_npz):
     save_npz(tmp_path / "a.npz", **arrays)
     real, labels = files.load_npz(ImageData("npz", path=str(tmp_path / "a.npz")))
     assert (real.shape, real.dtype) == (shape, dtype)
@@ -67,7 +67,7 @@ def test_npz(tmp_path, arrays, shape, dtype, save_npz):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"images": np.array([{}, None])}, "Object arrays cannot be loaded"),
         ({"a": PIXELS, "b": PIXELS}, "an array 'images' or 'x', got ['a', 'b']"),
@@ -101,25 +101,25 @@ def test_npz(tmp_path, arrays, shape, dtype, save_npz):
     ],
     ids=lambda value: value if isinstance(value, str) else "-",
 )
-def test_npz_refuses(tmp_path, arrays, said):
+def test_invalid_npz_arrays_are_rejected(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **arrays)
-    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), size=2), said)
+    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), size=2), message)
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "npy", "bit", "folder"])
-def test_npz_that_are_none(tmp_path, damage):
-    path, whole = tmp_path / "a.npz", io.BytesIO()
-    np.savez_compressed(whole, x=PIXELS)
-    whole = whole.getvalue()
-    at = len(whole) // 2  # in the compressed data
+def test_damaged_npz_files_are_rejected(tmp_path, damage):
+    path, archive = tmp_path / "a.npz", io.BytesIO()
+    np.savez_compressed(archive, x=PIXELS)
+    archive = archive.getvalue()
+    middle = len(archive) // 2  # in the compressed data
     npy = io.BytesIO()
     np.save(npy, PIXELS)
     contents = {
         "empty": b"",
         "text": b"hello\n",
-        "half": whole[: len(whole) // 2],
+        "half": archive[: len(archive) // 2],
         "npy": npy.getvalue(),
-        "bit": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :],
+        "bit": archive[:middle] + bytes([archive[middle] ^ 4]) + archive[middle + 1 :],
     }
     path.write_bytes(contents[damage]) if damage in contents else path.mkdir()
     small.refused(ImageData("npz", path=str(path)), f"{path}: not a readable npz file: ")
@@ -132,9 +132,9 @@ def to_idx(array):
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
 @pytest.mark.parametrize(
-    ("prefix", "split", "labelled"),
+    ("prefix", "split", "labeled"),
     [
         ("train", "train", True),
         ("t10k", "test", True),
@@ -142,16 +142,16 @@ def to_idx(array):
         ("mine", "mine", True),
     ],
 )
-def test_idx(tmp_path, pack, prefix, split, labelled):
-    end = ".gz" if pack is gzip.compress else ""
-    (tmp_path / f"{prefix}-images-idx3-ubyte{end}").write_bytes(pack(to_idx(PIXELS)))
-    if labelled:
-        path = tmp_path / f"{prefix}-labels-idx1-ubyte{end}"
-        path.write_bytes(pack(to_idx(np.array([7, 255], np.uint8))))
+def test_idx_arrays_are_loaded(tmp_path, compress, prefix, split, labeled):
+    suffix = ".gz" if compress is gzip.compress else ""
+    (tmp_path / f"{prefix}-images-idx3-ubyte{suffix}").write_bytes(compress(to_idx(PIXELS)))
+    if labeled:
+        path = tmp_path / f"{prefix}-labels-idx1-ubyte{suffix}"
+        path.write_bytes(compress(to_idx(np.array([7, 255], np.uint8))))
     real, labels = files.load_idx(ImageData("idx", split, path=str(tmp_path)))
     np.testing.assert_array_equal(real, PIXELS[..., None])
     assert real.dtype == np.uint8
-    if labelled:
+    if labeled:
         assert (list(labels), labels.dtype) == ([7, 255], np.int32)
     else:
         assert labels is None
@@ -161,7 +161,7 @@ IMAGES, LABELS = to_idx(PIXELS), to_idx(np.array([1, 2], np.uint8))
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "said"),
+    ("images", "labels", "message"),
     [
         (None, LABELS, "must contain train-images-idx3-ubyte, plain or .gz"),
         (b"", LABELS, "images-idx3-ubyte: not a readable idx file: "),
@@ -189,34 +189,34 @@ IMAGES, LABELS = to_idx(PIXELS), to_idx(np.array([1, 2], np.uint8))
         (IMAGES, LABELS[:-1], "labels-idx1-ubyte: idx of shape [2] must have 2 bytes"),
     ],
 )
-def test_idx_refuses(tmp_path, images, labels, said):
+def test_invalid_idx_files_are_rejected(tmp_path, images, labels, message):
     for part, contents in (("images-idx3", images), ("labels-idx1", labels)):
         if contents is not None:
             (tmp_path / f"train-{part}-ubyte").write_bytes(contents)
-    small.refused(ImageData("idx", path=str(tmp_path)), said)
+    small.refused(ImageData("idx", path=str(tmp_path)), message)
 
 
-PACKED = gzip.compress(IMAGES)
+COMPRESSED = gzip.compress(IMAGES)
 
 
 DAMAGED = {
     "empty": b"",
-    "not packed": IMAGES,
-    "cut": PACKED[:-12],
-    "header": PACKED[:12],
-    "garbled": PACKED[:15] + b"\xff\xff\xff" + PACKED[18:],
-    "checksum": PACKED[:-8] + bytes(8),
+    "not compressed": IMAGES,
+    "truncated": COMPRESSED[:-12],
+    "header": COMPRESSED[:12],
+    "garbled": COMPRESSED[:15] + b"\xff\xff\xff" + COMPRESSED[18:],
+    "checksum": COMPRESSED[:-8] + bytes(8),
 }
 
 
 @pytest.mark.parametrize("contents", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_gz_is_refused(tmp_path, contents):
+def test_damaged_gz_is_rejected(tmp_path, contents):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(contents)
     small.refused(ImageData("idx", path=str(tmp_path)), f"{path}: not a readable idx file: ")
 
 
-def test_idx_wants_a_folder(tmp_path):
+def test_idx_requires_a_folder(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(IMAGES)
     small.refused(
@@ -225,31 +225,31 @@ def test_idx_wants_a_folder(tmp_path):
     )
 
 
-# --- what an npz file conditions on ---
+# --- conditions in npz files ---
 
 MAPS = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
 CONDS = {"x": MAPS, "y": np.arange(3), "map": MAPS[::-1], "age": np.arange(3), "pose": np.eye(3)}
 
 
-def test_npz_arrays_to_condition_on(tmp_path):
+def test_npz_arrays_as_conditions(tmp_path):
     np.savez(tmp_path / "a.npz", **CONDS)
     data = ImageData("npz", path=str(tmp_path / "a.npz"), cond=("map", "age", "pose"), labels=True)
-    found = sources.load(data)
-    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in found.batch.cond.items()}
+    dataset = sources.load(data)
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in dataset.batch.cond.items()}
     assert shapes == {
         "map": ((3, 8, 8, 1), np.uint8),
         "age": ((3, 1), np.float32),
         "pose": ((3, 3), np.float32),
         "labels": ((3,), np.int32),
     }
-    seen = sources.dummy_examples(found, 5).cond
-    assert (seen["map"].shape, seen["map"].dtype) == ((5, 8, 8, 1), np.float32)
+    cond = sources.dummy_examples(dataset, 5).cond
+    assert (cond["map"].shape, cond["map"].dtype) == ((5, 8, 8, 1), np.float32)
     other = sources.load(dataclasses.replace(data, cond=("map", "age")))
-    assert other.fingerprint != found.fingerprint
+    assert other.fingerprint != dataset.fingerprint
 
 
 @pytest.mark.parametrize(
-    ("changes", "cond", "said"),
+    ("changes", "cond", "message"),
     [
         ({}, ("maps",), "got 'maps'"),
         ({"age": np.arange(2)}, ("age",), "'age' must have 3 examples, got 2"),
@@ -257,14 +257,14 @@ def test_npz_arrays_to_condition_on(tmp_path):
         ({"age": np.array([0, np.nan, 1])}, ("age",), "finite"),
     ],
 )
-def test_npz_refuses_conditions(tmp_path, changes, cond, said):
+def test_invalid_npz_conditions_are_rejected(tmp_path, changes, cond, message):
     np.savez(tmp_path / "a.npz", **{**CONDS, **changes})
-    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), cond=cond), said)
+    small.refused(ImageData("npz", path=str(tmp_path / "a.npz"), cond=cond), message)
     small.refused(ImageData("digits", cond=("map",)), "other than 'npz', got ('map',)")
 
 
-def test_a_run_on_pairs_of_pictures(tmp_path):
-    """From another picture, a number and a label at once, by the U-Net; and its folder again."""
+def test_a_run_on_pairs_of_images(tmp_path):
+    """Train a U-Net conditioned on an image, a number and a label, and restore the run."""
     np.savez(tmp_path / "a.npz", **CONDS)
     fields = {"size": 8, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "classes": 3}
     config = small.config(

@@ -1,4 +1,4 @@
-"""Prepared sets: what is in them, what was left out, and that interruptions do not show."""
+"""Prepared data sets: contents, omitted files, and resuming after interruptions."""
 
 import dataclasses
 import hashlib
@@ -22,23 +22,23 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twelve pictures of two classes: grey, odd-sized and broken ones among them."""
+    """Create twelve images of two classes, among them gray, odd-sized and broken ones."""
     root = tmp_path / "pictures"
     for i in range(12):
         (root / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         shape = {3: (9, 13, 3), 6: (8, 8), 7: (5, 5, 3)}.get(i, (8, 8, 3))
         pixels = RANDOM.integers(0, 256, shape, np.uint8)
         Image.fromarray(pixels).save(root / "ab"[i % 2] / f"{i:02d}.png")
-    whole = (root / "a" / "04.png").read_bytes()
-    (root / "a" / "04.png").write_bytes(whole[:60])  # of which the header is whole
+    contents = (root / "a" / "04.png").read_bytes()
+    (root / "a" / "04.png").write_bytes(contents[:60])  # the header is complete
     (root / "b" / "05.png").write_text("no picture")
     return root
 
 
-def made(source, out, **how):
-    """The set prepared of a folder."""
-    data = ImageData("folder", path=str(source), size=how.pop("size", 8))
-    prepare.prepare(data, out, shard_size=how.pop("shard", 5), **how)
+def prepare_folder(source, out, **options):
+    """Prepare a folder and load the prepared data set."""
+    data = ImageData("folder", path=str(source), size=options.pop("size", 8))
+    prepare.prepare(data, out, shard_size=options.pop("shard", 5), **options)
     return sources.load(ImageData("prepared", path=str(out), labels=True))
 
 
@@ -47,8 +47,8 @@ def digests(folder):
 
 
 @pytest.mark.parametrize("form", ["png", "raw"])
-def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
-    dataset = made(folder, tmp_path / "out", image_format=form)
+def test_a_prepared_data_set_equals_its_folder(folder, tmp_path, form):
+    dataset = prepare_folder(folder, tmp_path / "out", image_format=form)
     expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
     assert isinstance(dataset.batch.real, PreparedImages)
     assert dataset.batch.real.shape == (10, 8, 8, 3)
@@ -57,110 +57,110 @@ def test_a_prepared_folder_is_what_the_folder_is(folder, tmp_path, form):
     np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
 
 
-def test_a_shard_of_broken_pictures_only(folder, tmp_path):
-    dataset = made(folder, tmp_path / "out", shard=1)
+def test_a_shard_may_have_only_broken_images(folder, tmp_path):
+    dataset = prepare_folder(folder, tmp_path / "out", shard=1)
     expected = sources.load(ImageData("folder", path=str(folder), size=8, labels=True))
     np.testing.assert_array_equal(dataset.batch.cond, expected.batch.cond)
 
 
-def test_what_is_odd_is_reported_and_never_fatal(command, folder, tmp_path):
-    words = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
-    status, said, _ = command(app.main, words)
+def test_unusual_images_are_reported_without_errors(command, folder, tmp_path):
+    arguments = f"prepare {folder} --size 8 --shard 5 --out {tmp_path / 'out'}"
+    status, output, _ = command(app.main, arguments)
     assert status == 0
-    assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in said
-    assert "1 cropped to a square, 1 enlarged" in said
-    assert "2 omitted" in said
+    assert "10 of 12 images, 8 x 8 x 3; 1 were gray" in output
+    assert "1 cropped to a square, 1 enlarged" in output
+    assert "2 omitted" in output
     report = json.loads((tmp_path / "out" / "prepared.json").read_text())["report"]
     assert [name for name, _ in report["left_out"]] == ["a/04.png", "b/05.png"]
-    assert command(app.main, words)[:2] == (0, said)  # and again: nothing is left to do
+    assert command(app.main, arguments)[:2] == (0, output)  # a second call has nothing to do
 
 
 @pytest.mark.parametrize("end", range(4))
-def test_a_preparation_broken_off_goes_on_to_the_same_bytes(folder, tmp_path, end, monkeypatch):
-    made(folder, tmp_path / "whole")
-    write, count = prepare._write_shard, []
+def test_an_interrupted_preparation_resumes_to_the_same_bytes(folder, tmp_path, end, monkeypatch):
+    prepare_folder(folder, tmp_path / "whole")
+    write, written = prepare._write_shard, []
 
-    def broken(*given):
-        if len(count) == end:
-            path = given[2]
+    def interrupt(*args):
+        if len(written) == end:
+            path = args[2]
             path.with_name(path.name + ".part").write_bytes(b"half of it")
             raise KeyboardInterrupt
-        count.append(1)
-        return write(*given)
+        written.append(1)
+        return write(*args)
 
-    monkeypatch.setattr(prepare, "_write_shard", broken)
+    monkeypatch.setattr(prepare, "_write_shard", interrupt)
     if end < 3:
         with pytest.raises(KeyboardInterrupt):
-            made(folder, tmp_path / "cut")
+            prepare_folder(folder, tmp_path / "cut")
         with pytest.raises(UserError, match=r"not a prepared set: it has no prepared\.json"):
             sources.load(ImageData("prepared", path=str(tmp_path / "cut")))
     before = digests(tmp_path / "cut") if end < 3 else {}
     monkeypatch.setattr(prepare, "_write_shard", write)
-    made(folder, tmp_path / "cut")
+    prepare_folder(folder, tmp_path / "cut")
     after = digests(tmp_path / "cut")
     assert after == digests(tmp_path / "whole")
-    kept = [name for name in before if name.endswith("array_record")]
-    assert len(kept) == (end if end < 3 else 0)
-    assert all(before[name] == after[name] for name in kept)
+    unchanged = [name for name in before if name.endswith("array_record")]
+    assert len(unchanged) == (end if end < 3 else 0)
+    assert all(before[name] == after[name] for name in unchanged)
 
 
-def test_the_fingerprint_has_pixels_size_and_format(folder, tmp_path):
-    found = [
-        made(folder, tmp_path / "a"),
-        made(folder, tmp_path / "raw", image_format="raw"),
-        made(folder, tmp_path / "size", size=7),
+def test_the_fingerprint_depends_on_pixels_size_and_format(folder, tmp_path):
+    datasets = [
+        prepare_folder(folder, tmp_path / "a"),
+        prepare_folder(folder, tmp_path / "raw", image_format="raw"),
+        prepare_folder(folder, tmp_path / "size", size=7),
         sources.load(ImageData("prepared", path=str(tmp_path / "a"), size=4, labels=True)),
         sources.load(ImageData("prepared", path=str(tmp_path / "a"), channels=1, labels=True)),
         sources.load(ImageData("prepared", path=str(tmp_path / "a"))),
     ]
-    with Image.open(folder / "a" / "00.png") as picture:
-        pixels = np.array(picture)
+    with Image.open(folder / "a" / "00.png") as image:
+        pixels = np.array(image)
     pixels[0, 0, 0] ^= 1
     Image.fromarray(pixels).save(folder / "a" / "00.png")
-    found.append(made(folder, tmp_path / "b"))
-    assert len({one.fingerprint for one in found}) == len(found)
+    datasets.append(prepare_folder(folder, tmp_path / "b"))
+    assert len({dataset.fingerprint for dataset in datasets}) == len(datasets)
     shutil.copytree(tmp_path / "a", tmp_path / "moved")
-    again = sources.load(ImageData("prepared", path=str(tmp_path / "moved"), labels=True))
-    assert again.fingerprint == found[0].fingerprint
+    moved = sources.load(ImageData("prepared", path=str(tmp_path / "moved"), labels=True))
+    assert moved.fingerprint == datasets[0].fingerprint
 
 
 @pytest.mark.parametrize("changes", [{"size": 5}, {"channels": 1}, {"per_class": 2}])
-def test_it_is_brought_to_what_data_asks_for(folder, tmp_path, changes):
-    made(folder, tmp_path / "out")
+def test_data_fields_convert_a_prepared_data_set(folder, tmp_path, changes):
+    prepare_folder(folder, tmp_path / "out")
     data = ImageData("prepared", path=str(tmp_path / "out"), labels=True, **changes)
-    found = sources.load(data).batch
+    batch = sources.load(data).batch
     as_folder = ImageData("folder", path=str(folder), size=8, labels=True)
-    memory = sources.load(as_folder)
+    in_memory = sources.load(as_folder)
     if "per_class" in changes:
-        np.testing.assert_array_equal(found.real, sources.subsample(memory, data).batch.real)
+        np.testing.assert_array_equal(batch.real, sources.subsample(in_memory, data).batch.real)
     else:
-        expected = pixels.conform(memory.batch.real, data)
-        np.testing.assert_array_equal(np.asarray(found.real), expected)
+        expected = pixels.conform(in_memory.batch.real, data)
+        np.testing.assert_array_equal(np.asarray(batch.real), expected)
 
 
-def test_pictures_are_read_by_any_index(folder, tmp_path):
-    real = made(folder, tmp_path / "out").batch.real
-    whole = np.asarray(real)
-    for index in (0, -1, slice(2, 9, 3), np.array([[1, 9], [0, 5]]), whole[:, 0, 0, 0] > 99):
-        np.testing.assert_array_equal(real[index], whole[index])
+def test_images_are_read_with_any_index(folder, tmp_path):
+    real = prepare_folder(folder, tmp_path / "out").batch.real
+    array = np.asarray(real)
+    for index in (0, -1, slice(2, 9, 3), np.array([[1, 9], [0, 5]]), array[:, 0, 0, 0] > 99):
+        np.testing.assert_array_equal(real[index], array[index])
     for index in (10, -11, np.array([0, 10])):
         with pytest.raises(IndexError, match="within 10 images"):
             real[index]
 
 
-def test_a_set_of_tfds_is_prepared(tfds_dir, tmp_path):
+def test_a_tfds_data_set_can_be_prepared(tfds_dir, tmp_path):
     data = ImageData("mnist", "test[:250]", dir=str(tfds_dir))
     prepare.prepare(data, tmp_path / "out", shard_size=100)
-    found = sources.load(
+    prepared = sources.load(
         ImageData("prepared", "test[:250]", path=str(tmp_path / "out"), labels=True)
     )
     expected = sources.load(dataclasses.replace(data, labels=True))
-    np.testing.assert_array_equal(np.asarray(found.batch.real), expected.batch.real)
-    np.testing.assert_array_equal(found.batch.cond, expected.batch.cond)
+    np.testing.assert_array_equal(np.asarray(prepared.batch.real), expected.batch.real)
+    np.testing.assert_array_equal(prepared.batch.cond, expected.batch.cond)
 
 
 def damage(out, name):
-    """A file of the set that is cut, flipped, gone, or of a stranger."""
+    """Damage one file of a prepared data set."""
     path, info = out / "shard-00001.array_record", json.loads((out / "prepared.json").read_text())
     if name == "cut":
         path.write_bytes(path.read_bytes()[:-1])
@@ -183,7 +183,7 @@ def damage(out, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("cut", "shard-00001.array_record is damaged: must have"),
         ("gone", "shard-00001.array_record: No such file"),
@@ -194,17 +194,17 @@ def damage(out, name):
         ("json", "prepared.json is damaged: it is nested too deeply"),
     ],
 )
-def test_damage_is_named(folder, tmp_path, name, says):
-    made(folder, tmp_path / "out")
+def test_damaged_files_are_named(folder, tmp_path, name, message):
+    prepare_folder(folder, tmp_path / "out")
     damage(tmp_path / "out", name)
     with pytest.raises(UserError) as error:
         np.asarray(sources.load(ImageData("prepared", path=str(tmp_path / "out"))).batch.real)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         ("{folder} --out {out} --format jpg", "format must be one of png, raw, got 'jpg'"),
         ("{folder} --out {out} --size 0", "data.size must be at least 1, got 0"),
@@ -216,26 +216,26 @@ def test_damage_is_named(folder, tmp_path, name, says):
         ("nowhere --out {out}2", "data set 'nowhere' is not in"),
     ],
 )
-def test_mistakes_are_one_line(command, folder, tmp_path, words, says):
-    made(folder, tmp_path / "out")
+def test_errors_are_one_line(command, folder, tmp_path, arguments, message):
+    prepare_folder(folder, tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    where = {"folder": folder, "out": tmp_path / "out", "empty": tmp_path / "empty"}
-    status, _, error = command(app.main, "prepare", words.format(**where))
+    paths = {"folder": folder, "out": tmp_path / "out", "empty": tmp_path / "empty"}
+    status, _, error = command(app.main, "prepare", arguments.format(**paths))
     assert (status, error.count("\n")) == (2, 1)
-    assert says in error
+    assert message in error
 
 
-def test_another_split_than_it_was_made_of_is_refused(folder, tmp_path):
-    made(folder, tmp_path / "out")
+def test_a_split_other_than_the_prepared_one_is_rejected(folder, tmp_path):
+    prepare_folder(folder, tmp_path / "out")
     data = ImageData("prepared", "test", path=str(tmp_path / "out"))
     small.refused(data, "got 'test'", "give --data.split train")
 
 
-def test_two_cannot_prepare_into_one_folder(folder, tmp_path):
+def test_concurrent_preparation_into_one_folder_is_rejected(folder, tmp_path):
     (tmp_path / "out").mkdir()
     with prepare.locking.lock_folder(tmp_path / "out"), pytest.raises(UserError, match="in use"):
-        made(folder, tmp_path / "out")
+        prepare_folder(folder, tmp_path / "out")
 
 
-def test_without_a_size_pictures_have_the_shortest_side(folder, tmp_path):
-    assert made(folder, tmp_path / "out", size=None).batch.real.shape == (10, 5, 5, 3)
+def test_without_a_size_images_have_the_shortest_side(folder, tmp_path):
+    assert prepare_folder(folder, tmp_path / "out", size=None).batch.real.shape == (10, 5, 5, 3)

@@ -1,4 +1,4 @@
-"""Sets of sounds: what becomes of files, of spoken digits, of tones; what is refused."""
+"""Audio data sets: audio files, spoken digits, tones, and errors."""
 
 import dataclasses
 import wave as wave_files
@@ -19,7 +19,7 @@ RATE = 8000
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2000) / RATE)
 
 
-def of(path, **fields):
+def audio_folder(path, **fields):
     return AudioData("sounds", path=str(path), length=4096, **fields)
 
 
@@ -29,60 +29,64 @@ def peak_frequency(wave, rate):
 
 
 @pytest.mark.parametrize(
-    ("samples", "worst"),
+    ("samples", "tolerance"),
     [
         (np.rint(TONE * 32767).astype(np.int16), 2e-4),
         (np.rint(TONE * (2**31 - 1)).astype(np.int32), 2e-4),
         (np.rint(TONE * 127 + 128).astype(np.uint8), 1 / 127),
         (TONE.astype(np.float32), 2e-4),
-        (np.stack([TONE, np.zeros_like(TONE)], 1).astype(np.float32) * 2, 2e-4),  # to the mean
+        (np.stack([TONE, np.zeros_like(TONE)], 1).astype(np.float32) * 2, 2e-4),  # averaged
     ],
     ids=["int16", "int32", "uint8", "float32", "stereo"],
 )
-def test_every_kind_of_wav_is_the_same_sound(tmp_path, samples, worst):
+def test_every_wav_format_gives_the_same_waveform(tmp_path, samples, tolerance):
     wavfile.write(tmp_path / "a.wav", RATE, samples)
-    found = sources.load(of(tmp_path))
-    assert (found.batch.real.shape, found.batch.real.dtype) == ((1, 4096, 1), np.int16)
-    assert (found.audio_format.rate, found.audio_format.length, found.labels) == (RATE, 4096, None)
-    x = np.asarray(feeds.to_network_range(found.batch.real, symmetric=True))[0, :, 0]
-    # A step of the file's own depth, and half of one of int16.
-    np.testing.assert_allclose(x[:2000], TONE, atol=worst)
+    dataset = sources.load(audio_folder(tmp_path))
+    assert (dataset.batch.real.shape, dataset.batch.real.dtype) == ((1, 4096, 1), np.int16)
+    assert (dataset.audio_format.rate, dataset.audio_format.length, dataset.labels) == (
+        RATE,
+        4096,
+        None,
+    )
+    x = np.asarray(feeds.to_network_range(dataset.batch.real, symmetric=True))[0, :, 0]
+    # One quantization step of the file, and half a step of int16.
+    np.testing.assert_allclose(x[:2000], TONE, atol=tolerance)
     assert not x[2000:].any()
 
 
-def test_24_bits(tmp_path):
+def test_24_bit_wav(tmp_path):
     with wave_files.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(3)
         file.setframerate(RATE)
-        whole = np.rint(TONE * (2**23 - 1)).astype("<i4")
-        file.writeframes(whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
-    x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
+        samples = np.rint(TONE * (2**23 - 1)).astype("<i4")
+        file.writeframes(samples.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    x = sources.load(audio_folder(tmp_path)).batch.real[0, :2000, 0] / 32767
     np.testing.assert_allclose(x, TONE, atol=2e-4)
 
 
-def test_rates_are_brought_to_one_with_the_pitch_unchanged(tmp_path, caplog):
+def test_resampling_to_one_rate_keeps_the_pitch(tmp_path, caplog):
     for rate in (8000, 44100):
         tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate // 4) / rate)
         wavfile.write(tmp_path / f"{rate}.wav", rate, tone.astype(np.float32))
-    found = sources.load(of(tmp_path))
+    dataset = sources.load(audio_folder(tmp_path))
     assert "rates 8000, 44100" in caplog.text
-    assert found.audio_format.rate == 8000
-    for sound in found.batch.real[..., 0]:
-        assert abs(peak_frequency(sound[:2000], 8000) - 440) < 4  # a bin
-    found = sources.load(of(tmp_path, rate=16000))
-    assert found.audio_format.rate == 16000
-    assert abs(peak_frequency(found.batch.real[0, :4000, 0], 16000) - 440) < 4
+    assert dataset.audio_format.rate == 8000
+    for waveform in dataset.batch.real[..., 0]:
+        assert abs(peak_frequency(waveform[:2000], 8000) - 440) < 4  # one frequency bin
+    dataset = sources.load(audio_folder(tmp_path, rate=16000))
+    assert dataset.audio_format.rate == 16000
+    assert abs(peak_frequency(dataset.batch.real[0, :4000, 0], 16000) - 440) < 4
 
 
-def test_long_sounds_are_cut_and_normalised_to_a_peak_of_one(tmp_path):
+def test_long_waveforms_are_truncated_and_normalized_to_a_peak_of_one(tmp_path):
     ramp = np.linspace(0.001, 0.2, 6000)
     wavfile.write(tmp_path / "a.wav", RATE, ramp.astype(np.float32))
-    x = sources.load(of(tmp_path, normalize=True)).batch.real[0, :, 0] / 32767
+    x = sources.load(audio_folder(tmp_path, normalize=True)).batch.real[0, :, 0] / 32767
     np.testing.assert_allclose(x, ramp[:4096] / ramp[4095], atol=2e-5)
 
 
-def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, caplog):
+def test_bad_files_are_reported_and_skipped_and_folders_are_classes(tmp_path, caplog):
     for folder in ("a", "b", "c"):
         (tmp_path / folder).mkdir()
     tone = np.rint(TONE * 32767).astype(np.int16)
@@ -92,11 +96,11 @@ def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, capl
     wavfile.write(tmp_path / "a" / "empty.wav", RATE, np.zeros(0, np.int16))
     wavfile.write(tmp_path / "b" / "infinite.wav", RATE, np.full(9, np.inf, np.float32))
     (tmp_path / "b" / "broken.wav").write_bytes(b"RIFF1234WAVEjunk")
-    whole = (tmp_path / "a" / "good.wav").read_bytes()
-    (tmp_path / "b" / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    contents = (tmp_path / "a" / "good.wav").read_bytes()
+    (tmp_path / "b" / "cut.wav").write_bytes(contents[: len(contents) // 2])
     (tmp_path / "b" / "notes.txt").write_text("no sound")
-    found = sources.load(of(tmp_path, labels=True))
-    np.testing.assert_array_equal(found.batch.cond, [0, 2])
+    dataset = sources.load(audio_folder(tmp_path, labels=True))
+    np.testing.assert_array_equal(dataset.batch.cond, [0, 2])
     for name, reason in (
         ("silent", "it is silent"),
         ("empty", "it is empty"),
@@ -108,17 +112,17 @@ def test_bad_files_are_named_and_left_out_and_folders_are_classes(tmp_path, capl
     assert "read 2 of 7 audio files" in caplog.text
 
 
-def test_other_formats_are_soundfiles(tmp_path, caplog):
+def test_other_formats_are_read_by_soundfile(tmp_path, caplog):
     (tmp_path / "broken.flac").write_bytes(b"fLaC")
-    small.refused(of(tmp_path), "no readable audio file (1 tried)")
+    small.refused(audio_folder(tmp_path), "no readable audio file (1 tried)")
     assert "left out" in caplog.text
     soundfile.write(tmp_path / "a.flac", TONE, RATE)
-    x = sources.load(of(tmp_path)).batch.real[0, :2000, 0] / 32767
+    x = sources.load(audio_folder(tmp_path)).batch.real[0, :2000, 0] / 32767
     np.testing.assert_allclose(x, TONE, atol=2e-4)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"length": 0}, "data.length must be at least 2, got 0"),
         ({"length": 1}, "data.length must be at least 2, got 1"),
@@ -128,8 +132,8 @@ def test_other_formats_are_soundfiles(tmp_path, caplog):
         ({"spectrogram": True}, "4096, 8192 or 16384"),
     ],
 )
-def test_what_sounds_have_not_is_refused(fields, said):
-    small.refused(AudioData("tones", **fields), said)
+def test_invalid_audio_fields_are_rejected(fields, message):
+    small.refused(AudioData("tones", **fields), message)
 
 
 def test_only_spoken_digits_have_versions():
@@ -139,40 +143,46 @@ def test_only_spoken_digits_have_versions():
             validate(small.SOUNDS.replace(data=AudioData(name)))
 
 
-def test_a_folder_without_sounds_is_refused(tmp_path):
-    small.refused(of(tmp_path), "no readable audio file (0 tried)")
-    small.refused(of(tmp_path / "none"), "there is no such file or folder")
+def test_a_folder_without_audio_files_is_rejected(tmp_path):
+    small.refused(audio_folder(tmp_path), "no readable audio file (0 tried)")
+    small.refused(audio_folder(tmp_path / "none"), "there is no such file or folder")
     (tmp_path / "file.wav").write_text("")
-    small.refused(of(tmp_path / "file.wav"), "must be a folder")
+    small.refused(audio_folder(tmp_path / "file.wav"), "must be a folder")
 
 
-def digits(tfds_dir, **fields):
+def spoken_digits(tfds_dir, **fields):
+    """Return the data config of the spoken digits; skip the test without their files."""
     if not (tfds_dir / "spoken_digit").is_dir():
         pytest.skip(f"no spoken_digit in {tfds_dir}")
     return AudioData("spoken_digit", dir=str(tfds_dir), **fields)
 
 
 def test_spoken_digits(tfds_dir):
-    train = sources.load(digits(tfds_dir))
+    train = sources.load(spoken_digits(tfds_dir))
     assert train.batch.real.shape == (2250, 8192, 1)
     assert train.audio_format.rate == 8000
     np.testing.assert_array_equal(np.bincount(train.labels), 225)
-    test = sources.load(digits(tfds_dir, split="test", normalize=True))
+    test = sources.load(spoken_digits(tfds_dir, split="test", normalize=True))
     np.testing.assert_array_equal(np.bincount(test.labels), 25)
     np.testing.assert_array_equal(np.abs(test.batch.real).max(1), 32767)
-    ours = {sound.tobytes() for sound in sources.load(digits(tfds_dir, split="test")).batch.real}
-    assert not ours & {sound.tobytes() for sound in train.batch.real}
-    small.refused(digits(tfds_dir, length=2), "data.length is 2: ", "it is silent")
-    small.refused(digits(tfds_dir, split="dev"), "got 'dev'", "train, test, all")
-    speakers = dataclasses.replace(digits(tfds_dir, split="test"), name="spoken_digit_speakers")
+    test_bytes = {
+        waveform.tobytes()
+        for waveform in sources.load(spoken_digits(tfds_dir, split="test")).batch.real
+    }
+    assert not test_bytes & {waveform.tobytes() for waveform in train.batch.real}
+    small.refused(spoken_digits(tfds_dir, length=2), "data.length is 2: ", "it is silent")
+    small.refused(spoken_digits(tfds_dir, split="dev"), "got 'dev'", "train, test, all")
+    speakers = dataclasses.replace(
+        spoken_digits(tfds_dir, split="test"), name="spoken_digit_speakers"
+    )
     np.testing.assert_array_equal(np.bincount(sources.load(speakers).labels), 50)
 
 
-def test_a_version_that_is_not_there_is_named(tfds_dir):
-    data = dataclasses.replace(digits(tfds_dir), name="spoken_digit:9.9.9")
+def test_a_missing_version_is_named(tfds_dir):
+    data = dataclasses.replace(spoken_digits(tfds_dir), name="spoken_digit:9.9.9")
     small.refused(data, "spoken_digit:9.9.9")
 
 
-def test_nothing_is_louder_than_full_scale():
+def test_samples_are_limited_to_full_scale():
     data = AudioData("sounds", normalize=False)
     assert np.abs(waves.fit_length(np.array([-1.0, 1.0, 3.0]), RATE, data, 3)).max() == 32767

@@ -1,4 +1,4 @@
-"""Texts become tokens as documented, and tokens text; what is no text is refused in one line."""
+"""Text data sets: tokenization, detokenization and one-line errors."""
 
 import dataclasses
 import re
@@ -20,24 +20,24 @@ LINES = "a cat's bed.\n\n  a dog\nthe cat sat on the mat\na cat\n" + "a dog\n" *
 
 @pytest.fixture
 def lines(tmp_path):
-    """A data set of the sentences in LINES."""
+    """Return the data config of a file with the sentences in LINES."""
     path = tmp_path / "lines.txt"
     path.write_text(LINES, encoding="utf-8")
     return TextData("lines", path=str(path), tokens=4, vocabulary=9)
 
 
-def words(dataset, level="words"):
+def detokenize(dataset, level="words"):
     return corpus.detokenize(dataset.batch.real, dataset.vocabulary, level)
 
 
-def test_sentences(lines, caplog):
+def test_sentences_become_tokens(lines, caplog):
     dataset = sources.load(dataclasses.replace(lines, split="all"))
     assert dataset.batch.real.dtype == np.uint16
     assert dataset.shape == (4, 9)
     last = "a <unknown> <unknown>"
-    assert words(dataset) == ["a cat's bed .", "a dog", "a cat", *["a dog"] * 6, last]
+    assert detokenize(dataset) == ["a cat's bed .", "a dog", "a cat", *["a dog"] * 6, last]
     assert "1 lines of more than 4 words left out" in caplog.text
-    # The tenth sentence is the test, so its words are not in the vocabulary ...
+    # The tenth sentence is the test split, so its words are not in the vocabulary.
     assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog", ".", "bed", "cat", "cat's", "")
     test = sources.load(dataclasses.replace(lines, split="test"))
     assert test.vocabulary == dataset.vocabulary
@@ -45,35 +45,35 @@ def test_sentences(lines, caplog):
     assert len(sources.load(lines)) == 9
 
 
-def test_a_small_vocabulary_keeps_the_most_frequent(lines, caplog):
+def test_a_small_vocabulary_keeps_the_most_frequent_words(lines, caplog):
     dataset = sources.load(dataclasses.replace(lines, vocabulary=4))
     assert dataset.vocabulary == ("<end>", "<unknown>", "a", "dog")
-    assert words(dataset)[0] == "a <unknown> <unknown> <unknown>"
+    assert detokenize(dataset)[0] == "a <unknown> <unknown> <unknown>"
     assert "vocabulary has 2 of 6 words, 80.0 % of the text" in caplog.text
 
 
-def test_a_test_of_its_own(lines, tmp_path):
+def test_a_separate_test_file(lines, tmp_path):
     (tmp_path / "test.txt").write_bytes("\ufeffa dog\r\na wolf\r\n".encode())
-    own = dataclasses.replace(lines, test_path=str(tmp_path / "test.txt"))
-    train, test = (sources.load(dataclasses.replace(own, split=s)) for s in ("train", "test"))
+    data = dataclasses.replace(lines, test_path=str(tmp_path / "test.txt"))
+    train, test = (sources.load(dataclasses.replace(data, split=s)) for s in ("train", "test"))
     assert len(train) == 10
-    assert words(test) == ["a dog", "a <unknown>"]
+    assert detokenize(test) == ["a dog", "a <unknown>"]
 
 
-def test_windows(tmp_path):
-    whole = "a\\\nb" + "".join(chr(97 + i % 23) for i in range(86))
-    (tmp_path / "a.txt").write_text(whole, encoding="utf-8")
+def test_running_text_is_split_into_windows(tmp_path):
+    text = "a\\\nb" + "".join(chr(97 + i % 23) for i in range(86))
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     data = TextData("running_text", path=str(tmp_path / "a.txt"), level="characters")
     data = dataclasses.replace(data, tokens=4, vocabulary=40)
     parts = {s: sources.load(dataclasses.replace(data, split=s)) for s in ("all", "train", "test")}
-    found = {name: words(part, "characters") for name, part in parts.items()}
-    assert found["all"][0] == r"a\\\nb"
-    assert "".join(found["all"][1:]) == whole[4:88]
-    assert (len(found["train"]), len(found["test"])) == (20, 2)
-    assert found["train"] + found["test"] == found["all"]
+    windows = {name: detokenize(part, "characters") for name, part in parts.items()}
+    assert windows["all"][0] == r"a\\\nb"
+    assert "".join(windows["all"][1:]) == text[4:88]
+    assert (len(windows["train"]), len(windows["test"])) == (20, 2)
+    assert windows["train"] + windows["test"] == windows["all"]
 
 
-def test_the_text_that_python_carries():
+def test_the_default_text_is_that_of_pythons_help():
     data = TextData("running_text", level="characters", tokens=50, vocabulary=128)
     dataset = sources.load(data)
     assert len(dataset) > 5000
@@ -82,43 +82,45 @@ def test_the_text_that_python_carries():
     assert re.search(r'The "assert" statement', joined)
 
 
-def test_vocabularies_tell_texts_apart(tmp_path):
-    prints = []
+def test_the_fingerprint_depends_on_the_vocabulary(tmp_path):
+    fingerprints = []
     for word in ("cat", "dog"):
         (tmp_path / "a.txt").write_text(f"{word}\n{word}\n")
-        prints.append(sources.load(TextData("lines", path=str(tmp_path / "a.txt"))).fingerprint)
-    assert prints[0] != prints[1]
+        fingerprints.append(
+            sources.load(TextData("lines", path=str(tmp_path / "a.txt"))).fingerprint
+        )
+    assert fingerprints[0] != fingerprints[1]
 
 
-def test_networks_see_rows_of_one(lines):
+def test_networks_receive_one_hot_tokens(lines):
     config = small.config(data=lines)
     dataset = sources.load(lines)
-    seen = feeds.take_examples(config, dataset.batch, jnp.array([[0, 3]])).real
-    assert seen.dtype == jnp.float32
-    np.testing.assert_array_equal(seen, np.eye(9)[dataset.batch.real[[[0, 3]]]])
+    real = feeds.take_examples(config, dataset.batch, jnp.array([[0, 3]])).real
+    assert real.dtype == jnp.float32
+    np.testing.assert_array_equal(real, np.eye(9)[dataset.batch.real[[[0, 3]]]])
     assert sources.dummy_examples(dataset, 2).real.shape == (2, 4, 9)
 
 
-def test_the_oracle_is_drawn_from_its_law(monkeypatch):
+def test_the_oracle_is_sampled_from_its_distribution(monkeypatch):
     monkeypatch.setattr(oracle, "EXAMPLES", 2000)
     data = TextData("oracle", tokens=5, vocabulary=30)
     train, test = (sources.load(dataclasses.replace(data, split=s)) for s in ("train", "test"))
     assert train.batch.real.shape == test.batch.real.shape == (2000, 5)
     assert train.fingerprint != test.fingerprint
     assert train.vocabulary == tuple(map(str, range(30)))
-    first = np.bincount(train.batch.real[:, 0], minlength=30) / 2000
+    frequencies = np.bincount(train.batch.real[:, 0], minlength=30) / 2000
     variables = oracle.oracle_variables(5, 30)
-    # Of the first token alone: the law of sequences of one.
+    # The first token is distributed like a sequence of one token.
     real = jnp.eye(30)[:, None]
     p = np.exp(
         lstm.oracle_generator(1, 30).apply(variables, real, train=False, method="log_likelihood")
     )
     assert p.sum() == pytest.approx(1, abs=1e-5)
-    assert np.abs(first - p).max() < 6 * np.sqrt(0.25 / 2000)  # six standard deviations
+    assert np.abs(frequencies - p).max() < 6 * np.sqrt(0.25 / 2000)  # six standard deviations
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "the file has no text"),
         (b" \n\t\n", "the file has no text"),
@@ -129,16 +131,16 @@ def test_the_oracle_is_drawn_from_its_law(monkeypatch):
     ],
     ids=["empty", "blank", "latin-1", "long", "absent", "folder"],
 )
-def test_what_is_no_text(tmp_path, content, said):
+def test_invalid_files_are_rejected(tmp_path, content, message):
     path = tmp_path / "a.txt"
     if content == "folder":
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    small.refused(TextData("lines", path=str(path), tokens=4), str(path), said)
+    small.refused(TextData("lines", path=str(path), tokens=4), str(path), message)
 
 
-def test_other_refusals(lines):
+def test_invalid_fields_are_rejected(lines):
     small.refused(dataclasses.replace(lines, path=None), "needs --data.path")
     small.refused(dataclasses.replace(lines, split="valid"), "'valid'", "all, train, test")
     small.refused(dataclasses.replace(lines, test_path="/nowhere"), "/nowhere", "No such file")

@@ -1,4 +1,4 @@
-"""Folded convolutions are lax's own, and their transposes its gradients."""
+"""Strided convolutions by space-to-depth equal lax's, and their transposes its gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def plain(x, kernel, stride):
     )
 
 
-def ways(spatial, stride):
+def operations(spatial, stride):
     if spatial == 2:
         return strided.conv_2d, strided.conv_transpose_2d
     return (
@@ -30,20 +30,20 @@ def ways(spatial, stride):
 @pytest.mark.parametrize(
     ("spatial", "size", "stride"), [(1, 25, 4), (1, 9, 2), (1, 5, 1), (1, 25, 16), (2, 5, 2)]
 )
-def test_they_are_laxs(spatial, size, stride):
+def test_convolutions_equal_those_of_lax(spatial, size, stride):
     random = np.random.default_rng(0)
-    places = (2 * stride if size == 25 else 6,) * spatial
-    places = tuple(-(-place // stride) * stride for place in places)
-    x = jnp.asarray(random.normal(size=(2, *places, 3)), jnp.float32)
+    shape = (2 * stride if size == 25 else 6,) * spatial
+    shape = tuple(-(-length // stride) * stride for length in shape)
+    x = jnp.asarray(random.normal(size=(2, *shape, 3)), jnp.float32)
     kernel = jnp.asarray(random.normal(size=(*(size,) * spatial, 3, 4)), jnp.float32)
-    forward, transposed = ways(spatial, stride)
-    y, back = jax.vjp(lambda x: plain(x, kernel, stride), x)
+    forward, transposed = operations(spatial, stride)
+    y, vjp = jax.vjp(lambda x: plain(x, kernel, stride), x)
     g = jnp.asarray(random.normal(size=y.shape), jnp.float32)
     # Sums of up to 75 products of numbers around 1, in another order.
     np.testing.assert_allclose(forward(x, kernel), y, atol=1e-4)
-    np.testing.assert_allclose(transposed(g, kernel), back(g)[0], atol=1e-4)
+    np.testing.assert_allclose(transposed(g, kernel), vjp(g)[0], atol=1e-4)
 
 
-def test_a_stride_must_divide_the_places():
+def test_a_stride_must_divide_the_length():
     with pytest.raises(ValueError, match="10 positions, got 4"):
         strided.conv_1d(jnp.zeros((1, 10, 1)), jnp.zeros((25, 1, 1)), 4)

@@ -1,4 +1,4 @@
-"""Layers against plain numpy, on one device and on several; and the article's perceptrons."""
+"""Layers against plain NumPy, on one device and on several."""
 
 import flax.linen as nn
 import jax
@@ -16,13 +16,13 @@ def normal(*shape):
 
 
 def sharded(function, devices):
-    """function(x [n, ...]) over the axis "devices"; the results of all put together."""
+    """Map function(x [n, ...]) over the axis "devices", and concatenate the results."""
 
     mapped = jax.pmap(function, axis_name="devices", devices=jax.local_devices()[:devices])
 
     def run(x):
-        found = mapped(x.reshape(devices, len(x) // devices, *x.shape[1:]))
-        return jax.tree.map(lambda leaf: np.concatenate(np.asarray(leaf)), found)
+        results = mapped(x.reshape(devices, len(x) // devices, *x.shape[1:]))
+        return jax.tree.map(lambda leaf: np.concatenate(np.asarray(leaf)), results)
 
     return run
 
@@ -43,17 +43,17 @@ def sharded(function, devices):
 )
 def test_activations(name, plain):
     x = np.linspace(-4, 4, 33)
-    # A few roundings of float32, of values up to 4.
+    # A few float32 rounding errors of values up to 4.
     np.testing.assert_allclose(layers.activate(jnp.asarray(x), name), plain(x), rtol=0, atol=2e-6)
 
 
-def test_an_unknown_activation_is_refused():
+def test_an_unknown_activation_is_rejected():
     with pytest.raises(ValueError, match="'swish'"):
         layers.activate(jnp.ones(3), "swish")
 
 
 def minibatch_std(x, group):
-    """The feature that MinibatchStd adds, [n], by loops over examples."""
+    """Compute the feature that MinibatchStd adds, [n], with loops over examples."""
     groups = len(x) // group
     members = [x[[j for j in range(len(x)) if j % groups == i % groups]] for i in range(len(x))]
     return np.array([np.sqrt(member.var(0) + 1e-8).mean() for member in members])
@@ -65,62 +65,62 @@ def minibatch_std(x, group):
 def test_minibatch_std(group_size, shape, devices):
     x = normal(*shape)
     layer = layers.MinibatchStd(group_size, "devices" if devices > 1 else None)
-    found = sharded(lambda x: layer.apply({}, x), devices)(x)
-    assert found.shape == (*shape[:-1], shape[-1] + 1)
-    np.testing.assert_array_equal(found[..., :-1], x)
+    output = sharded(lambda x: layer.apply({}, x), devices)(x)
+    assert output.shape == (*shape[:-1], shape[-1] + 1)
+    np.testing.assert_array_equal(output[..., :-1], x)
     feature = minibatch_std(x.astype(np.float64), min(group_size, 8))
     feature = np.broadcast_to(feature.reshape(-1, *[1] * (x.ndim - 1)), (*shape[:-1], 1))
     # Float32 means of at most 8 examples and 24 features, of values about 1.
-    np.testing.assert_allclose(found[..., -1:], feature, rtol=1e-6)
+    np.testing.assert_allclose(output[..., -1:], feature, rtol=1e-6)
 
 
 def test_minibatch_std_of_equal_examples_is_small_and_differentiable():
     x = jnp.ones((4, 3))
-    slope = jax.grad(lambda x: layers.MinibatchStd(4).apply({}, x)[:, -1].sum())(x)
-    np.testing.assert_array_equal(slope, np.zeros((4, 3)))  # a bare square root would give NaN
+    grad = jax.grad(lambda x: layers.MinibatchStd(4).apply({}, x)[:, -1].sum())(x)
+    np.testing.assert_array_equal(grad, np.zeros((4, 3)))  # a bare square root would give NaN
 
 
-def test_minibatch_std_refuses_groups_that_do_not_divide():
+def test_minibatch_std_rejects_groups_that_do_not_divide():
     with pytest.raises(ValueError, match="6 examples, got 4"):
         layers.MinibatchStd(4).apply({}, jnp.ones((6, 3)))
 
 
 def test_minibatch_std_is_computed_in_float32():
-    # The mean of such numbers would in bfloat16 be rounded to a multiple of 4.
+    # In bfloat16 the mean of such numbers would be rounded to a multiple of 4.
     x = (1000 + 4 * normal(8, 50)).astype(jnp.bfloat16)
-    found = layers.MinibatchStd(8).apply({}, jnp.asarray(x))
-    assert found.dtype == jnp.bfloat16
+    output = layers.MinibatchStd(8).apply({}, jnp.asarray(x))
+    assert output.dtype == jnp.bfloat16
     expected = minibatch_std(x.astype(np.float64), 8)
     # Only the result is rounded, to 8 bits.
-    np.testing.assert_allclose(np.asarray(found[:, -1], np.float64), expected, rtol=2**-8)
+    np.testing.assert_allclose(np.asarray(output[:, -1], np.float64), expected, rtol=2**-8)
 
 
 @pytest.mark.parametrize(
-    ("layer", "one", "matrix"),
+    ("layer", "identity", "matrix"),
     [
         (nn.Dense(6, use_bias=False), np.eye(9), lambda kernel: kernel),
-        # One pixel at a time through a 1x1 convolution is a matrix too.
+        # A 1x1 convolution of single pixels is a matrix too.
         (nn.Conv(6, (1, 1), use_bias=False), np.eye(9)[:, None, None], lambda kernel: kernel[0, 0]),
     ],
     ids=["dense", "conv"],
 )
-def test_spectral_norm_finds_the_largest_singular_value(layer, one, matrix):
-    norm, one = layers.SpectralNorm(layer), jnp.asarray(one, jnp.float32)
-    variables = norm.init(KEY, one, train=False)
+def test_spectral_norm_finds_the_largest_singular_value(layer, identity, matrix):
+    norm, identity = layers.SpectralNorm(layer), jnp.asarray(identity, jnp.float32)
+    variables = norm.init(KEY, identity, train=False)
     kernel = np.asarray(matrix(jax.tree.leaves(variables["params"])[0]), np.float64)
 
     @jax.jit
     def train(stats):
         state = {**variables, "batch_stats": stats}
-        return norm.apply(state, one, train=True, mutable="batch_stats")[1]["batch_stats"]
+        return norm.apply(state, identity, train=True, mutable="batch_stats")[1]["batch_stats"]
 
     stats = variables["batch_stats"]
     for _ in range(150):
         stats = train(stats)
-    applied = norm.apply({**variables, "batch_stats": stats}, one, train=False).reshape(9, 6)
+    applied = norm.apply({**variables, "batch_stats": stats}, identity, train=False).reshape(9, 6)
     singular, right = np.linalg.svd(kernel)[1:]
-    # 150 power iterations: what is left of the second direction is its ratio to the first, squared,
-    # to the 150th power, here below 1e-9; float32 rounding is 1e-6.
+    # After 150 power iterations the error is the squared ratio of the second singular value to the
+    # first, to the 150th power: below 1e-9 here. Float32 rounding is 1e-6.
     assert (singular[1] / singular[0]) ** 300 < 1e-9
     np.testing.assert_allclose(np.linalg.norm(applied, 2), 1, rtol=1e-6)
     np.testing.assert_allclose(applied, kernel / singular[0], atol=1e-6)
@@ -129,18 +129,18 @@ def test_spectral_norm_finds_the_largest_singular_value(layer, one, matrix):
     np.testing.assert_allclose(abs(named["u"][0] @ right[0]), 1, rtol=1e-6)
 
 
-def test_spectral_norm_moves_in_training_only():
+def test_spectral_norm_is_updated_only_in_training():
     norm, x = layers.SpectralNorm(nn.Dense(6)), jnp.ones((2, 9))
     variables = norm.init(KEY, x, train=False)
-    for train, moved in ((False, False), (True, True)):
+    for train, updated in ((False, False), (True, True)):
         stats = norm.apply(variables, x, train=train, mutable="batch_stats")[1]["batch_stats"]
         same = jax.tree.map(lambda a, b: bool((a == b).all()), stats, variables["batch_stats"])
-        assert all(jax.tree.leaves(same)) != moved
+        assert all(jax.tree.leaves(same)) != updated
 
 
 def test_spectral_norm_differentiates_through_sigma():
-    # sigma, with the call's u and v, is linear in W, so that W / sigma(W) does not change with the
-    # scale of W: the gradient is normal to W.
+    # For fixed u and v, sigma is linear in W, so W / sigma(W) does not depend on the scale of W:
+    # the gradient is orthogonal to W.
     norm, x = layers.SpectralNorm(nn.Dense(6, use_bias=False)), normal(4, 9)
     variables = norm.init(KEY, x, train=False)
 
@@ -162,7 +162,7 @@ class Norm(nn.Module):
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
-def test_batch_norm_is_that_of_the_whole_batch(devices):
+def test_batch_norm_uses_the_batch_of_all_devices(devices):
     x = 3 + 2 * normal(16, 4)
     layer = Norm("devices")
     variables = Norm().init(KEY, x, train=False)
@@ -173,14 +173,14 @@ def test_batch_norm_is_that_of_the_whole_batch(devices):
 
     y, stats = sharded(run, devices)(x)
     mean, var = x.mean(0, dtype=np.float64), x.var(0, dtype=np.float64)
-    # Var as E x^2 - (E x)^2 in float32: some 1e-7 of E x^2 = 13, against a variance of 4.
+    # The variance is E x^2 - (E x)^2 in float32: errors of 1e-7 of E x^2 = 13, relative to 4.
     np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), atol=2e-6)
     for device in range(devices):
         np.testing.assert_allclose(stats["mean"][device], 0.1 * mean, rtol=1e-6)
         np.testing.assert_allclose(stats["var"][device], 0.9 + 0.1 * var, rtol=1e-6)
 
 
-def test_batch_norm_at_rest_uses_its_running_statistics():
+def test_batch_norm_uses_running_statistics_in_evaluation():
     x = normal(5, 2)
     variables = Norm().init(KEY, x, train=False)
     running = {"mean": jnp.array([1.0, -1.0]), "var": jnp.array([4.0, 0.25])}
@@ -193,17 +193,17 @@ def test_batch_norm_at_rest_uses_its_running_statistics():
 
 
 def test_one_hot():
-    found = layers.one_hot(jnp.array([2, 0], jnp.int32), 3, 2)
-    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 0, 0]])
-    assert found.dtype == layers.one_hot(None, 0, 2).dtype == jnp.float32
+    rows = layers.one_hot(jnp.array([2, 0], jnp.int32), 3, 2)
+    np.testing.assert_array_equal(rows, [[0, 0, 1], [1, 0, 0]])
+    assert rows.dtype == layers.one_hot(None, 0, 2).dtype == jnp.float32
     assert layers.one_hot(None, 0, 2).shape == (2, 0)
 
 
 @pytest.mark.parametrize(
-    ("cond", "classes", "given"), [(None, 3, "no labels"), (np.zeros(2, int), 0, "labels")]
+    ("cond", "classes", "received"), [(None, 3, "no labels"), (np.zeros(2, int), 0, "labels")]
 )
-def test_one_hot_refuses(cond, classes, given):
-    with pytest.raises(ValueError, match=f"of {classes} classes, got {given}"):
+def test_one_hot_rejects_labels_that_do_not_match_the_classes(cond, classes, received):
+    with pytest.raises(ValueError, match=f"of {classes} classes, got {received}"):
         layers.one_hot(cond, classes, 2)
 
 
@@ -211,25 +211,27 @@ def test_on_axis():
     module = mlp.Generator(widths=(3,))
     assert layers.on_axis(module, "devices") == mlp.Generator(widths=(3,), axis="devices")
     assert layers.on_axis(module, None) == module
-    assert layers.on_axis(nn.Dense(3), "devices") == nn.Dense(3)  # it mixes no examples
+    assert layers.on_axis(nn.Dense(3), "devices") == nn.Dense(3)  # it does not mix examples
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
-def test_unfold_is_the_inverse_of_fold(patch):
+def test_depth_to_space_inverts_space_to_depth(patch):
     x = jnp.arange(3 * 8 * 4 * 2.0).reshape(3, 8, 4, 2)
-    folded = layers.space_to_depth(x, patch)
-    assert folded.shape == (3, 8 // patch, 4 // patch, 2 * patch**2)
-    np.testing.assert_array_equal(folded[0, 0, 0], x[0, :patch, :patch].ravel())
-    np.testing.assert_array_equal(layers.depth_to_space(folded, patch), x)
+    blocks = layers.space_to_depth(x, patch)
+    assert blocks.shape == (3, 8 // patch, 4 // patch, 2 * patch**2)
+    np.testing.assert_array_equal(blocks[0, 0, 0], x[0, :patch, :patch].ravel())
+    np.testing.assert_array_equal(layers.depth_to_space(blocks, patch), x)
 
 
-def test_the_projection_is_an_inner_product_with_the_labels_row():
-    class Critic(nn.Module):
+def test_the_projection_is_an_inner_product_with_the_labels_embedding():
+    class Discriminator(nn.Module):
         @nn.compact
         def __call__(self, labels, y):
             return layers.projection(labels, y, nn.initializers.normal(1))
 
     labels, y = jnp.array([2, 0, 1, 2]), jnp.arange(8.0).reshape(4, 2)
-    logits, variables = Critic().init_with_output(jax.random.key(0), jax.nn.one_hot(labels, 3), y)
+    logits, variables = Discriminator().init_with_output(
+        jax.random.key(0), jax.nn.one_hot(labels, 3), y
+    )
     rows = variables["params"]["embed"]["kernel"][labels]
     np.testing.assert_allclose(logits, (rows * y).sum(1), rtol=1e-6)  # float32 sums of two

@@ -1,4 +1,4 @@
-"""The article's multilayer perceptrons: sizes by hand, labels, and what bfloat16 must not touch."""
+"""Multilayer perceptrons: parameter counts by hand, outputs, labels and bfloat16."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ KEY = jax.random.key(5)
 LABELS = jnp.array([0, 3, 9, 3], jnp.int32)
 
 
-def size(variables):
+def parameter_count(variables):
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-# 100-128-256-512-784 and 784-512-256-1, weights and biases layer by layer.
+# 100-128-256-512-784 and 784-512-256-1: weights and biases of each layer.
 GENERATOR = (100 * 128 + 128) + (128 * 256 + 256) + (256 * 512 + 512) + (512 * 784 + 784)
 DISCRIMINATOR = (784 * 512 + 512) + (512 * 256 + 256) + (256 * 1 + 1)
 
@@ -25,7 +25,7 @@ DISCRIMINATOR = (784 * 512 + 512) + (512 * 256 + 256) + (256 * 1 + 1)
     [
         (mlp.Generator(), None, (4, 100), GENERATOR),
         (mlp.Generator(classes=10), LABELS, (4, 100), GENERATOR + 10 * 128),
-        # Batch norm: its scale takes the place of the layer before's bias, its offset is extra.
+        # Batch norm's scale replaces the bias of the layer before it; its offset is additional.
         (mlp.Generator(norm="batch"), None, (4, 100), GENERATOR + 128 + 256 + 512),
         (mlp.Discriminator(), None, (4, 28, 28, 1), DISCRIMINATOR),
         (mlp.Discriminator(classes=10), LABELS, (4, 28, 28, 1), DISCRIMINATOR + 10 * 512),
@@ -37,7 +37,7 @@ DISCRIMINATOR = (784 * 512 + 512) + (512 * 256 + 256) + (256 * 1 + 1)
 def test_parameter_counts(module, cond, inputs, parameters):
     variables = jax.eval_shape(lambda: module.init(KEY, jnp.zeros(inputs), cond, train=False))
     assert (GENERATOR, DISCRIMINATOR) == (579_728, 533_505)
-    assert size(variables) == parameters
+    assert parameter_count(variables) == parameters
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_parameter_counts(module, cond, inputs, parameters):
 def test_generator_outputs(out, low, high):
     module = mlp.Generator(shape=(3, 3, 2), widths=(8,), out=out)
     z = 100 * jax.random.normal(KEY, (16, 5))
-    found = module.apply(module.init(KEY, z, train=False), z, train=False)
-    assert found.shape == (16, 3, 3, 2)
-    assert low <= found.min() < found.max() <= high
-    # Wide inputs make logits well beyond 1: a missing nonlinearity would show.
-    assert found.max() > (1 if out == "linear" else 0.9)
+    output = module.apply(module.init(KEY, z, train=False), z, train=False)
+    assert output.shape == (16, 3, 3, 2)
+    assert low <= output.min() < output.max() <= high
+    # Large inputs give values well beyond 1 without the output nonlinearity.
+    assert output.max() > (1 if out == "linear" else 0.9)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_generator_outputs(out, low, high):
         (mlp.Discriminator(widths=(8,), classes=10), (4, 2)),
     ],
 )
-def test_conditional_networks_see_the_label(module, inputs):
+def test_conditional_networks_depend_on_the_label(module, inputs):
     x = jnp.ones(inputs)
     variables = module.init(KEY, x, LABELS, train=False)
-    found = np.asarray(module.apply(variables, x, LABELS, train=False))
-    np.testing.assert_array_equal(found[1], found[3])  # the same input, the same label
-    assert (found[0] != found[1]).any()
-    assert (found[1] != found[2]).any()
+    outputs = np.asarray(module.apply(variables, x, LABELS, train=False))
+    np.testing.assert_array_equal(outputs[1], outputs[3])  # the same input, the same label
+    assert (outputs[0] != outputs[1]).any()
+    assert (outputs[1] != outputs[2]).any()
     with pytest.raises(ValueError, match="of 10 classes, got no labels"):
         module.apply(variables, x, train=False)
 
@@ -81,19 +81,19 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize(("module", "inputs"), NETWORKS)
-def test_bfloat16_is_of_the_computation_only(module, inputs):
-    x, outputs, found = jax.random.normal(KEY, inputs), {}, {}
+def test_bfloat16_applies_only_to_the_computation(module, inputs):
+    x, outputs, collections = jax.random.normal(KEY, inputs), {}, {}
     variables = module.clone(dtype="bfloat16").init(KEY, x, train=False)
     for dtype in ("float32", "bfloat16"):
-        outputs[dtype], found[dtype] = module.clone(dtype=dtype).apply(
+        outputs[dtype], collections[dtype] = module.clone(dtype=dtype).apply(
             variables, x, train=True, mutable=["batch_stats"], capture_intermediates=True
         )
-    stats = found["bfloat16"].get("batch_stats", ())
+    stats = collections["bfloat16"].get("batch_stats", ())
     for leaf in jax.tree.leaves((variables, stats, outputs)):
         assert leaf.dtype == jnp.float32
-    # What the layers say, all but the last result, shows in what the computation was.
-    del found["bfloat16"]["intermediates"]["__call__"]
-    inner = jax.tree.leaves(found["bfloat16"]["intermediates"])
+    # All outputs of layers except the last have the dtype of the computation.
+    del collections["bfloat16"]["intermediates"]["__call__"]
+    inner = jax.tree.leaves(collections["bfloat16"]["intermediates"])
     assert {leaf.dtype.name for leaf in inner} == {"bfloat16"}
-    # Three layers of 8 bits each, of values about 1.
+    # Three layers with 8-bit rounding of values about 1.
     np.testing.assert_allclose(outputs["bfloat16"], outputs["float32"], rtol=0, atol=0.05)

@@ -1,7 +1,7 @@
-"""What every network keeps to: shapes, dtypes, a config in JSON, training, one and two devices.
+"""Requirements of every network: shapes, dtypes, JSON, training, and several devices.
 
-A file of gan_jax/networks with a Generator and a Discriminator is found here; give it small fields
-in tests/helpers/small_networks.py.
+Modules of gan_jax/networks with a Generator and a Discriminator are discovered here. Add small
+fields for them to tests/helpers/small_networks.py.
 """
 
 import importlib
@@ -31,8 +31,8 @@ LABELS = jnp.arange(N, dtype=jnp.int32) % CLASSES
 KEY = jax.random.key(11)
 
 
-def found():
-    """Modules of gan_jax.networks with a Generator and a Discriminator, but their base classes."""
+def discover_networks():
+    """Return the modules with a Generator and a Discriminator, except base classes."""
     names = {module.name for module in pkgutil.iter_modules(networks.__path__)} - {"interface"}
     modules = {name: importlib.import_module(f"gan_jax.networks.{name}") for name in names}
     return {
@@ -42,22 +42,24 @@ def found():
     }
 
 
-def batch(name, size, classes=0, critic=()):
-    places = (size,) if name in SOUNDS else (size, size)
-    real = jax.random.uniform(KEY, (*critic, N, *places, 2), minval=-1)
-    return Batch(real, jnp.broadcast_to(LABELS, (*critic, N)) if classes else None)
+def batch(name, size, classes=0, leading=()):
+    shape = (size,) if name in SOUNDS else (size, size)
+    real = jax.random.uniform(KEY, (*leading, N, *shape, 2), minval=-1)
+    return Batch(real, jnp.broadcast_to(LABELS, (*leading, N)) if classes else None)
 
 
-def start(config, size, classes=0):
-    """A state to train from, its variables drawn here, kernels of a scale that ReLUs keep: at their
-    own start some networks have layers of zeros, which keep gradients from those before them.
-    StyleGAN2 scales its kernels where it uses them."""
+def random_state(config, size, classes=0):
+    """Return a training state with random variables, at a scale that ReLUs keep.
+
+    Some networks initialize layers to zero, which blocks gradients to the layers before them.
+    StyleGAN2 scales its kernels where it uses them.
+    """
     random = np.random.default_rng(11)
     shapes = jax.eval_shape(
         lambda: init_state(config, keys.root_key(0), batch(config.name, size, classes))
     )
 
-    def draw(leaf):
+    def sample(leaf):
         fan_in = 2 if config.name == "stylegan2" else np.prod(leaf.shape[:-1])
         deviation = np.sqrt(2 / fan_in) if leaf.ndim > 1 else 0.3
         return jnp.asarray(deviation * random.normal(size=leaf.shape), leaf.dtype)
@@ -65,7 +67,7 @@ def start(config, size, classes=0):
     zero = jnp.zeros((), jnp.int32)
     gen, disc = (
         player.replace(
-            params=jax.tree.map(draw, player.params), stats=jax.tree.map(draw, player.stats)
+            params=jax.tree.map(sample, player.params), stats=jax.tree.map(sample, player.stats)
         )
         for player in (shapes.gen, shapes.disc)
     )
@@ -76,21 +78,20 @@ def start(config, size, classes=0):
 
 ALL_SIZES = [(name, size) for name in SMALL for size in SMALL[name][3]]
 FIRST_SIZES = [(name, next(iter(SMALL[name][3]))) for name in SMALL]
-KINDS = [(*one, classes) for one in FIRST_SIZES for classes in (0, CLASSES)]
+KINDS = [(*case, classes) for case in FIRST_SIZES for classes in (0, CLASSES)]
 
 
 def test_every_network_is_tested():
-    assert found() == {*SMALL}, "small_networks.py has fields of every network's"
+    assert discover_networks() == {*SMALL}, "small_networks.py must have fields for every network"
 
 
 @pytest.mark.parametrize(
     ("name", "size", "dtype"),
-    [(*one, "float32") for one in ALL_SIZES]
-    + [(*one, "bfloat16") for one in [*FIRST_SIZES, ("sngan", 48)]],  # 48 has self-attention
+    [(*case, "float32") for case in ALL_SIZES]
+    + [(*case, "bfloat16") for case in [*FIRST_SIZES, ("sngan", 48)]],  # 48 has self-attention
 )
 def test_shapes_and_dtypes(name, size, dtype):
-    """Pictures and logits are float32, and so is all that a network keeps; the computation is of
-    its dtype."""
+    """Images, logits and variables are float32; the computation has the network's dtype."""
     for classes, cond in ((0, None), (CLASSES, LABELS)):
         gen, disc = pair(name, size, classes, dtype=dtype)
         real = batch(name, size).real
@@ -105,15 +106,15 @@ def test_shapes_and_dtypes(name, size, dtype):
 
             variables, (output, changed) = jax.eval_shape(run)
             assert (output.shape, output.dtype) == (shape, jnp.float32)
-            kept = (variables, changed.get("batch_stats", ()))
-            assert {leaf.dtype.name for leaf in jax.tree.leaves(kept)} == {"float32"}
+            stored = (variables, changed.get("batch_stats", ()))
+            assert {leaf.dtype.name for leaf in jax.tree.leaves(stored)} == {"float32"}
             inner = jax.tree.leaves(changed["intermediates"])
             assert dtype in {leaf.dtype.name for leaf in inner}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_networks_inherit_the_interface_and_no_fields(name):
-    """Positional arguments and config files follow the order in which a class declares fields."""
+    """Positional arguments and config files follow the order of a class's own fields."""
     module = importlib.import_module(f"gan_jax.networks.{name}")
     for cls, base in (
         (module.Generator, interface.Generator),
@@ -124,7 +125,7 @@ def test_networks_inherit_the_interface_and_no_fields(name):
         assert fields == [name for name in cls.__annotations__ if name not in ("parent", "name")]
 
 
-def test_what_a_network_can_do_by_default():
+def test_default_capabilities_of_the_interface():
     class Gen(interface.Generator):
         classes: int = 3
 
@@ -139,7 +140,7 @@ def test_what_a_network_can_do_by_default():
 
 
 @pytest.mark.parametrize("field", ["gen", "disc"])
-def test_a_network_without_the_interface_is_refused(field):
+def test_a_network_without_the_interface_is_rejected(field):
     network = small.CONFIG.replace(**{field: nn.Dense(3)})
     base = {"gen": "Generator", "disc": "Discriminator"}[field]
     expected = f"{field} must be a subclass of gan_jax.networks.interface.{base}, got Dense"
@@ -150,35 +151,35 @@ def test_a_network_without_the_interface_is_refused(field):
 
 @pytest.mark.parametrize(("name", "size", "classes"), KINDS)
 def test_json_round_trip(name, size, classes):
-    ours = config(name, size, classes)
-    assert serialization.loads(serialization.dumps(ours)) == ours
+    original = config(name, size, classes)
+    assert serialization.loads(serialization.dumps(original)) == original
 
 
 @pytest.mark.parametrize(("name", "size"), FIRST_SIZES)
 def test_three_steps_train_every_parameter(name, size):
-    """With labels; without them is the matrix below."""
-    ours = config(name, size, CLASSES)
-    state = before = start(ours, size, CLASSES)
-    step = jax.jit(make_train_step(ours))
+    """Train with labels; the matrix below trains without them."""
+    cfg = config(name, size, CLASSES)
+    state = before = random_state(cfg, size, CLASSES)
+    step = jax.jit(make_train_step(cfg))
     for _ in range(3):
-        state, metrics = step(state, batch(name, size, CLASSES, critic=(1,)))
+        state, metrics = step(state, batch(name, size, CLASSES, leading=(1,)))
         for metric, value in metrics.items():
             assert np.isfinite(value), metric
         assert metrics["skipped"] == 0
     assert state.step == 3
     for player in (lambda state: state.gen, lambda state: state.disc):
-        moved = jax.tree.map(jnp.subtract, player(state).params, player(before).params)
-        moved = {path: np.abs(leaf).max() for path, leaf in small.leaves(moved).items()}
-        for path, most in moved.items():
-            # More than rounding errors are, as a bias has them before a batch norm.
-            assert most > 5e-5 * max(moved.values()), path
+        changes = jax.tree.map(jnp.subtract, player(state).params, player(before).params)
+        changes = {path: np.abs(leaf).max() for path, leaf in small.leaves(changes).items()}
+        for path, largest in changes.items():
+            # More than the rounding errors of a bias before a batch norm.
+            assert largest > 5e-5 * max(changes.values()), path
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [one for one in FIRST_SIZES if one[0] not in ("mlp", *SOUNDS)]
+    ("name", "size"), [case for case in FIRST_SIZES if case[0] not in ("mlp", *SOUNDS)]
 )
-def test_a_wrong_size_is_refused(name, size):
-    """By both networks with the size in the message, and pictures of another size than `size`."""
+def test_a_wrong_size_is_rejected(name, size):
+    """Both networks name the size in the error, and reject images of another size."""
     for network in pair(name, size):
         wrong = network.clone(size=size + 1)
         x = jnp.zeros((N, Z) if "channels" in network.__dataclass_fields__ else (N, size, size, 2))
@@ -200,31 +201,33 @@ def test_labels_must_fit_the_classes(name, size):
 
 
 @pytest.mark.parametrize(("name", "size"), [("sngan", 32)])
-def test_two_devices_take_the_step_of_one(name, size):
-    """Conditional batch norm, spectral norm and labels, as the batch is cut in two."""
-    ours = config(name, size, CLASSES)
-    state, whole = start(ours, size, CLASSES), batch(name, size, CLASSES, critic=(1,))
-    one, metrics = jax.jit(make_train_step(ours))(state, whole)
-    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
+def test_a_step_on_two_devices_equals_that_on_one(name, size):
+    """Split a batch with labels, conditional batch norm and spectral norm."""
+    cfg = config(name, size, CLASSES)
+    state, full = random_state(cfg, size, CLASSES), batch(name, size, CLASSES, leading=(1,))
+    single, metrics = jax.jit(make_train_step(cfg))(state, full)
+    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), full)
     step = jax.pmap(
-        make_train_step(ours, "devices"),
+        make_train_step(cfg, "devices"),
         axis_name="devices",
         in_axes=(None, 1),
         out_axes=(None, None),
         devices=jax.local_devices()[:2],
     )
-    two, metrics_of_two = step(state, halves)
-    # Sums over the batch in another order, which SGD passes on: some 1e-6 of the gradients.
-    small.assert_trees_close(two, one, rtol=1e-5, atol=1e-6)
-    # Some are means of logits of either sign, of up to 10.
-    small.assert_trees_close(metrics_of_two, metrics, rtol=1e-5, atol=1e-5)
+    sharded, sharded_metrics = step(state, halves)
+    # Sums over the batch in another order: SGD keeps errors of some 1e-6 of the gradients.
+    small.assert_trees_close(sharded, single, rtol=1e-5, atol=1e-6)
+    # Some metrics are means of logits up to 10, of either sign.
+    small.assert_trees_close(sharded_metrics, metrics, rtol=1e-5, atol=1e-5)
 
 
-# Every loss and every penalty on some network, and every network with one of either. A loss sees
-# logits alone, and a penalty a critic: so a fault of theirs shows with one partner as with another.
+# Every loss and every penalty with some network, and every network with one of either. A loss
+# depends only on logits, and a penalty only on a discriminator, so an error shows with any partner.
 # All penalties in one step are in tests/training/test_contracts.py.
 PARTNERS = FIRST_SIZES, [*adversarial.LOSSES], [*penalties.PENALTIES]
-MATRIX = [(*(one[i % len(one)] for one in PARTNERS),) for i in range(max(map(len, PARTNERS)))]
+MATRIX = [
+    (*(values[i % len(values)] for values in PARTNERS),) for i in range(max(map(len, PARTNERS)))
+]
 
 
 @pytest.mark.nightly
@@ -233,25 +236,25 @@ def test_a_loss_and_a_penalty_on_one_and_two_devices(network, loss, penalty):
     name, size = network
     sgd = Optimizer("sgd", lr=1e-3, b1=0.0)
     weights = Penalties(**{penalty: 0.1})
-    ours = config(name, size).replace(
+    cfg = config(name, size).replace(
         loss=loss, penalties=weights, gen_opt=sgd, disc_opt=sgd, steps=2
     )
-    state, whole = start(ours, size), batch(name, size, critic=(1,))
-    traces, plain = [], make_train_step(ours)
-    step = jax.jit(lambda state, batch: traces.append(1) or plain(state, batch))
-    one, metrics = step(state, whole)
-    again, after = step(one, whole)
-    assert (len(traces), int(again.step), int(again.skipped)) == (1, 2, 0)
-    for metric, value in [*metrics.items(), *after.items()]:
+    state, full = random_state(cfg, size), batch(name, size, leading=(1,))
+    traces, train_step = [], make_train_step(cfg)
+    step = jax.jit(lambda state, batch: traces.append(1) or train_step(state, batch))
+    first, metrics = step(state, full)
+    second, second_metrics = step(first, full)
+    assert (len(traces), int(second.step), int(second.skipped)) == (1, 2, 0)
+    for metric, value in [*metrics.items(), *second_metrics.items()]:
         assert np.isfinite(value), metric
-    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), whole)
-    on_two = jax.pmap(
-        make_train_step(ours, "devices"),
+    halves = jax.tree.map(lambda leaf: leaf.reshape(1, 2, N // 2, *leaf.shape[2:]), full)
+    sharded_step = jax.pmap(
+        make_train_step(cfg, "devices"),
         axis_name="devices",
         in_axes=(None, 1),
         out_axes=(None, None),
         devices=jax.local_devices()[:2],
     )
-    _, metrics_of_two = on_two(state, halves)
-    # Sums in another order, of values up to some thousands.
-    small.assert_trees_close(metrics_of_two, metrics, rtol=1e-4, atol=1e-4)
+    _, sharded_metrics = sharded_step(state, halves)
+    # Sums of values up to some thousands, in another order.
+    small.assert_trees_close(sharded_metrics, metrics, rtol=1e-4, atol=1e-4)

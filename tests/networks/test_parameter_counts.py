@@ -1,6 +1,6 @@
-"""Every network at every size: how many parameters, of whom the figure is, and what comes out.
+"""Parameter counts and output shapes of every network at every size, and their sources.
 
-Nothing is computed: shapes alone are traced.
+Nothing is computed: only shapes are traced.
 """
 
 import importlib
@@ -13,8 +13,8 @@ import pytest
 from gan_jax.networks import r3gan
 
 
-def traced(network, shape, classes):
-    """(Parameters, output) of a network as it starts."""
+def trace(network, shape, classes):
+    """Return the number of initial parameters, and the output's shape and dtype."""
     cond = jnp.zeros(shape[0], jnp.int32) if classes else None
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
     output, variables = jax.eval_shape(
@@ -23,19 +23,19 @@ def traced(network, shape, classes):
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), output
 
 
-# SNGAN, its projection and SAGAN are held to kwotsin/mimicry 0.1.16, whose 4,276,739 and 1,053,825
-# of CIFAR-10 are also those of pfnet-research/sngan_projection; WGAN-GP to
-# igul222/improved_wgan_training, gan_cifar_resnet.py; DCGAN at 64 pixels to PyTorch's example.
-# Figures without underscores are formulas of our own.
+# Sources: kwotsin/mimicry 0.1.16 for SNGAN, its projection and SAGAN (4,276,739 and 1,053,825 for
+# CIFAR-10 are also those of pfnet-research/sngan_projection); igul222/improved_wgan_training,
+# gan_cifar_resnet.py, for WGAN-GP; PyTorch's example for DCGAN at 64 pixels. Numbers without
+# underscores are from our own formulas.
 
 
 def biases(*features):
-    """That ours leave out: of the three convolutions in each of a generator's blocks."""
+    """Biases that our networks omit: those of three convolutions per generator block."""
     return 3 * sum(features)
 
 
 def scales(*channels):
-    """Of 9 more classes, and offsets, in batch norms of these many channels."""
+    """Scales and offsets of 9 additional classes in batch norms with these channels."""
     return 9 * 2 * sum(channels)
 
 
@@ -56,16 +56,16 @@ def attention(c):
 
 
 def up(c):
-    """A block of WGAN-GP's generator: two batch norms, two 3x3 convolutions and the shortcut's."""
+    """Block of WGAN-GP's generator: two batch norms, two 3x3 convolutions and a shortcut."""
     return 2 * 2 * c + 2 * 9 * c * c + c * c
 
 
 def down(c):
-    """One of its critic's that halves the picture."""
+    """Block of WGAN-GP's critic that halves the image."""
     return 2 * (9 * c * c + c) + c * c + c
 
 
-# DCGAN: kernels, two vectors of every batch norm, biases of the colours, of the discriminator's
+# DCGAN: kernels, two vectors of every batch norm, and biases of the colors, of the discriminator's
 # first stage and of its logit.
 DCGAN_28 = 100 * 49 * 128 + 16 * (128 * 64 + 64 * 3) + 2 * (128 + 64) + 3
 DCGAN_32 = 100 * 16 * 256 + 16 * (256 * 128 + 128 * 64 + 64 * 3) + 2 * (256 + 128 + 64) + 3
@@ -77,17 +77,17 @@ DCGAN_D64 = 2_765_568 + 64 + 1
 WGAN, CRITIC = 1_204_483 - biases(128, 128, 128), 1_053_825
 
 # WaveGAN and SpecGAN: the layers of chrisdonahue/wavegan, wavegan.py and specgan.py, whose kernels
-# of 25 and of 5x5 have as many weights. Its training prints their sums.
-GAN_25 = 101 * 16384 + sum(25 * 2 * c * c + c for c in (512, 256, 128, 64)) + 25 * 64 + 1
-CRITIC_25 = 25 * 64 + 64 + sum(25 * 2 * c * c + 2 * c for c in (64, 128, 256, 512)) + 16385
+# of 25 and of 5x5 have equally many weights. Its training prints the sums.
+GENERATOR_25 = 101 * 16384 + sum(25 * 2 * c * c + c for c in (512, 256, 128, 64)) + 25 * 64 + 1
+DISCRIMINATOR_25 = 25 * 64 + 64 + sum(25 * 2 * c * c + 2 * c for c in (64, 128, 256, 512)) + 16385
 
-# Size, classes, the fields of either network, and the parameters of both.
+# Size, classes, fields of the networks, and parameters of generator and discriminator.
 TABLE = {
     "dcgan": [
         (28, 0, {}, DCGAN_28, DCGAN_D28),
         (32, 0, {}, DCGAN_32, DCGAN_D32),
         (64, 0, {}, DCGAN_64, DCGAN_D64),
-        # Classes join z, and the picture, a plane each; or they are the auxiliary classifier's.
+        # Classes are appended to z, and to the image as planes; or to an auxiliary classifier.
         (28, 10, {}, DCGAN_28 + 10 * 49 * 128, DCGAN_D28 + 10 * 16 * 64),
         (32, 10, {}, DCGAN_32 + 10 * 16 * 256, DCGAN_D32 + 10 * 16 * 64),
         (64, 10, {}, DCGAN_64 + 10 * 16 * 512, DCGAN_D64 + 10 * 16 * 64),
@@ -134,16 +134,16 @@ def test_parameters_and_outputs(row):
     def make(cls):
         return cls(**{key: fields[key] for key in fields if key in cls.__dataclass_fields__})
 
-    found, pictures = traced(make(networks.Generator), (2, z_dim), classes)
-    assert (pictures.shape, pictures.dtype) == ((2, size, size, 3), jnp.float32)
-    assert found == generator
-    found, logits = traced(make(networks.Discriminator), (2, size, size, 3), classes)
+    count, images = trace(make(networks.Generator), (2, z_dim), classes)
+    assert (images.shape, images.dtype) == ((2, size, size, 3), jnp.float32)
+    assert count == generator
+    count, logits = trace(make(networks.Discriminator), (2, size, size, 3), classes)
     assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
-    assert found == discriminator
+    assert count == discriminator
 
 
-# R3GAN's FFHQ-256: seven stages from 4x4, groups of 16 channels inside of the blocks (2501.05441,
-# appendix). Fewer of them, the largest, for smaller pictures.
+# R3GAN's FFHQ-256: seven stages from 4x4, groups of 16 channels inside the blocks (2501.05441,
+# appendix). Smaller images use only its last stages.
 FFHQ = (768, 768, 768, 768, 384, 192, 96)
 R3GAN = {
     4: FFHQ[-1:],
@@ -158,8 +158,11 @@ R3GAN = {
 
 
 def blocks(widths):
-    """Two a stage: a 1x1 convolution to twice the width, 3x3 in groups of 16, 1x1 back, two vectors
-    of biases; and the 1x1 convolutions between stages of unlike widths."""
+    """Parameters of two blocks per stage, and of convolutions between different widths.
+
+    A block has a 1x1 convolution to twice the width, 3x3 in groups of 16, 1x1 back, and two vectors
+    of biases. 1x1 convolutions change the width between stages.
+    """
     block = sum(2 * (2 * w * 2 * w + 9 * 2 * w * 16 + 2 * 2 * w) for w in widths)
     return block + sum(a * b for a, b in itertools.pairwise(widths) if a != b)
 
@@ -177,37 +180,37 @@ def test_r3gan(size, classes):
         "classes": classes,
     }
     z_dim = embedding = 64
-    found, pictures = traced(r3gan.Generator(**fields), (2, z_dim), classes)
-    assert (pictures.shape, pictures.dtype) == ((2, size, size, 3), jnp.float32)
+    count, images = trace(r3gan.Generator(**fields), (2, z_dim), classes)
+    assert (images.shape, images.dtype) == ((2, size, size, 3), jnp.float32)
     start = (z_dim + (embedding if classes else 0)) * widths[0] + classes * embedding
-    assert found == blocks(widths) + area * widths[0] + start + 3 * widths[-1]
-    found, logits = traced(r3gan.Discriminator(**fields), (2, size, size, 3), classes)
+    assert count == blocks(widths) + area * widths[0] + start + 3 * widths[-1]
+    count, logits = trace(r3gan.Discriminator(**fields), (2, size, size, 3), classes)
     assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
     end = widths[0] * (embedding if classes else 1) + classes * embedding
-    assert found == blocks(widths) + area * widths[0] + end + 3 * widths[-1]
+    assert count == blocks(widths) + area * widths[0] + end + 3 * widths[-1]
 
 
 @pytest.mark.parametrize("classes", [0, 10])
 @pytest.mark.parametrize(
-    ("module", "fields", "shape", "short"),
+    ("module", "fields", "shape", "missing"),
     [
         ("wavegan", {"length": 16384}, (16384, 1), 0),
-        ("wavegan", {"length": 8192}, (8192, 1), 8),  # places of the first stage fewer
+        ("wavegan", {"length": 8192}, (8192, 1), 8),  # fewer positions in the first stage
         ("specgan", {"size": 128}, (128, 128, 1), 0),
     ],
 )
-def test_wavegan_and_specgan(module, fields, shape, short, classes):
+def test_wavegan_and_specgan(module, fields, shape, missing, classes):
     networks = importlib.import_module(f"gan_jax.networks.{module}")
-    found, made = traced(networks.Generator(classes=classes, **fields), (2, 100), classes)
-    assert (made.shape, made.dtype) == ((2, *shape), jnp.float32)
-    assert found == GAN_25 + classes * 16384 - short * 1024 * (101 + classes)
-    critic = networks.Discriminator(classes=classes, **fields)
-    found, logits = traced(critic, (2, *shape), classes)
+    count, output = trace(networks.Generator(classes=classes, **fields), (2, 100), classes)
+    assert (output.shape, output.dtype) == ((2, *shape), jnp.float32)
+    assert count == GENERATOR_25 + classes * 16384 - missing * 1024 * (101 + classes)
+    discriminator = networks.Discriminator(classes=classes, **fields)
+    count, logits = trace(discriminator, (2, *shape), classes)
     assert (logits.shape, logits.dtype) == ((2,), jnp.float32)
-    assert found == CRITIC_25 + classes * 16384 - short * 1024 * (1 + classes)
+    assert count == DISCRIMINATOR_25 + classes * 16384 - missing * 1024 * (1 + classes)
 
 
 def test_r3gan_published():
-    """The paper's table of FFHQ-256 has 23.06 million for the generator (config E)."""
-    generator = blocks(FFHQ) + (16 + 64) * 768 + 3 * 96  # held to the network above
+    """The paper's table for FFHQ-256 has 23.06 million in the generator (config E)."""
+    generator = blocks(FFHQ) + (16 + 64) * 768 + 3 * 96  # compared with the network above
     assert round(generator / 1e6, 2) == 23.06

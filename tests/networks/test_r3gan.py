@@ -1,4 +1,4 @@
-"""R3GAN against its paper: resampling, and the start."""
+"""R3GAN against its paper: resampling and initialization."""
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,19 @@ from gan_jax.networks import r3gan
 SMALL = {"widths": (16, 16, 8), "cardinality": (4, 4, 2), "blocks": (1, 2, 1), "size": 16}
 
 
-def test_resampling_is_the_filters_convolution():
-    """[1, 2, 1] * [1, 1] = [1, 3, 3, 1], outer product, of sum 1: with stride 2, or transposed."""
+def test_resampling_is_a_convolution_with_the_filter():
+    """Convolve with stride 2, or transposed, with a filter of sum 1.
+
+    The filter is the outer product of [1, 2, 1] * [1, 1] = [1, 3, 3, 1].
+    """
     x = jax.random.normal(jax.random.key(0), (2, 6, 8, 3))
     taps = np.array([1, 3, 3, 1]) / 8
     kernel = jnp.asarray(np.outer(taps, taps), jnp.float32)[:, :, None, None]
 
     def each_channel(x, **options):
-        pictures = x.transpose(0, 3, 1, 2).reshape(-1, *x.shape[1:3], 1)
+        images = x.transpose(0, 3, 1, 2).reshape(-1, *x.shape[1:3], 1)
         y = lax.conv_general_dilated(
-            pictures, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
+            images, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
         )
         return y.reshape(len(x), -1, *y.shape[1:3]).transpose(0, 2, 3, 1)
 
@@ -39,7 +42,7 @@ def test_upsampling_is_four_times_the_transpose_of_downsampling():
 
 
 def test_a_block_starts_as_the_identity():
-    """The last convolution of a block is zero, the others of variance gain^2 / fan-in."""
+    """The last convolution of a block is zero; the others have variance gain^2 / fan-in."""
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 64))
     module = r3gan.Block(groups=4, expansion=2, total=16, dtype="float32")
     variables = module.init(jax.random.key(1), x)
@@ -53,21 +56,23 @@ def test_a_block_starts_as_the_identity():
     assert not params["Conv_2"]["kernel"].any()
 
 
-def test_pictures_start_at_the_scale_of_their_basis():
-    """With blocks that start as the identity, the generator starts linear in z: a mean square near
-    1 but for the smoothing of the resampling, and finite gradients everywhere but in the blocks."""
+def test_images_start_at_the_scale_of_their_basis():
+    """The initial generator is linear in z, with a mean square near 1.
+
+    Blocks start as the identity. Resampling smooths, which reduces the mean square.
+    """
     network = r3gan.Generator(**SMALL, channels=3)
     z = jax.random.normal(jax.random.key(0), (256, 64))
     variables = network.init(jax.random.key(1), z, train=True)
-    pictures = network.apply(variables, z, train=True)
-    assert pictures.shape == (256, 16, 16, 3)
-    assert 0.05 < jnp.square(pictures).mean() < 1.5
+    images = network.apply(variables, z, train=True)
+    assert images.shape == (256, 16, 16, 3)
+    assert 0.05 < jnp.square(images).mean() < 1.5
     np.testing.assert_allclose(
-        network.apply(variables, 2 * z, train=True), 2 * pictures, rtol=1e-4, atol=1e-5
+        network.apply(variables, 2 * z, train=True), 2 * images, rtol=1e-4, atol=1e-5
     )
 
 
-def test_logits_start_at_the_scale_of_pictures():
+def test_logits_start_at_the_scale_of_images():
     network = r3gan.Discriminator(**SMALL)
     x = jax.random.normal(jax.random.key(0), (256, 16, 16, 3))
     variables = network.init(jax.random.key(1), x, train=True)
@@ -97,7 +102,7 @@ def test_conditional_logit_is_a_projection():
     ],
 )
 @pytest.mark.parametrize("network", [r3gan.Generator, r3gan.Discriminator])
-def test_fields_that_do_not_fit_are_refused(network, changes, message):
+def test_inconsistent_fields_are_rejected(network, changes, message):
     options = {**SMALL, **changes}
     shape = (1, 8) if network is r3gan.Generator else (1, options["size"], options["size"], 3)
     with pytest.raises(ValueError, match=message):

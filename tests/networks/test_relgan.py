@@ -1,4 +1,4 @@
-"""RelGAN's parts against plain computations: memory, Gumbel-softmax, straight-through, critic."""
+"""RelGAN against plain NumPy: memory, Gumbel-softmax, straight-through, discriminator."""
 
 import itertools
 
@@ -14,22 +14,22 @@ MEMORY = relgan.RelationalMemory(slots=3, heads=2, head_size=2)
 TINY = sequence.Generator(lstm.Cell(4, deviation=1.5), 3, 3, embedding=2, deviation=1.5)
 
 
-def drawn(module, *inputs, seed=0, **how):
-    """Variables from N(0, 1): at its own start half of a network's parameters are zeros or ones."""
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **how))
+def random_variables(module, *inputs, seed=0, **kwargs):
+    """Sample variables from N(0, 1), since half of the initial ones are zeros or ones."""
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **kwargs))
     random = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape), "float32"), shapes)
 
 
-def some_keys(n, seed=0):
+def make_keys(n, seed=0):
     return keys.latents(keys.example_keys(keys.root_key(seed), n), 2, "key")
 
 
-def test_relational_memory_is_that_of_a_plain_computation():
+def test_relational_memory_equals_a_plain_computation():
     random = np.random.default_rng(1)
     memory, x = random.normal(size=(2, 3, 4)), random.normal(size=(2, 5))
-    how = jnp.asarray(memory, "float32"), jnp.asarray(x, "float32")
-    variables = drawn(MEMORY, *how)
+    inputs = jnp.asarray(memory, "float32"), jnp.asarray(x, "float32")
+    variables = random_variables(MEMORY, *inputs)
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables["params"])
 
     def dense(name, y):
@@ -43,9 +43,9 @@ def test_relational_memory_is_that_of_a_plain_computation():
         return 1 / (1 + np.exp(-y))
 
     expected = []
-    for one, given in zip(memory, x, strict=True):
-        row = dense("project", given)
-        rows = np.vstack([one, row])
+    for slots, value in zip(memory, x, strict=True):
+        row = dense("project", value)
+        rows = np.vstack([slots, row])
         qkv = norm("norm_qkv", dense("qkv", rows))
         heads = []
         for head in (qkv[:, :6], qkv[:, 6:]):
@@ -54,44 +54,46 @@ def test_relational_memory_is_that_of_a_plain_computation():
             heads.append(weights / weights.sum(1, keepdims=True) @ v)
         rows = norm("norm_attended", rows + np.hstack(heads))
         rows = norm("norm_mapped", rows + dense("mapped", np.maximum(dense("hidden", rows), 0)))
-        gates = dense("gate_memory", np.tanh(one)) + dense("gate_input", row)
-        new = sigmoid(gates[:, :4]) * np.tanh(rows[:3]) + sigmoid(gates[:, 4:] + 1) * one
+        gates = dense("gate_memory", np.tanh(slots)) + dense("gate_input", row)
+        new = sigmoid(gates[:, :4]) * np.tanh(rows[:3]) + sigmoid(gates[:, 4:] + 1) * slots
         expected.append(new)
-    new, out = jax.jit(MEMORY.apply)(variables, *how)
+    new, out = jax.jit(MEMORY.apply)(variables, *inputs)
     np.testing.assert_allclose(new, expected, rtol=1e-4, atol=1e-5)  # float32, through ten layers
     np.testing.assert_array_equal(out, np.asarray(new).reshape(2, -1))
     np.testing.assert_array_equal(MEMORY.carry(2)[1], np.eye(3, 4))
 
 
-def parameters(module, *inputs, **how):
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **how))
+def parameter_count(module, *inputs, **kwargs):
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **kwargs))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
 
 
 @pytest.mark.parametrize("vocabulary", [4683, 5000])
-def test_parameters_are_those_of_the_published_code(vocabulary):
-    """weilinie/RelGAN at f5c1866, rmc_vanilla.py with its COCO settings: no total is published, so
-    this is the sum over the variables that it makes."""
+def test_parameter_counts_equal_those_of_the_published_code(vocabulary):
+    """Compare with weilinie/RelGAN at f5c1866, rmc_vanilla.py with its COCO settings.
+
+    No total is published, so this is the sum over its variables.
+    """
     width = 2 * 256
     embedding, start = vocabulary * 32, 32 * width + width
     attention = width * 3 * width + 2 * 3 * width
     norms, mapped = 2 * 2 * width, 2 * (width * width + width)
     gates, out = 2 * width * 2 * width, width * vocabulary + vocabulary
     gen = sequence.Generator(relgan.RelationalMemory(1, 2, 256), 37, vocabulary, embedding=32)
-    found = parameters(gen, keys.dummy_latents(2, 2, "key"), train=False)
-    assert found == embedding + start + attention + norms + mapped + gates + out
+    count = parameter_count(gen, keys.dummy_latents(2, 2, "key"), train=False)
+    assert count == embedding + start + attention + norms + mapped + gates + out
 
     filters = sum(size * 300 + 300 for size in (2, 3, 4, 5))
     highway, last = 2 * 1200 * 1200, 1200 * 100 + 100 + 100 + 1
-    found = parameters(relgan.Discriminator(), jnp.zeros((2, 37, vocabulary)), train=False)
-    assert found == vocabulary * 64 + filters + highway + last
+    count = parameter_count(relgan.Discriminator(), jnp.zeros((2, 37, vocabulary)), train=False)
+    assert count == vocabulary * 64 + filters + highway + last
 
 
 def test_lstm_has_the_parameters_of_seqgan():
-    """Yu et al.'s: embedding, four gates with a bias each, and the output."""
+    """Count the embedding, four gates with a bias each, and the output (Yu et al.)."""
     gen = lstm.oracle_generator(20, 5000)
-    found = parameters(gen, keys.dummy_latents(2, 2, "key"), train=False)
-    assert found == 5000 * 32 + 4 * (32 * 32 + 32 * 32 + 32) + 32 * 5000 + 5000
+    count = parameter_count(gen, keys.dummy_latents(2, 2, "key"), train=False)
+    assert count == 5000 * 32 + 4 * (32 * 32 + 32 * 32 + 32) + 32 * 5000 + 5000
 
 
 def test_gumbel_softmax_and_straight_through_have_the_gradient_of_the_softmax():
@@ -102,18 +104,18 @@ def test_gumbel_softmax_and_straight_through_have_the_gradient_of_the_softmax():
     jacobian = beta * (soft[:, :, None] * np.eye(5) - soft[:, :, None] * soft[:, None])
     expected = np.einsum("ni,nij->nj", weights, jacobian)
 
-    def of_soft(x):
+    def soft_sum(x):
         return (sequence.gumbel_softmax(x, beta) * weights).sum()
 
-    def of_hard(x):
+    def hard_sum(x):
         return (sequence.straight_through(sequence.gumbel_softmax(x, beta)) * weights).sum()
 
     x32 = jnp.asarray(x, "float32")
     np.testing.assert_allclose(sequence.gumbel_softmax(x32, beta), soft, rtol=1e-5)
     hard = np.eye(5)[x.argmax(1)]
-    made = sequence.straight_through(sequence.gumbel_softmax(x32, beta))
-    np.testing.assert_allclose(made, hard, atol=2e-7)  # soft + (hard - soft), rounded once
-    for function in (of_soft, of_hard):
+    output = sequence.straight_through(sequence.gumbel_softmax(x32, beta))
+    np.testing.assert_allclose(output, hard, atol=2e-7)  # soft + (hard - soft), rounded once
+    for function in (soft_sum, hard_sum):
         np.testing.assert_allclose(jax.grad(function)(x32), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -123,37 +125,37 @@ def all_sequences(vocabulary, length):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return drawn(TINY, some_keys(1), train=False)
+    return random_variables(TINY, make_keys(1), train=False)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_samples_follow_the_likelihood(tiny, temperature):
     rows = all_sequences(3, 3)
     real = jnp.asarray(np.eye(3)[rows], "float32")
-    how = {"train": False, "temperature": temperature}
-    p = np.exp(TINY.apply(tiny, real, method="log_likelihood", **how))
+    options = {"train": False, "temperature": temperature}
+    p = np.exp(TINY.apply(tiny, real, method="log_likelihood", **options))
     assert p.sum() == pytest.approx(1, abs=1e-5)  # 27 numbers of float32
     n = 4000
-    made = np.asarray(jax.jit(lambda z: TINY.apply(tiny, z, **how))(some_keys(n)))
-    assert set(np.unique(made)) == {0, 1}
-    np.testing.assert_array_equal(made.sum(-1), 1)
-    number = made.argmax(-1) @ np.array([9, 3, 1])
-    count = np.bincount(number, minlength=27)
-    # Six standard deviations of each count; a law that were wrong in one step is off by many more.
+    samples = np.asarray(jax.jit(lambda z: TINY.apply(tiny, z, **options))(make_keys(n)))
+    assert set(np.unique(samples)) == {0, 1}
+    np.testing.assert_array_equal(samples.sum(-1), 1)
+    index = samples.argmax(-1) @ np.array([9, 3, 1])
+    count = np.bincount(index, minlength=27)
+    # Six standard deviations of each count. A wrong distribution in one step would differ by more.
     assert (np.abs(count - n * p) < 6 * np.sqrt(n * p * (1 - p)) + 1).all()
 
 
-def test_noise_is_an_examples_own(tiny):
-    z = some_keys(6)
+def test_noise_depends_only_on_the_examples_key(tiny):
+    z = make_keys(6)
     run = jax.jit(lambda z: TINY.apply(tiny, z, train=True, mutable=["schedule"])[0])
-    # Products of another batch are rounded otherwise, by a bit.
+    # Products of another batch size may differ in the last bit.
     np.testing.assert_allclose(run(z)[2:4], run(z[2:4]), rtol=1e-5)
     assert len(np.unique(np.asarray(run(z))[..., 0])) == 6 * 3
 
 
 def test_beta_rises_with_the_training_calls(tiny):
     gen = TINY.clone(beta_end=16.0, beta_steps=4)
-    z, state = some_keys(3), tiny["schedule"] | {"calls": jnp.float32(0)}
+    z, state = make_keys(3), tiny["schedule"] | {"calls": jnp.float32(0)}
     run = jax.jit(
         lambda calls: gen.apply(
             {"params": tiny["params"], "schedule": {"calls": calls}},
@@ -162,7 +164,7 @@ def test_beta_rises_with_the_training_calls(tiny):
             mutable=["schedule"],
         )
     )
-    # With the same noise rows at beta b are those at 1 to the power b, made to sum to 1.
+    # With the same noise, rows at beta b are those at 1 to the power b, normalized to sum to 1.
     first, changed = run(state["calls"])
     assert changed["schedule"]["calls"] == 1
     for calls, beta in ((1, 2.0), (2, 4.0), (4, 16.0), (9, 16.0)):
@@ -174,27 +176,29 @@ def test_beta_rises_with_the_training_calls(tiny):
 
 
 def test_straight_through_rows_are_one_hot_and_have_the_soft_gradient(tiny):
-    z, weights = some_keys(3), np.random.default_rng(3).normal(size=(3, 3, 3))
+    z, weights = make_keys(3), np.random.default_rng(3).normal(size=(3, 3, 3))
 
     def rows(gen):
         def run(params):
             variables = {"params": params, "schedule": {"calls": jnp.float32(5)}}
-            made = gen.apply(variables, z, train=True, mutable=["schedule"])[0]
-            return (made * weights).sum(), made
+            samples = gen.apply(variables, z, train=True, mutable=["schedule"])[0]
+            return (samples * weights).sum(), samples
 
         return jax.jit(jax.grad(run, has_aux=True))(tiny["params"])
 
     soft, hard = rows(TINY), rows(TINY.clone(straight_through=True))
     np.testing.assert_allclose(np.sort(hard[1], -1)[..., -1], 1, atol=1e-6)
     np.testing.assert_array_equal(hard[1].argmax(-1), soft[1].argmax(-1))
-    for ours, theirs in zip(jax.tree.leaves(soft[0]), jax.tree.leaves(hard[0]), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for soft_grad, hard_grad in zip(
+        jax.tree.leaves(soft[0]), jax.tree.leaves(hard[0]), strict=True
+    ):
+        np.testing.assert_allclose(soft_grad, hard_grad, rtol=1e-5, atol=1e-6)
 
 
-def test_critic_is_that_of_a_plain_computation():
-    critic = relgan.Discriminator(4, 2, filters=3, sizes=(2, 3), hidden=5)
+def test_the_discriminator_equals_a_plain_computation():
+    disc = relgan.Discriminator(4, 2, filters=3, sizes=(2, 3), hidden=5)
     x = jax.random.uniform(jax.random.key(4), (2, 6, 7))
-    variables = drawn(critic, x, train=False)
+    variables = random_variables(disc, x, train=False)
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables["params"])
     embedded = np.asarray(x, np.float64) @ p["embed"]["kernel"]
     expected = np.zeros((2, 2))
@@ -202,23 +206,23 @@ def test_critic_is_that_of_a_plain_computation():
         y, features = embedded[n, :, 2 * r : 2 * r + 2], []
         for layer, size in (("Dense_0", 2), ("Dense_1", 3)):
             kernel = p[layer]["kernel"].reshape(2, size, 3)  # feature, time, filter
-            seen = [np.einsum("te,etf->f", y[i : i + size], kernel) for i in range(7 - size)]
-            features.append(np.maximum(np.max(seen, 0) + p[layer]["bias"], 0))
+            responses = [np.einsum("te,etf->f", y[i : i + size], kernel) for i in range(7 - size)]
+            features.append(np.maximum(np.max(responses, 0) + p[layer]["bias"], 0))
         y = np.concatenate(features)
         gate = 1 / (1 + np.exp(-(y @ p["gate"]["kernel"])))
         y = gate * np.maximum(y @ p["highway"]["kernel"], 0) + (1 - gate) * y
         y = y @ p["Dense_2"]["kernel"] + p["Dense_2"]["bias"]
         expected[n, r] = y @ p["Dense_3"]["kernel"][:, 0] + p["Dense_3"]["bias"][0]
-    found = jax.jit(lambda x: critic.apply(variables, x, train=True))(x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)  # float32
+    logits = jax.jit(lambda x: disc.apply(variables, x, train=True))(x)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)  # float32
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [({"representations": 3}, "representations .* got 3"), ({"sizes": (9,)}, "sizes .* got 9")],
     ids=["representations", "filters"],
 )
-def test_critics_that_do_not_fit(fields, says):
-    critic = relgan.Discriminator(4, **{"representations": 2, **fields})
-    with pytest.raises(ValueError, match=says):
-        jax.eval_shape(lambda: critic.init(jax.random.key(0), jnp.zeros((1, 6, 7)), train=False))
+def test_invalid_discriminator_fields_are_rejected(fields, message):
+    disc = relgan.Discriminator(4, **{"representations": 2, **fields})
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: disc.init(jax.random.key(0), jnp.zeros((1, 6, 7)), train=False))

@@ -1,5 +1,7 @@
-"""StyleGAN2's layers against its papers: resampling and modulated convolutions by loops in float64,
-the equalised learning rate, and the scale of activations."""
+"""StyleGAN2's layers against its papers, with loops in float64.
+
+Resampling and modulated convolutions, the equalized learning rate, and the scale of activations.
+"""
 
 from functools import partial
 
@@ -14,12 +16,12 @@ KEY = jax.random.key(0)
 modulated_conv = jax.jit(stylegan2_layers.modulated_conv, static_argnames=("demodulate", "up"))
 
 
-def draw(*shape, key=1):
+def normal(*shape, key=1):
     return jax.random.normal(jax.random.key(key), shape)
 
 
 def correlate(x, kernel):
-    """x [h, w, c_in] and kernel [a, b, c_in, c_out], without zeros around."""
+    """Correlate x [h, w, c_in] with kernel [a, b, c_in, c_out], without padding."""
     a, b = kernel.shape[:2]
     rows, columns = x.shape[0] - a + 1, x.shape[1] - b + 1
     y = np.zeros((rows, columns, kernel.shape[3]))
@@ -29,78 +31,85 @@ def correlate(x, kernel):
     return y
 
 
-def filtered(x):
-    """Every channel of x [h, w, c] with the filter's outer product, of sum 1."""
+def apply_filter(x):
+    """Filter every channel of x [h, w, c] with the filter's outer product, of sum 1."""
     taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
-    each = [x[..., i : i + 1] for i in range(x.shape[2])]
-    return np.concatenate([correlate(one, taps[..., None, None]) for one in each], -1)
+    channels = [x[..., i : i + 1] for i in range(x.shape[2])]
+    return np.concatenate([correlate(channel, taps[..., None, None]) for channel in channels], -1)
 
 
-def around(x, pad):
+def zero_pad(x, pad):
     return np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
 
 
-def plainly(x, kernel, way):
-    """One example's 3x3 convolution in the order of the definition: going up, zeros between the
-    pixels, then the filter times 4, then the convolution; going down, filter and convolution."""
-    if way == "flat":
-        return correlate(around(x, 1), kernel)
-    if way == "down":
-        return correlate(filtered(around(x, 2)), kernel)[::2, ::2]
+def reference_conv(x, kernel, resampling):
+    """Compute one example's 3x3 convolution in the order of the definition.
+
+    Up: zeros between the pixels, then the filter times 4, then the convolution. Down: the filter,
+    then the convolution.
+    """
+    if resampling == "flat":
+        return correlate(zero_pad(x, 1), kernel)
+    if resampling == "down":
+        return correlate(apply_filter(zero_pad(x, 2)), kernel)[::2, ::2]
     spread = np.zeros((2 * x.shape[0], 2 * x.shape[1], x.shape[2]))
     spread[::2, ::2] = x
-    # Three zeros before and two behind, the last of the 2h of `spread` being one of these already.
-    return correlate(4 * filtered(around(spread, 3)[:-1, :-1]), kernel)
+    # Three zeros before and two after, because `spread` already ends with a zero.
+    return correlate(4 * apply_filter(zero_pad(spread, 3)[:-1, :-1]), kernel)
 
 
-@pytest.mark.parametrize("way", ["up", "down"])
-def test_resampling_convolutions(way):
-    x, kernel = draw(2, 4, 6, 3), draw(3, 3, 3, 2, key=2)
-    layer = {"up": stylegan2_layers.up_conv, "down": stylegan2_layers.down_conv}[way]
+@pytest.mark.parametrize("resampling", ["up", "down"])
+def test_resampling_convolutions(resampling):
+    x, kernel = normal(2, 4, 6, 3), normal(3, 3, 3, 2, key=2)
+    layer = {"up": stylegan2_layers.up_conv, "down": stylegan2_layers.down_conv}[resampling]
     y = jax.jit(layer)(x, kernel)
-    expected = [plainly(np.float64(one), np.float64(kernel), way) for one in x]
+    expected = [
+        reference_conv(np.float64(example), np.float64(kernel), resampling) for example in x
+    ]
     np.testing.assert_allclose(y, expected, atol=1e-5)  # float32 sums of some 40 products
 
 
 @pytest.mark.parametrize("demodulate", [True, False])
 @pytest.mark.parametrize("up", [False, True])
-def test_modulated_convolution_is_the_formula_for_each_example(up, demodulate):
+def test_modulated_convolution_equals_the_formula_for_each_example(up, demodulate):
     """1912.04958, eq. 1 and 3: w'_ijk = s_i w_ijk, w'' = w' / sqrt(sum_ik w'^2 + e)."""
-    x, kernel, styles = draw(3, 4, 4, 5), draw(3, 3, 5, 2, key=2), draw(3, 5, key=3)
+    x, kernel, styles = normal(3, 4, 4, 5), normal(3, 3, 5, 2, key=2), normal(3, 5, key=3)
     y = modulated_conv(x, kernel, styles, demodulate=demodulate, up=up)
     for i in range(3):
-        own = np.float64(kernel) * np.float64(styles[i])[:, None]
+        modulated = np.float64(kernel) * np.float64(styles[i])[:, None]
         if demodulate:
-            own /= np.sqrt((own**2).sum((0, 1, 2)) + 1e-8)
-        expected = plainly(np.float64(x[i]), own, "up" if up else "flat")
+            modulated /= np.sqrt((modulated**2).sum((0, 1, 2)) + 1e-8)
+        expected = reference_conv(np.float64(x[i]), modulated, "up" if up else "flat")
         np.testing.assert_allclose(y[i], expected, atol=2e-5)  # as above, numbers up to 30
 
 
 def test_demodulated_outputs_have_unit_variance():
-    """Whatever the styles, of inputs of unit variance; at the border there are fewer of them."""
-    x, kernel = draw(2, 18, 18, 32), draw(3, 3, 32, 64, key=2)
-    styles = jnp.array([[0.01], [30.0]]) * jnp.exp(draw(2, 32, key=3))
+    """Use inputs of unit variance, and styles of any scale; borders have fewer inputs."""
+    x, kernel = normal(2, 18, 18, 32), normal(3, 3, 32, 64, key=2)
+    styles = jnp.array([[0.01], [30.0]]) * jnp.exp(normal(2, 32, key=3))
     y = modulated_conv(x, kernel, styles)[:, 1:-1, 1:-1]
-    # 256 places of 64 channels; neighbours share inputs, so the error is some 3 / sqrt(16384).
+    # 256 positions of 64 channels; neighbors share inputs, so the error is some 3 / sqrt(16384).
     np.testing.assert_allclose(jnp.square(y).mean((1, 2, 3)), 1, atol=0.1)
 
 
-def test_bfloat16_rounds_no_norm():
-    """Norms of bfloat16 convolutions are float32's: what differs is rounding, 2^-8 of numbers of
-    size 1, of the input, the kernel and the result."""
-    x, kernel, styles = draw(2, 4, 4, 8), draw(3, 3, 8, 4, key=2), 1e3 * draw(2, 8, key=3)
+def test_bfloat16_does_not_round_norms():
+    """Norms of bfloat16 convolutions are computed in float32.
+
+    What remains is rounding, 2^-8 of numbers of size 1, of the input, the kernel and the result.
+    """
+    x, kernel, styles = normal(2, 4, 4, 8), normal(3, 3, 8, 4, key=2), 1e3 * normal(2, 8, key=3)
     y = modulated_conv(x, kernel, styles)
     rounded = modulated_conv(x.astype(jnp.bfloat16), kernel, styles)
     assert rounded.dtype == jnp.bfloat16
     np.testing.assert_allclose(rounded.astype(jnp.float32), y, atol=5 * 2**-8)
 
 
-# Equalised learning rate
+# Equalized learning rate
 
 
-def test_equalised_learning_rate():
-    """A rate of 1/100 is stored as 100 times as large a kernel, and has 1/100 of the gradient."""
-    x = draw(50, 30)
+def test_equalized_learning_rate():
+    """A rate of 1/100 stores a kernel 100 times as large, with 1/100 of the gradient."""
+    x = normal(50, 30)
 
     @partial(jax.jit, static_argnums=0)
     def start(layer):
@@ -108,18 +117,18 @@ def test_equalised_learning_rate():
         loss = jax.grad(lambda params: jnp.sin(layer.apply({"params": params}, x)).sum())
         return params, loss(params)
 
-    (quick, quick_grads), (slow, slow_grads) = (
+    (fast, fast_grads), (slow, slow_grads) = (
         start(stylegan2_layers.Dense(40, rate=rate)) for rate in (1.0, 0.01)
     )
-    np.testing.assert_allclose(slow["kernel"], 100 * quick["kernel"], rtol=1e-6)
-    assert abs(np.std(quick["kernel"]) - 1) < 4 / np.sqrt(2 * 1200)  # four standard errors
+    np.testing.assert_allclose(slow["kernel"], 100 * fast["kernel"], rtol=1e-6)
+    assert abs(np.std(fast["kernel"]) - 1) < 4 / np.sqrt(2 * 1200)  # four standard errors
     for name in ("kernel", "bias"):
         # Float32 sums over 50 examples of either sign, up to 20.
-        np.testing.assert_allclose(100 * slow_grads[name], quick_grads[name], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(100 * slow_grads[name], fast_grads[name], rtol=1e-4, atol=1e-4)
 
 
 def test_activations_keep_their_scale():
-    """Through 8 mapping layers, and 4 of the discriminator's convolutions."""
+    """Apply 8 mapping layers, and 4 of the discriminator's convolutions."""
 
     @jax.jit
     def squares(z, y):
@@ -128,5 +137,5 @@ def test_activations_keep_their_scale():
             y, _ = stylegan2_layers.Conv(48).init_with_output(jax.random.key(i), y)
         return jnp.square(w).mean(), jnp.square(y[:, 4:-4, 4:-4]).mean()
 
-    for mean in squares(draw(32, 256), draw(2, 16, 16, 48)):
+    for mean in squares(normal(32, 256), normal(2, 16, 16, 48)):
         assert 0.5 < mean < 2
