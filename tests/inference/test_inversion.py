@@ -1,4 +1,4 @@
-"""Inversion: linear generators, where least squares knows the answer; holes, labels, the others."""
+"""Inversion of linear generators against least squares, with masks, labels and priors."""
 
 import functools
 
@@ -21,17 +21,17 @@ from tests.helpers import small
 
 KEY = keys.root_key(3)
 D = 4
-# Columns at right angles, so that least squares is well posed, of the known pixels alone too.
+# Orthogonal columns, so that least squares is well posed, also for the known pixels only.
 A = np.linalg.qr(np.random.default_rng(0).standard_normal((12, D)))[0].astype(np.float32) / 4
 SEARCH = Search(steps=400, restarts=2, samples=50, prior=0.0, batch=2)
 
 
-def draw(law, own, _):
-    return keys.latents(own, D, law)
+def sample_latents(distribution, example_keys, _):
+    return keys.latents(example_keys, D, distribution)
 
 
 def linear(shift, z, cond):
-    """Of class c, mirrored in 1/2 and shifted."""
+    """Linear generator around 1/2, shifted by `shift` times the class."""
     x = z @ A.T
     if cond is not None:
         x += jnp.broadcast_to((shift * cond)[:, None], x.shape)
@@ -39,143 +39,151 @@ def linear(shift, z, cond):
 
 
 SPACES = {
-    law: LatentSpace(
-        Partial(functools.partial(linear, 0)), Partial(functools.partial(draw, law)), law
+    distribution: LatentSpace(
+        Partial(functools.partial(linear, 0)),
+        Partial(functools.partial(sample_latents, distribution)),
+        distribution,
     )
-    for law in ("normal", "uniform")
+    for distribution in ("normal", "uniform")
 }
 CLASSES = LatentSpace(
     Partial(functools.partial(linear, 0.15)),
-    Partial(functools.partial(draw, "normal")),
+    Partial(functools.partial(sample_latents, "normal")),
     "normal",
     3,
 )
 
 
-def pictures(n, size=0.4, off=0.0):
-    """z [n, D], and pictures [n, 2, 3, 2] that are theirs but for what no z can make."""
+def latents_and_images(n, latent_std=0.4, noise_std=0.0):
+    """Latents [n, D] and their images [n, 2, 3, 2], plus noise that no latents can generate."""
     random = np.random.default_rng(1)
-    z = size * random.standard_normal((n, D))
-    rest = off * random.standard_normal((n, 12))
-    x = 0.5 + z @ A.T + rest - rest @ A @ A.T * 16
-    return z.astype(np.float32), x.reshape(n, 2, 3, 2).astype(np.float32)
+    z = latent_std * random.standard_normal((n, D))
+    noise = noise_std * random.standard_normal((n, 12))
+    images = 0.5 + z @ A.T + noise - noise @ A @ A.T * 16
+    return z.astype(np.float32), images.reshape(n, 2, 3, 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("off", [0.0, 0.02])
-def test_linear_generator_as_least_squares(off):
-    z, target = pictures(3, off=off)
-    found = invert(SPACES["normal"], target, KEY, SEARCH)
-    # Adam's last steps, under a cosine to 0, are of 1e-4 and less.
-    np.testing.assert_allclose(found.latents, z, atol=1e-4)
-    x = 0.5 + z @ A.T
-    np.testing.assert_allclose(found.images.reshape(3, -1), x, atol=1e-4)
-    expected = np.square(x - target.reshape(3, -1)).mean(1)
-    np.testing.assert_allclose(found.errors, expected, atol=1e-8)  # 1e-4 squared
-    assert found.labels is None
+@pytest.mark.parametrize("noise_std", [0.0, 0.02])
+def test_a_linear_generator_is_inverted_as_by_least_squares(noise_std):
+    z, target = latents_and_images(3, noise_std=noise_std)
+    result = invert(SPACES["normal"], target, KEY, SEARCH)
+    # Under a cosine schedule to 0, the last steps of Adam are at most 1e-4.
+    np.testing.assert_allclose(result.latents, z, atol=1e-4)
+    images = 0.5 + z @ A.T
+    np.testing.assert_allclose(result.images.reshape(3, -1), images, atol=1e-4)
+    expected = np.square(images - target.reshape(3, -1)).mean(1)
+    np.testing.assert_allclose(result.errors, expected, atol=1e-8)  # 1e-4 squared
+    assert result.labels is None
 
 
 def test_uniform_latents_stay_in_their_cube():
-    z, target = pictures(3, size=1.5)
-    found = invert(SPACES["uniform"], target, KEY, SEARCH)
+    z, target = latents_and_images(3, latent_std=1.5)
+    result = invert(SPACES["uniform"], target, KEY, SEARCH)
     assert (np.abs(z) > 1).any()
-    # At right angles each number of z is on its own, and the bound does not move the others.
-    np.testing.assert_allclose(found.latents, np.clip(z, -1, 1), atol=1e-4)
-    assert np.abs(found.latents).max() == 1
+    # The columns are orthogonal, so clipping one latent dimension does not move the others.
+    np.testing.assert_allclose(result.latents, np.clip(z, -1, 1), atol=1e-4)
+    assert np.abs(result.latents).max() == 1
 
 
-def test_prior_is_the_chi_law_and_moves_lengths_to_the_shell():
+def test_the_prior_is_the_chi_distribution_and_moves_latents_to_the_shell():
     z = jnp.asarray(np.random.default_rng(0).standard_normal((5, 9)) * 2, jnp.float32)
     length, shell = np.linalg.norm(z, axis=1), np.sqrt(8)
     expected = (scipy.stats.chi(9).logpdf(shell) - scipy.stats.chi(9).logpdf(length)) / 9
     prior = jax.jit(inversion.latent_prior, static_argnums=1)
     np.testing.assert_allclose(prior(z, "normal"), expected, rtol=1e-5, atol=1e-7)
     assert not inversion.latent_prior(z, "uniform").any()
-    target = pictures(2)[1]
-    blind = SPACES["normal"]._replace(generate=Partial(lambda z, _: 0 * linear(0, z, None)))
-    found = invert(blind, target, KEY, Search(300, 0.05, 1, 10, prior=1.0, batch=2))
-    np.testing.assert_allclose(np.linalg.norm(found.latents, axis=1), np.sqrt(D - 1), rtol=1e-3)
+    target = latents_and_images(2)[1]
+    constant_space = SPACES["normal"]._replace(
+        generate=Partial(lambda z, _: 0 * linear(0, z, None))
+    )
+    result = invert(constant_space, target, KEY, Search(300, 0.05, 1, 10, prior=1.0, batch=2))
+    np.testing.assert_allclose(np.linalg.norm(result.latents, axis=1), np.sqrt(D - 1), rtol=1e-3)
 
 
-def test_a_picture_does_not_depend_on_the_others_and_one_program_does():
-    target = pictures(5)[1]
+def test_an_image_does_not_depend_on_the_others_and_one_program_inverts_all():
+    target = latents_and_images(5)[1]
     all_five = invert(SPACES["normal"], target, KEY, SEARCH)
     programs = inversion._descend._cache_size()
-    for part in ([3], [4, 1], [2, 0, 3, 4]):
-        some = invert(SPACES["normal"], target[part], KEY, SEARCH)
-        for ours, theirs in zip(some[:3], all_five[:3], strict=True):
-            np.testing.assert_array_equal(ours, theirs[part])
+    for indices in ([3], [4, 1], [2, 0, 3, 4]):
+        subset = invert(SPACES["normal"], target[indices], KEY, SEARCH)
+        for actual, expected in zip(subset[:3], all_five[:3], strict=True):
+            np.testing.assert_array_equal(actual, expected[indices])
     assert inversion._descend._cache_size() == programs
-    other = invert(SPACES["normal"], target, keys.root_key(4), SEARCH)
-    assert (other.latents != all_five.latents).any()
+    other_key = invert(SPACES["normal"], target, keys.root_key(4), SEARCH)
+    assert (other_key.latents != all_five.latents).any()
 
 
-def test_under_a_mask_known_pixels_stay_and_the_hole_is_ignored():
-    z, target = pictures(3)
+def test_known_pixels_are_kept_and_masked_pixels_are_ignored():
+    z, target = latents_and_images(3)
     mask = np.zeros((3, 2, 3, 1), bool)
-    mask[:, 1, 1:] = True  # 4 of 12 numbers are unknown
-    found = invert(SPACES["normal"], target, KEY, SEARCH, mask=mask)
-    wide = np.broadcast_to(mask, target.shape)
-    np.testing.assert_array_equal(found.images[~wide], target[~wide])
-    np.testing.assert_allclose(found.latents, z, atol=2e-3)  # worse posed than the whole
-    np.testing.assert_allclose(found.images, target, atol=5e-4)
-    other = np.where(wide, np.float32(0.9), target)
+    mask[:, 1, 1:] = True  # 4 of 12 values are masked
+    result = invert(SPACES["normal"], target, KEY, SEARCH, mask=mask)
+    masked = np.broadcast_to(mask, target.shape)
+    np.testing.assert_array_equal(result.images[~masked], target[~masked])
+    # Worse conditioned than without a mask.
+    np.testing.assert_allclose(result.latents, z, atol=2e-3)
+    np.testing.assert_allclose(result.images, target, atol=5e-4)
+    other = np.where(masked, np.float32(0.9), target)
     term = perceptual.perceptual(extractor.pixels(), 0.1)
-    for extra in (None, term):
-        ours, theirs = (
-            invert(SPACES["normal"], x, KEY, SEARCH, mask=mask, term=extra) for x in (target, other)
+    for loss_term in (None, term):
+        actual, expected = (
+            invert(SPACES["normal"], images, KEY, SEARCH, mask=mask, term=loss_term)
+            for images in (target, other)
         )
-        for one, two in zip(ours[:3], theirs[:3], strict=True):
-            np.testing.assert_array_equal(one, two)
+        for actual_field, expected_field in zip(actual[:3], expected[:3], strict=True):
+            np.testing.assert_array_equal(actual_field, expected_field)
 
 
-def test_perceptual_term():
-    target = pictures(3, off=0.02)[1]
+def test_the_perceptual_term_is_added_to_the_errors():
+    target = latents_and_images(3, noise_std=0.02)[1]
     term = perceptual.perceptual(extractor.pixels(), 0.5)
-    found = invert(SPACES["normal"], target, KEY, SEARCH, term=term)
-    change = np.square(found.images - target).reshape(3, -1).sum(1)
+    result = invert(SPACES["normal"], target, KEY, SEARCH, term=term)
+    change = np.square(result.images - target).reshape(3, -1).sum(1)
     size = np.square(target).reshape(3, -1).sum(1)
-    np.testing.assert_allclose(found.errors, change / 12 + 0.5 * change / size, rtol=1e-4)
+    np.testing.assert_allclose(result.errors, change / 12 + 0.5 * change / size, rtol=1e-4)
 
 
-def test_labels_are_obeyed_or_found():
-    z = pictures(3)[0]
+def test_labels_are_respected_or_inferred():
+    z = latents_and_images(3)[0]
     labels = np.array([2, 0, 1], np.int32)
     target = (0.5 + z @ A.T + 0.15 * labels[:, None]).astype(np.float32).reshape(3, 2, 3, 2)
-    found = invert(CLASSES, target, KEY, SEARCH)
-    np.testing.assert_array_equal(found.labels, labels)
-    given = invert(CLASSES, target, KEY, SEARCH, cond=labels)
-    np.testing.assert_array_equal(found.latents, given.latents)
-    np.testing.assert_allclose(given.latents, z, atol=1e-4)
-    wrong = invert(CLASSES, target, KEY, SEARCH, cond=np.roll(labels, 1))
-    assert (wrong.errors > 1e-3).all()
-    assert wrong.labels.tolist() == [1, 2, 0]
+    inferred = invert(CLASSES, target, KEY, SEARCH)
+    np.testing.assert_array_equal(inferred.labels, labels)
+    conditioned = invert(CLASSES, target, KEY, SEARCH, cond=labels)
+    np.testing.assert_array_equal(inferred.latents, conditioned.latents)
+    np.testing.assert_allclose(conditioned.latents, z, atol=1e-4)
+    mislabeled = invert(CLASSES, target, KEY, SEARCH, cond=np.roll(labels, 1))
+    assert (mislabeled.errors > 1e-3).all()
+    assert mislabeled.labels.tolist() == [1, 2, 0]
 
 
 @functools.cache
-def drawn(n):
+def normal_latents(n):
     return np.asarray(keys.latents(keys.example_keys(KEY, n), D, "normal"))
 
 
 @pytest.mark.parametrize("samples", [1, 128, 200])
 @pytest.mark.parametrize("masked", [False, True])
-def test_nearest_samples(samples, masked):
-    target = pictures(5)[1]
+def test_nearest_samples_have_the_smallest_errors(samples, masked):
+    target = latents_and_images(5)[1]
     mask = np.arange(6).reshape(1, 2, 3, 1) < (2 if masked else 0)
     mask = np.repeat(mask, 5, 0)
     count = min(samples, 3)
     errors, index = nearest_samples(
         SPACES["normal"], target, KEY, samples, count, mask=mask, batch=2
     )
-    made = drawn(200)[:samples] @ A.T + 0.5
+    images = normal_latents(200)[:samples] @ A.T + 0.5
     known = np.broadcast_to(~mask, target.shape).reshape(5, 1, -1)
-    change = np.square(target.reshape(5, 1, -1) - np.asarray(made).reshape(1, samples, -1))
-    expected = (change * known).sum(2) / known.sum(2)
+    squared_differences = np.square(
+        target.reshape(5, 1, -1) - np.asarray(images).reshape(1, samples, -1)
+    )
+    expected = (squared_differences * known).sum(2) / known.sum(2)
     np.testing.assert_array_equal(index, expected.argsort(1)[:, :count])
-    # By inner products of pictures of mean square 1/4.
+    # Computed from inner products of images with mean square 1/4.
     np.testing.assert_allclose(errors, np.sort(expected, 1)[:, :count], atol=1e-6)
 
 
-def test_w_is_what_the_mapping_makes():
+def test_the_w_space_starts_at_the_mapped_latents():
     gen = stylegan2.Generator(8, 1, channel_max=4, latent=5, w_dim=6, mapping_layers=1, classes=3)
     config = small.config(gen=gen, z_dim=gen.z_dim)
     z = keys.latents(keys.example_keys(KEY, 2), gen.z_dim, "normal").at[:, 5:].set(0)
@@ -187,20 +195,20 @@ def test_w_is_what_the_mapping_makes():
     space = latent_space.make_latent_space(config, variables)
     assert (space.distribution, space.classes) == ("w", 3)
     assert space.mean.tolist() == [0, 1, 2, 3, 4, 5]
-    plain = latent_space.make_latent_space(config, variables, "z")
+    z_space = latent_space.make_latent_space(config, variables, "z")
 
     @jax.jit
-    def both(space, plain):
+    def synthesize_both(space, z_space):
         w = latent_space.map_w(gen, variables, z[:, :5], cond)
-        return space(w, cond), plain(z, cond)
+        return space(w, cond), z_space(z, cond)
 
-    made, expected = both(space.generate, plain.generate)
-    # w comes as a difference and is added again; pictures are of size 1.
-    np.testing.assert_allclose(made, expected, atol=1e-5)
-    assert np.std(made) > 0.01
+    from_w, from_z = synthesize_both(space.generate, z_space.generate)
+    # Subtracting and adding the mean w rounds; images are of order one.
+    np.testing.assert_allclose(from_w, from_z, atol=1e-5)
+    assert np.std(from_w) > 0.01
 
 
-def test_spaces_that_are_not_there():
+def test_missing_latent_spaces_are_rejected():
     config = small.config(gen=mlp.Generator((2,), (3,)))
     variables = jax.tree.map(
         lambda leaf: jnp.zeros(leaf.shape),
@@ -213,7 +221,7 @@ def test_spaces_that_are_not_there():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("changes", "message"),
     [
         (
             {"target": np.zeros((2, 3, 2, 2), np.float32)},
@@ -233,17 +241,17 @@ def test_spaces_that_are_not_there():
     ],
     ids=range(9),
 )
-def test_bad_input(change, said):
-    asked = {"space": SPACES["normal"], "target": np.full((1, 2, 3, 2), 0.5, np.float32)}
+def test_bad_input_is_rejected(changes, message):
+    arguments = {"space": SPACES["normal"], "target": np.full((1, 2, 3, 2), 0.5, np.float32)}
     with pytest.raises(UserError) as error:
-        invert(key=KEY, search=SEARCH, **(asked | change))
-    assert said in str(error.value)
+        invert(key=KEY, search=SEARCH, **(arguments | changes))
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("steps", 0), ("restarts", 0), ("samples", 3), ("lr", 0.0), ("lr", np.nan), ("prior", -1.0)],
 )
-def test_bad_search(field, value):
+def test_bad_search_settings_are_rejected(field, value):
     with pytest.raises(UserError, match=f"({field}|restarts) must be .*got"):
         Search(**{field: value})

@@ -1,4 +1,4 @@
-"""BLEU is NLTK's, to rounding, and self-BLEU is BLEU against the others."""
+"""BLEU equals NLTK's up to rounding; self-BLEU uses the other samples as references."""
 
 import numpy as np
 import pytest
@@ -9,42 +9,57 @@ from gan_jax.metrics import bleu
 ORDERS = (2, 3, 4, 5)
 
 
-def corpus(seed, n, words, longest):
-    """Sentences of up to `longest` of so many words, some of them empty or of one word."""
+def corpus(seed, n, vocabulary_size, length_limit):
+    """Random sentences shorter than `length_limit`, some empty or of a single word."""
     random = np.random.default_rng(seed)
-    return [random.integers(words, size=k).tolist() for k in random.integers(0, longest, size=n)]
+    return [
+        random.integers(vocabulary_size, size=length).tolist()
+        for length in random.integers(0, length_limit, size=n)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("words", "longest"), [(3, 8), (6, 12), (40, 9)], ids=["repeated", "common", "rare"]
+    ("vocabulary_size", "length_limit"),
+    [(3, 8), (6, 12), (40, 9)],
+    ids=["repeated", "common", "rare"],
 )
-def test_bleu_is_that_of_nltk(words, longest):
-    smooth = bleu_score.SmoothingFunction().method1
-    ours, references = corpus(0, 30, words, longest), corpus(1, 20, words, longest)
+def test_bleu_equals_nltk(vocabulary_size, length_limit):
+    smoothing = bleu_score.SmoothingFunction().method1
+    candidates, references = (
+        corpus(0, 30, vocabulary_size, length_limit),
+        corpus(1, 20, vocabulary_size, length_limit),
+    )
 
-    def theirs(sentence, against, order):
-        return bleu_score.sentence_bleu(against, sentence, (1 / order,) * order, smooth)
+    def nltk_bleu(sentence, sentence_references, order):
+        return bleu_score.sentence_bleu(
+            sentence_references, sentence, (1 / order,) * order, smoothing
+        )
 
-    found, among = bleu.bleu(ours, references), bleu.self_bleu(ours)
+    scores, self_scores = bleu.bleu(candidates, references), bleu.self_bleu(candidates)
     for order in ORDERS:
-        expected = np.mean([theirs(one, references, order) for one in ours])
-        others = [theirs(one, ours[:i] + ours[i + 1 :], order) for i, one in enumerate(ours)]
-        # Sums of some thirty numbers below 1, in double precision.
-        assert found[order] == pytest.approx(expected, rel=0, abs=1e-12)
-        assert among[order] == pytest.approx(np.mean(others), rel=0, abs=1e-12)
-    assert 0 < found[5] < found[2] < 1
+        expected = np.mean([nltk_bleu(candidate, references, order) for candidate in candidates])
+        expected_self = [
+            nltk_bleu(candidate, candidates[:i] + candidates[i + 1 :], order)
+            for i, candidate in enumerate(candidates)
+        ]
+        # Sums of about thirty float64 numbers below 1.
+        assert scores[order] == pytest.approx(expected, rel=0, abs=1e-12)
+        assert self_scores[order] == pytest.approx(np.mean(expected_self), rel=0, abs=1e-12)
+    assert 0 < scores[5] < scores[2] < 1
 
 
-def test_bleu_by_hand():
+def test_bleu_of_one_sentence_by_hand():
     sentence, reference = [*"abcde"], [*"abcdfg"]
-    found = bleu.bleu([sentence], [reference])
-    brevity = np.exp(1 - 6 / 5)
+    scores = bleu.bleu([sentence], [reference])
+    brevity_penalty = np.exp(1 - 6 / 5)
     precisions = [4 / 5, 3 / 4, 2 / 3, 1 / 2, 0.1]
     for order in ORDERS:
-        assert found[order] == pytest.approx(brevity * np.prod(precisions[:order]) ** (1 / order))
+        assert scores[order] == pytest.approx(
+            brevity_penalty * np.prod(precisions[:order]) ** (1 / order)
+        )
 
 
-def test_extremes():
+def test_identical_sentences_score_one_and_disjoint_ones_zero():
     sentences = [[*"abcdef"], [*"ghijkl"]]
     assert bleu.bleu(sentences, sentences) == dict.fromkeys(ORDERS, 1.0)
     assert bleu.self_bleu(sentences) == dict.fromkeys(ORDERS, 0.0)

@@ -1,4 +1,4 @@
-"""Bad features and labels: every metric names the value and what is allowed, in one line."""
+"""Every metric rejects bad features and labels with a one-line message naming the value."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +12,9 @@ GOOD = np.random.default_rng(0).standard_normal((12, 3))
 
 
 def with_value(value, dtype=np.float64):
-    bad = GOOD.astype(dtype)
-    bad[7, 2] = value
-    return bad
+    features = GOOD.astype(dtype)
+    features[7, 2] = value
+    return features
 
 
 PAIRED = {
@@ -42,35 +42,35 @@ BAD = {
 }
 
 
-def refused(said, function, *arguments, **named):
+def assert_rejected(message, function, *arguments, **keywords):
     with pytest.raises(UserError) as error:
-        function(*arguments, **named)
-    assert said in str(error.value)
+        function(*arguments, **keywords)
+    assert message in str(error.value)
     assert "must" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("metric", [*PAIRED, *SINGLE])
-def test_features(metric, bad):
-    values, said = BAD[bad]
+def test_bad_features_are_rejected(metric, bad):
+    features, message = BAD[bad]
     if metric in SINGLE:
-        refused(said, SINGLE[metric], values)
+        assert_rejected(message, SINGLE[metric], features)
     else:
-        refused(said, PAIRED[metric], values, GOOD)
-        refused(said, PAIRED[metric], GOOD, values)
+        assert_rejected(message, PAIRED[metric], features, GOOD)
+        assert_rejected(message, PAIRED[metric], GOOD, features)
 
 
 @pytest.mark.parametrize("metric", PAIRED)
-def test_pairs(metric):
-    refused("got 3 and 2", PAIRED[metric], GOOD, GOOD[:, :2])
-    refused("1", PAIRED[metric], GOOD[:1], GOOD)
-    refused("1", PAIRED[metric], GOOD, GOOD[:1])
+def test_mismatched_pairs_are_rejected(metric):
+    assert_rejected("got 3 and 2", PAIRED[metric], GOOD, GOOD[:, :2])
+    assert_rejected("1", PAIRED[metric], GOOD[:1], GOOD)
+    assert_rejected("1", PAIRED[metric], GOOD, GOOD[:1])
 
 
 @pytest.mark.parametrize("metric", PAIRED)
-def test_kinds_of_arrays(metric):
-    # Small integers are exact in every dtype: all say the same, to the bit.
+def test_scores_do_not_depend_on_the_dtype_or_array_type(metric):
+    # Small integers are exact in every dtype, so the scores are bit-identical.
     real, fake = np.round(3 * GOOD), np.round(3 * GOOD[::-1] + 1)
     expected = PAIRED[metric](real, fake)
     for dtype in (np.float32, np.float16, np.int8, np.int64):
@@ -89,24 +89,24 @@ LABELS = {
 
 
 @pytest.mark.parametrize("bad", LABELS)
-def test_labels(bad):
-    values, said = LABELS[bad]
-    refused(said, checks.check_labels, "labels", values, 3)
-    refused(said, modes.stacked_modes, np.asarray(values), 3)
-    refused(said, accuracy.accuracy, np.asarray(values), [0, 1], 3)
-    refused(said, accuracy.accuracy, [0, 1], np.asarray(values), 3)
+def test_bad_labels_are_rejected(bad):
+    labels, message = LABELS[bad]
+    assert_rejected(message, checks.check_labels, "labels", labels, 3)
+    assert_rejected(message, modes.stacked_modes, np.asarray(labels), 3)
+    assert_rejected(message, accuracy.accuracy, np.asarray(labels), [0, 1], 3)
+    assert_rejected(message, accuracy.accuracy, [0, 1], np.asarray(labels), 3)
 
 
 @pytest.mark.parametrize("k", [0, 12, 1.5])
-def test_numbers_of_neighbours(k):
-    refused(
+def test_numbers_of_neighbors_out_of_range_are_rejected(k):
+    assert_rejected(
         f"precision's k must be an integer from 1 to 11, got {k}",
         manifold.manifold_scores,
         GOOD,
         GOOD,
         k,
     )
-    refused(
+    assert_rejected(
         f"density's k must be an integer from 1 to 11, got {k}",
         manifold.manifold_scores,
         GOOD,
@@ -114,31 +114,31 @@ def test_numbers_of_neighbours(k):
         3,
         k,
     )
-    manifold.manifold_scores(GOOD, GOOD[:4], 3, 11)  # balls of density are around reals only
-    refused("1 to 2", manifold.manifold_scores, GOOD, GOOD[:3], 3)
+    manifold.manifold_scores(GOOD, GOOD[:4], 3, 11)  # density uses balls around real examples only
+    assert_rejected("1 to 2", manifold.manifold_scores, GOOD, GOOD[:3], 3)
 
 
-def test_subsets():
-    def ask(**named):
-        return kernel.subset_kernel_distance(GOOD, GOOD[:10], keys.root_key(0), **named)
+def test_subset_and_block_sizes_out_of_range_are_rejected():
+    def distance(**settings):
+        return kernel.subset_kernel_distance(GOOD, GOOD[:10], keys.root_key(0), **settings)
 
-    refused("got 1", ask, subsets=1, size=5)
-    refused("from 2 to 10, got 1", ask, size=1)
-    refused("from 2 to 10, got 1000", ask)
-    refused("got 0", kernel.kernel_distance, GOOD, GOOD, block=0)
-    refused("got 0", manifold.manifold_scores, GOOD, GOOD, block=0)
-
-
-def test_splits():
-    refused("from 1 to 12, got 13", inception_score.inception_score, GOOD, 13)
-    refused("from 1 to 12, got 0", inception_score.inception_score, GOOD, 0)
+    assert_rejected("got 1", distance, subsets=1, size=5)
+    assert_rejected("from 2 to 10, got 1", distance, size=1)
+    assert_rejected("from 2 to 10, got 1000", distance)
+    assert_rejected("got 0", kernel.kernel_distance, GOOD, GOOD, block=0)
+    assert_rejected("got 0", manifold.manifold_scores, GOOD, GOOD, block=0)
 
 
-def test_probabilities():
+def test_numbers_of_splits_out_of_range_are_rejected():
+    assert_rejected("from 1 to 12, got 13", inception_score.inception_score, GOOD, 13)
+    assert_rejected("from 1 to 12, got 0", inception_score.inception_score, GOOD, 0)
+
+
+def test_values_that_are_not_probabilities_are_rejected():
     score = inception_score.inception_score_of_probabilities
-    refused("got -0.5", score, [[0.5, 1.0, -0.5]], 1)
-    refused("got row sum 1.01", score, np.float32([[0.5, 0.5], [0.5, 0.51]]), 1)
+    assert_rejected("got -0.5", score, [[0.5, 1.0, -0.5]], 1)
+    assert_rejected("got row sum 1.01", score, np.float32([[0.5, 0.5], [0.5, 0.51]]), 1)
 
 
-def test_accuracy_lengths():
-    refused("got 2 and 3", accuracy.accuracy, [0, 1], [0, 1, 1], 2)
+def test_labels_of_different_lengths_are_rejected():
+    assert_rejected("got 2 and 3", accuracy.accuracy, [0, 1], [0, 1, 1], 2)

@@ -1,4 +1,4 @@
-"""Classification accuracy score and path length of a run: closed forms, and what a command says."""
+"""Classification accuracy score and path length: closed forms and the command."""
 
 import dataclasses
 
@@ -41,14 +41,14 @@ CONFIG = small.config(
 
 
 @pytest.fixture(autouse=True)
-def quick(tmp_path, monkeypatch):
-    """A cache of the test's own, and classifiers that are trained in seconds."""
+def fast_classifiers(tmp_path, monkeypatch):
+    """Uses a cache folder per test and classifiers that train within seconds."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(classifier, "RECIPES", {"digits": TINY})
 
 
-def test_a_classifier_learns_what_samples_show():
-    # Samples of the classes 0 and 1, in turn, are black and white; so are the reals, but for one.
+def test_the_accuracy_is_that_of_a_classifier_trained_on_samples():
+    # Samples alternate between black (class 0) and white (class 1); one real label is wrong.
     config = CONFIG.replace(gen=dataclasses.replace(CONFIG.gen, classes=2))
     images = np.zeros((32, 8, 8, 1), np.uint8)
     images[1::2] = 255
@@ -58,9 +58,9 @@ def test_a_classifier_learns_what_samples_show():
     features = dataclasses.replace(extractor.pixels(), name="digits-classifier", test_accuracy=0.98)
     member = Member(config, {}, seed=0)
     evaluator = generator.ClassificationAccuracy(config, test, features, 32, quiet=True)
-    found = evaluator.score(member, images)
+    score = evaluator.score(member, images)
     error = (0.9 * 0.1 / 10) ** 0.5
-    assert found == pytest.approx((0.9, 10, 32, 0.98, error))
+    assert score == pytest.approx((0.9, 10, 32, 0.98, error))
     with pytest.raises(UserError, match="as many as classes, got 1"):
         evaluator.score(member, images[:1])
     evaluator = generator.ClassificationAccuracy(config, test, extractor.pixels(), 32, quiet=True)
@@ -70,8 +70,8 @@ def test_a_classifier_learns_what_samples_show():
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("devices", [1, 8])
 def test_path_length_of_a_linear_generator(symmetric, devices):
-    # On straight lines |A (b - a)|^2, A without the label's columns, of pixels in [0, 1]: a quarter
-    # where A leads to [-1, 1].
+    # The length is |A (b - a)|^2 for pixels in [0, 1], where A excludes the label's columns,
+    # and a quarter of it if A generates values in [-1, 1].
     config = CONFIG.replace(
         gen=mlp.Generator(shape=(2, 2, 1), widths=(), classes=3, out="linear"),
         data=ImageData("digits", symmetric=symmetric),
@@ -83,41 +83,41 @@ def test_path_length_of_a_linear_generator(symmetric, devices):
     variables = {"params": {"Dense_0": {"kernel": kernel, "bias": bias}}}
     member = Member(config, variables, 3, jax.local_devices()[:devices])
     evaluator = generator.PerceptualPathLength(config, extractor.pixels(), 201, quiet=True)
-    found = evaluator(member)["path_length"]
+    score = evaluator(member)["path_length"]
     key = keys.step_key(keys.root_key(3), keys.Purpose.SAMPLE, 1)
-    own = jax.vmap(lambda one: jax.random.split(one, 4))(keys.example_keys(key, 201))
-    a, b = (np.float64(keys.latents(own[:, i], 6, "uniform")) for i in (0, 1))
+    example_keys = jax.vmap(lambda key: jax.random.split(key, 4))(keys.example_keys(key, 201))
+    a, b = (np.float64(keys.latents(example_keys[:, i], 6, "uniform")) for i in (0, 1))
     lengths = np.sort(np.square((b - a) @ kernel[:6]).sum(1)) / (4 if symmetric else 1)
-    kept = lengths[2:199]  # the percentiles 1 to 99
-    # A step is 1e-5 of a pixel that is known to 6e-8, which is half a percent, in the square one.
-    assert found.value == pytest.approx(kept.mean(), rel=0.01)
-    assert found.standard_error == pytest.approx(kept.std() / 197**0.5, rel=0.01)
-    assert (found.n_real, found.n_fake, found.expected) == (0, 201, None)
+    trimmed = lengths[2:199]  # the percentiles 1 to 99
+    # A step changes a pixel by 1e-5, known to 6e-8: half a percent, or one percent squared.
+    assert score.value == pytest.approx(trimmed.mean(), rel=0.01)
+    assert score.standard_error == pytest.approx(trimmed.std() / 197**0.5, rel=0.01)
+    assert (score.n_real, score.n_fake, score.expected) == (0, 201, None)
 
 
-def test_the_command(command, tmp_path, monkeypatch):
-    def train_on(*what, **how):
-        students.append((*what, trained_on(*what, **how)))
-        return students[-1][-1]
+def test_the_command_writes_both_scores(command, tmp_path, monkeypatch):
+    def recording_train(*arguments, **settings):
+        trainings.append((*arguments, train(*arguments, **settings)))
+        return trainings[-1][-1]
 
-    students, trained_on = [], classifier.train_classifier
-    monkeypatch.setattr(classifier, "train_classifier", train_on)
+    trainings, train = [], classifier.train_classifier
+    monkeypatch.setattr(classifier, "train_classifier", recording_train)
     run = tmp_path / "conditional"
     small.fit(CONFIG, run)
-    words = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
-    status, said, _ = command(app.main, words, "--path-length --num-paths 20")
+    command_line = f"evaluate {run} --features pixels --num-samples 40 --devices 1 --cas"
+    status, output, _ = command(app.main, command_line, "--path-length --num-paths 20")
     assert status == 0
-    found = {one["metric"]: one for one in score_card.read_cards(run / "scores.json")}
+    cards = {card["metric"]: card for card in score_card.read_cards(run / "scores.json")}
     _, config, state = restore(run)
     key = keys.step_key(keys.root_key(config.seed), keys.Purpose.SAMPLE, 0)
-    made = sampling.sample(config, generator_variables(state), key, 40)
-    ((name, images, labels, student),) = students
+    samples = sampling.sample(config, generator_variables(state), key, 40)
+    ((name, images, labels, trained),) = trainings
     assert name == "digits"
-    np.testing.assert_array_equal(images, pixels.to_pixels(made, symmetric=False))
+    np.testing.assert_array_equal(images, pixels.to_pixels(samples, symmetric=False))
     np.testing.assert_array_equal(labels, np.arange(40) % 10)
     test = sources.load(ImageData("digits", "test", labels=True))
-    accuracy = classifier.test_accuracy(student, test.batch.real, test.batch.cond)
-    cas, paths = found["classification_accuracy"], found["path_length"]
+    accuracy = classifier.test_accuracy(trained, test.batch.real, test.batch.cond)
+    cas, paths = cards["classification_accuracy"], cards["path_length"]
     assert cas["values"] == [accuracy]
     assert (cas["n_real"], cas["n_fake"], cas["expected"]) == (360, 40, None)
     assert (cas["real"], cas["real_sha256"]) == ("digits test", test.fingerprint)
@@ -128,15 +128,15 @@ def test_the_command(command, tmp_path, monkeypatch):
     assert (paths["n_real"], paths["n_fake"], paths["features"]) == (0, 20, "pixels")
     assert paths["features_note"] == "slerp in Z, epsilon 0.0001, percentiles 1 to 99"
     assert paths["values"][0] > 0
-    assert found["frechet"]["real"] == "digits all"
-    assert score_card.format_number(accuracy) in said
-    assert "digits-classifier of samples, 40 against 360 of digits test" in said
+    assert cards["frechet"]["real"] == "digits all"
+    assert score_card.format_number(accuracy) in output
+    assert "digits-classifier of samples, 40 against 360 of digits test" in output
 
 
-def test_the_test_is_whole_where_the_run_had_a_draw():
+def test_the_test_split_is_whole_if_the_run_used_a_subset():
     assert len(generator.load_labeled_test(CONFIG, ImageData("digits", per_class=5))) == 360
 
 
-def test_data_without_a_split_test():
+def test_data_without_a_test_split_are_rejected():
     with pytest.raises(UserError, match="data set 'npz' has none"):
         generator.load_labeled_test(CONFIG, ImageData("npz", path="file.npz"))

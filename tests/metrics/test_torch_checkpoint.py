@@ -1,4 +1,4 @@
-"""PyTorch's files read without it: its own ones, damaged ones and malicious ones."""
+"""Reading PyTorch checkpoints without PyTorch: valid, damaged and malicious files."""
 
 import io
 import os
@@ -14,8 +14,8 @@ from tests.helpers.golden_inception import FOLDER
 
 
 @pytest.mark.parametrize("name", ["zip", "legacy"])
-def test_pytorchs_own_files(name):
-    found = torch_checkpoint.read_state_dict(FOLDER / f"checkpoint_{name}.pth")
+def test_checkpoints_written_by_pytorch(name):
+    loaded = torch_checkpoint.read_state_dict(FOLDER / f"checkpoint_{name}.pth")
     base = np.arange(12, dtype=np.float32)
     expected = {
         "whole": base,
@@ -25,10 +25,10 @@ def test_pytorchs_own_files(name):
         "float64": np.array([[0.1]]),
         "count": np.array(7),
     }
-    assert list(found) == list(expected)
+    assert list(loaded) == list(expected)
     for key, value in expected.items():
-        assert found[key].dtype == value.dtype
-        np.testing.assert_array_equal(found[key], value)
+        assert loaded[key].dtype == value.dtype
+        np.testing.assert_array_equal(loaded[key], value)
 
 
 class Malicious:
@@ -60,9 +60,9 @@ LEGACY = b"".join(pickle.dumps(value, 2) for value in (*torch_checkpoint.LEGACY,
         (archive(a_other=b""), "is not a PyTorch checkpoint"),
         (archive(a_data_pkl=pickle.dumps({}, 2))[:-30], "BadZipFile"),
     ],
-    ids=range(9),  # archives hold the time, which no name of a test may
+    ids=range(9),  # archives contain the time, which test names must not
 )
-def test_what_is_no_checkpoint(content, message, tmp_path):
+def test_files_that_are_not_checkpoints_are_rejected(content, message, tmp_path):
     (tmp_path / "bad.pth").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
         torch_checkpoint.read_state_dict(tmp_path / "bad.pth")
@@ -70,7 +70,7 @@ def test_what_is_no_checkpoint(content, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["zip", "legacy"])
-def test_a_file_cut_short_anywhere(name, tmp_path):
+def test_truncated_files_are_rejected(name, tmp_path):
     content = (FOLDER / f"checkpoint_{name}.pth").read_bytes()
     for end in range(0, len(content), 17):
         (tmp_path / "cut.pth").write_bytes(content[:end])
@@ -81,7 +81,7 @@ def test_a_file_cut_short_anywhere(name, tmp_path):
 @pytest.mark.parametrize(
     ("offset", "shape", "strides"), [(0, (13,), (1,)), (-1, (2,), (1,)), (11, (2,), (-1,))]
 )
-def test_a_tensor_outside_of_its_storage(offset, shape, strides):
+def test_tensors_outside_their_storage_are_rejected(offset, shape, strides):
     with pytest.raises(ValueError, match="is not in its storage of 12"):
         torch_checkpoint._tensor(np.zeros(12), offset, shape, strides)
 

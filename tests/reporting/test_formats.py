@@ -1,4 +1,4 @@
-"""Every kind of data has a loader, names, evaluators, and a format."""
+"""Sample formats; every type of data has names, a loader, evaluators and a format."""
 
 import numpy as np
 import pytest
@@ -36,14 +36,14 @@ def test_every_type_of_data_is_in_the_table(table):
         (AudioData(), np.zeros((3, 64, 1), np.float32), True),
     ],
 )
-def test_samples_are_drawn(data, samples, is_grid, tmp_path):
+def test_samples_are_plotted(data, samples, is_grid, tmp_path):
     config = small.CONFIG.replace(data=data)
-    form = formats.format_of(config)
-    path = tmp_path / f"samples{form.suffix}"
-    form.write(samples, path, 3, Context(config, audio_format=AudioFormat(8000, 64)))
+    sample_format = formats.format_of(config)
+    path = tmp_path / f"samples{sample_format.suffix}"
+    sample_format.write(samples, path, 3, Context(config, audio_format=AudioFormat(8000, 64)))
     with Image.open(path) as image:
         assert image.format == "PNG"
-        assert (image.width > image.height) == is_grid  # three in a row
+        assert (image.width > image.height) == is_grid  # three images in a row
 
 
 def test_audio_is_written_as_sounds(tmp_path):

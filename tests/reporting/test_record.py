@@ -1,4 +1,4 @@
-"""What is put on record of finished runs, recomputed from their files; and what is refused."""
+"""Records of finished runs, compared with their files, and runs that are rejected."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ SCORES = [[{"modes": 7.0, "kl": 0.25}], [{"modes": 8.0, "kl": 0.5}]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two finished runs with different seeds. Not to be changed."""
+    """Folders of two finished runs with different seeds. Tests must not change them."""
     folders = []
     for seed in (3, 4):
         folders.append(tmp_path_factory.mktemp("runs") / f"seed{seed}")
@@ -37,54 +37,59 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def runs(trained, tmp_path):
-    """Copies of them, to be changed."""
+    """Copies of the run folders, which a test may change."""
     return [shutil.copytree(folder, tmp_path / folder.name) for folder in trained]
 
 
-def strict(path):
-    """The JSON of a file; NaN and Infinity, which are none, are errors."""
+def load_strict_json(path):
+    """Loads strict JSON: NaN and Infinity are errors."""
 
-    def fail(word):
-        raise ValueError(word)
+    def reject(constant):
+        raise ValueError(constant)
 
-    return json.loads(path.read_text(), parse_constant=fail)
+    return json.loads(path.read_text(), parse_constant=reject)
 
 
-def launches(*parts):
-    """timing.json of launches (from_step, to_step, train_seconds, first_step_seconds)."""
+def timing_json(*launches):
+    """Content of timing.json for (from_step, to_step, train_seconds, first_step_seconds)."""
     names = ("from_step", "to_step", "train_seconds", "first_step_seconds")
-    return json.dumps([dict(zip(names, part, strict=True)) for part in parts])
+    return json.dumps([dict(zip(names, launch, strict=True)) for launch in launches])
 
 
 def change_row(folder, step, **values):
     path = folder / "metrics.jsonl"
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    found[step - 1].update(values)
-    path.write_text("".join(json.dumps(one) + "\n" for one in found))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[step - 1].update(values)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_the_record_is_what_the_files_say(runs, tmp_path):
+def test_the_record_equals_the_files_of_the_runs(runs, tmp_path):
     change_row(runs[0], 5, disc_loss=None, skipped=1.0)
     path = record.write_record(runs, SCORES, tmp_path / "out" / "deep")
     assert path == tmp_path / "out" / "deep" / "small.json"
-    found = strict(path)
-    assert found["experiment"] == "small"
-    assert found["config"] == strict(runs[0] / "config.json")
-    assert found["versions"] == strict(runs[0] / "versions.json")
-    for one, folder, seed, scores in zip(found["runs"], runs, (3, 4), SCORES, strict=True):
+    recorded = load_strict_json(path)
+    assert recorded["experiment"] == "small"
+    assert recorded["config"] == load_strict_json(runs[0] / "config.json")
+    assert recorded["versions"] == load_strict_json(runs[0] / "versions.json")
+    for run, folder, seed, scores in zip(recorded["runs"], runs, (3, 4), SCORES, strict=True):
         (scores,) = scores
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        (launch,) = strict(folder / "timing.json")
-        seconds, first = launch["train_seconds"], launch["first_step_seconds"]
-        late = rows[18:]  # steps 19 and 20 of 20
-        expected = {name: (late[0][name] + late[1][name]) / 2 for name in ("disc_loss", "gen_loss")}
-        assert (one["seed"], one["steps"], one["scores"]) == (seed, STEPS, scores)
-        assert (one["launches"], one["train_seconds"]) == ([launch], seconds)
-        # Float64, in another order of operations.
-        assert one["examples_per_second"] == pytest.approx(19 * 16 / (seconds - first), rel=1e-12)
-        assert one["last_tenth"] == pytest.approx(expected, rel=1e-12)
-        assert one["rows_with_a_skip"] == (folder == runs[0])
-    curve = found["curve"]
+        (launch,) = load_strict_json(folder / "timing.json")
+        seconds, first_step_seconds = launch["train_seconds"], launch["first_step_seconds"]
+        last_rows = rows[18:]  # steps 19 and 20 of 20
+        expected = {
+            name: (last_rows[0][name] + last_rows[1][name]) / 2
+            for name in ("disc_loss", "gen_loss")
+        }
+        assert (run["seed"], run["steps"], run["scores"]) == (seed, STEPS, scores)
+        assert (run["launches"], run["train_seconds"]) == ([launch], seconds)
+        # Float64, computed in another order.
+        assert run["examples_per_second"] == pytest.approx(
+            19 * 16 / (seconds - first_step_seconds), rel=1e-12
+        )
+        assert run["last_tenth"] == pytest.approx(expected, rel=1e-12)
+        assert run["rows_with_a_skip"] == (folder == runs[0])
+    curve = recorded["curve"]
     assert curve["step"] == list(range(1, STEPS + 1))
     assert curve["disc_loss"][4] is None
     rows = metrics_log.read_metrics(runs[0])
@@ -92,7 +97,7 @@ def test_the_record_is_what_the_files_say(runs, tmp_path):
     np.testing.assert_allclose(curve["gen_loss"], rows["gen_loss"], rtol=5e-6)  # six digits
 
 
-def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
+def test_the_images_are_those_of_the_first_run(runs, tmp_path):
     record.write_record(runs, SCORES, tmp_path / "out")
     for name, sample in (("small", f"step_{STEPS:08d}"), ("small_real", "real")):
         saved = (tmp_path / "out" / f"{name}.png").read_bytes()
@@ -101,23 +106,23 @@ def test_the_pictures_are_those_of_the_first_run(runs, tmp_path):
     assert names == {"small.json", "small.png", "small_real.png", "small_curves.png"}
 
 
-def test_speed_is_that_of_all_launches_without_their_first_steps(runs):
-    (runs[0] / "timing.json").write_text(launches((0, 7, 3.0, 1.0), (7, STEPS, 8.0, 2.0)))
-    (found,) = record.summarize_run(runs[0], [{}])
-    assert found["train_seconds"] == 11.0
-    assert found["examples_per_second"] == (6 + 12) * 16 / (2.0 + 6.0)
+def test_the_speed_excludes_the_first_step_of_each_launch(runs):
+    (runs[0] / "timing.json").write_text(timing_json((0, 7, 3.0, 1.0), (7, STEPS, 8.0, 2.0)))
+    (summary,) = record.summarize_run(runs[0], [{}])
+    assert summary["train_seconds"] == 11.0
+    assert summary["examples_per_second"] == (6 + 12) * 16 / (2.0 + 6.0)
 
 
-def test_long_curves_are_thinned_and_keep_their_ends(runs, tmp_path, monkeypatch):
+def test_long_curves_are_downsampled_and_keep_their_ends(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(record, "CURVE_POINTS", 4)
-    found = strict(record.write_record(runs, SCORES, tmp_path / "out"))
-    assert found["curve"]["step"] == [1, 7, 14, 20]
-    assert all(len(values) == 4 for values in found["curve"].values())
+    recorded = load_strict_json(record.write_record(runs, SCORES, tmp_path / "out"))
+    assert recorded["curve"]["step"] == [1, 7, 14, 20]
+    assert all(len(values) == 4 for values in recorded["curve"].values())
 
 
-def test_no_path_of_the_run_is_recorded_but_in_its_command(runs, tmp_path):
+def test_paths_of_a_run_are_recorded_only_in_its_command(runs, tmp_path):
     for folder in runs:
-        timing = strict(folder / "timing.json")
+        timing = load_strict_json(folder / "timing.json")
         timing[0]["command"] = f"python -m it --workdir {folder}"
         (folder / "timing.json").write_text(json.dumps(timing))
     text = record.write_record(runs, SCORES, tmp_path / "out").read_text()
@@ -135,12 +140,12 @@ def without_late_rows(folder):
     metrics_log.MetricsLog(folder / "metrics.jsonl", 1, 18)
 
 
-def with_timing(*parts):
-    return lambda folder: (folder / "timing.json").write_text(launches(*parts))
+def with_timing(*launches):
+    return lambda folder: (folder / "timing.json").write_text(timing_json(*launches))
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("change_run", "message"),
     [
         (
             with_config(z_dim=9, n_critic=1, seed=4),
@@ -157,16 +162,16 @@ def with_timing(*parts):
         (lambda folder: (folder / "config.json").unlink(), r"seed4 is not a run folder: "),
     ],
 )
-def test_a_run_that_is_not_a_finished_one_of_the_same_config_is_refused(
-    runs, tmp_path, spoil, message
+def test_unfinished_runs_and_runs_of_other_configs_are_rejected(
+    runs, tmp_path, change_run, message
 ):
-    spoil(runs[1])
+    change_run(runs[1])
     with pytest.raises(UserError, match=message):
         record.write_record(runs, SCORES, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_score_that_is_not_finite_is_refused(runs):
+def test_a_non_finite_score_is_rejected(runs):
     with pytest.raises(UserError, match=r"seed3 has a score that is not finite"):
         record.summarize_run(runs[0], [{"modes": 0.0, "kl": float("nan")}])
 
@@ -184,11 +189,11 @@ def entry(seconds, disc_loss, scores):
 
 
 def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_path):
-    two = [entry(10.0, 0.5, *SCORES[0]), entry(14.0, 0.7, *SCORES[1])]
-    for name, runs in (("ring", two), ("digits", [entry(10.0, 0.5, {})])):
+    two_runs = [entry(10.0, 0.5, *SCORES[0]), entry(14.0, 0.7, *SCORES[1])]
+    for name, runs in (("ring", two_runs), ("digits", [entry(10.0, 0.5, {})])):
         (tmp_path / f"{name}.json").write_text(json.dumps({"experiment": name, "runs": runs}))
-    (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result, of no run
-    # Two values differ from their mean by half their gap; their deviation is the gap / sqrt(2).
+    (tmp_path / "loop.json").write_text('{"seconds": 1}')  # a result that is not of a run
+    # The standard deviation of two values is their difference / sqrt(2).
     assert tables.results_table(tmp_path).splitlines()[2:] == [
         "| `python -m experiments.it --seed 10` | 10 | 500 steps, 10 s | 1000 | 0.500 | -1.000 "
         "| [image](experiments/results/digits.png) |",
@@ -197,13 +202,15 @@ def test_the_table_has_a_row_of_means_and_deviations_for_each_experiment(tmp_pat
     ]
 
 
-def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
+def test_audio_runs_have_a_table_and_a_link_to_their_audio(tmp_path):
     cards = [{"metric": name, "n_fake": 64, "n_real": 50} for name in ("kernel", "tonal")]
     cards = [card | {"features": "tones-classifier"} for card in cards]
-    heard = {"versions": {"data": {"sound": {"rate": 8000}}}, "protocol": cards}
+    record_fields = {"versions": {"data": {"sound": {"rate": 8000}}}, "protocol": cards}
     scores = ({"kernel": 0.25, "tonal": 0.5}, {"kernel": 0.75, "tonal": 0.5})
-    runs = [entry(10.0 + i, 0.5, one) for i, one in enumerate(scores)]
-    (tmp_path / "it.json").write_text(json.dumps({"experiment": "it", "runs": runs, **heard}))
+    runs = [entry(10.0 + i, 0.5, run_scores) for i, run_scores in enumerate(scores)]
+    (tmp_path / "it.json").write_text(
+        json.dumps({"experiment": "it", "runs": runs, **record_fields})
+    )
     (tmp_path / "it.wav").touch()
     assert tables.audio_score_table(tmp_path).splitlines() == [
         "|  | `it`, 2 seeds |",
@@ -224,7 +231,7 @@ def test_sounds_have_a_table_of_their_own_and_a_link_to_hear_them(tmp_path):
         (None, ["bin/gan-jax", "resume"], "gan-jax resume"),
     ],
 )
-def test_the_command_is_what_was_typed(monkeypatch, module, argv, command):
+def test_the_launch_command_is_the_typed_command(monkeypatch, module, argv, command):
     spec = module and types.SimpleNamespace(name=module)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
     monkeypatch.setattr(sys, "argv", argv)
