@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8" + (
     # Halves compile time: the previous fusion emitters, and one compiler thread per program.
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    * importlib.metadata.version("jax").startswith("0.10.")  # jax 0.12 has no such first flag
+    * importlib.metadata.version("jax").startswith("0.10.")  # jax 0.12 lacks the first flag
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
