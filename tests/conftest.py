@@ -1,4 +1,4 @@
-"""Strict by default: eight CPU devices, no silent broadcasting, no NaN, warnings are errors."""
+"""Strict settings: eight CPU devices, no silent broadcasting, no NaN, no warnings."""
 
 import functools
 import gc
@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-# Before the first import of jax: the device count is fixed when the backend starts.
+# Set before the first import of JAX: the number of devices is fixed when its backend starts.
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8" + (
-    # Half of the time to compile: loops are fused as before, a program has one thread to compile.
+    # Halves compile time: the previous fusion emitters, and one compiler thread per program.
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    * importlib.metadata.version("jax").startswith("0.10.")  # jax 0.12 does not know the first
+    * importlib.metadata.version("jax").startswith("0.10.")  # jax 0.12 lacks the first flag
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -22,18 +22,18 @@ import pytest
 from tests.helpers import small
 from tests.helpers.paths import DATA, REPOSITORY
 
-# Folders of tests that run whole commands; elsewhere files or tests are marked.
+# Folders of tests that run whole commands. Elsewhere files or tests have the mark themselves.
 INTEGRATION = {"benchmarks", "cli", "docs", "integration", "recipes", "studies"}
 
-# Other work on the machine must not fail a test.
+# A busy machine must not fail a test.
 hypothesis.settings.register_profile("calm", deadline=None)
 hypothesis.settings.load_profile("calm")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
-# Compiling is most of the tests' time; programs that train for real ask for `optimized`.
+# Most test time is compile time. Tests of long training use the `optimized` fixture.
 jax.config.update("jax_disable_most_optimizations", True)
-# Programs are compiled once for all test processes, and for the next run of the tests.
+# All test processes share compiled programs, also with later runs of the tests.
 jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
@@ -44,28 +44,32 @@ def pytest_collection_modifyitems(items):
             item.add_marker("integration")
 
 
-def mapped_pieces() -> int:
-    """Pieces of memory that this process has mapped, of the 65530 that Linux allows."""
+def count_memory_maps() -> int:
+    """Return the number of memory mappings of this process. Linux allows 65530."""
     with open("/proc/self/maps") as file:
         return sum(1 for _ in file)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """Lets go of the programs of the modules so far where they are many: each is mapped to memory
-    in many pieces, and a process that holds those of the whole suite meets Linux's limit, and
-    crashes. With 6,000 pieces it takes about 2 GB."""
+def clear_programs():
+    """Free the compiled programs of finished modules when there are many.
+
+    Each program has many memory mappings, and a process that keeps the programs of the whole suite
+    reaches the limit of Linux and crashes. With 6,000 mappings a process needs about 2 GB.
+    """
     yield
-    if not Path("/proc/self/maps").exists() or mapped_pieces() > 6_000:
-        small.forget()
+    if not Path("/proc/self/maps").exists() or count_memory_maps() > 6_000:
+        small.clear_caches()
         jax.clear_caches()
         gc.collect()
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
-    """trained_run(name) -> the folder of a finished run of small.RUNS, trained when it is first
-    asked for, on one device. Not to be changed: write to a copy."""
+    """Function of a name in `small.RUNS` to the folder of that finished run.
+
+    Runs are trained on one device, on first use. Tests share the folders: write to a copy.
+    """
     root = tmp_path_factory.mktemp("trained")
 
     @functools.cache
@@ -79,7 +83,7 @@ def trained_run(tmp_path_factory):
 
 @pytest.fixture
 def tfds_dir() -> Path:
-    """Where the prepared real data sets are; skips the test where they are not."""
+    """Folder of the prepared real data sets. Skips the test if there is none."""
     if not DATA.is_dir():
         pytest.skip(f"no prepared TFDS data sets in {DATA}")
     return DATA
@@ -87,7 +91,7 @@ def tfds_dir() -> Path:
 
 @pytest.fixture
 def optimized():
-    """Programs of this test are compiled as users have them."""
+    """Compile the programs of this test with all optimizations, as for users."""
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
@@ -95,18 +99,21 @@ def optimized():
 
 @pytest.fixture
 def command(monkeypatch, capfd):
-    """Runs a command in this process: command(main, "--flag value", ...) -> (status, out, err)."""
+    """Run a command in this process.
 
-    def call(main, *words):
+    `command(main, "--flag value", ...)` returns (status, out, err).
+    """
+
+    def call(main, *arguments):
         monkeypatch.setattr(
-            sys, "argv", ["command", *(word for text in words for word in text.split())]
+            sys, "argv", ["command", *(word for text in arguments for word in text.split())]
         )
         monkeypatch.setattr("gan_jax.core.command_line.use_compilation_cache", lambda: None)
         try:
             main()
             status = 0
-        except SystemExit as leaving:
-            status = leaving.code
+        except SystemExit as error:
+            status = error.code
         return (status, *capfd.readouterr())
 
     return call

@@ -1,4 +1,4 @@
-"""Array annotations hold: small calls of losses, metrics and networks are checked against them."""
+"""Array annotations of losses, metrics and networks, checked on small calls."""
 
 import functools
 import importlib
@@ -16,30 +16,30 @@ from tests.helpers.annotations import check, example, is_array
 from tests.helpers.small_networks import SMALL, SOUNDS, N, Z, pair
 
 KEY = jax.random.key(0)
-WALKED = {
+PUBLIC = {
     f"{module.name}.{name}": attribute
     for package in (losses, metrics, networks)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     for name, attribute in vars(importlib.import_module(module.name)).items()
     if not name.startswith("_") and getattr(attribute, "__module__", None) == module.name
 }
-CLASSES = {attribute for attribute in WALKED.values() if inspect.isclass(attribute)}
+CLASSES = {attribute for attribute in PUBLIC.values() if inspect.isclass(attribute)}
 FUNCTIONS = [
     name
-    for name, attribute in WALKED.items()
+    for name, attribute in PUBLIC.items()
     if any(map(is_array, getattr(attribute, "__annotations__", {}).values()))
     and attribute not in CLASSES
 ]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function(name):
-    """On arguments made from its annotations; outside of losses, some refuse these."""
-    signature, sizes = inspect.signature(WALKED[name]), {}
+def test_function_matches_its_annotations(name):
+    """Arguments are generated from the annotations. Some metrics and networks reject them."""
+    signature, sizes = inspect.signature(PUBLIC[name]), {}
     required = [p for p in signature.parameters.values() if p.default is p.empty]
     try:
         arguments = {p.name: example(p.annotation, p.name, sizes) for p in required}
-        output = WALKED[name](**arguments)
+        output = PUBLIC[name](**arguments)
     except Exception as error:
         if name.startswith(losses.__name__):
             raise
@@ -47,8 +47,8 @@ def test_a_function(name):
     check(name, signature, arguments, output)
 
 
-def calls():
-    """Small networks of every kind, with arguments."""
+def network_calls():
+    """Yield a small network of every kind, with its arguments."""
     for name, (*_, sizes) in SMALL.items():
         for classes, size in zip((3, 0), sizes, strict=False):
             gen, disc = pair(name, size, classes)
@@ -63,8 +63,8 @@ def calls():
     yield pacgan.PacGAN(mlp.Discriminator((4,)), 2), jnp.zeros((N, 5))
 
 
-def test_networks():
-    """All modules inside of them are checked too. Calls are traced, not executed."""
+def test_networks_match_their_annotations():
+    """Submodules are checked as well. Calls are traced, not executed."""
     called = set()
 
     def interceptor(call, args, kwargs, context):
@@ -78,7 +78,7 @@ def test_networks():
         return output
 
     with nn.intercept_methods(interceptor):
-        for network, *arguments in calls():
+        for network, *arguments in network_calls():
             jax.eval_shape(functools.partial(network.init_with_output, train=True), KEY, *arguments)
     modules = {c for c in CLASSES if c.__module__.startswith(networks.__name__)}
     assert {module for module in modules if "__call__" in vars(module)} <= called

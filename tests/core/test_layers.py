@@ -1,4 +1,4 @@
-"""The packages of gan_jax form layers: each imports only those above it in DESIGN's list."""
+"""Layers of packages: each package of gan_jax imports only those above it in the list."""
 
 import ast
 from pathlib import Path
@@ -14,7 +14,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or p
 
 
 def imports(path: Path) -> set[str]:
-    """The layers that a module imports, at its top or inside a function."""
+    """Return the layers that a module imports, at its top or inside a function."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -27,9 +27,9 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_from_its_own_layer_and_those_above(path):
+def test_module_imports_only_from_its_layer_and_those_above(path):
     layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if layer == "recipes":  # experiments/, as a wheel has it
+    if layer == "recipes":  # experiments/, installed from a wheel
         pytest.skip("recipes may import every layer")
     below = {name for name in imports(path) if LAYERS.index(name) > LAYERS.index(layer)}
     assert not below

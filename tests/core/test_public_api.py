@@ -1,4 +1,4 @@
-"""The names that `import gan_jax` offers."""
+"""Public names of `import gan_jax`."""
 
 import subprocess
 import sys

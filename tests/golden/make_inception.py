@@ -1,7 +1,9 @@
-"""Writes inception.json: what torch-fidelity's FID network and resize say of golden_inception.py;
-and checkpoint_zip.pth and checkpoint_legacy.pth, small files of PyTorch's own.
+"""Write inception.json, checkpoint_zip.pth and checkpoint_legacy.pth.
 
-Needs packages that the tests do not; in an environment of its own:
+inception.json contains outputs of torch-fidelity's FID network and resizing for the inputs of
+golden_inception.py. The checkpoints are small files written by PyTorch.
+
+The packages below are not dependencies of the tests; install them in a separate environment:
 
     pip install torch==2.13.0 torch-fidelity==0.4.0
     PYTHONPATH=. python tests/golden/make_inception.py
@@ -29,14 +31,17 @@ N, HEIGHT, WIDTH = 2, 40, 24
 
 
 def rounded(values: np.ndarray) -> list:
-    """Eight significant digits, which is more than float32 has."""
+    """Round to eight significant digits, more than the precision of float32."""
     return json.loads(
         json.dumps(values.tolist()), parse_float=lambda text: float(f"{float(text):.8g}")
     )
 
 
 def network() -> inception.FeatureExtractorInceptionV3:
-    """With golden_inception's weights: its own names and shapes, read from a file by itself."""
+    """Return the FID network with the weights of golden_inception.py.
+
+    Names and shapes of the weights come from an empty network; a second one loads them from a file.
+    """
     with (
         mock.patch.object(inception, "load_state_dict_from_url", return_value={}),
         mock.patch.object(inception.FeatureExtractorInceptionV3, "load_state_dict"),
@@ -49,7 +54,7 @@ def network() -> inception.FeatureExtractorInceptionV3:
 
 
 def layers(network: torch.nn.Module) -> dict[str, list[int]]:
-    """Shapes OIHW of its convolutions' kernels."""
+    """Return the shapes of the convolution kernels, OIHW."""
     end = ".conv.weight"
     return {
         name.removesuffix(end): list(value.shape)
@@ -59,26 +64,26 @@ def layers(network: torch.nn.Module) -> dict[str, list[int]]:
 
 
 def features(network: torch.nn.Module) -> dict:
-    """Of golden_inception's images: some 64 entries of each tap, and the sum of all."""
-    found = {}
+    """Return some 64 entries of each tap, and the sum of all entries."""
+    values_by_tap = {}
     network.Mixed_7a.register_forward_hook(
-        lambda _module, _inputs, y: found.update({"1280": y.mean((2, 3))})
+        lambda _module, _inputs, y: values_by_tap.update({"1280": y.mean((2, 3))})
     )
     images = golden_inception.images(N, HEIGHT, WIDTH)
     taps = network(torch.from_numpy(images).permute(0, 3, 1, 2))
-    found |= dict(zip(TAPS, taps, strict=True))
+    values_by_tap |= dict(zip(TAPS, taps, strict=True))
     return {
         tap: {
-            "every": (every := value.shape[1] // 63),
-            "values": rounded(value[:, ::every].numpy()),
+            "every": (stride := value.shape[1] // 63),
+            "values": rounded(value[:, ::stride].numpy()),
             "sum": rounded(value.double().sum(1).numpy()),
         }
-        for tap, value in found.items()
+        for tap, value in values_by_tap.items()
     }
 
 
 def resized(height: int, width: int) -> dict:
-    """One picture, at 8 x 8 places and summed."""
+    """Return 8 x 8 pixels of a resized image, and the sum of all."""
     image = torch.from_numpy(golden_inception.images(1, height, width)).permute(0, 3, 1, 2).float()
     (y,) = interpolate_bilinear_2d_like_tensorflow1x(image, (299, 299), align_corners=False)
     y = y.permute(1, 2, 0)
@@ -90,7 +95,7 @@ def resized(height: int, width: int) -> dict:
 
 
 def write_checkpoints() -> None:
-    """A view, a transposed and a scalar tensor, of several types and one of shared storage."""
+    """Write views, a transposed and a scalar tensor; several dtypes, some with shared storage."""
     base = torch.arange(12, dtype=torch.float32)
     tensors = {
         "whole": base,
@@ -109,10 +114,10 @@ def write_checkpoints() -> None:
 
 
 def main() -> None:
-    """Writes the files beside this one."""
+    """Write the files next to this one."""
     write_checkpoints()
     torch_network = network()
-    found = {
+    reference = {
         "command": "PYTHONPATH=. python tests/golden/make_inception.py",
         "versions": {
             "python": platform.python_version(),
@@ -123,7 +128,7 @@ def main() -> None:
         "features": features(torch_network),
         "resized": [resized(*size) for size in golden_inception.SIZES],
     }
-    Path(__file__).with_name("inception.json").write_text(json.dumps(found) + "\n")
+    Path(__file__).with_name("inception.json").write_text(json.dumps(reference) + "\n")
 
 
 if __name__ == "__main__":

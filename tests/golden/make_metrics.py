@@ -1,6 +1,7 @@
-"""Writes metrics.json: what torch-fidelity, prdc, scipy and scikit-learn say of golden_features.py.
+"""Write metrics.json: reference values for the features of golden_features.py.
 
-Needs packages that the tests do not; in an environment of its own:
+They come from torch-fidelity, prdc, scipy and scikit-learn. The packages below are not dependencies
+of the tests; install them in a separate environment:
 
     pip install torch==2.13.0 torch-fidelity==0.4.0 prdc==0.2 scikit-learn scipy
     PYTHONPATH=. python tests/golden/make_metrics.py
@@ -28,18 +29,18 @@ PRDC_K = (3, 5)
 
 
 def frechet(real: np.ndarray, fake: np.ndarray) -> float:
-    """With scipy's square root of S1^1/2 S2 S1^1/2, which is symmetric."""
-    one, two = (np.cov(features, rowvar=False) for features in (real, fake))
-    values, vectors = np.linalg.eigh(one)
+    """Return the Frechet distance, with scipy's square root of S1^1/2 S2 S1^1/2."""
+    real_cov, fake_cov = (np.cov(features, rowvar=False) for features in (real, fake))
+    values, vectors = np.linalg.eigh(real_cov)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    product = root @ two @ root
+    product = root @ fake_cov @ root
     trace = np.trace(scipy.linalg.sqrtm((product + product.T) / 2).real)
-    step = real.mean(0) - fake.mean(0)
-    return float(step @ step + np.trace(one) + np.trace(two) - 2 * trace)
+    gap = real.mean(0) - fake.mean(0)
+    return float(gap @ gap + np.trace(real_cov) + np.trace(fake_cov) - 2 * trace)
 
 
 def kernel(real: np.ndarray, fake: np.ndarray) -> float:
-    """The unbiased estimate from scikit-learn's kernel, whose defaults are KID's."""
+    """Return the unbiased KID estimate. KID uses the defaults of scikit-learn's kernel."""
 
     def within(x: np.ndarray) -> float:
         values = pairwise.polynomial_kernel(x)
@@ -50,36 +51,38 @@ def kernel(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def torch_fidelity(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    """Its FID, KID (of sets of one size: a subset is all of it), and precision and recall."""
-    first, second = torch.from_numpy(fake), torch.from_numpy(real)  # its order
-    statistics = [metric_fid.fid_features_to_statistics(one) for one in (first, second)]
-    found = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    """Return torch-fidelity's FID, precision and recall, and KID for sets of equal size."""
+    first, second = torch.from_numpy(fake), torch.from_numpy(real)  # torch-fidelity's order
+    statistics = [metric_fid.fid_features_to_statistics(features) for features in (first, second)]
+    scores = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
     options = {"verbose": False, "save_cpu_ram": False}
-    found |= metric_prc.prc_features_to_metric(first, second, **options)
+    scores |= metric_prc.prc_features_to_metric(first, second, **options)
     if len(real) == len(fake):
-        whole = {"kid_subsets": 1, "kid_subset_size": len(real)}
-        found |= metric_kid.kid_features_to_metric(first, second, **whole, **options)
-    return found
+        full_set = {"kid_subsets": 1, "kid_subset_size": len(real)}
+        scores |= metric_kid.kid_features_to_metric(first, second, **full_set, **options)
+    return scores
 
 
 def case(name: str) -> dict[str, Any]:
-    """All that is known of one pair of sets."""
+    """Return all reference values of one pair of sets."""
     real, fake = golden_features.features(name)
-    with contextlib.redirect_stdout(io.StringIO()):  # prdc prints
+    with contextlib.redirect_stdout(io.StringIO()):  # prdc prints to stdout
         by_k = {str(k): prdc.compute_prdc(real, fake, k) for k in PRDC_K}
     return {
         "sum": float(real.sum() + fake.sum()),
         "scipy": {"frechet": frechet(real, fake)},
         "scikit-learn": {"kernel": kernel(real, fake)},
         "torch-fidelity": torch_fidelity(real, fake),
-        "prdc": {k: {name: float(value) for name, value in of.items()} for k, of in by_k.items()},
+        "prdc": {
+            k: {name: float(value) for name, value in scores.items()} for k, scores in by_k.items()
+        },
     }
 
 
 def main() -> None:
-    """Writes the file beside this one."""
+    """Write the file next to this one."""
     logits = torch.from_numpy(golden_features.logits())
-    found = {
+    reference = {
         "command": "PYTHONPATH=. python tests/golden/make_metrics.py",
         "versions": {
             "python": platform.python_version(),
@@ -91,7 +94,7 @@ def main() -> None:
             for splits in (1, 10)
         },
     }
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(reference, indent=1) + "\n"
     Path(__file__).with_name("metrics.json").write_text(text)
 
 

@@ -1,4 +1,4 @@
-"""A config whose values are hard to write and to read again."""
+"""Config with values that are hard to serialize."""
 
 from gan_jax.config import EMA, Config, ImageData, Objective, Optimizer, Penalties
 from gan_jax.config.schedules import Schedule

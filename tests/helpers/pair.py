@@ -1,6 +1,6 @@
-"""Runs one of two processes: python -m tests.helpers.pair PORT PROCESS CALL ...
+"""Run one of two processes: `python -m tests.helpers.pair PORT PROCESS CALL ...`.
 
-A CALL is a function of this file and its arguments, with commas between them.
+A CALL is a function of this file followed by its arguments, separated by commas.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from gan_jax.training import parallel
 from gan_jax.training.initialize import initialize
 from tests.helpers import small
 
-HEARTBEAT_TIMEOUT = 30  # seconds: on a machine with much else to do
+HEARTBEAT_TIMEOUT = 30  # seconds, for a busy machine
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", os.environ["PAIR_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-class Recorded(np.ndarray):
-    """An array that notes which of its rows are read."""
+class RowRecorder(np.ndarray):
+    """Array that records which rows are read."""
 
     rows: set = set()  # noqa: RUF012
 
@@ -43,7 +43,7 @@ class Recorded(np.ndarray):
 
 
 def messages() -> None:
-    """Sends what a run sends, with something else in each process."""
+    """Broadcast values as a run does, with different values in each process."""
     process = jax.process_index()
     processes.barrier()
     assert processes.broadcast_int(7 + process) == 7
@@ -75,27 +75,29 @@ def messages() -> None:
 
 
 def inputs(out: str) -> None:
-    """Saves what three steps of small.CONFIG see, gathered from all devices, and which rows of the
-    data this process read for them."""
-    real_step, parallel.make_train_step = parallel.make_train_step, small.spy
+    """Save the inputs of three steps of `small.CONFIG`.
+
+    Saves the reals and latents of all devices, and the rows of the data that this process read.
+    """
+    make_train_step, parallel.make_train_step = parallel.make_train_step, small.spy
     config = small.config(steps=3)
     dataset = sources.load(config.data)
-    seen = dataset.batch.real.view(Recorded)
-    watched = dataclasses.replace(dataset, batch=dataset.batch.replace(real=seen))
-    feeds.LONGEST_BLOCK = 3  # and no block beyond
+    real = dataset.batch.real.view(RowRecorder)
+    recorded = dataclasses.replace(dataset, batch=dataset.batch.replace(real=real))
+    feeds.LONGEST_BLOCK = 3  # exactly the steps of the run
     devices = core_devices.pick_devices(None, config.batch_size)
-    blocks = feeds.streamed(config, watched, devices, 0)
+    blocks = feeds.streamed(config, recorded, devices, 0)
     for name, feed in (("resident", feeds.resident(dataset, devices)), ("streamed", blocks)):
         program = parallel.make_program(config, devices, 3)
         processes.barrier()
         metrics = program(initialize(config, dataset, devices), 3, next(feed)[0])[1]
         np.savez(f"{out}_{name}_{jax.process_index()}.npz", **jax.device_get(metrics))
-    np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(Recorded.rows))
-    parallel.make_train_step = real_step
+    np.save(f"{out}_rows_{jax.process_index()}.npy", sorted(RowRecorder.rows))
+    parallel.make_train_step = make_train_step
 
 
 def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
-    """Trains tests/helpers/small.py's config so far."""
+    """Train a config of tests/helpers/small.py up to step `steps`."""
     config = getattr(small, kind).replace(steps=int(steps))
     devices = core_devices.pick_devices(None, config.batch_size)
     train.fit(config, Path(workdir), devices=devices, logging=small.LOGGING, quiet=True)
@@ -103,8 +105,8 @@ def fit(workdir: str, steps: str, kind: str = "CONFIG") -> None:
 
 if __name__ == "__main__":
     port, process, *calls = sys.argv[1:]
-    where = (f"localhost:{port}", 2, int(process), HEARTBEAT_TIMEOUT)
-    with processes.distributed_session(*where), command_line.user_errors():
+    address = (f"localhost:{port}", 2, int(process), HEARTBEAT_TIMEOUT)
+    with processes.distributed_session(*address), command_line.user_errors():
         for call in calls:
-            name, *words = call.split(",")
-            globals()[name](*words)
+            name, *arguments = call.split(",")
+            globals()[name](*arguments)

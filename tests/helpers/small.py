@@ -1,5 +1,8 @@
-"""A run that is small in everything but its demands: batch norm, spectral norm, minibatch
-statistics, relativistic means, R1 + R2, two critic updates, schedules and a moving average."""
+"""Small configs that use many features of training, and functions that train them.
+
+The base config has batch norm, spectral norm, minibatch statistics, relativistic means, R1 and R2,
+two discriminator updates, schedules and a moving average.
+"""
 
 import contextlib
 import functools
@@ -54,7 +57,7 @@ CONFIG = Config(
     objective=Objective(
         loss="relativistic_average", penalties=Penalties(r1=0.1, r2=Schedule(0.2, 0.1, 10))
     ),
-    # eps well above the gradients' rounding errors, which Adam would else turn into whole steps.
+    # eps is well above the rounding errors of gradients: Adam would amplify them to full steps.
     gen_opt=Optimizer(lr=Schedule(1e-3, 1e-4, 20, "cosine"), b2=0.99, eps=1e-4),
     disc_opt=Optimizer(eps=1e-4),
     n_critic=2,
@@ -65,15 +68,15 @@ CONFIG = Config(
 LOGGING = Logging(log_every=3, sample_every=10, checkpoint_every=5)
 
 
-# The same demands of sounds: labels, phase shuffle, R1 + R2, two critic updates, a moving average.
+# Audio: labels, phase shuffle, R1 and R2, two discriminator updates, a moving average.
 SOUNDS = CONFIG.replace(
     gen=wavegan.Generator(length=64, width=2, stages=2, classes=12),
     disc=wavegan.Discriminator(length=64, width=2, stages=2, classes=12, last_bias=False),
     data=AudioData("tones", split="test", length=64, labels=True),
     loss="relativistic",
 )
-# Texts: three steps of likelihood, then three of the game. eps is well above rounding errors, as
-# above; logits have no bias, for the same reason.
+# Text: three steps of likelihood pretraining, then three adversarial steps. eps is well above
+# rounding errors, as above; logits have no bias, for the same reason.
 TEXTS = Config(
     name="text",
     gen=sequence.Generator(lstm.Cell(5), 6, 20, embedding=4, beta_steps=3),
@@ -88,7 +91,7 @@ TEXTS = Config(
     ema=EMA(half_life=40.0),
     batch_size=8,
 )
-# Images with holes to inpaint.
+# Inpainting of masked images.
 UNET = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 INPAINTING = CONFIG.replace(
     name="repairs",
@@ -99,13 +102,13 @@ INPAINTING = CONFIG.replace(
     loss="relativistic",
     steps=3,
 )
-# One that mixes examples in its loss only, and so has little to say over devices.
+# Only the loss mixes examples, so devices communicate little.
 PLAIN = CONFIG.replace(
     gen=mlp.Generator(shape=(8, 8, 1), widths=(24, 32)),
     disc=mlp.Discriminator(widths=(32, 24), last_bias=False),
     n_critic=1,
 )
-# What a run has instead where it only has to be there: quick to compile.
+# Changes for tests that only need some run: quick to compile.
 QUICK = {"loss": "hinge", "penalties": Penalties(), "n_critic": 1}
 LABELS = CONFIG.replace(
     **QUICK,
@@ -113,7 +116,7 @@ LABELS = CONFIG.replace(
     disc=mlp.Discriminator((8,), 10),
     data=ImageData("digits", "train", labels=True),
 )
-# What the fixture `trained_run` trains, by name.
+# Configs of the fixture `trained_run`, by name.
 RUNS = {
     "images": CONFIG,
     "labels": LABELS,
@@ -122,18 +125,18 @@ RUNS = {
     "sounds": SOUNDS.replace(steps=6, n_critic=1),
     "texts": TEXTS,
 }
-# When they log, where it is not `LOGGING`.
+# Their logging, where it differs from `LOGGING`.
 RUNS_LOGGING = {
     "labels": Logging(log_every=1, sample_every=4, checkpoint_every=5),
     "population": Logging(log_every=1, sample_every=4, checkpoint_every=5),
     "sounds": Logging(log_every=1, sample_every=3, checkpoint_every=3),
     "texts": Logging(log_every=1, sample_every=3),
 }
-KINDS = {"pictures": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
+KINDS = {"images": CONFIG, "sounds": SOUNDS, "texts": TEXTS}
 
 
 class WithClassHead(Discriminator):
-    """A critic with the logits of ten classes."""
+    """Discriminator with a class head of ten classes."""
 
     auxiliary: bool = True
 
@@ -149,12 +152,12 @@ class WithClassHead(Discriminator):
 
 
 def nightly(*values: Any, id: str | None = None) -> Any:  # noqa: A002
-    """The parameters of a test's case that is left to the nightly tier."""
+    """Return the parameters of a test case that runs only in the nightly tests."""
     return pytest.param(*values, marks=pytest.mark.nightly, id=id)
 
 
 def config(**changes: Any) -> Config:
-    """CONFIG with other values."""
+    """Return CONFIG with some fields replaced."""
     return CONFIG.replace(**changes)
 
 
@@ -162,13 +165,13 @@ def config(**changes: Any) -> Config:
 def _shared(
     config: Config,
     devices: tuple[jax.Device, ...],
-    at_once: int | None,
+    max_concurrent: int | None,
     microbatch: int,
     remat: bool,
     _: Any,
 ) -> parallel.Program:
     options = {"microbatch": microbatch, "remat": remat}
-    return MAKE_PROGRAM(config, devices, loop.MAX_CHUNK_STEPS, at_once, **options)
+    return MAKE_PROGRAM(config, devices, loop.MAX_CHUNK_STEPS, max_concurrent, **options)
 
 
 MAKE_PROGRAM = parallel.make_program
@@ -177,37 +180,44 @@ MAKE_PROGRAM = parallel.make_program
 def shared_program(
     config: Config,
     devices: Sequence[jax.Device],
-    longest: int = loop.MAX_CHUNK_STEPS,
-    at_once: int | None = None,
+    max_steps: int = loop.MAX_CHUNK_STEPS,
+    max_concurrent: int | None = None,
     *,
     microbatch: int = 0,
     remat: bool = False,
 ) -> parallel.Program:
-    """In place of make_program: runs of one config share a program, however many steps they do and
-    whatever their seed; tracing is most of such a run."""
-    assert longest == loop.MAX_CHUNK_STEPS
+    """Substitute for `make_program`: runs of one config share a program.
+
+    Configs that differ only in seed and number of steps share it too. Tracing takes most of the
+    time of a short run.
+    """
+    assert max_steps == loop.MAX_CHUNK_STEPS
     members = len(population.member_configs(config))
-    at_once = at_once if at_once is not None and at_once < members else None
-    of_all = config.replace(steps=1, seed=0)
-    make = parallel.make_train_step
-    return _shared(of_all, tuple(devices), at_once, microbatch, remat, make)
+    max_concurrent = (
+        max_concurrent if max_concurrent is not None and max_concurrent < members else None
+    )
+    shared_config = config.replace(steps=1, seed=0)
+    make = parallel.make_train_step  # part of the cache key: tests replace it
+    return _shared(shared_config, tuple(devices), max_concurrent, microbatch, remat, make)
 
 
 @functools.cache
 def _start(config: Config, devices: int) -> tuple[TrainState, Batch]:
-    dataset, on = sources.load(config.data), jax.local_devices()[:devices]
-    return initialize(config, dataset, on), core_devices.replicate(dataset.batch, on)
+    dataset, local_devices = sources.load(config.data), jax.local_devices()[:devices]
+    return initialize(config, dataset, local_devices), core_devices.replicate(
+        dataset.batch, local_devices
+    )
 
 
-def forget() -> None:
-    """What is run after this is traced anew."""
+def clear_caches() -> None:
+    """Clear the shared programs and initial states, so that later runs are traced again."""
     _shared.cache_clear()
     _start.cache_clear()
 
 
 @contextlib.contextmanager
 def sharing_programs() -> Iterator[None]:
-    """Uses `shared_program` for everything that is trained inside."""
+    """Use `shared_program` for all training inside the context."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "make_program", shared_program)
         yield
@@ -217,11 +227,13 @@ def train_state(
     config: Config,
     devices: int = 1,
     chunks: tuple[int, ...] | None = None,
-    at_once: int | None = None,
+    max_concurrent: int | None = None,
     **options: Any,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """The state after the chunks of steps (by default config.steps in one), and all metrics."""
-    program = shared_program(config, jax.local_devices()[:devices], at_once=at_once, **options)
+    """Return the state after the chunks (default: one of config.steps steps), and all metrics."""
+    program = shared_program(
+        config, jax.local_devices()[:devices], max_concurrent=max_concurrent, **options
+    )
     return run_chunks(config, program, devices, chunks)
 
 
@@ -234,27 +246,29 @@ def fit(
     runtime: Runtime = Runtime(),  # noqa: B008
     draw: bool = False,
 ) -> TrainState:
-    """`train.fit` on the first devices, in silence. Draws curves.png, which takes longer than a
-    short run, only where asked to."""
-    on = jax.local_devices()[:devices]
+    """Call `train.fit` on the first devices, quietly.
+
+    curves.png, which takes longer than a short run, is plotted only if `draw` is true.
+    """
+    local_devices = jax.local_devices()[:devices]
     with sharing_programs(), pytest.MonkeyPatch.context() as patch:
         if not draw:
             patch.setattr(curves, "plot_curves", lambda *_: None)
-        how = {"logging": logging, "runtime": runtime, "quiet": True}
-        return train.fit(config, workdir, devices=on, **how)
+        options = {"logging": logging, "runtime": runtime, "quiet": True}
+        return train.fit(config, workdir, devices=local_devices, **options)
 
 
 def spy(config: Config, axis: str | None = None, *, microbatch: int = 0) -> Any:  # noqa: ARG001
-    """In place of make_train_step: a step that only shows the reals and noise of all devices."""
+    """Substitute for `make_train_step`: the step returns the inputs of all devices."""
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         root = keys.step_key(state.key, keys.Purpose.GEN_Z, state.step)
-        example = keys.example_keys(root, batch.real.shape[1], axis)
-        z = keys.latents(example, config.prior.dim, config.prior.distribution)
-        seen = {"real": batch.real, "z": z[None]}
+        example_keys = keys.example_keys(root, batch.real.shape[1], axis)
+        z = keys.latents(example_keys, config.prior.dim, config.prior.distribution)
+        inputs = {"real": batch.real, "z": z[None]}
         if axis:
-            seen = lax.all_gather(seen, axis, axis=1, tiled=True)
-        return state.replace(step=state.step + 1), seen
+            inputs = lax.all_gather(inputs, axis, axis=1, tiled=True)
+        return state.replace(step=state.step + 1), inputs
 
     return step
 
@@ -265,10 +279,12 @@ def run_chunks(
     devices: int = 1,
     chunks: tuple[int, ...] | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """As `train_state`, with a program that was made before. Metrics are [steps], of a population
-    [steps, members]."""
+    """Train like `train_state`, with an existing program.
+
+    Metrics have the shape [steps], or [steps, members] for a population.
+    """
     state, examples = _start(config.replace(steps=1), devices)
-    state = jax.tree.map(jnp.copy, state)  # a program consumes it
+    state = jax.tree.map(jnp.copy, state)  # a program donates its input
     chunks = chunks or (config.steps,)
     rows = []
     for steps in chunks:
@@ -281,40 +297,42 @@ def run_chunks(
 
 
 def leaves(state: Any) -> dict[str, np.ndarray]:
-    """Every leaf by its path, the key as its bits."""
+    """Return all leaves by path, keys as their bits."""
 
-    def plain(leaf: Any) -> np.ndarray:
+    def to_numpy(leaf: Any) -> np.ndarray:
         is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
-    found = jax.tree_util.tree_leaves_with_path(state)
-    return {jax.tree_util.keystr(path): plain(leaf) for path, leaf in found}
+    flat = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): to_numpy(leaf) for path, leaf in flat}
 
 
 def assert_same_bits(a: Any, b: Any) -> None:
-    """Two states agree in every bit of every leaf."""
-    ours, theirs = leaves(a), leaves(b)
-    assert ours.keys() == theirs.keys()
-    differing = [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()]
+    """Assert that two trees are bitwise equal in every leaf."""
+    leaves_a, leaves_b = leaves(a), leaves(b)
+    assert leaves_a.keys() == leaves_b.keys()
+    differing = [name for name in leaves_a if leaves_a[name].tobytes() != leaves_b[name].tobytes()]
     assert not differing
 
 
 def assert_trees_close(
     actual: Any, desired: Any, rtol: float, atol: float, *, strict: bool = True
 ) -> None:
-    """Two trees, as states or metrics, agree in every leaf; with strict=False in those of
-    `desired`. Callers say why the tolerance is enough."""
-    ours, theirs = leaves(actual), leaves(desired)
-    assert theirs.keys() <= ours.keys()
-    assert ours.keys() == theirs.keys() or not strict
-    for name, leaf in theirs.items():
-        np.testing.assert_allclose(ours[name], leaf, rtol, atol, err_msg=name)
+    """Assert that two trees are close in every leaf; with strict=False, in those of `desired`.
+
+    Callers explain in a comment why the tolerance is sufficient.
+    """
+    actual_leaves, desired_leaves = leaves(actual), leaves(desired)
+    assert desired_leaves.keys() <= actual_leaves.keys()
+    assert actual_leaves.keys() == desired_leaves.keys() or not strict
+    for name, leaf in desired_leaves.items():
+        np.testing.assert_allclose(actual_leaves[name], leaf, rtol, atol, err_msg=name)
 
 
-def refused(data: Data, *said: str) -> None:
-    """Loading the data raises a UserError of one line that holds each of `said`."""
+def refused(data: Data, *parts: str) -> None:
+    """Assert that loading the data raises a UserError of one line that contains all `parts`."""
     with pytest.raises(UserError) as error:
         sources.load(data)
     assert "\n" not in str(error.value)
-    for part in said:
+    for part in parts:
         assert part in str(error.value)

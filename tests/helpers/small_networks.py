@@ -4,9 +4,9 @@ import importlib
 
 from gan_jax.config import Config, Optimizer
 
-SOUNDS = {"wavegan"}  # networks of sounds [size, 2]; the others are of pictures [size, size, 2]
-# By module: fields of small networks (of both, of the generator, of the discriminator), and the
-# fields that change with the size of pictures, by size. The first size is trained.
+SOUNDS = {"wavegan"}  # networks for audio [size, 2]; the others are for images [size, size, 2]
+# By module: fields of small networks (both, the generator, the discriminator), and the fields that
+# depend on the size of the examples, by size. Training tests use the first size.
 SMALL = {
     "dcgan": ({"width": 2}, {"channels": 2}, {"norm": "spectral"}, {28: {}, 32: {}, 64: {}}),
     "mlp": (
@@ -58,23 +58,24 @@ N, Z = 6, 5
 
 
 def pair(name, size, classes=0, **fields):
-    """Small networks for examples of a size; each takes those of the fields that it has."""
+    """Return small networks for examples of a size. Each uses the `fields` that it has."""
     module = importlib.import_module(f"gan_jax.networks.{name}")
-    both, gen, disc, sizes = SMALL[name]
+    shared, gen, disc, sizes = SMALL[name]
 
-    def make(cls, own):
-        # A bias of logits in (-1, 1) has no gradient from the hinge loss.
-        wanted = {"size": size, "length": size, "classes": classes, "last_bias": False}
-        wanted |= {**both, **sizes[size], **fields}
-        wanted = {key: wanted[key] for key in wanted if key in cls.__dataclass_fields__}
-        return cls(**wanted, **own)
+    def make(cls, specific):
+        # The hinge loss has no gradient for the bias of logits in (-1, 1).
+        values = {"size": size, "length": size, "classes": classes, "last_bias": False}
+        values |= {**shared, **sizes[size], **fields}
+        values = {key: values[key] for key in values if key in cls.__dataclass_fields__}
+        return cls(**values, **specific)
 
     return make(module.Generator, gen), make(module.Discriminator, disc)
 
 
 def config(name, size, classes=0):
+    """Return a config that trains the small networks with SGD."""
     gen, disc = pair(name, size, classes)
-    # Its updates are the gradients, but for a factor: larger ones where kernels are stored large.
+    # SGD updates are the gradients times the rate, which is larger where kernels are stored large.
     sgd = Optimizer("sgd", lr=1.0 if name == "stylegan2" else 1e-3, b1=0.0)
     base = Config(name=name, gen=gen, disc=disc, steps=3, gen_opt=sgd, disc_opt=sgd)
     return base.replace(batch_size=N, z_dim=Z, loss="hinge")

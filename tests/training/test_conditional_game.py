@@ -1,6 +1,7 @@
-"""The article's D(x, y) = f(x, y) - f(x, G(x, z)) in closed form, with the critic and the holes
-that repairs are trained with: relativistic pairing, R1 and R2 on y alone. What f says of x alone
-must not count, if both sides have the same x.
+"""Relativistic conditional GAN, D(x, y) = f(x, y) - f(x, G(x, z)), in closed form.
+
+The discriminator, the masks and the objective are those of inpainting: relativistic pairing, R1 and
+R2 on y only. A term of f that depends only on x must cancel if both sides have the same x.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ GAMMA = 0.3
 
 
 class Gauged(interface.Discriminator):
-    """f(x, y) + h(x), h with parameters of its own."""
+    """Discriminator f(x, y) + h(x), where h has separate parameters."""
 
     f: nn.Module
     h: bool = True
@@ -46,7 +47,7 @@ class Gauged(interface.Discriminator):
 
 
 class Linear(interface.Discriminator):
-    """w.y + u.x"""
+    """Discriminator w.y + u.x."""
 
     @nn.compact
     def __call__(self, y, cond=None, *, train):
@@ -54,77 +55,79 @@ class Linear(interface.Discriminator):
         return (w + nn.Dense(1, name="u")(cond.known.reshape(len(y), -1)))[:, 0]
 
 
-def objectives(params, critic, real_cond, fake_cond):
-    """L_D with R1 and R2, and L_G: the train step's own functions."""
+def objectives(params, discriminator, real_cond, fake_cond):
+    """Return L_D with R1 and R2, and L_G, from the functions of the train step."""
 
-    def judge(x, cond):
-        return critic.apply({"params": params}, x, cond, train=True)
+    def discriminate(x, cond):
+        return discriminator.apply({"params": params}, x, cond, train=True)
 
-    real, fake = judge(REAL, real_cond), judge(FAKE, fake_cond)
-    where = REAL, FAKE, KEYS, None, 1
-    r1 = penalties.r1(lambda y: judge(y, real_cond), *where)
-    r2 = penalties.r2(lambda y: judge(y, fake_cond), *where)
+    real, fake = discriminate(REAL, real_cond), discriminate(FAKE, fake_cond)
+    arguments = REAL, FAKE, KEYS, None, 1
+    r1 = penalties.r1(lambda y: discriminate(y, real_cond), *arguments)
+    r2 = penalties.r2(lambda y: discriminate(y, fake_cond), *arguments)
     return jnp.stack([LOSS.disc(real, fake) + GAMMA * (r1 + r2), LOSS.gen(real, fake)])
 
 
 @pytest.mark.parametrize("matched", [True, False])
-def test_gauge(matched):
-    """f + h(x) has the losses, the penalties and all gradients of f, and none for h; with another x
-    on the side of the fakes it has not."""
+def test_terms_of_the_condition_alone_cancel(matched):
+    """f + h(x) has the losses and gradients of f, and none for h, if both sides share x."""
     plain, gauged = (Gauged(unet.Discriminator(**FIELDS), h) for h in (False, True))
     params = dict(gauged.init(jax.random.key(3), REAL, COND, train=True)["params"])
     other = COND if matched else jax.tree.map(lambda leaf: leaf[::-1], COND)
 
     @jax.jit
-    def both(params):
-        bare = {"f": params["f"]}
-        one = objectives(bare, plain, COND, other), jax.jacrev(objectives)(bare, plain, COND, other)
-        two = objectives(params, gauged, COND, other)
-        return *one, two, jax.jacrev(objectives)(params, gauged, COND, other)
+    def plain_and_gauged(params):
+        f_params = {"f": params["f"]}
+        plain_results = (
+            objectives(f_params, plain, COND, other),
+            jax.jacrev(objectives)(f_params, plain, COND, other),
+        )
+        gauged_losses = objectives(params, gauged, COND, other)
+        return *plain_results, gauged_losses, jax.jacrev(objectives)(params, gauged, COND, other)
 
-    values, slopes, gauged_values, gauged_slopes = both(params)
-    of_h = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gauged_slopes["h"]))
+    plain_values, plain_slopes, gauged_values, gauged_slopes = plain_and_gauged(params)
+    h_slope = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gauged_slopes["h"]))
     if not matched:
-        assert of_h > 1e-3  # a thousand times the rounding below
-        assert float(jnp.abs(values - gauged_values).max()) > 1e-3
+        assert h_slope > 1e-3  # a thousand times the rounding below
+        assert float(jnp.abs(plain_values - gauged_values).max()) > 1e-3
         return
-    # h is added to both logits and taken off again: rounding of numbers of order 1.
-    np.testing.assert_allclose(gauged_values, values, rtol=0, atol=1e-6)
-    assert of_h < 1e-6
-    for name, leaf in jax.tree.leaves_with_path(slopes["f"]):
-        found = gauged_slopes["f"]
-        for part in name:
-            found = found[part.key]
-        np.testing.assert_allclose(found, leaf, rtol=1e-4, atol=1e-6)
+    # h is added to both logits and cancels, up to rounding of numbers of order 1.
+    np.testing.assert_allclose(gauged_values, plain_values, rtol=0, atol=1e-6)
+    assert h_slope < 1e-6
+    for name, leaf in jax.tree.leaves_with_path(plain_slopes["f"]):
+        gauged_slope = gauged_slopes["f"]
+        for entry in name:
+            gauged_slope = gauged_slope[entry.key]
+        np.testing.assert_allclose(gauged_slope, leaf, rtol=1e-4, atol=1e-6)
 
 
-def test_linear_critic():
-    """D = w.(y - G), L_D = E softplus(-D), R1 = R2 = |w|^2/2, and dL/dw as written out."""
-    critic = Linear()
-    params = critic.init(jax.random.key(4), REAL, COND, train=True)["params"]
+def test_linear_discriminator():
+    """D = w.(y - G), L_D = E softplus(-D), R1 = R2 = |w|^2/2, and their gradients."""
+    discriminator = Linear()
+    params = discriminator.init(jax.random.key(4), REAL, COND, train=True)["params"]
     w = params["w"]["kernel"][:, 0]
     gap = (REAL - FAKE).reshape(N, -1)
     d = gap @ w
-    values = objectives(params, critic, COND, COND)
-    wanted = jax.nn.softplus(-d).mean() + GAMMA * jnp.square(w).sum()
-    np.testing.assert_allclose(values[0], wanted, rtol=1e-5)
+    values = objectives(params, discriminator, COND, COND)
+    expected = jax.nn.softplus(-d).mean() + GAMMA * jnp.square(w).sum()
+    np.testing.assert_allclose(values[0], expected, rtol=1e-5)
     np.testing.assert_allclose(values[1], jax.nn.softplus(d).mean(), rtol=1e-5)
     np.testing.assert_allclose(
         LOSS.gen(d, 0 * d) - LOSS.disc(d, 0 * d), d.mean(), rtol=1e-4, atol=1e-6
     )
-    slope = jax.jacrev(objectives)(params, critic, COND, COND)["w"]["kernel"][0, :, 0]
-    by_hand = -(jax.nn.sigmoid(-d)[:, None] * gap).mean(0) + 2 * GAMMA * w
-    np.testing.assert_allclose(slope, by_hand, rtol=1e-4, atol=1e-6)
+    slope = jax.jacrev(objectives)(params, discriminator, COND, COND)["w"]["kernel"][0, :, 0]
+    expected_slope = -(jax.nn.sigmoid(-d)[:, None] * gap).mean(0) + 2 * GAMMA * w
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-4, atol=1e-6)
 
 
-def test_a_perfect_repair_has_the_losses_of_a_tie():
+def test_perfect_inpainting_has_the_losses_of_equal_logits():
     logits = jax.random.normal(jax.random.key(5), (N,))
     np.testing.assert_allclose(LOSS.disc(logits, logits), np.log(2), rtol=1e-6)
     np.testing.assert_allclose(LOSS.gen(logits, logits), np.log(2), rtol=1e-6)
 
 
 class Constant(interface.Generator):
-    """Fills holes with a number."""
+    """Generator that fills masked pixels with a trainable constant."""
 
     @nn.compact
     def __call__(self, z, cond=None, *, train):
@@ -132,11 +135,13 @@ class Constant(interface.Generator):
         return jnp.where(cond.hole > 0, jnp.broadcast_to(value, cond.known.shape), cond.known)
 
 
-def test_the_step_gives_both_players_the_same_incomplete_pictures():
-    """In the step itself: u, which sees x alone, never moves, and w moves by the closed form. The
-    holes are those of the purpose MASK, and reconstruction is the mean absolute difference."""
-    rate = 0.1
-    sgd = Optimizer("sgd", lr=rate, b1=0.0)
+def test_train_step_gives_both_players_the_same_masked_images():
+    """u, which depends only on x, does not change, and w changes by the closed form.
+
+    The masks come from keys of the purpose MASK; reconstruction is the mean absolute difference.
+    """
+    learning_rate = 0.1
+    sgd = Optimizer("sgd", lr=learning_rate, b1=0.0)
     config = Config(
         *("linear", Constant(), Linear(), 1),
         objective=Objective(
@@ -152,26 +157,27 @@ def test_the_step_gives_both_players_the_same_incomplete_pictures():
     after, metrics = jax.jit(make_train_step(config))(state, Batch(REAL[None]))
     before = state.disc.params
 
-    def holes(iteration):
+    def sample_masks(iteration):
         key = keys.step_key(state.key, keys.Purpose.MASK, 0, iteration)
         return masks.sample_masks(config.masks, keys.example_keys(key, N), 8, 8)
 
     w = before["w"]["kernel"][:, 0]
-    gap = (REAL - jnp.where(holes(0), 0.5, REAL)).reshape(N, -1)
-    by_hand = -(jax.nn.sigmoid(-gap @ w)[:, None] * gap).mean(0) + 2 * GAMMA * w
-    moved = after.disc.params["w"]["kernel"][:, 0]
-    np.testing.assert_allclose(moved, w - rate * by_hand, rtol=1e-4, atol=1e-6)
+    gap = (REAL - jnp.where(sample_masks(0), 0.5, REAL)).reshape(N, -1)
+    expected_slope = -(jax.nn.sigmoid(-gap @ w)[:, None] * gap).mean(0) + 2 * GAMMA * w
+    new_w = after.disc.params["w"]["kernel"][:, 0]
+    np.testing.assert_allclose(new_w, w - learning_rate * expected_slope, rtol=1e-4, atol=1e-6)
     for name in ("kernel", "bias"):
         np.testing.assert_allclose(
             after.disc.params["u"][name], before["u"][name], rtol=0, atol=1e-7
         )
-    second = holes(1)  # the generator's own
-    assert (np.asarray(second) != np.asarray(holes(0))).any()
-    l1 = jnp.abs(REAL - jnp.where(second, 0.5, REAL)).mean()
+    gen_mask = sample_masks(1)  # of the generator update
+    assert (np.asarray(gen_mask) != np.asarray(sample_masks(0))).any()
+    l1 = jnp.abs(REAL - jnp.where(gen_mask, 0.5, REAL)).mean()
     np.testing.assert_allclose(metrics["l1"], l1, rtol=1e-5)
-    lift = (jnp.where(second, moved.reshape(1, *SHAPE), 0)).sum((1, 2, 3))  # dD/dvalue = -lift
-    d = (REAL - jnp.where(second, 0.5, REAL)).reshape(N, -1) @ moved
-    slope = -(jax.nn.sigmoid(d) * lift).mean()
-    slope += 2.0 * (jnp.where(second, jnp.sign(0.5 - REAL), 0)).mean()
+    # dD/dvalue = -mask_logit
+    mask_logit = (jnp.where(gen_mask, new_w.reshape(1, *SHAPE), 0)).sum((1, 2, 3))
+    d = (REAL - jnp.where(gen_mask, 0.5, REAL)).reshape(N, -1) @ new_w
+    slope = -(jax.nn.sigmoid(d) * mask_logit).mean()
+    slope += 2.0 * (jnp.where(gen_mask, jnp.sign(0.5 - REAL), 0)).mean()
     value = after.gen.params["value"][0, 0, 0, 0]
-    np.testing.assert_allclose(value, 0.5 - rate * slope, rtol=1e-4)
+    np.testing.assert_allclose(value, 0.5 - learning_rate * slope, rtol=1e-4)

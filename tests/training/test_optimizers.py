@@ -1,5 +1,8 @@
-"""The optimisers against their formulas, written out in float64: rates and decays at the train
-step, bias corrections at the count of updates, and what lazy penalties do to both."""
+"""Optimizers against their formulas in float64.
+
+Rates and decays are those of the train step, and bias corrections those of the number of updates.
+Lazy penalties change both.
+"""
 
 import jax
 import numpy as np
@@ -9,29 +12,31 @@ from gan_jax.config import Optimizer
 from gan_jax.config.schedules import Schedule, resolve
 from gan_jax.training import optimizers
 
-# The train step is not the count of updates: schedules follow the one, bias correction the other.
-# Lazy penalties make two updates of one step.
+# Schedules depend on the train step, bias correction on the number of updates. With lazy penalties
+# one step has two updates.
 STEPS = (3, 4, 4)
-EPS = 0.01  # of a size that its place in the formula shows
+EPS = 0.01  # large enough to show its position in the formula
 LR, B2 = Schedule(0.1, 0.01, 8), Schedule(0.6, 0.9, 16, "cosine")
 RATES = {3: 0.1 - 0.09 * 3 / 8, 4: 0.1 - 0.09 * 4 / 8}
 DECAYS = {step: 0.6 + 0.3 * (0.5 - 0.5 * np.cos(np.pi * step / 16)) for step in STEPS}
 
 
-def trees(dtype):
-    """The gradients of the updates."""
-    draw = np.random.default_rng(0).normal
-    return [{"w": draw(size=(2, 3)).astype(dtype), "b": draw(size=3).astype(dtype)} for _ in STEPS]
+def gradient_trees(dtype):
+    """Return the gradients of the updates."""
+    normal = np.random.default_rng(0).normal
+    return [
+        {"w": normal(size=(2, 3)).astype(dtype), "b": normal(size=3).astype(dtype)} for _ in STEPS
+    ]
 
 
-def made(config, lazy):
-    """The updates as `make` has them: compiled, with a traced step, as in a train step."""
+def optimizer_updates(config, lazy):
+    """Return the updates of `make_optimizer`, compiled with a traced step as in training."""
 
     @jax.jit
     def update(grads, state, step):
         return optimizers.make_optimizer(resolve(config, step), lazy).update(grads, state)
 
-    updates, gradients = [], trees(np.float32)
+    updates, gradients = [], gradient_trees(np.float32)
     state = optimizers.make_optimizer(resolve(config, 0), lazy).init(gradients[0])
     for grads, step in zip(gradients, STEPS, strict=True):
         update_, state = update(grads, state, step)
@@ -47,19 +52,21 @@ def adam(gradients, b1, lr, b2):
 
 
 def optimistic_adam(gradients, b1, lr, b2):
-    """Twice Adam's direction less the one before (1711.00141, alg. 1); before the first one optax
-    sees the same one."""
+    """Yield twice Adam's direction minus the previous one (1711.00141, alg. 1).
+
+    optax uses the first direction as its predecessor.
+    """
     m = v = 0.0
-    before = None
+    previous = None
     for t, (g, a, b) in enumerate(zip(gradients, lr, b2, strict=True), 1):
         m, v = b1 * m + (1 - b1) * g, b * v + (1 - b) * g**2
-        r = m / (1 - b1**t) / (np.sqrt(v / (1 - b**t)) + EPS)
-        yield -a * (2 * r - (r if before is None else before))
-        before = r
+        direction = m / (1 - b1**t) / (np.sqrt(v / (1 - b**t)) + EPS)
+        yield -a * (2 * direction - (direction if previous is None else previous))
+        previous = direction
 
 
 def rmsprop(gradients, b1, lr, b2):
-    """As optax has it: eps under the root, and the momentum is of steps, rates and all."""
+    """Yield the updates of optax: eps under the root, momentum of updates including rates."""
     v = trace = 0.0
     for g, a, b in zip(gradients, lr, b2, strict=True):
         v = b * v + (1 - b) * g**2
@@ -77,18 +84,21 @@ def sgd(gradients, b1, lr, _):
 FORMULAS = {"adam": adam, "optimistic_adam": optimistic_adam, "rmsprop": rmsprop, "sgd": sgd}
 
 
-def assert_is_the_formula(config, lazy, lr, b2):
-    c = lazy / (lazy + 1) if lazy > 1 else 1.0
-    updates, gradients = made(config, lazy), trees(np.float64)
+def assert_updates_match_formula(config, lazy, lr, b2):
+    lazy_factor = lazy / (lazy + 1) if lazy > 1 else 1.0
+    updates, gradients = optimizer_updates(config, lazy), gradient_trees(np.float64)
     for name in gradients[0]:
-        expected = FORMULAS[config.name](
-            [g[name] for g in gradients], config.b1**c, [a * c for a in lr], [b**c for b in b2]
+        formula_updates = FORMULAS[config.name](
+            [g[name] for g in gradients],
+            config.b1**lazy_factor,
+            [a * lazy_factor for a in lr],
+            [b**lazy_factor for b in b2],
         )
-        for t, (ours, theirs) in enumerate(zip(updates, expected, strict=True), 1):
-            # Float32 rounds at 1e-7; 1 - b2 and 1 - b2^t, of 0.1 at least, make ten times that of
-            # it, and so does a sum of terms of both signs. Any other formula is 1e-2 off or more.
+        for t, (actual, expected) in enumerate(zip(updates, formula_updates, strict=True), 1):
+            # Float32 rounds at 1e-7. Dividing by 1 - b2 or 1 - b2^t, at least 0.1, multiplies that
+            # by ten, and so does a sum of terms of both signs. Other formulas differ by over 1e-2.
             np.testing.assert_allclose(
-                ours[name], theirs, rtol=2e-5, atol=1e-6, err_msg=f"{name}, update {t}"
+                actual[name], expected, rtol=2e-5, atol=1e-6, err_msg=f"{name}, update {t}"
             )
 
 
@@ -97,13 +107,15 @@ def assert_is_the_formula(config, lazy, lr, b2):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_three_updates_with_schedules(name, b1, lazy):
     config = Optimizer(name, lr=LR, b1=b1, b2=B2, eps=EPS)
-    assert_is_the_formula(config, lazy, [RATES[s] for s in STEPS], [DECAYS[s] for s in STEPS])
+    assert_updates_match_formula(
+        config, lazy, [RATES[s] for s in STEPS], [DECAYS[s] for s in STEPS]
+    )
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_three_updates_with_numbers(name):
     config = Optimizer(name, lr=0.05, b1=0.4, b2=0.8, eps=EPS)
-    assert_is_the_formula(config, 3, [0.05] * 3, [0.8] * 3)
+    assert_updates_match_formula(config, 3, [0.05] * 3, [0.8] * 3)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +130,8 @@ def test_three_updates_with_numbers(name):
     ],
 )
 def test_the_state_holds_moments_and_no_rate(name, b1, moments):
-    """So a config's rates may change, or be a sweep's, without a word in the state."""
-    params = trees(np.float32)[0]
+    """Rates of a config may change or be swept without changing the state."""
+    params = gradient_trees(np.float32)[0]
     leaves = jax.tree.leaves(optimizers.make_optimizer(Optimizer(name, b1=b1)).init(params))
     counts = [leaf for leaf in leaves if not leaf.ndim]
     assert len(leaves) - len(counts) == moments * len(params)
@@ -128,8 +140,8 @@ def test_the_state_holds_moments_and_no_rate(name, b1, moments):
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_one_program_sweeps_rates(name):
-    """lr and b2 may be traced: an update of each of a batch of them is that of each alone."""
-    grads = trees(np.float32)[0]
+    """lr and b2 may be traced: batched updates equal the separate ones."""
+    grads = gradient_trees(np.float32)[0]
     rates = {"lr": np.float32([0.1, 0.2]), "b2": np.float32([0.8, 0.9])}
 
     def first(lr, b2):
@@ -138,20 +150,20 @@ def test_one_program_sweeps_rates(name):
 
     swept = jax.jit(jax.vmap(first))(**rates)
     for i in range(2):
-        alone = first(float(rates["lr"][i]), float(rates["b2"][i]))
+        separate = first(float(rates["lr"][i]), float(rates["b2"][i]))
         for leaf in grads:
-            # The same formula; b2 as a Python number makes 1 - b2 in float64, so 1e-7 / 0.1 of it.
-            np.testing.assert_allclose(swept[leaf][i], alone[leaf], rtol=1e-5)
+            # A Python number b2 makes 1 - b2 float64, a relative difference of 1e-7 / 0.1.
+            np.testing.assert_allclose(swept[leaf][i], separate[leaf], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_no_gradient_is_no_step_and_no_nan(name):
-    grads = jax.tree.map(np.zeros_like, trees(np.float32)[0])
+def test_zero_gradient_is_a_zero_update(name):
+    grads = jax.tree.map(np.zeros_like, gradient_trees(np.float32)[0])
     optimizer = optimizers.make_optimizer(Optimizer(name))
     updates, _ = optimizer.update(grads, optimizer.init(grads))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(updates))
 
 
-def test_an_unknown_name_is_refused():
+def test_unknown_name_is_rejected():
     with pytest.raises(ValueError, match="adagrad"):
         optimizers.make_optimizer(Optimizer("adagrad"))

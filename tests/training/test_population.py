@@ -1,4 +1,4 @@
-"""Contract 4: a member of a population is the run of its own config, whatever else is trained."""
+"""Populations: each member equals its solo run, whatever is trained with it."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,8 @@ from tests.helpers import small
 pytestmark = pytest.mark.integration
 
 SEEDS = (5, 0, 9, 3)
-MANY = small.config(seeds=SEEDS, steps=4, penalty_every=2)  # lazy penalties, beside small's demands
+# Lazy penalties, in addition to the features of small.CONFIG.
+MANY = small.config(seeds=SEEDS, steps=4, penalty_every=2)
 TINY = Config(
     name="tiny",
     gen=mlp.Generator(shape=(2,), widths=(8,), out="linear", norm="batch"),
@@ -60,22 +61,22 @@ def tiny(**changes):
 
 
 def assert_member(config, state, metrics, number, solo, solo_metrics, rtol, atol):
-    """A population's member is that solo run, and its key bit by bit."""
-    _, mine = population_state.member_run(config, state, number)
-    # The solo run may be without an average, and without penalties that others have.
-    small.assert_trees_close(mine, solo, rtol, atol, strict=False)
-    np.testing.assert_array_equal(*map(jax.random.key_data, (mine.key, solo.key)))
+    """Assert that a member is close to its solo run, and has the same key."""
+    _, member = population_state.member_run(config, state, number)
+    # The solo run may have no moving average, and no penalties that other members have.
+    small.assert_trees_close(member, solo, rtol, atol, strict=False)
+    np.testing.assert_array_equal(*map(jax.random.key_data, (member.key, solo.key)))
     rows = {name: row[:, number] for name, row in metrics.items()}
     small.assert_trees_close(rows, solo_metrics, rtol, atol, strict=False)
 
 
-# Which members there are.
+# Members of a population.
 
 
-def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
+def test_members_are_in_the_order_of_nested_loops_with_seeds_innermost():
     sweep = (Sweep("gen_opt.lr.start", (1e-3, 2e-3)), Sweep("penalties.r1", (0.0, 1.0, 2.0)))
     config = small.config(seeds=(7, 4), seed=99, sweep=sweep)
-    found = population.member_configs(config)
+    members = population.member_configs(config)
     lr = small.CONFIG.gen_opt.lr
     expected = [
         small.config(
@@ -89,19 +90,19 @@ def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
         for r1 in (0.0, 1.0, 2.0)
         for seed in (7, 4)
     ]
-    assert found == expected
+    assert members == expected
     assert population.sweep_cells(config)[4] == {"gen_opt.lr.start": 2e-3, "penalties.r1": 1.0}
     values = population.swept_values(config)
     assert [value.dtype for value in values.values()] == [np.float32] * 2
     np.testing.assert_array_equal(values["gen_opt.lr.start"], np.float32([1e-3] * 6 + [2e-3] * 6))
     np.testing.assert_array_equal(values["penalties.r1"], [0, 0, 1, 1, 2, 2] * 2)
-    roots = jax.random.key_data(population.root_keys(config))
-    for row, one in zip(roots, expected, strict=True):
-        np.testing.assert_array_equal(row, jax.random.key_data(keys.root_key(one.seed)))
+    key_data = jax.random.key_data(population.root_keys(config))
+    for row, member in zip(key_data, expected, strict=True):
+        np.testing.assert_array_equal(row, jax.random.key_data(keys.root_key(member.seed)))
 
 
 @pytest.mark.parametrize(
-    ("seeds", "sweep", "seed_of_each"),
+    ("seeds", "sweep", "member_seeds"),
     [
         ((), (), [3]),
         ((8,), (), [8]),
@@ -110,22 +111,22 @@ def test_members_are_in_the_order_of_nested_loops_the_seeds_innermost():
         ((8, 2), (Sweep("ema_ramp", (1.0,)),), [8, 2]),
     ],
 )
-def test_a_population_has_seeds_or_swept_values(seeds, sweep, seed_of_each):
+def test_a_population_has_seeds_or_swept_values(seeds, sweep, member_seeds):
     config = small.config(seed=3, seeds=seeds, sweep=sweep)
-    found = population.member_configs(config)
-    assert [one.seed for one in found] == seed_of_each
-    assert not any(population.is_population(one) for one in found)
-    many = bool(seeds or sweep)
-    assert population.is_population(config) == many
-    assert population.root_keys(config).shape == ((len(found),) if many else ())
-    assert all(len(values) == len(found) for values in population.swept_values(config).values())
-    if not many:
-        assert found == [config]
+    members = population.member_configs(config)
+    assert [member.seed for member in members] == member_seeds
+    assert not any(population.is_population(member) for member in members)
+    expected = bool(seeds or sweep)
+    assert population.is_population(config) == expected
+    assert population.root_keys(config).shape == ((len(members),) if expected else ())
+    assert all(len(values) == len(members) for values in population.swept_values(config).values())
+    if not expected:
+        assert members == [config]
         tree = {"x": np.arange(3)}
         assert population_state.select_member(config, tree, 0) is tree
 
 
-def test_bind_goes_to_any_depth_and_changes_nothing_else():
+def test_bind_replaces_nested_fields_and_nothing_else():
     config = small.CONFIG
     bound = population.bind(
         config, {"gen_opt.lr.end": 5.0, "gen_opt.b1": 0.25, "ema_half_life": 7.0, "seed": 2}
@@ -141,37 +142,37 @@ def test_bind_goes_to_any_depth_and_changes_nothing_else():
     assert population.bind(config, {}) == config
 
 
-# Seeds: the demanding game, with lazy penalties.
+# Seeds: MANY uses most features of training, with lazy penalties.
 
 
 @pytest.fixture(scope="module")
 def many():
-    """MANY in one chunk, and in three with the same program; how often its step was traced."""
+    """Results of MANY in one chunk and in three, and the number of traces of its step."""
     traces = []
-    make = parallel.make_train_step
+    make_train_step = parallel.make_train_step
 
-    def counted(config, axis=None, **options):
-        step = make(config, axis, **options)
+    def counting(config, axis=None, **options):
+        step = make_train_step(config, axis, **options)
         return lambda state, batch: traces.append(1) or step(state, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "make_train_step", counted)
+        patch.setattr(parallel, "make_train_step", counting)
         program = parallel.make_program(MANY, jax.local_devices()[:1], 16)
         whole = small.run_chunks(MANY, program)
-        cut = small.run_chunks(MANY, program, chunks=(1, 2, 1))
-    return types.SimpleNamespace(whole=whole, cut=cut, traces=len(traces), program=program)
+        chunked = small.run_chunks(MANY, program, chunks=(1, 2, 1))
+    return types.SimpleNamespace(whole=whole, chunked=chunked, traces=len(traces), program=program)
 
 
 @pytest.fixture(scope="module")
 def solos():
-    """The runs that MANY's members are. One program serves all: a seed is not in it."""
+    """Solo runs of the members of MANY, with one program, which does not depend on the seed."""
     members = population.member_configs(MANY)
     program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
-    return [small.run_chunks(one, program) for one in members]
+    return [small.run_chunks(member, program) for member in members]
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_member_is_its_solo_run(many, solos, number):
+def test_member_equals_its_solo_run(many, solos, number):
     state, metrics = many.whole
     assert (
         population_state.member_run(MANY, state, number)[0]
@@ -180,12 +181,12 @@ def test_a_member_is_its_solo_run(many, solos, number):
     assert {row.shape for row in metrics.values()} == {(4, 4)}
     assert solos[number][1].keys() == metrics.keys()
     assert int(state.step) == 4
-    # Sums of a batched product are taken in another order; Adam divides the rounding errors of
-    # 1e-7 by its eps of 1e-4 and takes 1e-3 of that, four times, in a game that feeds it back.
+    # Batched products sum in another order. Adam divides the rounding errors of 1e-7 by its eps of
+    # 1e-4 and applies 1e-3 of that, four times, and the players amplify it.
     assert_member(MANY, state, metrics, number, *solos[number], rtol=1e-4, atol=2e-6)
 
 
-def test_members_are_not_each_other(many):
+def test_members_are_different(many):
     state, metrics = many.whole
     for name in ("disc_loss", "gen_loss", "r1", "r2", "gen_grad_norm"):
         assert len(np.unique(metrics[name][1])) == 4, name
@@ -194,8 +195,8 @@ def test_members_are_not_each_other(many):
 
 
 def test_chunks_do_not_change_a_bit(many):
-    small.assert_same_bits(many.whole[0], many.cut[0])
-    chex.assert_trees_all_equal(many.whole[1], many.cut[1])
+    small.assert_same_bits(many.whole[0], many.chunked[0])
+    chex.assert_trees_all_equal(many.whole[1], many.chunked[1])
 
 
 def test_the_step_is_traced_once(many):
@@ -203,7 +204,7 @@ def test_the_step_is_traced_once(many):
 
 
 def primitives(jaxpr):
-    """The names of all operations of a program, inner ones too."""
+    """Yield the names of all operations of a program, including nested ones."""
     for equation in jaxpr.eqns:
         yield equation.primitive.name
         for inner in jax.tree.leaves(
@@ -215,17 +216,20 @@ def primitives(jaxpr):
 
 
 @pytest.mark.parametrize(
-    ("devices", "at_once", "programs"), [(1, None, 1), (1, 1, 1), (1, 3, 2), (2, None, 1)]
+    ("devices", "max_concurrent", "programs"), [(1, None, 1), (1, 1, 1), (1, 3, 2), (2, None, 1)]
 )
-def test_lazy_penalties_stay_lazy(devices, at_once, programs):
-    """The choice is one for all members, so a `cond` that computes one side; with a choice of its
-    own for each member, `vmap` would make it a `select` of both. A remainder has a program too."""
+def test_lazy_penalties_stay_lazy(devices, max_concurrent, programs):
+    """All members share the condition, so `cond` computes one branch only.
+
+    With one condition per member, `vmap` would turn it into a `select` of both branches. Members
+    that do not fill a group have a second program.
+    """
     config = tiny(penalties=Penalties(r1=0.1), penalty_every=2)
-    on = jax.local_devices()[:devices]
+    local_devices = jax.local_devices()[:devices]
     data = sources.load(config.data).batch
 
-    def names(config, at_once):
-        program = parallel.make_program(config, on, 16, at_once)
+    def names(config, max_concurrent):
+        program = parallel.make_program(config, local_devices, 16, max_concurrent)
         state = jax.eval_shape(
             lambda roots: population_state.init_population(
                 config, roots, jax.tree.map(lambda x: x[:8], data)
@@ -238,64 +242,64 @@ def test_lazy_penalties_stay_lazy(devices, at_once, programs):
 
     solo = names(population.member_configs(config)[0], None).count("cond")
     assert solo >= 1
-    assert names(config, at_once).count("cond") == solo * programs
+    assert names(config, max_concurrent).count("cond") == solo * programs
 
 
-# In groups, and on several devices.
+# Groups of members, and several devices.
 
 
 @pytest.fixture(scope="module")
-def together():
+def ungrouped():
     return small.train_state(TINY)
 
 
-@pytest.mark.parametrize("at_once", [1, 3])  # of four; 3 leaves a remainder
-def test_groups_do_not_change_the_members(together, at_once):
-    state, metrics = small.train_state(TINY, chunks=(1, 2), at_once=at_once)
+@pytest.mark.parametrize("max_concurrent", [1, 3])  # of four members; 3 leaves a remainder
+def test_groups_do_not_change_the_members(ungrouped, max_concurrent):
+    state, metrics = small.train_state(TINY, chunks=(1, 2), max_concurrent=max_concurrent)
     assert {row.shape for row in metrics.values()} == {(3, 4)}
-    # Batched products of other sizes: their rounding errors, through three steps of Adam.
-    small.assert_trees_close(state, together[0], rtol=1e-5, atol=5e-7)
-    small.assert_trees_close(metrics, together[1], rtol=1e-5, atol=5e-7)
+    # Rounding errors of batched products of other sizes, after three steps of Adam.
+    small.assert_trees_close(state, ungrouped[0], rtol=1e-5, atol=5e-7)
+    small.assert_trees_close(metrics, ungrouped[1], rtol=1e-5, atol=5e-7)
     chex.assert_trees_all_equal(
-        jax.random.key_data(state.key), jax.random.key_data(together[0].key)
+        jax.random.key_data(state.key), jax.random.key_data(ungrouped[0].key)
     )
 
 
 @pytest.mark.parametrize(
     ("width", "platform", "expected"),
-    [(8, "cpu", 4), (400, "cpu", 1), (400, "gpu", 4)],  # 400 x 400 weights and some more
+    [(8, "cpu", 4), (400, "cpu", 1), (400, "gpu", 4)],  # 400 x 400 weights: a large network
 )
-def test_members_at_once_where_nobody_says(width, platform, expected):
+def test_default_number_of_concurrent_members(width, platform, expected):
     config = tiny(disc=mlp.Discriminator(widths=(width, width)))
     state = initialize(config, sources.load(config.data), jax.local_devices()[:1])
     device = types.SimpleNamespace(platform=platform)
     assert parallel.default_max_concurrent_members(config, state, [device]) == expected
 
 
-@pytest.mark.parametrize("at_once", [None, 2])
-def test_devices_do_not_change_the_members(together, at_once):
-    state, metrics = small.train_state(TINY, devices=2, at_once=at_once)
-    # As in test_contracts: batch statistics and relativistic means summed in another order.
-    small.assert_trees_close(state, together[0], rtol=1e-4, atol=2e-6)
-    small.assert_trees_close(metrics, together[1], rtol=1e-4, atol=2e-6)
+@pytest.mark.parametrize("max_concurrent", [None, 2])
+def test_devices_do_not_change_the_members(ungrouped, max_concurrent):
+    state, metrics = small.train_state(TINY, devices=2, max_concurrent=max_concurrent)
+    # As in test_contracts: batch statistics and relativistic means are summed in another order.
+    small.assert_trees_close(state, ungrouped[0], rtol=1e-4, atol=2e-6)
+    small.assert_trees_close(metrics, ungrouped[1], rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(("devices", "at_once"), [(1, None), (1, 3), (2, None)])
-def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
+@pytest.mark.parametrize(("devices", "max_concurrent"), [(1, None), (1, 3), (2, None)])
+def test_inputs_of_members_are_bitwise_those_of_solo_runs(devices, max_concurrent, monkeypatch):
     def spy(config, axis=None, **_):
         def step(state, batch):
-            def example(purpose, iteration=0):
+            def example_keys(purpose, iteration=0):
                 root = keys.step_key(state.key, purpose, state.step, iteration)
                 return keys.example_keys(root, batch.real.shape[1], axis)
 
             z = keys.latents(
-                example(keys.Purpose.DISC_Z, 1), config.prior.dim, config.prior.distribution
+                example_keys(keys.Purpose.DISC_Z, 1), config.prior.dim, config.prior.distribution
             )
-            noise = jax.random.key_data(example(keys.Purpose.PENALTY))
-            seen = {"real": batch.real, "z": z[None], "noise": noise[None]}
+            penalty_keys = jax.random.key_data(example_keys(keys.Purpose.PENALTY))
+            inputs = {"real": batch.real, "z": z[None], "noise": penalty_keys[None]}
             if axis:
-                seen = lax.all_gather(seen, axis, axis=1, tiled=True)
-            return state.replace(step=state.step + 1), seen
+                inputs = lax.all_gather(inputs, axis, axis=1, tiled=True)
+            return state.replace(step=state.step + 1), inputs
 
         return step
 
@@ -303,16 +307,17 @@ def test_members_see_their_own_inputs_bitwise(devices, at_once, monkeypatch):
     config = tiny(n_critic=2, seeds=SEEDS[:-1], sweep=(Sweep("gen_opt.lr", (1.0, 2.0)),))
     members = population.member_configs(config)
     program = parallel.make_program(members[0], jax.local_devices()[:1], 16)
-    solo = [small.run_chunks(one, program)[1] for one in members[:3]]
-    _, found = small.train_state(config, devices, at_once=at_once)
-    assert found["real"].shape == (3, 6, 2, 8, 2)
+    solo = [small.run_chunks(member, program)[1] for member in members[:3]]
+    _, all_inputs = small.train_state(config, devices, max_concurrent=max_concurrent)
+    assert all_inputs["real"].shape == (3, 6, 2, 8, 2)
     for number in range(6):
-        mine = {name: seen[:, number] for name, seen in found.items()}
-        chex.assert_trees_all_equal(mine, solo[number % 3])  # the sweep changes no randomness
-    assert len(np.unique(found["z"][:, :3])) == found["z"][:, :3].size
+        member_inputs = {name: inputs[:, number] for name, inputs in all_inputs.items()}
+        # A sweep does not change random numbers.
+        chex.assert_trees_all_equal(member_inputs, solo[number % 3])
+    assert len(np.unique(all_inputs["z"][:, :3])) == all_inputs["z"][:, :3].size
 
 
-# Sweeps: each field that may be swept has a low and a high value in one of these groups.
+# Sweeps: each sweepable field has a low and a high value in one of these groups.
 
 GAME = tiny(
     seeds=(), seed=12, loss="non_saturating", gen=TINY.gen.clone(norm="none"), batch_size=16
@@ -357,7 +362,7 @@ GROUPS = {
             "disc_opt.b1": (0.0, 0.7),
         },
     ),
-    "the game": (
+    "losses and penalties": (
         GAME.replace(gen_opt=Optimizer("sgd", 0.1, 0.0), disc_opt=Optimizer("sgd", 0.1, 0.0)),
         {
             "penalties.r1": (0.0, 0.2),
@@ -407,7 +412,7 @@ GROUPS = {
             "auxiliary_gen": (0.0, 1.0),
         },
     ),
-    "repairs": (
+    "inpainting": (
         GAME.replace(
             gen=unet.Generator(8, 1, (4, 4), (1, 1), (1, 1), 1),
             disc=unet.Discriminator(8, (4, 4), (1, 1), (1, 1), 1),
@@ -419,48 +424,49 @@ GROUPS = {
         {"reconstruction": (0.0, 1.0), "perceptual": (0.0, 1.0)},
     ),
 }
-CLOSE = {"rtol": 1e-5, "atol": 5e-7}  # SGD, or an eps of 0.01 and more: little grows in three steps
+# SGD, or eps of at least 0.01: errors hardly grow in three steps.
+CLOSE = {"rtol": 1e-5, "atol": 5e-7}
 
 
 @pytest.fixture(scope="module")
-def sweep_of():
-    """sweep_of(group) -> (config, state, metrics) of all combinations, trained once."""
-    made = {}
+def train_sweep():
+    """Function of a group to (config, state, metrics) of all combinations, trained once."""
+    results = {}
 
     def train(group):
-        if group not in made:
+        if group not in results:
             base, fields = GROUPS[group]
-            sweep = tuple(Sweep(*one) for one in fields.items())
+            sweep = tuple(Sweep(*field) for field in fields.items())
             config = base.replace(sweep=sweep)
             validate(config)
-            made[group] = (config, *small.train_state(config))
-        return made[group]
+            results[group] = (config, *small.train_state(config))
+        return results[group]
 
     return train
 
 
-def number_of(bits):
-    """The member with these values, 0 low and 1 high."""
+def member_number(bits):
+    """Return the number of the member with these values, 0 low and 1 high."""
     return int("".join(map(str, bits)), 2)
 
 
-LONG = ("likelihood", "optimistic_adam and sgd", "augmentation and class heads", "repairs")
+LONG = ("likelihood", "optimistic_adam and sgd", "augmentation and class heads", "inpainting")
 
 
 @pytest.mark.parametrize("group", [small.nightly(x) if x in LONG else x for x in GROUPS])
-def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
-    """One in which some fields have their low values and some their high ones."""
-    config, state, metrics = sweep_of(group)
+def test_sweep_member_equals_the_solo_run_with_its_values(train_sweep, group):
+    """Tests a member with low values of some fields and high values of others."""
+    config, state, metrics = train_sweep(group)
     base, fields = GROUPS[group]
     bits = [i // 2 % 2 for i in range(1, len(fields) + 1)]
-    number = number_of(bits)
-    one, mine = population_state.member_run(config, state, number)
+    number = member_number(bits)
+    member_config, member = population_state.member_run(config, state, number)
     values = {name: pair[bit] for (name, pair), bit in zip(fields.items(), bits, strict=True)}
-    assert one == population.bind(base, values)
-    solo, solo_metrics = small.train_state(one)
+    assert member_config == population.bind(base, values)
+    solo, solo_metrics = small.train_state(member_config)
     assert_member(config, state, metrics, number, solo, solo_metrics, **CLOSE)
-    if solo.ema is None and mine.ema is not None:  # the cell of half-life 0
-        small.assert_trees_close(generator_variables(mine), variables(solo.gen), **CLOSE)
+    if solo.ema is None and member.ema is not None:  # half-life 0
+        small.assert_trees_close(generator_variables(member), variables(solo.gen), **CLOSE)
     assert metrics["skipped"].sum() == 0
 
 
@@ -472,20 +478,20 @@ def test_a_cell_is_the_solo_run_with_its_values(sweep_of, group):
         for field in fields
     ],
 )
-def test_a_swept_field_matters(sweep_of, group, field):
-    """By more than the tolerance above, which could otherwise not tell a value from another."""
-    config, state, _ = sweep_of(group)
+def test_swept_field_changes_the_result(train_sweep, group, field):
+    """The change exceeds the tolerance above, which therefore distinguishes the values."""
+    config, state, _ = train_sweep(group)
     names = [sweep.field for sweep in config.sweep]
     high, low = [1] * len(names), [int(name != field) for name in names]
-    (_, a), (_, b) = (
-        population_state.member_run(config, state, number_of(bits)) for bits in (high, low)
+    (_, high_state), (_, low_state) = (
+        population_state.member_run(config, state, member_number(bits)) for bits in (high, low)
     )
     with pytest.raises(AssertionError):
-        small.assert_trees_close(a, b, **CLOSE)
-    small.assert_trees_close(a.key, b.key, 0, 0)
+        small.assert_trees_close(high_state, low_state, **CLOSE)
+    small.assert_trees_close(high_state.key, low_state.key, 0, 0)
 
 
-def test_every_field_that_may_be_swept_is_tested():
+def test_every_sweepable_field_is_tested():
     def walk(value, prefix=""):
         for field in dataclasses.fields(value):
             inner = getattr(value, field.name)
@@ -494,23 +500,23 @@ def test_every_field_that_may_be_swept_is_tested():
             else:
                 yield prefix + field.name
 
-    def may_be_swept(field):
+    def is_sweepable(field):
         values = (0.5,) if field != "label_smoothing" else (0.25,)
-        for base in (GAME, GROUPS["repairs"][0]):
+        for base in (GAME, GROUPS["inpainting"][0]):
             with contextlib.suppress(UserError):
                 validate(base.replace(sweep=(Sweep(field, values),)))
                 return True
         return False
 
     tested = {field for _, fields in GROUPS.values() for field in fields}
-    found = {field for field in map(schema.flag_of, walk(GAME)) if may_be_swept(field)}
-    assert found == {field for field in tested if not field.endswith((".start", ".end"))}
+    sweepable = {field for field in map(schema.flag_of, walk(GAME)) if is_sweepable(field)}
+    assert sweepable == {field for field in tested if not field.endswith((".start", ".end"))}
 
 
-def test_cells_of_every_combination_differ(sweep_of):
-    config, state, _ = sweep_of("the game")
+def test_every_combination_has_its_swept_weight_clip(train_sweep):
+    config, state, _ = train_sweep("losses and penalties")
     weights = np.asarray(jax.tree.leaves(state.disc.params)[-1])
     bits = np.array(list(itertools.product((0, 1), repeat=len(config.sweep))))
-    clipped = np.abs(weights).reshape(len(bits), -1).max(1)
-    assert (clipped[bits[:, 6] == 1] <= 0.5).all()
-    assert (clipped[bits[:, 6] == 0] > 0.5).all()
+    largest = np.abs(weights).reshape(len(bits), -1).max(1)
+    assert (largest[bits[:, 6] == 1] <= 0.5).all()
+    assert (largest[bits[:, 6] == 0] > 0.5).all()

@@ -1,4 +1,4 @@
-"""One train step: who is updated, by how much, and what a bad gradient does."""
+"""Train step: updates of both players, and skipped updates."""
 
 import jax
 import jax.numpy as jnp
@@ -39,36 +39,35 @@ def one_step(config, real=None, step=0):
     return (state, *jax.jit(make_train_step(config))(state, batch), batch)
 
 
-@pytest.mark.parametrize("still", ["gen", "disc"])
-def test_each_update_moves_its_own_player_only(still):
-    still_opt = {f"{still}_opt": Optimizer("sgd", lr=0.0, b1=0.0)}
-    config = small.config(
-        loss="hinge", **still_opt
-    )  # relativistic losses leave the last bias still
+@pytest.mark.parametrize("frozen", ["gen", "disc"])
+def test_each_update_changes_only_its_player(frozen):
+    frozen_opt = {f"{frozen}_opt": Optimizer("sgd", lr=0.0, b1=0.0)}
+    # Relativistic losses do not change the last bias.
+    config = small.config(loss="hinge", **frozen_opt)
     before, after, _, _ = one_step(config)
-    moving = {"gen": "disc", "disc": "gen"}[still]
-    small.assert_same_bits(getattr(before, still).params, getattr(after, still).params)
-    moved = small.leaves(getattr(after, moving).params)
-    for name, leaf in small.leaves(getattr(before, moving).params).items():
-        assert (moved[name] != leaf).any(), name
+    trained = {"gen": "disc", "disc": "gen"}[frozen]
+    small.assert_same_bits(getattr(before, frozen).params, getattr(after, frozen).params)
+    new_leaves = small.leaves(getattr(after, trained).params)
+    for name, leaf in small.leaves(getattr(before, trained).params).items():
+        assert (new_leaves[name] != leaf).any(), name
 
 
 @pytest.mark.parametrize("lazy", [1, 3])
-def test_a_step_is_the_gradients_written_out(lazy):
-    weights = Penalties(r1=0.7, r2=0.3)
-    config = PLAIN.replace(penalties=weights, penalty_every=lazy)
-    now = lazy - 1  # when the lazy penalty is due
-    before, after, metrics, batch = one_step(config, step=now)
+def test_step_matches_explicit_gradients(lazy):
+    penalties = Penalties(r1=0.7, r2=0.3)
+    config = PLAIN.replace(penalties=penalties, penalty_every=lazy)
+    step = lazy - 1  # the lazy penalty is due
+    before, after, metrics, batch = one_step(config, step=step)
     real, key = batch.real[0], before.key
     opt = optax.sgd(0.1 * lazy / (lazy + 1) if lazy > 1 else 0.1)
 
-    def noise(purpose):
-        return latents(example_keys(step_key(key, purpose, now), 16), 8, "normal")
+    def sample_latents(purpose):
+        return latents(example_keys(step_key(key, purpose, step), 16), 8, "normal")
 
     def generate(params, z):
         return config.gen.apply({"params": params}, z, train=True)
 
-    def judge(params, x):
+    def discriminate(params, x):
         return config.disc.apply({"params": params}, x, train=True)
 
     def descend(params, objective):
@@ -76,42 +75,44 @@ def test_a_step_is_the_gradients_written_out(lazy):
             params, opt.update(jax.grad(objective)(params), opt.init(params))[0]
         )
 
-    fake = generate(before.gen.params, noise(Purpose.DISC_Z))
+    fake = generate(before.gen.params, sample_latents(Purpose.DISC_Z))
 
     def adversarial(params):
-        return losses_adversarial.logistic_disc(judge(params, real), judge(params, fake))
+        return losses_adversarial.logistic_disc(
+            discriminate(params, real), discriminate(params, fake)
+        )
 
-    def penalty(params):  # example by example, as the closed forms have it
-        slope = jax.vmap(jax.grad(lambda x: judge(params, x[None])[0]))
-        r1, r2 = (0.5 * jnp.square(slope(x)).sum((1, 2, 3)).mean() for x in (real, fake))
+    def penalty(params):  # per example
+        gradient = jax.vmap(jax.grad(lambda x: discriminate(params, x[None])[0]))
+        r1, r2 = (0.5 * jnp.square(gradient(x)).sum((1, 2, 3)).mean() for x in (real, fake))
         return lazy * (0.7 * r1 + 0.3 * r2)
 
     disc = before.disc.params
     if lazy == 1:
         disc = descend(disc, lambda params: adversarial(params) + penalty(params))
-    else:  # StyleGAN2's lazy penalty: an update of its own
+    else:  # the lazy penalty of StyleGAN2 is a separate update
         disc = descend(descend(disc, adversarial), penalty)
     opt = optax.sgd(0.1)
-    z = noise(Purpose.GEN_Z)
+    z = sample_latents(Purpose.GEN_Z)
     gen = descend(
         before.gen.params,
         lambda params: losses_adversarial.non_saturating_gen(
-            None, judge(disc, generate(params, z))
+            None, discriminate(disc, generate(params, z))
         ),
     )
-    for ours, theirs in ((after.disc.params, disc), (after.gen.params, gen)):
-        # The same float32 formulas, compiled apart: some roundings in 1e-7 differ.
-        small.assert_trees_close(ours, theirs, rtol=1e-5, atol=1e-7)
+    for actual, expected in ((after.disc.params, disc), (after.gen.params, gen)):
+        # The same float32 formulas, compiled separately: roundings of 1e-7 differ.
+        small.assert_trees_close(actual, expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(metrics["disc_loss"], adversarial(before.disc.params), rtol=1e-6)
 
 
-def test_lazy_penalties_are_due_every_kth_critic_update():
+def test_lazy_penalties_are_due_every_kth_discriminator_update():
     config = small.config(steps=6, penalty_every=3, n_critic=1)
     _, metrics = small.train_state(config)
     assert (metrics["r1"] > 0).tolist() == [False, False, True] * 2
 
 
-def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
+def test_nonfinite_gradient_changes_nothing_and_is_counted():
     with jax.debug_nans(False):
         real = jnp.full((2, 16, 8, 8, 1), jnp.nan)
         before, after, metrics, _ = one_step(small.CONFIG, real)
@@ -121,7 +122,7 @@ def test_a_nonfinite_gradient_changes_nothing_and_is_counted():
     assert (int(after.step), int(after.skipped), int(after.skipped_in_row)) == (1, 1, 1)
 
 
-def test_a_nonfinite_update_of_finite_gradients_changes_nothing_and_is_counted():
+def test_nonfinite_update_of_finite_gradients_changes_nothing_and_is_counted():
     config = PLAIN.replace(disc_opt=Optimizer("sgd", lr=1e38, b1=0.0), loss="wasserstein")
     with jax.debug_nans(False):
         before, after, metrics, _ = one_step(config, real=jnp.full((1, 16, 8, 8, 1), 1e5))
@@ -130,7 +131,7 @@ def test_a_nonfinite_update_of_finite_gradients_changes_nothing_and_is_counted()
     small.assert_same_bits(before.disc, after.disc)
 
 
-def test_good_steps_reset_the_row_of_skipped_ones():
+def test_finite_step_resets_the_count_of_consecutive_skips():
     step = jax.jit(make_train_step(small.CONFIG))
     state, _, _, batch = one_step(small.CONFIG)
     state = state.replace(skipped=jnp.int32(5), skipped_in_row=jnp.int32(2))
@@ -138,7 +139,7 @@ def test_good_steps_reset_the_row_of_skipped_ones():
     assert (int(state.skipped), int(state.skipped_in_row)) == (5, 0)
 
 
-def test_weight_clipping_bounds_the_critic():
+def test_weight_clipping_bounds_the_discriminator():
     _, after, _, _ = one_step(PLAIN.replace(loss="wasserstein", weight_clip=0.01))
     largest = max(np.abs(leaf).max() for leaf in small.leaves(after.disc.params).values())
     assert largest == np.float32(0.01)
@@ -149,22 +150,22 @@ def test_moving_average_has_its_half_life():
     step = jax.jit(make_train_step(config))
     state, _, _, batch = one_step(config)
     state = state.replace(ema=jax.tree.map(lambda leaf: leaf + 1.0, state.ema))
-    for _ in range(4):  # 64 images: half of the way
+    for _ in range(4):  # 64 images, one half-life
         state, _ = step(state, batch)
     gap = jax.tree.map(lambda a, b: a - b, state.ema["params"], state.gen.params)
     for name, leaf in small.leaves(gap).items():
         np.testing.assert_allclose(leaf, 0.5, atol=1e-5, err_msg=name)  # float32 of values near 1
 
 
-def test_moving_average_ramp_starts_at_the_weights_themselves():
+def test_moving_average_ramp_starts_at_the_weights():
     config = PLAIN.replace(ema_half_life=1e9, ema_ramp=0.05)
     _, after, _, _ = one_step(config)
-    # Half-life of 0.8 images after a batch of 16: 2^-20 of the old weights is left.
+    # Half-life of 0.8 images, after a batch of 16: the old weights have the factor 2^-20.
     small.assert_trees_close(after.ema["params"], after.gen.params, rtol=1e-7, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adam", "optimistic_adam", "rmsprop", "sgd"])
-def test_every_optimizer_steps(name):
+def test_every_optimizer_trains(name):
     config = PLAIN.replace(gen_opt=Optimizer(name, lr=1e-3), disc_opt=Optimizer(name, lr=1e-3))
     _, metrics = small.train_state(config.replace(steps=2))
     assert metrics["skipped"].sum() == 0
