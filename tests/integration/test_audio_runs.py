@@ -25,7 +25,7 @@ from gan_jax.runs import restore
 from tests.helpers import small
 
 RATE = 8000
-DEVICE = jax.local_devices()[:1]
+DEVICES = jax.local_devices()[:1]
 
 
 def test_write_wav_concatenates_samples_with_gaps(tmp_path):
@@ -114,10 +114,10 @@ def test_evaluate_scores_audio_by_spectrograms_and_pitches(finished, command):
 def test_scores_during_training_equal_those_of_evaluate(finished):
     _, config, state = restore.restore(finished)
     dataset, pixels = sources.load(config.data), extractor.pixels()
-    _, score = in_training.make_scorer(config, dataset, DEVICE[0], pixels, quiet=True)
+    _, score = in_training.make_scorer(config, dataset, DEVICES[0], pixels, quiet=True)
     cards = evaluate.evaluate(finished, Settings(features=pixels, num=1000, quiet=True), steps=[6])
     (card,) = (card for card in cards if card.metric == "frechet")
-    # Moments are float32 during training and float64 in evaluate, for features around 0.1 in 512 dimensions.
+    # Moments are float32 in training, float64 in evaluate; features are about 0.1, 512 dimensions.
     np.testing.assert_allclose(score(state)["frechet"][0], card.values[0], rtol=1e-3)
     with jax.debug_nans(False):
         diverged = jax.tree.map(lambda leaf: leaf * np.nan, state.ema)
@@ -154,7 +154,7 @@ class Loudness:
 def test_classes_are_counted_by_the_classifier_of_the_features(finished):
     audio_format = sounds.AudioFormat(RATE, 64)
     _, config, state = restore.restore(finished)
-    (member,) = members(config, state, seed=0, devices=DEVICE, audio_format=audio_format)
+    (member,) = members(config, state, seed=0, devices=DEVICES, audio_format=audio_format)
     protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)
     evaluator = audio_metrics.ClassCoverage("classes", Loudness(), protocol, accuracy=True)
     scores = evaluator(member)

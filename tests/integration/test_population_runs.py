@@ -58,7 +58,7 @@ SWEEP = small.config(
 )
 LOGGING = Logging(log_every=1, sample_every=10, checkpoint_every=5)
 RARELY = Logging(log_every=1, sample_every=20, checkpoint_every=20)
-DEVICE = jax.local_devices()[:1]
+DEVICES = jax.local_devices()[:1]
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_diverged_member_is_null_in_the_rows_and_does_not_affect_the_others(
 def test_a_run_folder_of_other_members_is_rejected(digits, changes, message):
     before = read_files(digits[0])
     other = DIGITS.replace(**changes)
-    opening = run_folder.open_folder(digits[0], other, sources.load(DIGITS.data), DEVICE)
+    opening = run_folder.open_folder(digits[0], other, sources.load(DIGITS.data), DEVICES)
     with pytest.raises(UserError) as error, opening:
         pass
     assert message in str(error.value)
