@@ -1,4 +1,4 @@
-"""Commands as users run them: their outputs, and one error line with status 2 for bad input."""
+"""Commands as users run them: outputs, and one error line with status 2 for bad input."""
 
 import dataclasses
 import json

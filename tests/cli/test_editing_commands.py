@@ -1,4 +1,4 @@
-"""The commands invert, interpolate and directions: outputs, and one error line for bad input."""
+"""Outputs and error messages of the commands invert, interpolate and directions."""
 
 import json
 

@@ -205,4 +205,4 @@ def test_spectrograms_are_inverted_without_the_data(spectral, tmp_path, command)
     assert dataset.batch.real.shape == (8, 128, 128, 1)
     for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.audio_format)):
         peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
-        assert abs(peak - (200 + 100 * i)) < RATE / 256  # half the width of a frequency bin
+        assert abs(peak - (200 + 100 * i)) < RATE / 256  # the width of a frequency bin

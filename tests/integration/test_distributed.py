@@ -253,7 +253,7 @@ def test_invalid_session_arguments_are_rejected(arguments, message):
 
 
 def test_broadcast_leaves_keep_every_bit():
-    """Includes -0.0 and a NaN with a payload; PRNG keys keep their implementation."""
+    """Covers -0.0, a NaN with a payload and the implementation of PRNG keys."""
     floats = np.array([0x80000000, 0x7FC12345, 0xFF800001, 1], np.uint32).view(np.float32)
     tree = {
         "floats": floats.reshape(2, 2),

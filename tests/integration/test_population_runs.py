@@ -1,4 +1,4 @@
-"""Run folders of populations: rows, images, checkpoints, commands and the table of a sweep."""
+"""Run folders of populations: rows, images, checkpoints, commands and sweeps."""
 
 import json
 import shutil
@@ -87,7 +87,7 @@ def swept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def solo(swept, tmp_path_factory):
+def single_run(swept, tmp_path_factory):
     """Trains member 9 of the sweep as a single run. Tests must not modify the folder."""
     workdir = tmp_path_factory.mktemp("runs") / "solo"
     member = population.member_configs(run_folder.load_config(swept))[9]
@@ -283,11 +283,11 @@ def test_a_missing_member_is_one_error_line(command, digits, tmp_path, number):
     assert not (tmp_path / "grid.png").exists()
 
 
-def test_a_member_of_a_single_run_is_one_error_line(command, solo, tmp_path):
-    arguments = f"sample {solo} --out {tmp_path / 'grid.png'} --member 0"
+def test_a_member_of_a_single_run_is_one_error_line(command, single_run, tmp_path):
+    arguments = f"sample {single_run} --out {tmp_path / 'grid.png'} --member 0"
     status, _, error = command(app.main, arguments)
     assert (status, error.count("\n")) == (2, 1)
-    assert f"{solo} is no population, got 0" in error
+    assert f"{single_run} is no population, got 0" in error
 
 
 def test_the_record_has_an_entry_per_member(command, digits, tmp_path):
@@ -359,10 +359,10 @@ def test_a_sweep_writes_its_table(swept):
         assert sheet.size == (6 * half - 4, 2 * half - 4)  # a row for each learning rate
 
 
-def test_a_member_of_a_sweep_equals_the_single_run(swept, solo):
-    config = run_folder.load_config(solo)
+def test_a_member_of_a_sweep_equals_the_single_run(swept, single_run):
+    config = run_folder.load_config(single_run)
     assert (config.gen_opt.lr, config.objective.label_smoothing, config.seed) == (1e-2, 0.1, 3)
-    expected, metrics = metrics_log.read_metrics(solo), metrics_log.read_metrics(swept)
+    expected, metrics = metrics_log.read_metrics(single_run), metrics_log.read_metrics(swept)
     for name, values in expected.items():
         actual = metrics[name] if name == "step" else metrics[name][:, 9]
         # Batched products are summed in another order, which 20 steps of Adam amplify.

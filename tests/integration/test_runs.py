@@ -193,7 +193,7 @@ def test_digests_depend_on_every_bit_and_survive_torn_files(tmp_path):
 
 
 def test_a_full_disk_is_one_error_line_and_the_run_can_be_resumed(launch, uninterrupted, tmp_path):
-    """Failing to write metrics or a checkpoint is a one-line error that names the file, status 2.
+    """A failed write of metrics or a checkpoint ends with status 2 and names the file.
 
     Complete files stay intact. Once there is space again, the run resumes to the bits of an
     uninterrupted one.

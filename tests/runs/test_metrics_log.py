@@ -81,7 +81,7 @@ def test_the_log_continues_after_the_step(tmp_path, text, step, expected):
 
 @pytest.mark.parametrize("checkpoint_step", [1, 5, 8, 10])
 def test_resumed_run_has_the_rows_of_an_uninterrupted_one(tmp_path, checkpoint_step):
-    """The run was killed after logging step 10; its last checkpoint may be of an earlier step."""
+    """The run was killed after logging step 10, at or after its last checkpoint."""
     path, uninterrupted = tmp_path / "metrics.jsonl", tmp_path / "whole.jsonl"
     for first, count in ((1, 4), (5, 2), (7, 10)):
         metrics_log.MetricsLog(uninterrupted, 2, first - 1).write(first, losses(first, count))
@@ -141,7 +141,7 @@ def test_a_log_without_rows_is_read_as_no_steps(tmp_path):
 
 @pytest.fixture
 def launch(tmp_path, monkeypatch):
-    """Returns launch(step) -> (a Timing, its clock); tests advance the clock by `clock.now`."""
+    """Returns launch(step) -> (a Timing, its clock). Tests advance the clock by `clock.now`."""
     monkeypatch.setattr(runs_timing, "launch_command", lambda: "python -m it")
 
     def start(step):
