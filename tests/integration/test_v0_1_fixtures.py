@@ -78,10 +78,8 @@ def test_checkpoint_is_read(name):
 def test_samples_are_those_of_version_0_1(command, tmp_path, name, suffix):
     expected, out = FIXTURES / f"{name}_samples{suffix}", tmp_path / f"samples{suffix}"
     num_samples = {"population": "10 --member 1", "audio": "12"}.get(name, "4")
-    assert (
-        command(app.main, f"sample {FIXTURES / name} --num-samples {num_samples} --out {out}")[0]
-        == 0
-    )
+    arguments = f"sample {FIXTURES / name} --num-samples {num_samples} --out {out}"
+    assert command(app.main, arguments)[0] == 0
     if suffix == ".png":
         assert_close_pixels(out, expected)
     elif same_machine():
