@@ -1,4 +1,4 @@
-"""Commands as users give them: what they write, and one line with status 2 for each mistake."""
+"""Commands as users run them: outputs, and one error line with status 2 for bad input."""
 
 import dataclasses
 import json
@@ -24,12 +24,12 @@ def experiment(**changes):
 
 @pytest.fixture(scope="module")
 def finished(trained_run):
-    """A run of 12 steps with checkpoints of 5, 10 and 12."""
+    """Returns the folder of a run of 12 steps with checkpoints 5, 10 and 12."""
     return trained_run("images")
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "message"),
     [
         ("--stepz 3", "got --stepz (did you mean '--steps'?)"),
         ("--steps x", "steps must be INT, got 'x'"),
@@ -66,19 +66,19 @@ def finished(trained_run):
         ("--data.name idx --data.path .", "images-idx3-ubyte"),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(command, tmp_path, flags, says):
+def test_bad_input_is_one_error_line_and_status_2(command, tmp_path, flags, message):
     status, _, error = command(experiment(), flags, f"--workdir {tmp_path / 'run'}")
     assert status == 2
     assert error.startswith("error: ")
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
-    assert not (tmp_path / "run").exists()  # nothing is left behind
+    assert not (tmp_path / "run").exists()
 
 
-def test_run_and_run_again(command, tmp_path):
-    status, out, _ = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
+def test_a_finished_run_is_not_repeated_or_shortened(command, tmp_path):
+    status, output, _ = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
     assert status == 0
-    assert "film.png" in out
+    assert "film.png" in output
     assert folder.load_config(tmp_path / "run") == small.config(steps=4)
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 3")
     assert (status, error.count("\n")) == (2, 1)
@@ -86,28 +86,28 @@ def test_run_and_run_again(command, tmp_path):
     assert "got 3" in error
     assert folder.load_config(tmp_path / "run").steps == 4
     status, _, error = command(experiment(), f"--workdir {tmp_path / 'run'} --devices 1 --steps 4")
-    assert status == 0  # nothing is left to do, and nothing is done
+    assert status == 0  # the run is complete: nothing is trained
     assert len(json.loads((tmp_path / "run" / "timing.json").read_text())) == 1
 
 
-def test_workdir_of_another_config_names_the_fields(command, finished):
+def test_a_run_folder_of_another_config_is_an_error_naming_the_fields(command, finished):
     before = (finished / "config.json").read_bytes()
     status, _, error = command(
         experiment(),
         f"--workdir {finished} --devices 1 --seed 4 --gen.widths 24 30 --penalties.r1 2",
     )
     assert (status, error.count("\n")) == (2, 1)
-    for text in (
+    for message in (
         "seed must be 0, got 4",
         "gen.widths must be (24, 32), got (24, 30)",
         "penalties.r1 must be 0.1, got 2.0",
     ):
-        assert text in error
+        assert message in error
     assert "steps" not in error
     assert (finished / "config.json").read_bytes() == before
 
 
-def test_workdir_of_other_data(command, tmp_path):
+def test_a_run_folder_of_other_data_is_one_error_line(command, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
     np.savez(tmp_path / "set.npz", images=images)
     main = experiment(data=ImageData("npz", path=str(tmp_path / "set.npz")), steps=3)
@@ -120,15 +120,15 @@ def test_workdir_of_other_data(command, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"_type": "os:system"}', "", "\x00"])
-def test_damaged_config(command, tmp_path, text):
+def test_a_damaged_config_is_one_error_line(command, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    for words in (f"sample {tmp_path}", f"resume {tmp_path}"):
-        status, _, error = command(app.main, words)
+    for arguments in (f"sample {tmp_path}", f"resume {tmp_path}"):
+        status, _, error = command(app.main, arguments)
         assert (status, error.count("\n")) == (2, 1)
         assert "config.json is damaged" in error
 
 
-def test_workdir_that_is_no_run_folder(command, tmp_path):
+def test_a_folder_of_other_files_is_not_overwritten(command, tmp_path):
     (tmp_path / "thesis.tex").write_text("do not overwrite")
     status, _, error = command(experiment(), f"--workdir {tmp_path} --devices 1")
     assert (status, error.count("\n")) == (2, 1)
@@ -139,26 +139,26 @@ def test_workdir_that_is_no_run_folder(command, tmp_path):
     assert (tmp_path / "samples").exists()
 
 
-def test_sample(command, finished, tmp_path):
+def test_sample_writes_a_grid(command, finished, tmp_path):
     out = tmp_path / "deep" / "grid.png"
-    words = f"sample {finished} --num-samples 20 --seed 1 --out {out}"
-    status, said, _ = command(app.main, words)
+    arguments = f"sample {finished} --num-samples 20 --seed 1 --out {out}"
+    status, output, _ = command(app.main, arguments)
     assert status == 0
-    assert "20 samples of step 12, seed 1" in said
+    assert "20 samples of step 12, seed 1" in output
     with Image.open(out) as image:
-        assert image.size == (8 * 73, 8 * 28)  # 8 columns of 9 pixels and an edge, x8
-    status, _, error = command(app.main, words)
+        assert image.size == (8 * 73, 8 * 28)  # 8 columns of 9 pixels and a border, x8
+    status, _, error = command(app.main, arguments)
     assert (status, error.count("\n")) == (2, 1)
     assert "--force" in error
     before = out.read_bytes()
-    assert command(app.main, words, "--force --step 5")[0] == 0
+    assert command(app.main, arguments, "--force --step 5")[0] == 0
     assert out.read_bytes() != before
-    assert command(app.main, words, "--force")[0] == 0
+    assert command(app.main, arguments, "--force")[0] == 0
     assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "message"),
     [
         ("--num-samples 0", "num_samples must be at least 1, got 0"),
         ("--step 7", "step must be one of 5, 10, 12, got 7"),
@@ -166,14 +166,16 @@ def test_sample(command, finished, tmp_path):
         ("--out grid.nonsense", "grid.nonsense cannot be written: unknown file extension"),
     ],
 )
-def test_sample_mistakes(command, finished, flags, says, tmp_path, monkeypatch):
+def test_bad_input_of_sample_is_one_error_line(
+    command, finished, flags, message, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     status, _, error = command(app.main, f"sample {finished}", flags)
     assert (status, error.count("\n")) == (2, 1)
-    assert says in error
+    assert message in error
 
 
-def test_resume_goes_on(command, tmp_path):
+def test_resume_trains_to_the_given_step(command, tmp_path):
     workdir = tmp_path / "run"
     small.fit(small.config(steps=5), workdir)
     assert command(app.main, f"resume {workdir} --steps 12 --devices 1")[0] == 0
@@ -193,26 +195,26 @@ presets = {"full": Preset(config, Logging(log_every=2, sample_every=5, checkpoin
 """
 
 
-@pytest.mark.parametrize("again", ["resume {run}", "train {recipe} --workdir {run}"])
-def test_a_run_is_continued_with_other_logging(command, tmp_path, again):
-    places = {"recipe": tmp_path / f"points_{again.split()[0]}.py", "run": tmp_path / "run"}
-    places["recipe"].write_text(RECIPE)
-    words = "train {recipe} --workdir {run} --devices 1"
-    assert command(app.main, words.format(**places))[0] == 0
+@pytest.mark.parametrize("resume", ["resume {run}", "train {recipe} --workdir {run}"])
+def test_a_run_is_resumed_with_other_logging(command, tmp_path, resume):
+    paths = {"recipe": tmp_path / f"points_{resume.split()[0]}.py", "run": tmp_path / "run"}
+    paths["recipe"].write_text(RECIPE)
+    arguments = "train {recipe} --workdir {run} --devices 1"
+    assert command(app.main, arguments.format(**paths))[0] == 0
     logging = Logging(log_every=1, score_every=6, sample_every=4, checkpoint_every=3, keep=2)
-    assert folder.load_settings(places["run"])[0] == Logging(2, 0, 5, 2, 3)
+    assert folder.load_settings(paths["run"])[0] == Logging(2, 0, 5, 2, 3)
     flags = "--log-every 1 --score-every 6 --sample-every 4 --checkpoint-every 3 --keep 2"
-    words = f"{again} --devices 1 --steps 10 {flags}"
-    status, _, error = command(app.main, words.format(**places))
+    arguments = f"{resume} --devices 1 --steps 10 {flags}"
+    status, _, error = command(app.main, arguments.format(**paths))
     assert (status, error.count("error")) == (0, 0)
-    assert folder.load_settings(places["run"]) == (logging, Runtime(devices=1))
-    assert metrics_log.read_metrics(places["run"])["step"].tolist() == [2, 4, 6, 7, 8, 9, 10]
-    samples = sorted(path.stem for path in (places["run"] / "samples").glob("step_*"))
+    assert folder.load_settings(paths["run"]) == (logging, Runtime(devices=1))
+    assert metrics_log.read_metrics(paths["run"])["step"].tolist() == [2, 4, 6, 7, 8, 9, 10]
+    samples = sorted(path.stem for path in (paths["run"] / "samples").glob("step_*"))
     assert samples == [f"step_{step:08d}" for step in (5, 8, 10)]
-    scores = (places["run"] / "scores.jsonl").read_text().splitlines()
-    assert [json.loads(row)["step"] for row in scores] == [6]
-    assert restore.checkpoint_steps(places["run"]) == [9, 10]
-    _, config, state = restore.restore(places["run"])
+    rows = (paths["run"] / "scores.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [6]
+    assert restore.checkpoint_steps(paths["run"]) == [9, 10]
+    _, config, state = restore.restore(paths["run"])
     small.assert_same_bits(state, small.train_state(config)[0])
 
 
@@ -226,7 +228,7 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         ("augment RUN", "augment is now synthesize"),
         ("repair RUN", "repair is now inpaint"),
@@ -255,39 +257,39 @@ def test_help_fits_a_narrow_terminal(command, monkeypatch, name):
         ("", "Expected one of {train, resume,"),
     ],
 )
-def test_wrong_words_are_one_line(command, words, says):
-    status, text, error = command(app.main, words)
-    assert (status, text) == (2, "")
+def test_invalid_arguments_are_one_error_line(command, arguments, message):
+    status, output, error = command(app.main, arguments)
+    assert (status, output) == (2, "")
     assert error.startswith("error: ")
     assert error.count("\n") == 1
-    assert says in error
+    assert message in error
 
 
-def test_flags_are_laid_over_the_preset(command, monkeypatch):
+def test_flags_override_the_preset(command, monkeypatch):
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, *_, **options: runs.append((config, options)))
-    words = "train mnist_dcgan --preset small --seed 5 --devices 1 --stream"
-    assert command(app.main, words)[0] == 0
+    arguments = "train mnist_dcgan --preset small --seed 5 --devices 1 --stream"
+    assert command(app.main, arguments)[0] == 0
     ((config, options),) = runs
     assert (config.name, config.gen.width, config.seed) == ("mnist_dcgan_small", 16, 5)
     assert options["runtime"] == Runtime(devices=1, stream=True)
     assert options["logging"] == mnist_dcgan.presets["small"].logging
 
 
-def test_a_recipe_of_the_users_own(command, monkeypatch, tmp_path):
+def test_train_accepts_a_recipe_file(command, monkeypatch, tmp_path):
     (tmp_path / "my_recipe.py").write_text(
         "from experiments import digits_mlp\nconfig = digits_mlp.config.replace(name='mine')\n"
     )
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **_: runs.append((config, workdir)))
     monkeypatch.setattr(serialization, "register", lambda module: None, raising=False)
-    words = f"train {tmp_path / 'my_recipe.py'} --steps 7 --workdir {tmp_path / 'run'}"
-    assert command(app.main, words)[0] == 0
+    arguments = f"train {tmp_path / 'my_recipe.py'} --steps 7 --workdir {tmp_path / 'run'}"
+    assert command(app.main, arguments)[0] == 0
     ((config, workdir),) = runs
     assert (config.name, config.steps, workdir) == ("mine", 7, tmp_path / "run")
 
 
-def test_resume_takes_the_flags_of_train(command, finished, monkeypatch):
+def test_resume_accepts_the_flags_of_train(command, finished, monkeypatch):
     runs = []
     monkeypatch.setattr(train, "fit", lambda config, workdir, **options: runs.append(options))
     assert (
@@ -296,11 +298,13 @@ def test_resume_takes_the_flags_of_train(command, finished, monkeypatch):
     assert runs == [{"logging": small.LOGGING, "runtime": Runtime(devices=1, stream=True)}]
 
 
-def test_help_imports_nothing_heavy():
+def test_the_command_line_imports_no_heavy_packages():
     heavy = "jax", "flax", "numpy", "optax", "tensorflow_datasets", "PIL"
     code = f"import gan_jax.cli.app, sys; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "[]\n"
 
 
 def test_conditional_samples_follow_their_labels(tmp_path):

@@ -1,4 +1,4 @@
-"""The commands invert, interpolate and directions: what they write, and one line a mistake."""
+"""Outputs and error messages of the commands invert, interpolate and directions."""
 
 import json
 
@@ -15,12 +15,12 @@ from studies import inversion_study
 
 @pytest.fixture(scope="module")
 def finished(trained_run):
-    """A population of three class-conditional generators, with checkpoints of 5 and 8."""
+    """Returns the run folder of a population of three conditional GANs, checkpoints 5 and 8."""
     return trained_run("population")
 
 
 @pytest.mark.parametrize(
-    ("words", "rows", "columns"),
+    ("arguments", "rows", "columns"),
     [
         ("interpolate --num-pairs 3 --columns 4", 3, 4),
         ("interpolate --num-pairs 3 --columns 4 --truncation 0.5", 3, 4),
@@ -28,15 +28,17 @@ def finished(trained_run):
         ("directions --num-directions 2 --columns 5 --method sefa", 2, 5),
     ],
 )
-def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
-    name, _, flags = words.partition(" ")
+def test_directions_and_interpolate_write_a_grid(
+    command, finished, tmp_path, arguments, rows, columns
+):
+    name, _, flags = arguments.partition(" ")
     line = f"{name} {finished} {flags} --out {tmp_path / 'deep' / 'out.png'}"
-    status, said, _ = command(app.main, line)
+    status, output, _ = command(app.main, line)
     assert status == 0
-    assert "step 8, member 0, seed 0" in said
+    assert "step 8, member 0, seed 0" in output
     with Image.open(tmp_path / "deep" / "out.png") as image:
-        whole = np.asarray(image)
-    assert whole.shape[0] * (columns * 9 + 1) == whole.shape[1] * (rows * 9 + 1)
+        grid = np.asarray(image)
+    assert grid.shape[0] * (columns * 9 + 1) == grid.shape[1] * (rows * 9 + 1)
     before = (tmp_path / "deep" / "out.png").read_bytes()
     status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
@@ -46,7 +48,7 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         ("interpolate --num-pairs 0", "num_pairs must be at least 1, got 0"),
         ("interpolate --columns 1", "columns must be at least 2, got 1"),
@@ -61,23 +63,26 @@ def test_directions_and_ways(command, finished, tmp_path, words, rows, columns):
         ("directions --step 3", "step must be one of 5, 8, got 3"),
     ],
 )
-def test_directions_and_ways_with_bad_input(command, finished, tmp_path, words, says):
-    name, _, flags = words.partition(" ")
+def test_bad_input_of_directions_and_interpolate_is_one_error_line(
+    command, finished, tmp_path, arguments, message
+):
+    name, _, flags = arguments.partition(" ")
     line = f"{name} {finished} {flags} --out {tmp_path / 'out.png'}"
     status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
-    assert says in error
+    assert message in error
     assert not (tmp_path / "out.png").exists()
 
 
-BRIEF = "--iterations 3 --samples 20 --restarts 2"
+SHORT_SEARCH = "--iterations 3 --samples 20 --restarts 2"
 
 
-def test_invert_a_split(command, finished, tmp_path):
-    words = f"invert {finished} --split test --num-images 20 {BRIEF} --out {tmp_path / 'out'}"
-    status, said, _ = command(app.main, words)
+def test_invert_writes_latents_and_errors_of_a_split(command, finished, tmp_path):
+    arguments = f"invert {finished} --split test --num-images 20 {SHORT_SEARCH}"
+    arguments += f" --out {tmp_path / 'out'}"
+    status, output, _ = command(app.main, arguments)
     assert status == 0
-    assert "20 images, step 8, member 0: mean error 0." in said
+    assert "20 images, step 8, member 0: mean error 0." in output
     report = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert report["pictures"] == "digits test, 20 of 360, evenly spaced"
     assert len(report["errors"]) == 20
@@ -90,31 +95,31 @@ def test_invert_a_split(command, finished, tmp_path):
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (4 * (16 * 9 + 1), 4 * (4 * 9 + 1))  # two rows of pairs, x4
     before = (tmp_path / "out" / "grid.png").read_bytes()
-    status, _, error = command(app.main, words, "--seed 1")
+    status, _, error = command(app.main, arguments, "--seed 1")
     assert (status, error.count("\n")) == (2, 1)
     assert "grid.png exists: use --force" in error
     assert (tmp_path / "out" / "grid.png").read_bytes() == before
-    assert command(app.main, words, "--force")[0] == 0
-    assert (tmp_path / "out" / "grid.png").read_bytes() == before  # the same bits again
+    assert command(app.main, arguments, "--force")[0] == 0
+    assert (tmp_path / "out" / "grid.png").read_bytes() == before
 
 
-def test_invert_with_holes(command, finished, tmp_path):
-    words = f"invert {finished} --split test --num-images 4 --mask-kind half {BRIEF}"
-    assert command(app.main, words, f"--out {tmp_path / 'out'}")[0] == 0
+def test_invert_keeps_the_pixels_outside_the_mask(command, finished, tmp_path):
+    arguments = f"invert {finished} --split test --num-images 4 --mask-kind half {SHORT_SEARCH}"
+    assert command(app.main, arguments, f"--out {tmp_path / 'out'}")[0] == 0
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
-        made = arrays["pictures"]
+        images = arrays["pictures"]
     real = sources.load(ImageData("digits", "test")).batch.real[::90]
-    same = (made == real)[..., 0].reshape(4, -1).mean(1)
-    assert (same >= 0.5).all()  # the half that is known, bit for bit
+    equal_fraction = (images == real)[..., 0].reshape(4, -1).mean(1)
+    assert (equal_fraction >= 0.5).all()  # the unmasked half
 
 
-def test_invert_a_folder(command, finished, tmp_path):
+def test_invert_skips_unreadable_files_of_a_folder(command, finished, tmp_path):
     (tmp_path / "in").mkdir()
     for name, size in (("a", (20, 16)), ("b", (9, 9))):
         Image.new("RGB", size, "grey").save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "c.png").write_text("no picture")
-    words = f"invert {finished} {tmp_path / 'in'} {BRIEF} --features pixels"
-    status, _, _ = command(app.main, words, f"--out {tmp_path / 'out'}")
+    arguments = f"invert {finished} {tmp_path / 'in'} {SHORT_SEARCH} --features pixels"
+    status, _, _ = command(app.main, arguments, f"--out {tmp_path / 'out'}")
     assert status == 0
     report = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert report["pictures"].endswith("in, 2 of 2, evenly spaced")
@@ -124,7 +129,7 @@ def test_invert_a_folder(command, finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         ("", "images must be either a folder or a --split, got neither"),
         ("nowhere", "there is no such file or folder"),
@@ -136,31 +141,31 @@ def test_invert_a_folder(command, finished, tmp_path):
         ("--split test --seed -1", "seed must be from 0 to 4294967295, got -1"),
     ],
 )
-def test_invert_with_bad_input(command, finished, tmp_path, words, says):
-    line = f"invert {finished} {words} --out {tmp_path / 'out'}"
+def test_bad_input_of_invert_is_one_error_line(command, finished, tmp_path, arguments, message):
+    line = f"invert {finished} {arguments} --out {tmp_path / 'out'}"
     status, _, error = command(app.main, line)
     assert (status, error.count("\n")) == (2, 1)
-    assert says in error
+    assert message in error
     assert not (tmp_path / "out").exists()
 
 
-def test_data_without_splits():
+def test_a_split_of_data_without_splits_is_an_error():
     with pytest.raises(UserError, match="data set 'npz' has no split 'test'"):
         sources.load_split(ImageData("npz"), "test")
-    few = ImageData("digits", per_class=2, size=8)
-    assert len(sources.load_split(few, "all")) == 1797
+    subset = ImageData("digits", per_class=2, size=8)
+    assert len(sources.load_split(subset, "all")) == 1797
 
 
-def test_study(command, finished, tmp_path):
-    """Held-out digits and the generator's own pictures: the search ends nearer than its starts."""
+def test_the_study_finds_images_nearer_than_the_initial_samples(command, finished, tmp_path):
+    """Inverts held-out digits and generated images."""
     flags = "--num 3 --samples 20 --search.samples 20 --search.restarts 1 --search.steps 20"
-    line = f"--run {finished} {flags} --out {tmp_path / 'found.json'}"
+    line = f"--run {finished} {flags} --out {tmp_path / 'study.json'}"
     assert command(inversion_study.main, line)[0] == 0
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["pictures"] == "digits test, 3 of 360"
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["pictures"] == "digits test, 3 of 360"
     for kind in ("held_out", "generated"):
-        assert 0 < found[kind]["inversion_error"] < found[kind]["nearest_error"]
-        factor = found[kind]["nearest_error"] / found[kind]["inversion_error"]
-        assert found[kind]["factor"] == pytest.approx(factor, rel=1e-5)  # float32
-        assert found[kind]["share_nearer_than_nearest"] == 1
-    assert found["versions"]["data"]["examples"] == 360
+        assert 0 < record[kind]["inversion_error"] < record[kind]["nearest_error"]
+        factor = record[kind]["nearest_error"] / record[kind]["inversion_error"]
+        assert record[kind]["factor"] == pytest.approx(factor, rel=1e-5)  # float32
+        assert record[kind]["share_nearer_than_nearest"] == 1
+    assert record["versions"]["data"]["examples"] == 360

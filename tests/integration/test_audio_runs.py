@@ -1,4 +1,4 @@
-"""Runs on sounds: files to hear and to look at, resume to the byte, commands without the data."""
+"""Audio runs: sample files, exact resume, scores, and commands that run without the data."""
 
 import json
 import shutil
@@ -25,32 +25,32 @@ from gan_jax.runs import restore
 from tests.helpers import small
 
 RATE = 8000
-ONE = jax.local_devices()[:1]
+DEVICES = jax.local_devices()[:1]
 
 
-def test_sounds_are_written_one_after_another(tmp_path):
+def test_write_wav_concatenates_samples_with_gaps(tmp_path):
     waves = np.array([[0.0, 0.5, -1.0], [2.0, np.nan, 0.25]], np.float32)
     audio.write_wav(tmp_path / "x.wav", waves, 100)
-    rate, found = wavfile.read(tmp_path / "x.wav")
-    assert (rate, found.dtype, len(found)) == (100, np.int16, 2 * (3 + 10))
-    np.testing.assert_array_equal(found[:3], [0, 16384, -32767])
-    np.testing.assert_array_equal(found[13:16], [32767, 0, 8192])
-    assert not found[3:13].any()
+    rate, samples = wavfile.read(tmp_path / "x.wav")
+    assert (rate, samples.dtype, len(samples)) == (100, np.int16, 2 * (3 + 10))
+    np.testing.assert_array_equal(samples[:3], [0, 16384, -32767])
+    np.testing.assert_array_equal(samples[13:16], [32767, 0, 8192])
+    assert not samples[3:13].any()
 
 
-def test_a_waveform_is_the_range_of_every_column():
+def test_a_waveform_image_shows_the_range_of_each_column():
     waves = np.zeros((1, 1280), np.float32)
     waves[0, 640:650] = np.linspace(-1, 1, 10)
-    picture = audio.waveform_images(waves)[0, :, :, 0]
-    black = picture == 0
-    assert (picture.shape, set(np.unique(picture))) == ((48, 128), {0, 255})
+    image = audio.waveform_images(waves)[0, :, :, 0]
+    black = image == 0
+    assert (image.shape, set(np.unique(image))) == ((48, 128), {0, 255})
     assert black[:, 64].all()
     assert (black.sum(0)[np.arange(128) != 64] <= 1).all()
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """What is kept of classifiers and reals is of this file's tests."""
+    """Caches classifiers and statistics of real data for the tests of this file only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -61,11 +61,11 @@ CONFIG = small.RUNS["sounds"]
 
 @pytest.fixture(scope="module")
 def finished(trained_run, tmp_path_factory):
-    """The folder of a run that nothing stopped, and that is scored here."""
+    """Copies the folder of an uninterrupted run, which tests of this file evaluate."""
     return shutil.copytree(trained_run("sounds"), tmp_path_factory.mktemp("run") / "whole")
 
 
-def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
+def test_resumed_run_has_the_same_files(finished, tmp_path):
     cut = tmp_path / "cut"
     logging = small.RUNS_LOGGING["sounds"]
     small.fit(CONFIG.replace(steps=3), cut, logging=logging)
@@ -77,60 +77,60 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_byte(finished, tmp_path):
         assert (finished / name).read_bytes() == (cut / name).read_bytes(), name
 
 
-def test_sample_writes_what_can_be_heard_or_seen(finished, tmp_path, command):
+def test_sample_writes_audio_or_images(finished, tmp_path, command):
     for out in ("x.wav", "x.png"):
-        words = f"sample {finished} --num-samples 3 --out {tmp_path / out}"
-        status, said, _ = command(app.main, words)
-        assert (status, "3 samples of step 6" in said) == (0, True)
-    rate, found = wavfile.read(tmp_path / "x.wav")
-    assert (rate, len(found)) == (RATE, 3 * (64 + 800))
-    with Image.open(tmp_path / "x.png") as picture:
-        assert picture.width % (3 * 129 + 1) == 0
-    status, _, said = command(app.main, f"sample {finished} --out {tmp_path / 'x.abc'}")
-    assert (status, said.count("\n")) == (2, 1)
+        arguments = f"sample {finished} --num-samples 3 --out {tmp_path / out}"
+        status, output, _ = command(app.main, arguments)
+        assert (status, "3 samples of step 6" in output) == (0, True)
+    rate, samples = wavfile.read(tmp_path / "x.wav")
+    assert (rate, len(samples)) == (RATE, 3 * (64 + 800))
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.width % (3 * 129 + 1) == 0
+    status, _, error = command(app.main, f"sample {finished} --out {tmp_path / 'x.abc'}")
+    assert (status, error.count("\n")) == (2, 1)
 
 
-def test_a_labelled_set_of_sounds_is_refused(finished, tmp_path, command):
-    words = f"synthesize {finished} --out {tmp_path / 'set'} --per-class 1"
-    status, _, said = command(app.main, words)
-    assert (status, "must generate images, got audio [64, 1]" in said) == (2, True)
+def test_synthesize_rejects_audio_generators(finished, tmp_path, command):
+    arguments = f"synthesize {finished} --out {tmp_path / 'set'} --per-class 1"
+    status, _, error = command(app.main, arguments)
+    assert (status, "must generate images, got audio [64, 1]" in error) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")
-def test_evaluate_scores_sounds_by_their_pictures_and_pitches(finished, command):
-    words = f"evaluate {finished} --features pixels --num-samples 24 --devices 1"
-    status, _, _ = command(app.main, words)
+def test_evaluate_scores_audio_by_spectrograms_and_pitches(finished, command):
+    arguments = f"evaluate {finished} --features pixels --num-samples 24 --devices 1"
+    status, _, _ = command(app.main, arguments)
     assert status == 0
     cards = json.loads((finished / "scores.json").read_text())["cards"]
-    found = {card["metric"]: card for card in cards}
-    wanted = {"frechet", "kernel", "tonal", "in_tune", "pitches_covered", "pitch_accuracy"}
-    assert found.keys() >= wanted
-    assert found["frechet"]["n_real"] == 1000
-    status, _, said = command(app.main, f"{words} --path-length")
-    assert (status, "path length must not be requested" in said) == (2, True)
+    by_metric = {card["metric"]: card for card in cards}
+    expected = {"frechet", "kernel", "tonal", "in_tune", "pitches_covered", "pitch_accuracy"}
+    assert by_metric.keys() >= expected
+    assert by_metric["frechet"]["n_real"] == 1000
+    status, _, error = command(app.main, f"{arguments} --path-length")
+    assert (status, "path length must not be requested" in error) == (2, True)
 
 
 @pytest.mark.usefixtures("cache")
-def test_scores_in_training_are_those_of_evaluate(finished):
+def test_scores_during_training_equal_those_of_evaluate(finished):
     _, config, state = restore.restore(finished)
     dataset, pixels = sources.load(config.data), extractor.pixels()
-    _, score = in_training.make_scorer(config, dataset, ONE[0], pixels, quiet=True)
+    _, score = in_training.make_scorer(config, dataset, DEVICES[0], pixels, quiet=True)
     cards = evaluate.evaluate(finished, Settings(features=pixels, num=1000, quiet=True), steps=[6])
     (card,) = (card for card in cards if card.metric == "frechet")
-    # Moments in float32 against float64, of features around 0.1 in 512 dimensions.
+    # Moments are float32 in training, float64 in evaluate; features are about 0.1, 512 dimensions.
     np.testing.assert_allclose(score(state)["frechet"][0], card.values[0], rtol=1e-3)
     with jax.debug_nans(False):
-        lost = jax.tree.map(lambda leaf: leaf * np.nan, state.ema)
-        assert np.isnan(score(state.replace(ema=lost))["frechet"]).all()
+        diverged = jax.tree.map(lambda leaf: leaf * np.nan, state.ema)
+        assert np.isnan(score(state.replace(ema=diverged))["frechet"]).all()
 
 
 def test_tones_are_in_tune_and_noise_is_not():
     real = sources.load(AudioData("tones", "test", labels=True)).batch
     waves = sounds.to_float(real.real[:200, :, 0])
-    found = audio_metrics.pitch_scores(waves, RATE, real.cond[:200])
+    scores = audio_metrics.pitch_scores(waves, RATE, real.cond[:200])
     for name in ("tonal", "in_tune", "pitch_accuracy"):
-        assert found[name].value > 0.98, name
-    assert found["pitches_covered"].value == 12
+        assert scores[name].value > 0.98, name
+    assert scores["pitches_covered"].value == 12
     flat = {"labels": waves[real.cond[:200] == 0], "rate": RATE * 2 ** (1 / 24)}
     cents = pitch.pitches(flat["labels"], flat["rate"]).cents
     assert (np.abs(cents) > 40).all()  # a quarter tone off
@@ -139,7 +139,7 @@ def test_tones_are_in_tune_and_noise_is_not():
 
 
 class Loudness:
-    """Two classes: pictures that are brighter than the grey that an untrained generator makes."""
+    """A feature network whose classifier predicts class 0 for mean levels below 300."""
 
     name, sha256, resize, note = "loudness", "0", "none", ""
     head = (np.eye(2), np.zeros(2))
@@ -151,30 +151,30 @@ class Loudness:
         return np.concatenate([np.zeros_like(features), features - 300], 1)
 
 
-def test_classes_are_counted_by_the_features_classifier(finished):
-    sound = sounds.AudioFormat(RATE, 64)
+def test_classes_are_counted_by_the_classifier_of_the_features(finished):
+    audio_format = sounds.AudioFormat(RATE, 64)
     _, config, state = restore.restore(finished)
-    (member,) = members(config, state, seed=0, devices=ONE, audio_format=sound)
+    (member,) = members(config, state, seed=0, devices=DEVICES, audio_format=audio_format)
     protocol = EvaluationProtocol("loudness", "tones", "0", n_real=0, n_fake=24)
     evaluator = audio_metrics.ClassCoverage("classes", Loudness(), protocol, accuracy=True)
-    found = evaluator(member)
-    assert found["classes_covered"].value == 1
-    np.testing.assert_allclose(found["classes_kl"].value, np.log(2))
-    assert found["class_accuracy"].value == 2 / 24  # the labels 0 to 11, twice, all heard as 0
+    scores = evaluator(member)
+    assert scores["classes_covered"].value == 1
+    np.testing.assert_allclose(scores["classes_kl"].value, np.log(2))
+    assert scores["class_accuracy"].value == 2 / 24  # labels 0 to 11 twice, all predicted as 0
 
 
-def test_coverage_counts_classes_of_a_tenth_of_their_share():
+def test_coverage_counts_classes_with_a_tenth_of_their_share():
     labels = np.repeat([0, 1, 2], [50, 49, 1])
-    found = audio_metrics.coverage("speakers", labels, 4)
-    assert found["speakers_covered"].value == 2  # a tenth of 25 is more than one
+    scores = audio_metrics.coverage("speakers", labels, 4)
+    assert scores["speakers_covered"].value == 2  # a tenth of 25 is more than one
     share = np.array([0.5, 0.49, 0.01])
-    np.testing.assert_allclose(found["speakers_kl"].value, (share * np.log(4 * share)).sum())
+    np.testing.assert_allclose(scores["speakers_kl"].value, (share * np.log(4 * share)).sum())
     assert audio_metrics.coverage("speakers", labels[:0], 4)["speakers_covered"].value == 0
 
 
 @pytest.fixture(scope="module")
 def spectral(tmp_path_factory):
-    """A folder of a run on spectrograms of files, which are gone afterwards."""
+    """Trains on spectrograms of audio files and deletes the files: (run folder, data set)."""
     files, folder = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("run") / "run"
     t = np.arange(4096) / RATE
     for i in range(8):
@@ -196,13 +196,13 @@ def spectral(tmp_path_factory):
     return folder, dataset
 
 
-def test_spectrograms_are_heard_without_the_data(spectral, tmp_path, command):
+def test_spectrograms_are_inverted_without_the_data(spectral, tmp_path, command):
     folder, dataset = spectral
     status, _, _ = command(app.main, f"sample {folder} --num-samples 2 --out {tmp_path / 'x.wav'}")
-    rate, found = wavfile.read(tmp_path / "x.wav")
-    assert (status, rate, len(found)) == (0, RATE, 2 * (4096 + 800))
-    assert found.any()
+    rate, samples = wavfile.read(tmp_path / "x.wav")
+    assert (status, rate, len(samples)) == (0, RATE, 2 * (4096 + 800))
+    assert samples.any()
     assert dataset.batch.real.shape == (8, 128, 128, 1)
     for i, wave in enumerate(preprocess.waveforms(dataset.batch.real, dataset.audio_format)):
         peak = np.abs(np.fft.rfft(wave)).argmax() * RATE / 4096
-        assert abs(peak - (200 + 100 * i)) < RATE / 256  # half of a frequency of the transform
+        assert abs(peak - (200 + 100 * i)) < RATE / 256  # the width of a frequency bin

@@ -1,4 +1,4 @@
-"""A run on sentences, from the file to the scores: folder, commands, and what they refuse."""
+"""Text runs, from the data file to the scores: run folder, commands and their errors."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ SAMPLES = 40
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """CONFIG on a file of 80 sentences."""
+    """Returns CONFIG with a data file of 80 sentences."""
     path = tmp_path_factory.mktemp("data") / "lines.txt"
     path.write_text("\n".join(LINES * 10), encoding="utf-8")
     data = TextData("lines", path=str(path), tokens=5, vocabulary=9)
@@ -43,64 +43,68 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(config, tmp_path_factory):
-    """Its run folder."""
+    """Trains `config` and returns the run folder."""
     folder = tmp_path_factory.mktemp("run")
     logging = Logging(log_every=1, sample_every=2, checkpoint_every=4)
     small.fit(config, folder, logging=logging, draw=True)
     return folder
 
 
-def test_the_folder(run):
+def test_the_folder_has_samples_checkpoints_and_vocabulary(run):
     names = sorted(path.name for path in (run / "samples").iterdir())
     assert names == ["real.txt", *(f"step_{step:08d}.txt" for step in (2, 4, 6))]
-    assert checkpoint_steps(run) == [CONFIG.pretrain.steps, 4, 6]  # likelihood's end too
+    assert checkpoint_steps(run) == [
+        CONFIG.pretrain.steps,
+        4,
+        6,
+    ]  # with the end of pretraining
     assert (run / "samples" / "real.txt").read_text().splitlines()[0] == LINES[0]
     vocabulary = corpus.load_vocabulary(run)
     assert set(vocabulary) == {*corpus.SPECIAL, "a", "the", "cat", "dog", "sat", "ran", "."}
-    made = (run / "samples" / "step_00000006.txt").read_text().splitlines()
-    assert len(made) == 64
-    for line in made:
+    samples = (run / "samples" / "step_00000006.txt").read_text().splitlines()
+    assert len(samples) == 64
+    for line in samples:
         assert set(line.split()) <= set(vocabulary)
     assert (run / "curves.png").exists()
     assert not (run / "film.png").exists()
     assert json.loads((run / "versions.json").read_text())["data"]["real"] == [5, 9]
 
 
-def test_another_sentence_is_named(run, tmp_path):
+def test_a_different_sample_file_is_reported(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    ours, theirs = (compare.load_run_record(path) for path in (run, copy))
-    assert compare.compare(ours, theirs).compared[-1] == "samples: 3 in both runs"
+    original, same = (compare.load_run_record(path) for path in (run, copy))
+    assert compare.compare(original, same).compared[-1] == "samples: 3 in both runs"
     (copy / "samples" / "step_00000004.txt").write_text("the cat ran .\n")
-    (where,) = compare.compare(ours, compare.load_run_record(copy)).differences
-    assert where == "samples: step_00000004.txt differs (1 of 3)"
+    (difference,) = compare.compare(original, compare.load_run_record(copy)).differences
+    assert difference == "samples: step_00000004.txt differs (1 of 3)"
 
 
-def test_samples_are_those_of_the_generator(config, run):
+def test_sampled_tokens_equal_the_one_hot_samples(config, run):
     _, _, state = restore(run)
     variables, key = generator_variables(state), keys.root_key(3)
-    rows = text.sample(config, variables, key, 5)
+    tokens = text.sample(config, variables, key, 5)
     one_hot = sampling.sample(config, variables, key, 5)
-    np.testing.assert_array_equal(one_hot, np.eye(9)[rows])
+    np.testing.assert_array_equal(one_hot, np.eye(9)[tokens])
     with pytest.raises(UserError, match="temperature must be above 0 and finite, got 0"):
         text.sample(config, variables, key, 5, 0)
 
 
-def test_the_sample_command(run, command, tmp_path):
-    words = f"--num-samples 7 --out {tmp_path}/made.txt"
-    status, out, _ = command(app.main, f"sample {run}", words)
+def test_sample_writes_a_text_file(run, command, tmp_path):
+    flags = f"--num-samples 7 --out {tmp_path}/samples.txt"
+    status, output, _ = command(app.main, f"sample {run}", flags)
     assert status == 0
-    assert "7 samples of step 6" in out
-    first = (tmp_path / "made.txt").read_text()
+    assert "7 samples of step 6" in output
+    first = (tmp_path / "samples.txt").read_text()
     assert len(first.splitlines()) == 7
-    assert command(app.main, f"sample {run}", words)[0] == 2  # it exists
-    status, _, _ = command(app.main, f"sample {run}", words, "--force --temperature 0.1")
+    assert command(app.main, f"sample {run}", flags)[0] == 2  # the file exists
+    status, _, _ = command(app.main, f"sample {run}", flags, "--force --temperature 0.1")
     assert status == 0
-    assert (tmp_path / "made.txt").read_text() != first
+    assert (tmp_path / "samples.txt").read_text() != first
 
 
-def test_the_evaluate_command(run, command):
-    words = f"--num-samples {SAMPLES} --temperatures 1 0.5"
-    status, out, _ = command(app.main, f"evaluate {run}", words)
+def test_evaluate_writes_scores_by_temperature(run, command):
+    flags = f"--num-samples {SAMPLES} --temperatures 1 0.5"
+    status, output, _ = command(app.main, f"evaluate {run}", flags)
     assert status == 0
     cards = {
         card["metric"]: card for card in json.loads((run / "scores.json").read_text())["cards"]
@@ -112,30 +116,31 @@ def test_the_evaluate_command(run, command):
     assert {card["temperature"] for card in cards.values()} == {1.0, 0.5}
     for name in ("bleu_2", "self_bleu_2"):
         assert 0 < cards[name]["values"][0] < 1
-        assert f"{name} " in out
-    # What the generator is sure of is more alike.
+        assert f"{name} " in output
+    # A lower temperature makes samples more likely.
     assert cards["nll_div at 0.5"]["values"] < cards["nll_div"]["values"]
-    status, _, said = command(app.main, f"evaluate {run}", "--cas")
+    status, _, error = command(app.main, f"evaluate {run}", "--cas")
     assert status == 2
-    assert "cas must not be set for a text run" in said
+    assert "cas must not be set for a text run" in error
 
 
-def test_the_law_of_the_oracle_is_known():
-    """Its own generator is as likely under it as under itself."""
+def test_the_oracle_scores_the_likelihood_of_samples():
+    """Samples of the oracle generator are equally likely under the oracle and the generator."""
     data = TextData("oracle", tokens=4, vocabulary=9)
     gen = lstm.oracle_generator(4, 9)
-    ours = CONFIG.replace(gen=gen, data=data)
+    config = CONFIG.replace(gen=gen, data=data)
     dataset = sources.load(data)
     variables = oracle.oracle_variables(4, 9)
     protocol = EvaluationProtocol("tokens", "oracle", "0", 64, 64, temperature=1.0)
-    found = text_metrics.TextMetrics(dataset, dataset, protocol)(Member(ours, variables, seed=0))
-    assert found.keys() == {"nll_div", "nll_oracle", "nll_gen"}
-    assert found["nll_oracle"][0] == pytest.approx(found["nll_div"][0], rel=1e-6)
-    # 64 samples of it, and 10,000.
-    assert found["nll_gen"][0] == pytest.approx(found["nll_oracle"][0], rel=0.2)
+    member = Member(config, variables, seed=0)
+    scores = text_metrics.TextMetrics(dataset, dataset, protocol)(member)
+    assert scores.keys() == {"nll_div", "nll_oracle", "nll_gen"}
+    assert scores["nll_oracle"][0] == pytest.approx(scores["nll_div"][0], rel=1e-6)
+    # One is estimated from 64 samples, the other from 10,000 sentences of the oracle.
+    assert scores["nll_gen"][0] == pytest.approx(scores["nll_oracle"][0], rel=0.2)
 
 
-def test_unknown_words_of_the_test_match_nothing(config):
+def test_unknown_words_of_the_test_split_match_nothing(config):
     dataset = sources.load(config.data)
     batch = dataclasses.replace(dataset.batch, real=np.full((8, 5), corpus.UNKNOWN, np.uint16))
     test = dataclasses.replace(dataset, batch=batch)
@@ -144,17 +149,17 @@ def test_unknown_words_of_the_test_match_nothing(config):
         lambda: gen.init(keys.root_key(0), keys.dummy_latents(1, 2, "key"), train=False)
     )()
     protocol = EvaluationProtocol("tokens", "lines", "0", 8, 8, temperature=1.0)
-    found = text_metrics.TextMetrics(dataset, test, protocol)(Member(config, variables, seed=0))
-    assert found["bleu_2"][0] == 0
-    assert "nll_gen" not in found
+    scores = text_metrics.TextMetrics(dataset, test, protocol)(Member(config, variables, seed=0))
+    assert scores["bleu_2"][0] == 0
+    assert "nll_gen" not in scores
 
 
-def test_scores_while_it_trains_are_refused(config):
+def test_scores_during_training_are_rejected(config):
     with pytest.raises(UserError, match="there is no metric for data 'lines'"):
         in_training.make_scorer(config, sources.load(config.data), jax.local_devices()[0])
 
 
-def test_networks_of_another_vocabulary_are_refused(config):
+def test_networks_of_another_vocabulary_are_rejected(config):
     data = dataclasses.replace(config.data, vocabulary=12)
     with pytest.raises(UserError, match=r"must be that of the data, \[5, 12\], got \[5, 9\]"):
         initialize(
@@ -162,14 +167,14 @@ def test_networks_of_another_vocabulary_are_refused(config):
         )
 
 
-def test_streamed_batches_are_resident_ones(config):
+def test_streamed_batches_equal_resident_batches(config):
     dataset, root = sources.load(config.data), keys.root_key(config.seed)
-    one = jax.local_devices()[:1]
-    seen = []
-    for feed in (feeds.resident(dataset, one), feeds.streamed(config, dataset, one, 0)):
+    devices = jax.local_devices()[:1]
+    batches = []
+    for feed in (feeds.resident(dataset, devices), feeds.streamed(config, dataset, devices, 0)):
         data, _ = next(feed)
         if isinstance(data, feeds.Block):
             data = jax.tree.map(lambda leaf: leaf[0], data)
-        seen.append(feeds.batch_at(config, data, root, np.int32(3), 0, 1).real)
-    assert seen[0].shape == (1, 8, 5, 9)
-    np.testing.assert_array_equal(*seen)
+        batches.append(feeds.batch_at(config, data, root, np.int32(3), 0, 1).real)
+    assert batches[0].shape == (1, 8, 5, 9)
+    np.testing.assert_array_equal(*batches)

@@ -1,4 +1,4 @@
-"""Recipes are found by name and by file, listed with their records, and estimated."""
+"""Recipes are loaded by name and by file, listed with their records, and estimated."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ NAMES = sorted(
 )
 
 
-def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
+def test_a_recipe_of_the_package_is_loaded_by_name_and_by_file():
     recipe = load_recipe("mnist_dcgan")
     assert recipe.name == recipe.config.name == "mnist_dcgan"
     assert recipe.small.name == "mnist_dcgan_small"
@@ -35,10 +35,10 @@ def test_a_recipe_of_the_package_is_found_by_name_and_by_file():
     assert load_recipe("ring_mlp").small is None
 
 
-def test_an_unknown_name_is_one_line_with_close_ones():
-    with pytest.raises(UserError, match=r"got 'mnist_dcgna' .*'mnist_dcgan'") as raised:
+def test_an_unknown_name_is_one_error_line_with_similar_names():
+    with pytest.raises(UserError, match=r"got 'mnist_dcgna' .*'mnist_dcgan'") as error:
         load_recipe("mnist_dcgna")
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(error.value)
     for name in ("", "_r3gan", "results", "no such thing"):
         with pytest.raises(UserError, match="recipe must be"):
             load_recipe(name)
@@ -46,7 +46,7 @@ def test_an_unknown_name_is_one_line_with_close_ones():
 
 @pytest.fixture
 def write_recipe(tmp_path, monkeypatch):
-    """Write a recipe file with a network of its own in a module beside it."""
+    """Writes recipe files next to a module with a network class."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "my_networks.py").write_text(
         "from gan_jax.networks import mlp\n\nclass Mine(mlp.Generator):\n    depth: int = 3\n"
@@ -76,7 +76,7 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
     assert [vars(module)["Mine"] for module in registered] == [type(recipe.config.gen)]
     assert load_recipe(path) == recipe
     load_recipe("digits_mlp", register=registered.append)
-    assert len(registered) == 1  # types of the package are known already
+    assert len(registered) == 1  # recipes of the package register nothing
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_a_file_is_loaded_with_its_neighbors_and_registered(write_recipe):
         ("jax.py", "config = 3\n", "recipe must not have the name of a loaded module"),
     ],
 )
-def test_a_file_that_is_no_recipe_is_refused(write_recipe, name, text, message):
+def test_a_file_that_is_not_a_recipe_is_rejected(write_recipe, name, text, message):
     with pytest.raises(UserError, match=message):
         load_recipe(write_recipe(text, name))
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_file_is_rejected(tmp_path):
     with pytest.raises(UserError, match="recipe must be a file that exists"):
         load_recipe(tmp_path / "absent.py")
 
 
-def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
+def test_the_table_lists_every_recipe_with_its_record(capsys):
     rows = {row.name: row for row in recipes.list_recipes()}
     assert sorted(rows) == NAMES
     record = json.loads((RESULTS / "mnist_dcgan_small.json").read_text())
@@ -117,7 +117,7 @@ def test_the_table_has_every_recipe_and_what_is_on_record(capsys):
 
 
 @pytest.mark.parametrize("seconds", [0, 45, 119, 120, 7200, 172_800])
-def test_a_duration_has_its_largest_unit(seconds):
+def test_a_duration_is_formatted_in_its_largest_unit(seconds):
     number, unit = recipes.format_duration(seconds).split()
     length = {"s": 1, "min": 60, "h": 3600, "days": 86400}[unit]
     assert float(number) * length == seconds
@@ -125,7 +125,7 @@ def test_a_duration_has_its_largest_unit(seconds):
 
 
 def dry_run_lines(capsys, config, **settings):
-    """Return the printed lines by their first word, and the bytes of the data."""
+    """Returns the lines of a dry run by their first word, and the size of the data in bytes."""
     devices = jax.local_devices()[:1]
     dry_run.dry_run(config, devices=devices, **settings)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -143,10 +143,10 @@ def dry_run_lines(capsys, config, **settings):
 def test_a_dry_run_measures_pretraining_and_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dry_run, "MIN_MEASURED_SECONDS", 0.0)
-    lines, held = dry_run_lines(capsys, small.TEXTS)
+    lines, data_bytes = dry_run_lines(capsys, small.TEXTS)
     assert "3 steps of pretraining at" in lines["time"]
     assert "3 steps of training at" in lines["time"]
-    assert f"data {held / 2**20:.1f} MiB" in lines["memory"]
+    assert f"data {data_bytes / 2**20:.1f} MiB" in lines["memory"]
     assert not list(tmp_path.iterdir())
 
 

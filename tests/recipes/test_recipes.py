@@ -27,11 +27,11 @@ from tests.helpers import small
 
 FOLDER = Path(experiments.__path__[0])
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
-# Too much to compile even when small. Their networks are trained in tests/networks/ and
-# tests/training/test_pretrain.py; those of fashion are those of mnist.
+# Slow to compile even in the small version. Their networks are trained in tests/networks/ and
+# tests/training/test_pretrain.py; fashion uses the networks of mnist.
 LARGE = ("cifar10", "folder", "fashion", "mnist_inpaint", "spoken", "tones")
 LARGE += ("coco", "oracle", "text_lstm")
-# One of each network, loss and kind of data; the others are left to the nightly tier.
+# One recipe for each network, loss and kind of data; the others run nightly.
 TRACED = ("cifar10_cgan_projection", "cifar10_r3gan", "cifar10_stylegan2_ada", "cifar10_wgan_gp")
 TRACED += ("coco_lstm", "coco_relgan", "digits_mlp", "mnist_dcgan", "mnist_inpaint")
 TRACED += ("spoken_digit_specgan", "stacked_mnist_pacgan", "tones_wavegan")
@@ -45,12 +45,13 @@ def test_the_folder_holds_recipes_and_results():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_a_config_and_a_docstring(name):
+def test_a_recipe_is_a_docstring_and_a_config(name):
     text = (FOLDER / f"{name}.py").read_text()
     tree = ast.parse(text)
     docstring = tree.body[0]
     code = [line for line in text.splitlines()[docstring.end_lineno :] if line.strip()]
-    # Its page is made from the docstring; `gan-jax train NAME --help` shows the introduction.
+    # The documentation page is generated from the docstring; `gan-jax train NAME --help` shows the
+    # introduction.
     introduction, _, details = ast.get_docstring(tree).partition("\nImplementation details:\n\n")
     title, *lines = introduction.splitlines()
     assert title.endswith(".")
@@ -59,14 +60,15 @@ def test_it_is_a_config_and_a_docstring(name):
     numbers = re.findall(r"^ *(\d+)\. ", details, re.MULTILINE)
     assert numbers == [str(i + 1) for i in range(len(numbers))] != []
     assert len(code) <= 60
-    # Files name types by the modules under gan_jax/, and the folder has another name in a wheel.
+    # Config files name types by modules under gan_jax/, and a wheel has this folder under another
+    # name.
     assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and not node.level]
     assert "experiments" not in {node.module.partition(".")[0] for node in imports}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_configs_are_sound(name):
+def test_its_configs_are_valid_and_serializable(name):
     module = importlib.import_module(f"experiments.{name}")
     assert module.config.name == name
     small_config = getattr(module, "small", module.config)
@@ -77,7 +79,7 @@ def test_its_configs_are_sound(name):
 
 
 def example(config, n):
-    """Zeros in the shape of the data set's examples, without the data set."""
+    """Returns a batch of `n` zeros in the shape of the data set, without loading it."""
     shape = getattr(config.gen, "shape", None)
     if shape is None and hasattr(config.gen, "length"):
         shape = (config.gen.length, config.gen.channels)
@@ -95,18 +97,18 @@ def example(config, n):
         for version in ("config", "small")
     ],
 )
-def test_its_networks_fit_each_other_and_the_step(name, version):
-    """Nothing is computed: the step is traced once, on shapes."""
+def test_a_train_step_of_its_networks_keeps_the_shapes(name, version):
+    """Traces the step on shapes and computes nothing."""
     config = getattr(importlib.import_module(f"experiments.{name}"), version, None)
     if config is None:
-        pytest.skip("it is small itself")
+        pytest.skip("has no small version")
     dummy = example(config, config.batch_size)
     state = jax.eval_shape(lambda: init_state(config, keys.root_key(0), dummy))
     batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.n_critic, *leaf.shape)), dummy)
-    after, metrics = jax.eval_shape(make_step_with_pretraining(config, None), state, batch)
-    shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, after)]
+    new_state, metrics = jax.eval_shape(make_step_with_pretraining(config, None), state, batch)
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (state, new_state)]
     assert shapes[0] == shapes[1]
-    assert {row.shape for row in metrics.values()} == {()}
+    assert {value.shape for value in metrics.values()} == {()}
 
 
 @pytest.mark.parametrize(
@@ -121,8 +123,8 @@ def test_its_small_version_trains(name):
     module = importlib.import_module(f"experiments.{name}")
     config = getattr(module, "small", module.config)
     n = 8 if getattr(config.disc, "minibatch_std", 0) <= 8 else 32
-    alone = dataclasses.replace(config.pretrain, steps=min(config.pretrain.steps, 1))
-    changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": alone}
+    pretrain = dataclasses.replace(config.pretrain, steps=min(config.pretrain.steps, 1))
+    changes = {"batch_size": n, "n_critic": min(config.n_critic, 2), "pretrain": pretrain}
     config = config.replace(**changes)
     random = np.random.default_rng(0)
     dummy = example(config, n)
@@ -144,12 +146,12 @@ def test_ring_covers_every_mode():
     centers, sigma = sources.MIXTURES["ring"][0](), sources.MIXTURES["ring"][1]
     program = parallel.make_program(config, devices, config.steps)
     examples = core_devices.replicate(dataset.batch, devices)
-    # One seed; ten are on record, in experiments/results/ring_mlp.json.
+    # One seed; experiments/results/ring_mlp.json has the results of ten.
     state = initialize(config.replace(seed=0), dataset, devices)
     state, _ = program(state, config.steps, examples)
     points = sampling.sample(config, generator_variables(state), jax.random.key(0), 2500)
     scores = modes(points, centers, sigma)
     assert scores.covered == 8
-    # PacGAN's table has 95.6 % for PacGAN and 98.2 % for a plain GAN, which loses modes.
+    # PacGAN (1712.04086) reports 95.6 % for PacGAN and 98.2 % for a GAN, which drops modes.
     assert scores.high_quality > 0.9
     assert scores.kl < 0.05

@@ -1,5 +1,8 @@
-"""Faults inside a run, injected for real. Those of processes and of the disk are in test_runs.py,
-of several processes in test_distributed.py."""
+"""Faults injected into a run: signals, lost files, NaN and clock jumps.
+
+Faults of processes and of the disk are in test_runs.py, of several processes in
+test_distributed.py.
+"""
 
 import dataclasses
 import itertools
@@ -23,110 +26,113 @@ from tests.helpers import small
 
 pytestmark = pytest.mark.integration
 
-ONE = jax.local_devices()[:1]
+DEVICES = jax.local_devices()[:1]
 
 
 @pytest.fixture
-def at(monkeypatch):
-    """at(step, act): calls act(), once, when a run has done so many steps."""
+def call_at_step(monkeypatch):
+    """Returns call_at_step(step, action): a run calls action() once, when it reaches the step."""
 
-    def plan(step, act):
-        real, left = train.iterate, [act]
+    def schedule(step, action):
+        original, pending = train.iterate, [action]
 
-        def watched(*args, **options):
-            for item in real(*args, **options):
-                if item[0] >= step and left:
-                    left.pop()()
+        def iterate(*args, **options):
+            for item in original(*args, **options):
+                if item[0] >= step and pending:
+                    pending.pop()()
                 yield item
 
-        monkeypatch.setattr(train, "iterate", watched)
+        monkeypatch.setattr(train, "iterate", iterate)
 
-    return plan
+    return schedule
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_with_a_checkpoint_and_its_status(tmp_path, at, number, status, capfd):
-    at(4, lambda: os.kill(os.getpid(), number))
-    with pytest.raises(SystemExit) as left:
+@pytest.mark.parametrize(("signal_number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_run_with_a_checkpoint_and_its_status(
+    tmp_path, call_at_step, signal_number, status, capfd
+):
+    call_at_step(4, lambda: os.kill(os.getpid(), signal_number))
+    with pytest.raises(SystemExit) as system_exit:
         small.fit(small.config(), tmp_path / "run")
-    assert left.value.code == status
-    said = capfd.readouterr().err
+    assert system_exit.value.code == status
+    stderr = capfd.readouterr().err
     with Checkpoints(tmp_path / "run" / "checkpoints", keep=None) as checkpoints:
-        stopped = checkpoints.steps()[-1]
-    assert 4 <= stopped < small.CONFIG.steps
-    assert f"{signal.Signals(number).name}: stopped at step {stopped}; run it again" in said
+        stop_step = checkpoints.steps()[-1]
+    assert 4 <= stop_step < small.CONFIG.steps
+    name = signal.Signals(signal_number).name
+    assert f"{name}: stopped at step {stop_step}; run it again" in stderr
     state = small.fit(small.config(), tmp_path / "run")
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
     assert metrics_log.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
 
 
-def test_a_picture_that_vanishes_during_a_run(tmp_path, at):
-    """The run at hand has read it. The next launch has other data, says so, and touches nothing;
-    with the picture back it goes on."""
-    random, pictures = np.random.default_rng(0), tmp_path / "pictures"
-    pictures.mkdir()
+def test_an_image_that_is_deleted_during_a_run(tmp_path, call_at_step):
+    """The current launch is unaffected, since it has read the image.
+
+    The next launch reports different data and changes no file. Once the image is restored, the run
+    can be resumed.
+    """
+    random, folder = np.random.default_rng(0), tmp_path / "pictures"
+    folder.mkdir()
     for i in range(20):
         pixels = random.integers(0, 256, (8, 8), np.uint8)
-        Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
-    config = small.config(data=ImageData("folder", path=str(pictures), channels=1))
-    lost = pictures / "07.png"
-    whole = small.fit(config, tmp_path / "whole")
-    kept = lost.read_bytes()
-    at(4, lambda: lost.unlink())
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    config = small.config(data=ImageData("folder", path=str(folder), channels=1))
+    path = folder / "07.png"
+    expected = small.fit(config, tmp_path / "whole")
+    content = path.read_bytes()
+    call_at_step(4, lambda: path.unlink())
     state = small.fit(config, tmp_path / "run")
-    assert not lost.exists()
-    small.assert_same_bits(state, whole)
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert not path.exists()
+    small.assert_same_bits(state, expected)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
     longer = config.replace(steps=14)
     with pytest.raises(
         UserError, match=r"holds a run on other data: fingerprint must be \w+, got \w+"
     ):
         small.fit(longer, tmp_path / "run")
-    assert before == {path: path.read_bytes() for path in before}
-    lost.write_bytes(kept)
+    assert before == {file: file.read_bytes() for file in before}
+    path.write_bytes(content)
     state = small.fit(longer, tmp_path / "run")
     assert int(state.step) == 14
 
 
-def test_nan_in_some_gradients(tmp_path, monkeypatch):
-    """One example of NaNs: the steps that see it are skipped and counted, no other, and nothing
-    that is kept is touched by it."""
+def test_steps_with_nan_gradients_are_skipped_and_counted(tmp_path, monkeypatch):
+    """Only the steps with the NaN example are skipped, and the state stays finite."""
     config = small.config(steps=20)
     logging = dataclasses.replace(small.LOGGING, log_every=1)
     dataset = sources.load(config.data)
     real = dataset.batch.real.astype(np.float32) / 255
-    few, bad = real[:100].copy(), 90
-    few[bad] = np.nan
-    broken = dataclasses.replace(dataset, batch=dataset.batch.replace(real=few))
-    monkeypatch.setattr(sources, "load", lambda _: broken)
+    images, nan_index = real[:100].copy(), 90
+    images[nan_index] = np.nan
+    nan_dataset = dataclasses.replace(dataset, batch=dataset.batch.replace(real=images))
+    monkeypatch.setattr(sources, "load", lambda _: nan_dataset)
     with jax.debug_nans(False):
         state = small.fit(config, tmp_path / "run", logging=logging, runtime=Runtime(skip_limit=10))
     root = keys.root_key(config.seed)
-    seen = [
-        bool((np.asarray(order.indices(root, step, 2, config.batch_size, 100)) == bad).any())
-        for step in range(20)
-    ]
-    assert 3 < sum(seen) < 17
-    assert metrics_log.read_metrics(tmp_path / "run")["skipped"].tolist() == seen
-    assert int(state.skipped) == sum(seen)
+    batches = [order.indices(root, step, 2, config.batch_size, 100) for step in range(20)]
+    has_nan = [bool((np.asarray(indices) == nan_index).any()) for indices in batches]
+    assert 3 < sum(has_nan) < 17
+    assert metrics_log.read_metrics(tmp_path / "run")["skipped"].tolist() == has_nan
+    assert int(state.skipped) == sum(has_nan)
     for name, leaf in small.leaves(state).items():
         assert np.isfinite(leaf).all(), name
     assert folder.load_config(tmp_path / "run") == config
 
 
-@pytest.mark.parametrize("jump", [-1e9, 0.0, 1e9], ids=["back", "stands", "ahead"])
-def test_a_clock_that_jumps(tmp_path, monkeypatch, jump):
-    """At each look at it. The bits and rows are those of any other run."""
-    looks = itertools.count()
-    jumping = types.SimpleNamespace(
-        monotonic=lambda: jump * next(looks),
-        time=lambda: jump * next(looks),
+@pytest.mark.parametrize("jump", [-1e9, 0.0, 1e9], ids=["backward", "frozen", "forward"])
+def test_clock_jumps_do_not_change_a_run(tmp_path, monkeypatch, jump):
+    """The clock jumps whenever it is read. State and rows equal those of any other run."""
+    reads = itertools.count()
+    clock = types.SimpleNamespace(
+        monotonic=lambda: jump * next(reads),
+        time=lambda: jump * next(reads),
         strftime=lambda _: "1970-01-01 00:00:00",
     )
     for name in ("train", "core.progress", "core.locking", "runs.timing", "training.loop"):
-        monkeypatch.setattr(f"gan_jax.{name}.time", jumping)
-    state = train.fit(small.config(), tmp_path / "run", devices=ONE, logging=small.LOGGING)
+        monkeypatch.setattr(f"gan_jax.{name}.time", clock)
+    state = train.fit(small.config(), tmp_path / "run", devices=DEVICES, logging=small.LOGGING)
     small.assert_same_bits(state, small.train_state(small.CONFIG)[0])
     assert metrics_log.read_metrics(tmp_path / "run")["step"].tolist() == [3, 6, 9, 12]
-    again = train.fit(small.config(), tmp_path / "run", devices=ONE, logging=small.LOGGING)
-    small.assert_same_bits(state, again)
+    resumed = train.fit(small.config(), tmp_path / "run", devices=DEVICES, logging=small.LOGGING)
+    small.assert_same_bits(state, resumed)

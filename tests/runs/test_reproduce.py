@@ -1,4 +1,4 @@
-"""Runs held against each other: equal ones agree; whatever is changed is named, with its step."""
+"""Comparing and reproducing runs: equal runs agree, and differences are reported by step."""
 
 import json
 import os
@@ -29,7 +29,7 @@ RUNTIME = Runtime(skip_limit=7)
 
 @pytest.fixture(scope="module")
 def pixels(tmp_path_factory):
-    """The digits as a file of a user's own."""
+    """Writes the digits to an npz file, as a data set of a user."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
     np.savez(path, images=sources.load(ImageData("digits")).batch.real[:200])
     return path
@@ -41,137 +41,143 @@ def config(pixels):
 
 
 @pytest.fixture(scope="module")
-def done(config, tmp_path_factory):
+def finished(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("done") / "run"
     small.fit(config, folder, logging=LOGGING, runtime=RUNTIME)
     return folder
 
 
-def test_a_run_is_reproduced(done, tmp_path, command):
-    """On one device, as it was trained, of the eight that are here."""
-    status, said, _ = command(app.main, f"reproduce {done} --out {tmp_path / 'again'}")
+def test_a_run_is_reproduced(finished, tmp_path, command):
+    """Reproduces on one of the eight devices, as many as the run was trained on."""
+    status, output, _ = command(app.main, f"reproduce {finished} --out {tmp_path / 'again'}")
     assert status == 0
     for line in ("metrics: 3 rows", "state: 2 in both", "samples: 2 in both", "the runs agree"):
-        assert line in said
-    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'again'}")
-    assert (status, said.count("the runs agree")) == (0, 1)
-    status, said, _ = command(app.main, f"reproduce {done} --steps 3")
+        assert line in output
+    status, output, _ = command(app.main, f"compare {finished} {tmp_path / 'again'}")
+    assert (status, output.count("the runs agree")) == (0, 1)
+    status, output, _ = command(app.main, f"reproduce {finished} --steps 3")
     assert status == 0
-    assert "metrics: 1 rows" in said
+    assert "metrics: 1 rows" in output
 
 
 @pytest.mark.parametrize(("device", "count"), [({"count": 2}, 2), ({"count": 99}, 8), ("?", 8)])
-def test_it_takes_the_devices_on_record_where_they_are(done, tmp_path, monkeypatch, device, count):
-    class AskedError(Exception):
+def test_reproduce_uses_the_recorded_device_count_if_available(
+    finished, tmp_path, monkeypatch, device, count
+):
+    class FitCalledError(Exception):
         pass
 
     def fit(*_, devices, **options):
         assert options == {"logging": LOGGING, "runtime": RUNTIME}
-        raise AskedError(len(devices))
+        raise FitCalledError(len(devices))
 
-    shutil.copytree(done, tmp_path / "run")
-    versions = run_folder.load_versions(done) | {"device": device}
+    shutil.copytree(finished, tmp_path / "run")
+    versions = run_folder.load_versions(finished) | {"device": device}
     (tmp_path / "run" / "versions.json").write_text(json.dumps(versions))
     monkeypatch.setattr(train, "fit", fit)
-    with pytest.raises(AskedError, match=f"^{count}$"):
+    with pytest.raises(FitCalledError, match=f"^{count}$"):
         reproduce.reproduce(tmp_path / "run", tmp_path / "again", None, None)
 
 
-def test_another_hyper_parameter_is_named(done, config, tmp_path, command):
+def test_a_different_hyperparameter_is_reported(finished, config, tmp_path, command):
     copy = tmp_path / "run"
-    shutil.copytree(done, copy)
+    shutil.copytree(finished, copy)
     other = config.replace(ema_half_life=200.0, gen_opt=config.disc_opt)
     (copy / "config.json").write_text(serialization.dumps(other))
     small.fit(other, tmp_path / "other", logging=LOGGING)
-    status, said, _ = command(app.main, f"compare {done} {tmp_path / 'other'}")
+    status, output, _ = command(app.main, f"compare {finished} {tmp_path / 'other'}")
     assert status == 1
-    assert "config: ema_half_life is 100.0 in the first run, 200.0 in the second" in said
-    assert "metrics: step 2, " in said
-    assert "state: step 3 differs (2 of 2)" in said
-    assert "samples: step_00000003.png differs (2 of 2)" in said
-    # A folder whose config was tampered with says one thing and holds another.
-    status, said, _ = command(app.main, f"reproduce {copy} --steps 3")
+    assert "config: ema_half_life is 100.0 in the first run, 200.0 in the second" in output
+    assert "metrics: step 2, " in output
+    assert "state: step 3 differs (2 of 2)" in output
+    assert "samples: step_00000003.png differs (2 of 2)" in output
+    # The copy has the config of one run and the results of another.
+    status, output, _ = command(app.main, f"reproduce {copy} --steps 3")
     assert status == 1
-    assert "the runs differ, with the same recorded config" in said
+    assert "the runs differ, with the same recorded config" in output
 
 
-def test_another_pixel_is_named(done, pixels, command):
-    whole = pixels.read_bytes()
+def test_a_different_pixel_is_reported(finished, pixels, command):
+    original = pixels.read_bytes()
     images = np.load(pixels)["images"].copy()
     images[17, 3, 3] ^= 64
     try:
         np.savez(pixels, images=images)
-        status, said, _ = command(app.main, f"reproduce {done}")
+        status, output, _ = command(app.main, f"reproduce {finished}")
     finally:
-        pixels.write_bytes(whole)
+        pixels.write_bytes(original)
     assert status == 1
-    assert "data: data.fingerprint is" in said
-    assert "state: step" in said
+    assert "data: data.fingerprint is" in output
+    assert "state: step" in output
 
 
-def test_another_version_is_named_though_the_numbers_agree(done, tmp_path, command):
+def test_a_different_version_is_reported_although_the_runs_agree(finished, tmp_path, command):
     copy = tmp_path / "run"
-    shutil.copytree(done, copy)
+    shutil.copytree(finished, copy)
     versions = json.loads((copy / "versions.json").read_text())
     versions["packages"]["jax"] = "0.0.1"
     (copy / "versions.json").write_text(json.dumps(versions))
-    status, said, _ = command(app.main, f"compare {copy} {done}")
+    status, output, _ = command(app.main, f"compare {copy} {finished}")
     assert status == 0
-    assert "versions: packages.jax is '0.0.1' in the first run" in said
+    assert "versions: packages.jax is '0.0.1' in the first run" in output
 
 
-def test_a_result_is_compared_to_six_digits(done, tmp_path):
-    path = record.write_record([done], [[{"score": 1.0}]], tmp_path)
-    there, here = compare.load_run_record(path), compare.load_run_record(done)
-    assert there.rounded
-    assert not here.rounded
-    verdict = compare.compare(there, here)
-    assert (verdict.differences, verdict.context) == ([], [])
-    text = json.loads(path.read_text())
-    text["curve"]["gen_loss"][1] *= 1 + 2e-5
-    path.write_text(json.dumps(text))
-    (where,) = compare.compare(compare.load_run_record(path), here).differences
-    assert where.startswith("metrics: step 4, gen_loss: ")
-    assert "relative difference 2.0e-05" in where
+def test_a_record_is_compared_to_six_digits(finished, tmp_path):
+    path = record.write_record([finished], [[{"score": 1.0}]], tmp_path)
+    recorded, run = compare.load_run_record(path), compare.load_run_record(finished)
+    assert recorded.rounded
+    assert not run.rounded
+    comparison = compare.compare(recorded, run)
+    assert (comparison.differences, comparison.context) == ([], [])
+    fields = json.loads(path.read_text())
+    fields["curve"]["gen_loss"][1] *= 1 + 2e-5
+    path.write_text(json.dumps(fields))
+    (difference,) = compare.compare(compare.load_run_record(path), run).differences
+    assert difference.startswith("metrics: step 4, gen_loss: ")
+    assert "relative difference 2.0e-05" in difference
 
 
-def test_a_result_on_record_is_reproduced(tmp_path):
-    """In a process as a user has it: one device, and none of the flags of these tests."""
+def test_a_published_record_is_reproduced(tmp_path):
+    """Runs in a new process with one device and without the compiler flags of the tests."""
     path = REPOSITORY / "experiments" / "results" / "ring_mlp.json"
     versions = compare.load_run_record(path).versions
-    here = run_folder.environment(jax.devices())
-    ours, theirs = (
-        (one["packages"]["jax"], one["device"].get("processor", "AMD EPYC"), one["device"]["cores"])
-        for one in (here, versions)
+    environment = run_folder.environment(jax.devices())
+    current, recorded = (
+        (
+            entry["packages"]["jax"],
+            entry["device"].get("processor", "AMD EPYC"),
+            entry["device"]["cores"],
+        )
+        for entry in (environment, versions)
     )
-    if ours != theirs:
-        pytest.skip(f"jax, processor and cores are {ours}, those of the result {theirs}")
-    words = ["-m", "gan_jax", "reproduce", str(path), "--steps", "200", "--out", "run"]
-    environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, *words],
-        env=environment,
+    if current != recorded:
+        pytest.skip(f"jax, processor and cores are {current}, those of the record {recorded}")
+    arguments = ["-m", "gan_jax", "reproduce", str(path), "--steps", "200", "--out", "run"]
+    variables = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        env=variables,
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    assert "metrics: 2 rows, to six digits" in done.stdout
-    assert "the runs agree" in done.stdout
+    assert process.returncode == 0, process.stdout
+    assert "metrics: 2 rows, to six digits" in process.stdout
+    assert "the runs agree" in process.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        ("reproduce {done} --steps 0", "steps must be at least 1, got 0"),
-        ("reproduce {done} --steps 1", "steps must be at least 2, the first recorded row, got 1"),
-        ("reproduce {done} --out {done}", "out must be a new folder"),
-        ("reproduce {done}/film.png", "is neither a run folder nor a result file"),
-        ("compare {done} {done}/samples", "is not a run folder"),
+        ("reproduce {run} --steps 0", "steps must be at least 1, got 0"),
+        ("reproduce {run} --steps 1", "steps must be at least 2, the first recorded row, got 1"),
+        ("reproduce {run} --out {run}", "out must be a new folder"),
+        ("reproduce {run}/film.png", "is neither a run folder nor a result file"),
+        ("compare {run} {run}/samples", "is not a run folder"),
     ],
 )
-def test_bad_input(done, command, words, said):
-    status, _, err = command(app.main, words.format(done=done))
-    assert (status, err.count("\n")) == (2, 1)
-    assert said in err
+def test_bad_input_is_one_error_line(finished, command, arguments, message):
+    status, _, error = command(app.main, arguments.format(run=finished))
+    assert (status, error.count("\n")) == (2, 1)
+    assert message in error

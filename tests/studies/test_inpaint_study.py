@@ -1,4 +1,4 @@
-"""The study of inpainting, on a run that is hardly trained: its comparisons and scores."""
+"""Inpainting study on a run of one step: comparisons, scores and table."""
 
 import dataclasses
 import json
@@ -30,12 +30,14 @@ CONFIG = small.CONFIG.replace(
 
 
 class PerfectClassifier:
-    """A classifier of untouched images, which labels all others -1."""
+    """A classifier that labels the given images correctly and all others as -1."""
 
     name, note, sha256 = "perfect", "test accuracy 1.0", "0" * 64
 
     def __init__(self, images, labels):
-        self.known = {x.tobytes(): int(y) for x, y in zip(images, labels, strict=True)}
+        self.known = {
+            image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)
+        }
 
     def predict(self, images):
         return np.array([self.known.get(image.tobytes(), -1) for image in images])
@@ -50,11 +52,11 @@ def perfect_classifier(monkeypatch):
 
 
 @pytest.mark.usefixtures("perfect_classifier")
-def test_a_study(tmp_path, command):
+def test_the_study_reports_scores_of_all_methods(tmp_path, command):
     small.fit(CONFIG, tmp_path / "run")
     flags = f"--run {tmp_path / 'run'} --num 24 --out {tmp_path}"
-    status, _, err = command(inpaint_study.main, flags)
-    assert status == 0, err
+    status, _, error = command(inpaint_study.main, flags)
+    assert status == 0, error
     report = json.loads((tmp_path / "repairs_study.json").read_text())
     assert report["untouched_accuracy"] == 1
     assert report["seeds"] == [0, 1]
@@ -76,14 +78,14 @@ def test_a_study(tmp_path, command):
     with Image.open(tmp_path / "repairs_study.png") as grid:
         columns = 2 * (inpaint_study.VERSIONS + 4)
         assert grid.width // grid.height == (columns * 13 + 1) // (6 * 13 + 1)
-    status, _, err = command(inpaint_study.main, flags, "--num 3")
-    assert (status, err.count("\n")) == (2, 1)
-    assert "num must be at least 24, for the grid, got 3" in err
+    status, _, error = command(inpaint_study.main, flags, "--num 3")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "num must be at least 24, for the grid, got 3" in error
 
 
 @pytest.mark.parametrize("method", inpaint_study.OTHERS[:-1])
-def test_the_other_methods_fill_a_slope(method):
-    """Smooth methods continue a ramp; pixels in the mask have no influence."""
+def test_classical_methods_inpaint_a_ramp(method):
+    """Smooth methods continue a ramp, and pixels in the mask have no influence."""
     ramp = np.broadcast_to(np.arange(40, 240, 10, dtype=np.uint8)[:, None, None], (20, 20, 1))
     mask = np.zeros((20, 20, 1), bool)
     mask[8:12, 7:13] = True

@@ -1,4 +1,4 @@
-"""The study of streaming: its images, its parts, and its table."""
+"""Streaming study: images, parts and table."""
 
 import numpy as np
 
@@ -6,19 +6,19 @@ from studies import streaming_study
 from studies.streaming_study import Study
 
 
-def test_its_images_are_prepared_without_loss(tmp_path):
+def test_images_are_prepared_without_loss(tmp_path):
     streaming_study.write_images(tmp_path / "pictures", 12)
     prepared = streaming_study.run_part(Study(part="prepare"), tmp_path)
     assert prepared["examples"] == 12
     assert prepared["report"] == {"grey": 0, "cropped": 0, "enlarged": 0, "left_out": []}
     assert prepared["peak_bytes"] > 2**26
-    first, again, other = (np.asarray(streaming_study.make_image(i)) for i in (0, 0, 1))
+    first, same, other = (np.asarray(streaming_study.make_image(i)) for i in (0, 0, 1))
     assert first.shape == (32, 32, 3)
-    assert (first == again).all()
+    assert (first == same).all()
     assert (first != other).any()
 
 
-def test_the_table():
+def test_the_table_formats_the_record():
     part = {"peak_bytes": 2**29, "examples": 100}
     record = {
         "prepare": part,
@@ -33,7 +33,7 @@ def test_the_table():
     assert "| batches equal bit for bit | 39 of 40 |" in lines
 
 
-def test_streamed_batches_are_the_resident_ones(tmp_path):
+def test_streamed_batches_equal_resident_batches(tmp_path):
     streaming_study.write_images(tmp_path / "pictures", 80)
     streaming_study.run_part(Study(part="prepare"), tmp_path)
     study = Study(part="stream", pictures=128)
