@@ -31,20 +31,40 @@ FUNCTIONS = [
     and attribute not in CLASSES
 ]
 
+# Functions that need related sizes, a mask that is not empty, or a flat argument list.
+REJECTED = {
+    "gan_jax.metrics.evaluation.audio.pitch_scores",
+    "gan_jax.metrics.evaluation.stacked_mnist.scores",
+    "gan_jax.metrics.features.inception_network.concatenate",
+    "gan_jax.metrics.features.resize.resize",
+    "gan_jax.metrics.inpainting.diversity",
+    "gan_jax.metrics.inpainting.psnr",
+    "gan_jax.metrics.inpainting.squared_errors",
+    "gan_jax.metrics.inpainting.ssim",
+    "gan_jax.metrics.pitch.pitches",
+    "gan_jax.networks.conv.layers.conv",
+    "gan_jax.networks.conv.strided.conv_1d",
+    "gan_jax.networks.wavegan.phase_shuffle",
+}
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_function_matches_its_annotations(name):
-    """Arguments are generated from the annotations. Some metrics and networks reject them."""
-    signature, sizes = inspect.signature(PUBLIC[name]), {}
-    required = [p for p in signature.parameters.values() if p.default is p.empty]
+
+def generated_arguments(name):
+    """Return arguments made from the annotations of required parameters, None if one has none."""
+    parameters, sizes = inspect.signature(PUBLIC[name]).parameters.values(), {}
+    required = [p for p in parameters if p.default is p.empty]
     try:
-        arguments = {p.name: example(p.annotation, p.name, sizes) for p in required}
-        output = PUBLIC[name](**arguments)
-    except Exception as error:
-        if name.startswith(losses.__name__):
-            raise
-        pytest.skip(f"needs other arguments: {error}")
-    check(name, signature, arguments, output)
+        return {p.name: example(p.annotation, p.name, sizes) for p in required}
+    except (NotImplementedError, AttributeError):
+        return None
+
+
+CALLS = {name: arguments for name in FUNCTIONS if (arguments := generated_arguments(name))}
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in REJECTED])
+def test_function_matches_its_annotations(name):
+    output = PUBLIC[name](**CALLS[name])
+    check(name, inspect.signature(PUBLIC[name]), CALLS[name], output)
 
 
 def network_calls():

@@ -70,7 +70,7 @@ def messages() -> None:
     chex.assert_trees_all_equal(received, tree)
 
     processes.check_same(config="a", data="b")
-    with pytest.raises(UserError, match=r"data must be .* got another in processes \[1\]"):
+    with pytest.raises(UserError, match=r"data must be .* processes \[1\]"):
         processes.check_same(config="a", data=f"b{process}")
 
 

@@ -56,6 +56,8 @@ def write_recipe(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
         return tmp_path / name
 
+    for name in ("my_networks", "my_recipe"):  # other tests import modules of these names
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield write
     for name in ("my_networks", "my_recipe"):
         sys.modules.pop(name, None)
