@@ -5,7 +5,7 @@ unweighted mean over the examples that they are given: in the train step those o
 which the step averages. Gradient norms are per example, over all axes but the first.
 
 `critic` maps examples [n, ...] to logits [n], or [n, r], which are summed over r. The gradient is
-that of the *sum* of all logits. If the layers do not mix examples, this is each example's own
+that of the sum of all logits. If the layers do not mix examples, this is each example's own
 gradient. With batch or minibatch statistics it also contains the effect of an example on the logits
 of the others, as in StyleGAN2.
 
