@@ -116,12 +116,8 @@ def fit(
             hooks = launch.hooks(int(state.step), checkpoints, guard, scores, timing, stack)
             on_compiled = timing.program
             timing.ready(time.monotonic() - start_time)
-        chunks = iterate(
-            *(config, dataset, state, devices),
-            runtime=runtime,
-            logging=logging,
-            on_compiled=on_compiled,
-        )
+        options: Any = {"runtime": runtime, "logging": logging, "on_compiled": on_compiled}
+        chunks = iterate(config, dataset, state, devices, **options)
         state, stop_signal = _run(chunks, hooks, state, config.steps, received)
     for hook in hooks:
         hook.on_end(state, stopped=bool(stop_signal))

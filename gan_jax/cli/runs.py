@@ -28,7 +28,7 @@ def train_recipe(recipe: str, args: Sequence[str]) -> None:
     from gan_jax.cli import recipes as cli_recipes
     from gan_jax.config import serialization
 
-    source = cli_recipes.load_recipe(recipe, register=lambda module: serialization.register(module))
+    source = cli_recipes.load_recipe(recipe, register=serialization.register)
     flags = train.parse(
         source.presets,
         args=args,
@@ -52,14 +52,12 @@ def resume(run: RunFolder) -> None:
 def resume_run(run: str, args: Sequence[str]) -> None:
     """Continue the run in this folder, with flags `args`."""
     from gan_jax import train
+    from gan_jax.config import serialization
     from gan_jax.core import command_line
     from gan_jax.runs import folder
 
     workdir = Path(run)
-    modules = command_line.parse_imports(args)
-    for module in modules:
-        from gan_jax.config import serialization
-
+    for module in command_line.parse_imports(args):
         serialization.import_types(module)
     config = folder.load_config(workdir)
     logging, runtime = folder.load_settings(workdir)

@@ -6,6 +6,7 @@ import numpy as np
 
 from gan_jax.config import Config, TextData
 from gan_jax.core import keys
+from gan_jax.core.errors import UserError
 from gan_jax.data.audio.sounds import AudioFormat
 from gan_jax.data.batch import Batch
 from gan_jax.inference import sampling, text
@@ -41,11 +42,14 @@ class TrainedGenerator(NamedTuple):
             n: Number of samples. Sample i depends on the seed and on i, not on n.
             seed: Random seed of the latents.
             cond: Conditions, leaves [n, ...]; by default sample i has the label i mod classes.
+                Generators of text take none.
 
         Returns:
             Samples float32 [n, ...], or tokens uint16 [n, t].
         """
         key = keys.sample_key(seed)
         if isinstance(self.config.data, TextData):
+            if cond is not None:
+                raise UserError("cond must be None for a generator of text, got conditions")
             return text.sample(self.config, self.variables, key, n)
         return sampling.sample(self.config, self.variables, key, n, cond)

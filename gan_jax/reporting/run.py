@@ -1,6 +1,7 @@
 """A run folder, opened for analysis in Python or in a notebook."""
 
 import base64
+import contextlib
 import html
 import io
 from collections.abc import Mapping
@@ -55,7 +56,9 @@ class Run(NamedTuple):
     @property
     def checkpoints(self) -> list[int]:
         """Steps of the checkpoints in the folder, ascending."""
-        return restore.checkpoint_steps(self.path)
+        with contextlib.suppress(UserError):  # there is none yet
+            return restore.checkpoint_steps(self.path)
+        return []
 
     def generator(self, step: int | None = None, member: int | None = None) -> TrainedGenerator:
         """Load the trained generator.
@@ -112,7 +115,7 @@ class Run(NamedTuple):
         return "".join(parts)
 
     def _images(self) -> list[tuple[str, str]]:
-        """Return the newest sample grid and the curves as data addresses, where they exist."""
+        """Return the newest sample grid and the curves as data URIs, where they exist."""
         images = []
         if any(file.suffix == ".png" for file in self.sample_files().values()):
             images.append((_png_address(self.sample_grid()), "newest samples"))

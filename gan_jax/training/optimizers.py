@@ -11,16 +11,16 @@ import optax
 from gan_jax.config import Optimizer, schedules
 
 
-def make_optimizer(config: Optimizer, penalty_every: int = 1) -> optax.GradientTransformation:
+def make_optimizer(config: Optimizer, lazy_every: int = 1) -> optax.GradientTransformation:
     """Make the optimizer of one update.
 
-    With lazy penalties every k > 1 updates, there are k + 1 updates for every k. To compensate, the
+    With an extra update of a lazy term every k > 1 updates, there are k + 1 updates for every k. To compensate, the
     learning rate is multiplied by c = k / (k + 1), and the decay rates are raised to the power c
     (Karras et al. 2020, 1912.04958, appendix B).
 
     Args:
         config: Hyper-parameters, with schedules resolved (`schedules.resolve`).
-        penalty_every: Updates between lazy penalties, k; 1 if there are none.
+        lazy_every: Number of updates k between the extra updates of a lazy term; 1 if it has none.
 
     Returns:
         An optax gradient transformation.
@@ -34,7 +34,7 @@ def make_optimizer(config: Optimizer, penalty_every: int = 1) -> optax.GradientT
         >>> float(updates)
         -0.5
     """
-    c = penalty_every / (penalty_every + 1) if penalty_every > 1 else 1
+    c = lazy_every / (lazy_every + 1) if lazy_every > 1 else 1
     values: Any = config
     lr, b1, b2 = values.lr * c, values.b1**c, values.b2**c
     momentum = None if schedules.is_off(b1) else b1

@@ -266,8 +266,10 @@ def _clip_weights(config: Config, player: Player) -> Player:
 
 def _step_metrics(disc: Metrics, gen: Metrics) -> Metrics:
     """Average the discriminator's metrics over its updates, and add the generator's."""
-    skipped = jnp.maximum(disc.pop("skipped").max(), gen.pop("skipped"))
-    metrics = {name: values.mean() for name, values in disc.items()}
-    metrics["disc_grad_norm"] = metrics.pop("grad_norm")
-    gen["gen_grad_norm"] = gen.pop("grad_norm")
-    return metrics | gen | {"skipped": skipped}
+    metrics = {name: values.mean() for name, values in disc.items()} | gen
+    del metrics["grad_norm"]
+    return metrics | {
+        "disc_grad_norm": disc["grad_norm"].mean(),
+        "gen_grad_norm": gen["grad_norm"],
+        "skipped": jnp.maximum(disc["skipped"].max(), gen["skipped"]),
+    }

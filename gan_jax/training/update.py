@@ -20,7 +20,7 @@ from jax import lax
 from gan_jax.training.state import Metrics, Player
 
 # (params, *examples) -> (value, (new statistics, metrics)).
-Objective = Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
+ObjectiveFn = Callable[..., tuple[jax.Array, tuple[Any, Metrics]]]
 ALL_REDUCE = "mean_over_devices"  # scope of the only all-reduce of an update, in the compiled HLO
 
 
@@ -74,7 +74,7 @@ def map_in_microbatches(function: Callable[..., Any], size: int, *examples: Any)
 
 
 def gradient(
-    objective: Objective, params: Any, examples: tuple[Any, ...], microbatch: int
+    objective: ObjectiveFn, params: Any, examples: tuple[Any, ...], microbatch: int
 ) -> tuple[tuple[Any, Metrics], Any]:
     """Compute the gradient of an objective, accumulated over microbatches.
 
@@ -115,7 +115,7 @@ def gradient(
 
 def update(
     player: Player,
-    objective: Objective,
+    objective: ObjectiveFn,
     *,
     optimizer: optax.GradientTransformation,
     axis: str | None,
@@ -157,7 +157,7 @@ def update(
 
 def lazy_update(
     player: Player,
-    objective: Objective,
+    objective: ObjectiveFn,
     *,
     due: jax.Array,
     names: Sequence[str],

@@ -97,6 +97,15 @@ def test_the_html_form_shows_samples_and_curves(trained_run, name, images):
     assert page.count("data:image/png;base64,") == images
 
 
+def test_a_run_without_checkpoints_has_none(tmp_path):
+    assert reporting_run.Run(tmp_path, small.CONFIG).checkpoints == []
+
+
+def test_text_takes_no_conditions(trained_run):
+    with pytest.raises(UserError, match="cond must be None"):
+        gan_jax.open_run(trained_run("texts")).generator().sample(2, cond=[0, 1])
+
+
 def test_no_run_folder(tmp_path):
     with pytest.raises(UserError, match=r"config\.json"):
         gan_jax.open_run(tmp_path)

@@ -29,7 +29,7 @@ from gan_jax.metrics.evaluation.members import Member, members
 from gan_jax.metrics.evaluation.reference_statistics import real_statistics
 from gan_jax.metrics.features.extractor import Features
 from gan_jax.runs import folder as run_folder
-from gan_jax.runs.restore import restore
+from gan_jax.runs.restore import checkpoint_steps, restore
 from gan_jax.runs.score_card import ScoreCard
 
 
@@ -58,10 +58,10 @@ def load_data(workdir: Path, config: Config, folder: str | None) -> Dataset:
 
 
 def evaluate(
-    workdir: Path,
+    workdir: Path | str,
     settings: Settings | None = None,
     *,
-    steps: Sequence[int],
+    steps: Sequence[int] | None = None,
     dataset: Dataset | None = None,
     data: Data | None = None,
 ) -> list[ScoreCard]:
@@ -70,7 +70,7 @@ def evaluate(
     Args:
         workdir: Run folder.
         settings: Settings of the evaluation; images and audio require features.
-        steps: Steps of the checkpoints.
+        steps: Steps of the checkpoints. None: the newest one.
         dataset: Data set of the run, if `load_data` has already loaded it.
         data: Config of the data set, if it has moved since training.
 
@@ -80,7 +80,9 @@ def evaluate(
     Raises:
         UserError: If data, settings and run are incompatible, or the run has diverged.
     """
+    workdir = Path(workdir)
     config = run_folder.load_config(workdir)
+    steps = checkpoint_steps(workdir)[-1:] if steps is None else steps
     evaluation = Evaluation(
         config,
         config.data if data is None else data,
