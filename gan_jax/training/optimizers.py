@@ -14,9 +14,9 @@ from gan_jax.config import Optimizer, schedules
 def make_optimizer(config: Optimizer, lazy_every: int = 1) -> optax.GradientTransformation:
     """Make the optimizer of one update.
 
-    With an extra update of a lazy term every k > 1 updates, there are k + 1 updates for every k. To compensate, the
-    learning rate is multiplied by c = k / (k + 1), and the decay rates are raised to the power c
-    (Karras et al. 2020, 1912.04958, appendix B).
+    With an extra update of a lazy term every k > 1 updates, there are k + 1 updates for every k.
+    To compensate, the learning rate is multiplied by c = k / (k + 1), and the decay rates are
+    raised to the power c (Karras et al. 2020, 1912.04958, appendix B).
 
     Args:
         config: Hyper-parameters, with schedules resolved (`schedules.resolve`).
