@@ -112,7 +112,7 @@ class Run(NamedTuple):
         return "".join(parts)
 
     def _images(self) -> list[tuple[str, str]]:
-        """Return the newest sample grid and the curves as data addresses, where they exist."""
+        """Return the newest sample grid and the curves as data URIs, where they exist."""
         images = []
         if any(file.suffix == ".png" for file in self.sample_files().values()):
             images.append((_png_address(self.sample_grid()), "newest samples"))
