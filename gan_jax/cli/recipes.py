@@ -24,7 +24,7 @@ PACKAGE = "gan_jax.recipes"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A module with `presets`, or with a `config` and optionally a `small` config."""
+    """A module with a `config`, and optionally with `presets` or a `small` config."""
 
     name: str
     """Name of the module."""
@@ -154,7 +154,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _recipe(module: ModuleType) -> Recipe:
-    """Read presets, or `config` and `small`, and the docstring of a module."""
+    """Read the docstring and the presets of a module, by default from `config` and `small`."""
     path, values = Path(module.__file__ or ""), vars(module)
     configs = {"full": values.get("config"), "small": values.get("small")}
     for name, config in configs.items():

@@ -202,7 +202,7 @@ def subsample(dataset: Dataset, data: Data) -> Dataset:
 
     Args:
         dataset: The complete set.
-        data: Options of the data set with `per_class` > 0; `draw` is the seed of the subset.
+        data: Options of the data set with `per_class` > 0; `subset_seed` selects the subset.
 
     Raises:
         UserError: As `subsample_indices`.

@@ -107,7 +107,7 @@ def find_directions(
     stylegan2 in W    pca: w; sefa: weights of the styles of all convolutions, concatenated
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         space: Latent space of the generator.
         method: "pca" (GANSpace) or "sefa".

@@ -65,7 +65,7 @@ def inpaint(
     Result r of image i depends only on `key`, r, i and the unmasked pixels.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         key: PRNG key of the latents.
         images: Images, uint8 [n, h, w, c].

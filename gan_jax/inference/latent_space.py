@@ -43,7 +43,7 @@ def make_latent_space(
     images are 0, which is their mean, and the config's `truncation` is not applied.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         name: "z" or "w"; None for W where the generator has it (StyleGAN2), else Z.
 

@@ -30,7 +30,7 @@ def cycled_labels(config: Config, n: int, first: int = 0) -> np.ndarray | None:
     """Return labels 0, 1, 2, ... in turn.
 
     Args:
-        config: The run.
+        config: Config of the run.
         n: Number of examples.
         first: Index of the first example.
 
@@ -78,7 +78,7 @@ def sample(
     Samples are computed in batches of one size, so that one program serves any `n`.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         key: PRNG key of the latents.
         n: Number of samples.

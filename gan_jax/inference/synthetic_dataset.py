@@ -61,7 +61,7 @@ def labeled_samples(
     """Generate images of each class, with the latents of `sampling.sample`.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         seed: Seed of the latents.
         per_class: Number of samples of each class.
@@ -221,7 +221,7 @@ def synthesize(
     """Write a labeled data set of a generator's samples.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         out: Folder to write.
         form: Format: "npz", "png" or "array_record".

@@ -37,7 +37,7 @@ def sample(
     """Generate sequences of tokens.
 
     Args:
-        config: The run.
+        config: Config of the run.
         variables: Variables of its generator.
         key: PRNG key.
         n: Number of sequences.
@@ -89,7 +89,7 @@ def detokenize(config: Config, rows: np.ndarray, vocabulary: Sequence[str]) -> s
     """Convert sequences of tokens into lines of text.
 
     Args:
-        config: The run.
+        config: Config of the run.
         rows: Tokens, uint16 [n, t].
         vocabulary: Strings of the tokens.
 

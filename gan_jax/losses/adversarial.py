@@ -58,8 +58,8 @@ def logistic_disc(real: Logits, fake: Logits, *, smoothing: float = 0.0) -> Scal
         >>> round(float(logistic_disc(logits, logits)), 4)  # 2 log 2
         1.3863
     """
-    target = (1 - smoothing) * softplus(-real) + smoothing * softplus(real)
-    return target.mean() + softplus(fake).mean()
+    real_loss = (1 - smoothing) * softplus(-real) + smoothing * softplus(real)
+    return real_loss.mean() + softplus(fake).mean()
 
 
 def minimax_gen(real: Logits, fake: Logits) -> Scalar:

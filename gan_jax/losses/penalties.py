@@ -1,8 +1,8 @@
 """Gradient penalties of a discriminator: pure functions, float32.
 
 All penalties have the signature `penalty(critic, real, fake, keys, axis, pack)` and return the
-unweighted mean over the examples that they are given: in the train step those of one device, over
-which the step averages. Gradient norms are per example, over all axes but the first.
+unweighted mean over the examples of one device; the step averages over devices. Gradient norms are
+per example, over all axes but the first.
 
 `critic` maps examples [n, ...] to logits [n], or [n, r], which are summed over r. The gradient is
 that of the sum of all logits. If the layers do not mix examples, this is each example's own

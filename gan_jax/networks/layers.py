@@ -221,7 +221,7 @@ def depth_to_space(x: Shaped[Array, "n h2 w2 c2"], patch: int = 2) -> Shaped[Arr
 
 
 def sow_class_logits(module: nn.Module, class_logits: Float[Array, "n classes"]) -> None:
-    """Return the logits of a class head in addition to those of the discriminator.
+    """Sow the logits of a class head into the collection `auxiliary`.
 
     They are `auxiliary/class_logits`, float32, if the module is applied with `mutable="auxiliary"`,
     and not part of the state. The discriminator must have `auxiliary` (interface.py).
@@ -230,7 +230,7 @@ def sow_class_logits(module: nn.Module, class_logits: Float[Array, "n classes"])
 
 
 def sow_features(module: nn.Module, stage: int, features: Float[Array, " n *shape"]) -> None:
-    """Return the features of a stage in addition to the logits, as `sow_class_logits` does.
+    """Sow the features of a stage into the collection `auxiliary`, as `sow_class_logits` does.
 
     The discriminator must have `returns_features` (interface.py).
 

@@ -51,7 +51,7 @@ class Format(Protocol):
         """Generate samples.
 
         Args:
-            config: The run.
+            config: Config of the run.
             variables: Variables of its generator.
             key: PRNG key of the latents.
             n: Number of samples.

@@ -67,7 +67,7 @@ class Timing(Hook):
         try:
             self._launches = json.loads(path.read_text()) if path.exists() else []
             for launch in self._launches:
-                if launch["to_step"] > step:  # a kill undid its end, so its speed is not known
+                if launch["to_step"] > step:  # its last steps were lost, so its speed is unknown
                     launch |= {"to_step": step, "from_step": min(launch["from_step"], step)}
                     launch["undone"] = True
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

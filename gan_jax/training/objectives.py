@@ -118,7 +118,8 @@ def disc_loss(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss:
 def disc_penalty(params: Any, batch: DiscBatch, *, gan: Gan, stats: Any) -> Loss:
     """Compute the weighted sum of the gradient penalties.
 
-    The gradients of the logits are taken with respect to the examples before augmentation. Lazy
+    The gradients of the logits are taken with respect to the examples before augmentation. All
+    penalties use the augmentation keys of the real examples, also R2, on generated examples. Lazy
     penalties are multiplied by their interval (Karras et al. 2020, 1912.04958, appendix B).
 
     Args:

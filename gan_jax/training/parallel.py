@@ -1,9 +1,12 @@
 """Compiled programs of a run: loop over steps, vmap over members, pmap over devices.
 
-This is the only file that uses pmap, maps over members, or loops over steps. A program takes the
-state, the number of steps and the data. It selects the examples of each step, trains, and returns
-the state and one row of metrics per step. The number of steps is an argument, not a constant, so a
-run compiles a single program, and results do not depend on how the run is divided into calls.
+This file composes the transformations of a training run. A program takes the state, the number of
+steps and the data. It selects the examples of each step, trains, and returns the state and one row
+of metrics per step. The number of steps is an argument, not a constant, so a run compiles a single
+program, and results do not depend on how the run is divided into calls.
+
+Batches are sharded by pmap, as the goals of the project require. The step is written for the share
+of one device and the name of the mapped axis, so its reductions over devices are explicit.
 """
 
 from collections.abc import Callable, Sequence

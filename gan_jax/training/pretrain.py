@@ -1,8 +1,9 @@
 """Pretraining: the first steps of a run update the generator alone.
 
 Generators with a likelihood maximize it. Conditional generators minimize the L1 distance to the
-real example, independently of the later weight of that term (after Ledig et al. 2017, 1609.04802,
-sec. 3.2, with L1 instead of the squared distance, which gives blurrier images).
+real example, independently of the later weight of that term. This follows Ledig et al. 2017
+(1609.04802, sec. 3.2), with L1 instead of their squared distance, because the squared distance
+gives blurrier images.
 
 The phase depends on the step in the state alone, so a run can resume in either phase.
 """

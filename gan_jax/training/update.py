@@ -25,10 +25,10 @@ ALL_REDUCE = "mean_over_devices"  # scope of the only all-reduce of an update, i
 
 
 def mean_over_devices(tree: Any, axis: str | None) -> Any:
-    """Average the float32 leaves over the devices of `axis` in a single all-reduce.
+    """Average a tree of float32 leaves over the devices of `axis` in a single all-reduce.
 
     The leaves are concatenated first. Otherwise XLA emits one all-reduce per leaf, or merges some
-    of them with other reductions.
+    of them with other reductions. Without an axis the tree is returned unchanged.
     """
     if not axis:
         return tree
@@ -185,5 +185,8 @@ def lazy_update(
 
 
 def merge_metrics(metrics: Metrics, lazy: Metrics) -> Metrics:
-    """Add the metrics of a lazy update; the step counts as skipped if either update was."""
+    """Add the metrics of a lazy update; the step counts as skipped if either update was.
+
+    `grad_norm` remains that of the main update; the lazy update's is dropped.
+    """
     return lazy | metrics | {"skipped": jnp.maximum(metrics["skipped"], lazy["skipped"])}

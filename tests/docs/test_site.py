@@ -1,17 +1,21 @@
 """Generated pages of the documentation agree with the code and the records."""
 
 import json
+import pkgutil
+import re
+from collections.abc import Iterator
 
 import pytest
 
 pytest.importorskip("sphinx")  # which the environment of `make test` lacks
 
 from docs import command_line, configuration, docstrings, logged_metrics, mathtext
-from gan_jax.cli import app
+from gan_jax.cli import app, recipes
 from gan_jax.config import Config, serialization
 from tests.helpers.paths import REPOSITORY
 
 RESULTS = REPOSITORY / "experiments" / "results"
+MIGRATION = (REPOSITORY / "docs" / "migration.md").read_text()
 RECORDS = sorted(path for path in RESULTS.glob("*.json") if '"curve"' in path.read_text())
 
 
@@ -52,3 +56,24 @@ def test_a_formula_is_drawn():
     assert drawing.startswith("<svg")
     assert 'aria-label="\\frac' in drawing
     assert "&lt; 1" in drawing
+
+
+def current_names(heading: str) -> Iterator[str]:
+    """Yield the names in the last column of a table of the migration page, in full."""
+    section = MIGRATION.split(f"## {heading}\n")[1].split("\n## ")[0]
+    for row in re.findall(r"^\|.* \| (.*) \|$", section, re.MULTILINE):
+        name = ""
+        for code in re.findall(r"`([\w.]+)(?:\(.*?\)|\.\*)?`", row):
+            # A shortened name follows the module of the name before it.
+            module = re.sub(r"\.\w+$", "", name)
+            name = module + code if code.startswith(".") else code
+            yield "gan_jax." + name.removeprefix("gan_jax.")
+
+
+@pytest.mark.parametrize("heading", ["Modules", "Functions and types"])
+def test_names_on_the_migration_page_exist(heading):
+    recipes.recipe_names()  # makes gan_jax.recipes importable in a clone
+    names = [*current_names(heading)]
+    assert len(names) > 30
+    for name in names:
+        pkgutil.resolve_name(name)

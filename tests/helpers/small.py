@@ -94,7 +94,7 @@ TEXTS = Config(
 # Inpainting of masked images.
 UNET = {"size": 8, "widths": (6, 4), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 INPAINTING = CONFIG.replace(
-    name="repairs",
+    name="inpainting",
     gen=unet.Generator(**UNET),
     disc=unet.Discriminator(**UNET),
     data=ImageData("digits", "all", symmetric=True),

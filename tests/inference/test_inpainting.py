@@ -140,7 +140,7 @@ def test_an_inpainting_run_restores_its_config_and_saves_a_grid(trained, command
     status, _, error = command(app.main, f"sample {trained} --out", str(trained / "x.png"))
     status, _, error = command(app.main, f"sample {trained} --out", str(tmp_path / "x.png"))
     assert status == 2
-    assert "repairs inpaints: it needs images" in error
+    assert "inpainting inpaints: it needs images" in error
 
 
 # Two pretraining steps, then two adversarial steps.

@@ -53,7 +53,7 @@ def network(shape, **fields):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 5))
 def penalize(names, discriminator, params, real, fake, axis=None):
-    """Return penalties and their gradients by the discriminator's parameters, by name."""
+    """Return, by name, penalties and their gradients with respect to the parameters."""
     example_keys = keys.example_keys(KEY, len(real), axis)
 
     def penalty(params, name):

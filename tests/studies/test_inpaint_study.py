@@ -19,7 +19,7 @@ pytestmark = pytest.mark.nightly
 FIELDS = {"size": 12, "widths": (4, 2), "blocks": (1, 1), "cardinality": (1, 1), "expansion": 1}
 CONFIG = small.CONFIG.replace(
     **{**small.QUICK, "loss": "relativistic"},
-    name="repairs",
+    name="inpainting",
     gen=unet.Generator(**FIELDS),
     disc=unet.Discriminator(**FIELDS),
     data=ImageData("digits", size=12, symmetric=True),
@@ -57,7 +57,7 @@ def test_the_study_reports_scores_of_all_methods(tmp_path, command):
     flags = f"--run {tmp_path / 'run'} --num 24 --out {tmp_path}"
     status, _, error = command(inpaint_study.main, flags)
     assert status == 0, error
-    report = json.loads((tmp_path / "repairs_study.json").read_text())
+    report = json.loads((tmp_path / "inpainting_study.json").read_text())
     assert report["untouched_accuracy"] == 1
     assert report["seeds"] == [0, 1]
     assert {"scikit-image", "opencv-python-headless"} <= {*report["versions"]["packages"]}
@@ -73,9 +73,9 @@ def test_the_study_reports_scores_of_all_methods(tmp_path, command):
         assert min(rows[kind, "repair", "diversity"]) > 0
     table = inpaint_study.table([report]).split("\n")
     assert len(table) == 2 + 2 * 5 + 1
-    assert table[-1] == "| repairs | none | untouched |  |  | 1.000 |  |  |"
-    assert table[2].startswith("| repairs | box | biharmonic | ")
-    with Image.open(tmp_path / "repairs_study.png") as grid:
+    assert table[-1] == "| inpainting | none | untouched |  |  | 1.000 |  |  |"
+    assert table[2].startswith("| inpainting | box | biharmonic | ")
+    with Image.open(tmp_path / "inpainting_study.png") as grid:
         columns = 2 * (inpaint_study.VERSIONS + 4)
         assert grid.width // grid.height == (columns * 13 + 1) // (6 * 13 + 1)
     status, _, error = command(inpaint_study.main, flags, "--num 3")

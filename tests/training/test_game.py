@@ -205,7 +205,10 @@ def normal(seed, *shape):
 
 
 def pair_losses(discriminator, x, x_fake, y, fake):
-    """Return L_D, L_G, R1, R2 of D(x, y) = f(x, y) - f(x, G(x)); penalties differentiate by y."""
+    """Return L_D, L_G, R1 and R2 of D(x, y) = f(x, y) - f(x, G(x)).
+
+    The penalties take the gradient with respect to y.
+    """
     logits, no_keys = (discriminator(x, y), discriminator(x_fake, fake)), jnp.zeros(len(x))
     return {
         "disc": adversarial.LOSSES["relativistic"].disc(*logits),

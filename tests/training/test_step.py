@@ -42,7 +42,7 @@ def one_step(config, real=None, step=0):
 @pytest.mark.parametrize("frozen", ["gen", "disc"])
 def test_each_update_changes_only_its_player(frozen):
     frozen_opt = {f"{frozen}_opt": Optimizer("sgd", lr=0.0, b1=0.0)}
-    # Relativistic losses do not change the last bias.
+    # Not the relativistic loss of the base config, which has no gradient in the last bias.
     config = small.config(loss="hinge", **frozen_opt)
     before, after, _, _ = one_step(config)
     trained = {"gen": "disc", "disc": "gen"}[frozen]
