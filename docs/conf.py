@@ -1,6 +1,7 @@
 """Sphinx configuration. Generated pages are written before each build (docs/generate.py)."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -55,9 +56,26 @@ html_extra_path = ["_generated/extra"]
 html_copy_source = False
 
 
+# Links of the pages to files of the repository, and the pages of the site about these files.
+SITE_PAGES = (
+    (r"notebooks/(\w+\.ipynb)", r"notebooks/\2"),
+    (r"experiments/", "recipes/index.md"),
+    (r"experiments/(\w+)\.py", r"recipes/\2.md"),
+    (r"gan_jax/(\w+)/", r"api/gan_jax.\2.md"),
+)
+
+
+def link_to_site_pages(app, docname, source):  # noqa: ARG001
+    """Replace links that lead to files in a clone by links to the pages of the site."""
+    for file, page in SITE_PAGES:
+        # The root of the repository is the parent folder of docs/.
+        source[0] = re.sub(rf"\]\(\.\./((?:\.\./)*){file}\)", rf"](\1{page})", source[0])
+
+
 def setup(app):
     """Register the formula renderer, and write the generated pages."""
     mathtext.setup(app)
+    app.connect("source-read", link_to_site_pages)
     app.connect("autodoc-process-signature", api.shorten_signature)
     escaper = docstrings.Escaper()
     app.connect("autodoc-process-docstring", escaper.before, priority=400)

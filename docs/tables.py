@@ -58,8 +58,9 @@ def _read(name: str) -> Any:
 
 
 def headlines(names: Sequence[str]) -> str:
-    """Return a table of the named recipes: data, command, cost, and the first score on record.
+    """Return a table of the named recipes: recorded command, cost, and the first score on record.
 
+    The command has all recorded flags, and its cost and score are those of all its seeds.
     The accuracy recovered by inpainting is the share of the classifier accuracy lost by the best
     classical method that the GAN does not lose (`won_back` in the records).
     """
@@ -67,12 +68,15 @@ def headlines(names: Sequence[str]) -> str:
     rows = []
     for name in names:
         summary = summaries[name]
-        preset = "" if summary.recorded == "full" else f" --preset {summary.recorded}"
-        command = f"`gan-jax train {name}{preset}`"
+        preset = recipes.load_recipe(name).presets[summary.recorded]
+        record = _read(f"{preset.config.name}.json")
+        recorded = record["runs"][0]["launches"][0]["command"]
+        command = reporting_tables.current_command(recorded)
+        command = command.replace("python -m experiments.", "gan-jax train ")
         metric, _, values = summary.result.partition(" ")
         score = f"{LABELS.get(metric, metric)} {values}".strip()
-        rows.append([command, summary.data, summary.cost, score])
-    return common.table(("command", "data", "training", "result"), rows)
+        rows.append([f"`{command}`", summary.cost, score])
+    return common.table(("command", "training", "result"), rows)
 
 
 def _cifar10_scores() -> str:
